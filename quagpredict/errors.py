@@ -1,0 +1,68 @@
+"""The errors that quagpredict raises on purpose, and the exit code each one means.
+
+::
+
+    QuagpredictError                 1   anything below; catch this one
+    +-- UsageError                   2   the call itself is wrong
+    |   +-- MissingExtraError        2   an optional dependency is not installed
+    +-- InvalidDataError             3   a file or value breaks its contract
+    |   +-- RecipeError              3   ... a plan, recipe or suite
+    |   +-- CorpusError              3   ... a table of candidates or runs
+    |   +-- IncomparableError        3   ... numbers measured under different protocols
+    |   +-- CheckpointError          3   ... a model folder
+    |   +-- SurrogateError           3   ... a stored surrogate
+    +-- NothingToRankError           4   no candidate is left
+    +-- StageError                   1   a collection stage failed
+"""
+
+
+class QuagpredictError(Exception):
+    """Base of every error that quagpredict raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(QuagpredictError):
+    """The call is wrong: an unknown option, an impossible combination."""
+
+    exit_code = 2
+
+
+class MissingExtraError(UsageError):
+    """An optional dependency is needed and not installed."""
+
+
+class InvalidDataError(QuagpredictError, ValueError):
+    """A file or a value breaks its contract."""
+
+    exit_code = 3
+
+
+class RecipeError(InvalidDataError):
+    """A plan, recipe or suite file is not valid."""
+
+
+class CorpusError(InvalidDataError):
+    """A table of candidates or runs is not valid."""
+
+
+class IncomparableError(InvalidDataError):
+    """Numbers from different eval protocols or RL recipes would be mixed."""
+
+
+class CheckpointError(InvalidDataError):
+    """A model folder cannot be used."""
+
+
+class SurrogateError(InvalidDataError):
+    """A stored surrogate cannot be used."""
+
+
+class NothingToRankError(QuagpredictError):
+    """There is no candidate to rank."""
+
+    exit_code = 4
+
+
+class StageError(QuagpredictError):
+    """A stage of a collection failed."""
