@@ -1,0 +1,67 @@
+# Two environments are made on demand: .venv (everything, for tests and training) and .venv-demo (ranking only, no torch).
+# Where PyPI's torch would bring CUDA and you want the CPU build:  make test TORCH_ARGS="--index-url <PyTorch's CPU index>"
+
+PYTHON     ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+                $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+WORKERS    ?= 2
+TESTS      ?=
+TORCH_ARGS ?=
+
+PIP   := -m pip install --quiet --disable-pip-version-check -c constraints/cpu.txt
+FULL  := .venv/bin/python
+LIGHT := .venv-demo/bin/python
+DEMO   = $(if $(wildcard .venv/installed),$(FULL),$(LIGHT))
+
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: help demo test check format bench wheel clean clean-env
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(if $(wildcard .venv/installed),.venv/installed,.venv-demo/installed)  ## rank the shipped candidates, beside what RL really gave
+	$(DEMO) -m quagpredict rank --candidates datasets/lab-pilot/candidates/*.parquet --truth datasets/lab-pilot/outcomes.parquet
+
+test: .venv/installed  ## every test (TESTS=path for some, WORKERS=n processes)
+	HF_HUB_OFFLINE=1 $(FULL) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+
+check: .venv/installed  ## formatting, lint and types
+	$(FULL) -m ruff format --check .
+	$(FULL) -m ruff check .
+	$(FULL) -m mypy
+
+format: .venv/installed  ## format and mend what can be mended
+	$(FULL) -m ruff check --fix .
+	$(FULL) -m ruff format .
+
+bench: .venv/installed  ## the speed figures, each beside its yardstick from the same run
+	$(FULL) bench/run.py
+
+wheel: .venv/installed  ## dist/: sdist and wheel
+	$(FULL) -m build --no-isolation
+
+.venv/installed: pyproject.toml setup.py constraints/cpu.txt | python-found
+	test -x $(FULL) || $(PYTHON) -m venv .venv
+	$(FULL) $(PIP) pip setuptools
+	$(FULL) $(PIP) $(TORCH_ARGS) torch
+	$(FULL) $(PIP) --no-build-isolation -e ".[train,plot]" --group dev
+	touch $@
+
+.venv-demo/installed: pyproject.toml setup.py constraints/cpu.txt | python-found
+	test -x $(LIGHT) || $(PYTHON) -m venv .venv-demo
+	$(LIGHT) $(PIP) pip setuptools
+	$(LIGHT) $(PIP) --no-build-isolation -e .
+	touch $@
+
+.PHONY: python-found
+python-found:
+	@test -n "$(PYTHON)" || { echo 'error: no Python 3.11 or newer with venv was found; install one, or name it: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+
+clean:  ## what building and testing left behind
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+clean-env: clean  ## ... and both environments
+	rm -rf .venv .venv-demo
