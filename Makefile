@@ -46,13 +46,13 @@ wheel: .venv/installed  ## dist/: sdist and wheel
 	test -x $(FULL) || $(PYTHON) -m venv .venv
 	$(FULL) $(PIP) pip setuptools
 	$(FULL) $(PIP) $(TORCH_ARGS) torch
-	$(FULL) $(PIP) --no-build-isolation -e ".[train,plot]" --group dev
+	PYTHONWARNINGS=ignore $(FULL) $(PIP) --no-build-isolation -e ".[train,plot]" --group dev
 	touch $@
 
 .venv-demo/installed: pyproject.toml setup.py constraints/cpu.txt | python-found
 	test -x $(LIGHT) || $(PYTHON) -m venv .venv-demo
 	$(LIGHT) $(PIP) pip setuptools
-	$(LIGHT) $(PIP) --no-build-isolation -e .
+	PYTHONWARNINGS=ignore $(LIGHT) $(PIP) --no-build-isolation -e .
 	touch $@
 
 .PHONY: python-found
