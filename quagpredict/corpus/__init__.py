@@ -1,0 +1,21 @@
+"""The table: one row a candidate, every column named once."""
+
+from quagpredict.corpus.assemble import assemble_row
+from quagpredict.corpus.check import check_corpus
+from quagpredict.corpus.design import DesignMatrix, design_matrix
+from quagpredict.corpus.reading import read_corpus, read_provenance
+from quagpredict.corpus.schema import COLUMNS, SCHEMA_VERSION, Column
+from quagpredict.corpus.writing import write_corpus
+
+__all__ = [
+    "COLUMNS",
+    "SCHEMA_VERSION",
+    "Column",
+    "DesignMatrix",
+    "assemble_row",
+    "check_corpus",
+    "design_matrix",
+    "read_corpus",
+    "read_provenance",
+    "write_corpus",
+]

@@ -1,0 +1,180 @@
+"""Hold a table against the schema: data types first, then values, then what makes rows comparable."""
+
+from difflib import get_close_matches
+
+import polars as pl
+
+from quagpredict.corpus.nested import check_problems, conform_nested
+from quagpredict.corpus.schema import BY_NAME, KEY, Column
+from quagpredict.errors import CorpusError, IncomparableError, NothingToRankError
+
+# A mean of fractions may pass 1 by a rounding error; anything larger is a mistake.
+_ROUNDING = 1e-9
+
+
+def check_corpus(frame: pl.DataFrame, source: str = "table", *, allow_mixed_protocols: bool = False) -> pl.DataFrame:
+    """Check a table and return it with the schema's data types.
+
+    Columns that the schema does not know are kept as they are; of those it knows only ``candidate`` must be there.
+    A null is a missing value and allowed everywhere but in ``candidate``; a NaN or an infinity in a column of the
+    schema is an error.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a candidate.
+    source : str
+        What to call the table in errors, usually the file.
+    allow_mixed_protocols : bool
+        If true, rows may come from several eval protocols.
+
+    Returns
+    -------
+    polars.DataFrame
+        The same rows in the same order. Casts lose nothing, or are refused.
+
+    Raises
+    ------
+    NothingToRankError
+        If the table has no row.
+    CorpusError
+        If a column has the wrong data type, a value is out of its range, counts contradict each other, or a row is
+        there twice.
+    IncomparableError
+        If rows come from several eval protocols and that was not allowed.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> check_corpus(pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0, 1]}))["pre_pass_at_1"].to_list()
+    [0.0, 1.0]
+    >>> check_corpus(pl.DataFrame({"candidate": ["a"], "pre_pass_at_1": [41.5]}), "a.csv")
+    Traceback (most recent call last):
+        ...
+    quagpredict.errors.CorpusError: a.csv: column 'pre_pass_at_1': 41.5 of candidate 'a' is outside 0 to 1 (a score is
+    a fraction: is this per cent?)
+    """
+    frame = check_types(frame, source)
+    check_values(frame, source)
+    check_rows(frame, source, allow_mixed_protocols=allow_mixed_protocols)
+    return frame
+
+
+def check_types(frame: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Return the table with the schema's data types, or say which column cannot have them."""
+    if "candidate" not in frame.columns:
+        near = get_close_matches("candidate", frame.columns, 1)
+        hint = f"; '{near[0]}' looks like it" if near else ""
+        shown = ", ".join(frame.columns[:8]) + (", ..." if frame.width > 8 else "")
+        raise CorpusError(f"{source}: column 'candidate' is missing; it has {shown or 'no column'}{hint}")
+    if frame.height == 0:
+        raise NothingToRankError(f"{source}: the table has no row")
+    changed = []
+    for name, dtype in frame.schema.items():
+        column = BY_NAME.get(name)
+        if column is None or dtype == column.dtype:
+            continue
+        convert = conform_nested if column.role == "nested" else _conform
+        changed.append(convert(frame[name], column, source))
+    return frame.with_columns(changed) if changed else frame
+
+
+def _conform(series: pl.Series, column: Column, source: str) -> pl.Series:
+    have, want = series.dtype, column.dtype
+    if want == pl.String:
+        fits = have.is_integer() or have in (pl.Null, pl.Categorical, pl.Enum)
+    else:
+        fits = have.is_numeric() or have == pl.Null
+    if fits and want == pl.Int64 and have.is_float():
+        # What pandas makes of whole numbers beside a missing one. NaN and infinity are caught here too.
+        fits = bool((series.is_null() | (series.is_finite() & (series == series.round()))).all())
+    try:
+        if fits:
+            return series.cast(want)
+    except pl.exceptions.PolarsError:
+        pass  # a value that the type cannot hold, e.g. a whole number beyond 64 bits
+    example = series.drop_nulls().head(1).to_list()
+    shown = f" such as {example[0]!r:.60}" if example else ""
+    raise CorpusError(f"{source}: column '{column.name}' must be {_spoken(want)}, found {_spoken(have)}{shown}")
+
+
+def _spoken(dtype: pl.DataType) -> str:
+    if dtype == pl.String:
+        return "text"
+    if dtype.is_integer():
+        return "whole numbers"
+    return "numbers" if dtype.is_numeric() else str(dtype).lower()
+
+
+def check_values(frame: pl.DataFrame, source: str) -> None:
+    """Check ranges, texts and nested counts; the data types must be the schema's already."""
+    names = frame["candidate"]
+    if names.null_count() or (names == "").any():
+        row = (names.is_null() | (names == "")).arg_true()[0]
+        raise CorpusError(f"{source}: column 'candidate' is empty in row {row + 1}; every row needs a name")
+    columns = [BY_NAME[name] for name in frame.columns if name in BY_NAME]
+    bad = {column.name: rule for column in columns if (rule := _rule_of(column)) is not None}
+    if bad:
+        found = frame.select(pl.any_horizontal(expression).any().alias(name) for name, expression in bad.items())
+        for name in (name for name, is_bad in found.row(0, named=True).items() if is_bad):
+            row = frame.select(bad[name].fill_null(False).arg_max()).item()
+            raise CorpusError(f"{source}: column '{name}': {_complaint(frame, BY_NAME[name], row)}")
+    for name in ("pre_problems", "post_problems"):
+        if name in frame.columns:
+            check_problems(frame[name], names, source)
+
+
+def _rule_of(column: Column) -> pl.Expr | None:
+    """Return an expression that is true where a value of the column is invalid; None if any value is valid."""
+    if column.values:
+        return ~pl.col(column.name).is_in(column.values)
+    if column.dtype == pl.Float64:
+        return ~pl.col(column.name).is_finite() | _outside(column)
+    if column.dtype == pl.Int64 and (column.low is not None or column.high is not None):
+        return _outside(column)
+    return None
+
+
+def _outside(column: Column) -> pl.Expr:
+    value, outside = pl.col(column.name), pl.lit(False)
+    if column.low is not None:
+        outside = outside | (value < column.low - _ROUNDING)
+    if column.high is not None:
+        outside = outside | (value > column.high + _ROUNDING)
+    return outside
+
+
+def _complaint(frame: pl.DataFrame, column: Column, row: int) -> str:
+    value, candidate = frame[column.name][row], frame["candidate"][row]
+    where = f"{value!r} of candidate '{candidate}'"
+    if column.values:
+        return f"{where} is none of {', '.join(column.values)}"
+    if value != value or abs(value) == float("inf"):
+        return f"{where} is not a number; leave a missing value empty (null)"
+    if column.low is not None and column.high is not None:
+        hint = " (a score is a fraction: is this per cent?)" if column.high < value <= 100 else ""
+        return f"{where} is outside {column.low:g} to {column.high:g}{hint}"
+    bound = f"below {column.low:g}" if column.low is not None else f"above {column.high:g}"
+    return f"{where} is {bound}" + (f" {column.unit}" if len(column.unit) > 1 else "")
+
+
+def check_rows(frame: pl.DataFrame, source: str, *, allow_mixed_protocols: bool = False) -> None:
+    """Check that no row is there twice and that all were measured alike."""
+    key = [name for name in KEY if name in frame.columns]
+    twice = frame.select(key).is_duplicated()
+    if twice.any():
+        name = frame["candidate"].filter(twice)[0]
+        count = frame.filter(twice & (frame["candidate"] == name)).height
+        raise CorpusError(
+            f"{source}: column 'candidate': '{name}' is there {count} times "
+            f"with the same {', '.join(key[1:]) or 'name'}; keep one row of it, or give the rows names of their own"
+        )
+    if allow_mixed_protocols or "eval_protocol_id" not in frame.columns:
+        return
+    protocols = frame["eval_protocol_id"].unique().sort()
+    if len(protocols) > 1:
+        shown = ", ".join("unknown" if name is None else name for name in protocols.head(4))
+        raise IncomparableError(
+            f"{source}: column 'eval_protocol_id' holds {len(protocols)} protocols ({shown}); numbers measured under "
+            "different protocols are not comparable: measure all candidates alike, or allow mixed protocols"
+        )

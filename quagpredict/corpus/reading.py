@@ -1,0 +1,234 @@
+"""Read candidates and runs from files, globs, folders or frames, and check them."""
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import polars as pl
+
+from quagpredict.corpus.check import check_rows, check_types, check_values
+from quagpredict.corpus.schema import BY_NAME, SCHEMA_VERSION
+from quagpredict.errors import CorpusError, NothingToRankError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Source: TypeAlias = "str | Path | pl.DataFrame | pd.DataFrame"
+
+# The table of a folder that a collection or an evaluation wrote; such a folder holds other Parquet files too.
+OWN_TABLES = ("corpus.parquet", "candidate.parquet")
+NOT_TABLES = ("ledger.jsonl", "problems.parquet")
+SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
+
+
+class _Part(NamedTuple):
+    source: str
+    frame: pl.DataFrame
+    schema_version: int | None
+
+
+def read_corpus(
+    source: "Source | Sequence[Source]", *, nested: bool = True, allow_mixed_protocols: bool = False
+) -> pl.DataFrame:
+    """Read one table of candidates or runs from one or many sources.
+
+    Parameters
+    ----------
+    source : str, Path, polars.DataFrame, pandas.DataFrame, or a sequence of these
+        A file (Parquet, CSV, TSV, JSON lines), a glob such as ``"runs/*.parquet"``, a folder (its ``corpus.parquet``
+        or ``candidate.parquet``, otherwise every table in it), or a frame. A file that is named twice is read once.
+    nested : bool
+        If false, the nested columns are checked and then left out, which saves memory.
+    allow_mixed_protocols : bool
+        If true, rows may come from several eval protocols.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a candidate, in the order of the sources, a glob's files by name. Columns that one source lacks are
+        null there; columns that the schema does not know are kept. ``.to_pandas()`` makes it a pandas frame.
+
+    Raises
+    ------
+    NothingToRankError
+        If no file matches or a table has no row.
+    CorpusError
+        If a file cannot be read or breaks the schema; the message names the file and the column.
+    IncomparableError
+        If rows come from several eval protocols and that was not allowed.
+    UsageError
+        If the source is none of the kinds above.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = read_corpus(pd.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.25, None]}))
+    >>> frame["pre_pass_at_1"].to_list()
+    [0.25, None]
+    """
+    parts = [_checked(part, nested) for part in _parts(source)]
+    if not parts:
+        raise NothingToRankError("no table was given; name a file, a glob or a folder")
+    versions = {part.schema_version: part.source for part in parts if part.schema_version is not None}
+    if len(versions) > 1:
+        shown = ", ".join(f"{version} in {name}" for version, name in sorted(versions.items()))
+        raise CorpusError(f"the tables have different schema versions ({shown}); write them again with one release")
+    label = parts[0].source if len(parts) == 1 else f"{parts[0].source} and {len(parts) - 1} more"
+    frame = parts[0].frame if len(parts) == 1 else _joined(parts)
+    check_rows(frame, label, allow_mixed_protocols=allow_mixed_protocols)
+    return frame
+
+
+def read_provenance(path: str | Path) -> dict[str, str]:
+    """Return the provenance that `write_corpus` stored in a Parquet file; empty for a file of another tool.
+
+    Raises
+    ------
+    CorpusError
+        If the file is not Parquet.
+    """
+    metadata: dict[str, str] = _guarded(pl.read_parquet_metadata, Path(path))
+    return {key: value for key, value in metadata.items() if not key.startswith("ARROW:") and key != "pandas"}
+
+
+def _checked(part: _Part, nested: bool) -> _Part:
+    frame = check_types(part.frame, part.source)
+    check_values(frame, part.source)
+    if not nested:
+        frame = frame.drop(name for name in frame.columns if name in BY_NAME and BY_NAME[name].role == "nested")
+    return part._replace(frame=frame)
+
+
+def _joined(parts: Sequence[_Part]) -> pl.DataFrame:
+    try:
+        return pl.concat([part.frame for part in parts], how="diagonal_relaxed")
+    except pl.exceptions.PolarsError:
+        pass
+    # Only columns that the schema does not know can disagree here: find the two files to name.
+    seen: dict[str, tuple[pl.DataType, str]] = {}
+    for part in parts:
+        for name, dtype in part.frame.schema.items():
+            known, where = seen.setdefault(name, (dtype, part.source))
+            if known != dtype and not (known.is_numeric() and dtype.is_numeric()):
+                raise CorpusError(
+                    f"{part.source}: column '{name}' is {str(dtype).lower()}, but {str(known).lower()} in {where}; "
+                    "give it one data type"
+                )
+    raise CorpusError(f"{parts[0].source} and {len(parts) - 1} more cannot be joined into one table")
+
+
+def _parts(source: Any) -> list[_Part]:
+    if isinstance(source, pl.DataFrame):
+        return [_Part("table", source, None)]
+    if isinstance(source, pl.LazyFrame):
+        return _parts(source.collect())
+    if type(source).__module__.partition(".")[0] == "pandas" and type(source).__name__ == "DataFrame":
+        return [_Part("table", _from_pandas(source), None)]
+    if isinstance(source, (str, Path)):
+        return [_read(path) for path in _paths(source)]
+    if isinstance(source, Sequence) and not isinstance(source, (bytes, bytearray)):
+        parts: list[_Part] = []
+        files: set[Path] = set()
+        for number, item in enumerate(source, start=1):
+            if isinstance(item, (str, Path)):
+                paths = [path for path in _paths(item) if path.resolve() not in files]
+                files.update(path.resolve() for path in paths)
+                parts.extend(_read(path) for path in paths)
+            else:
+                parts.extend(part._replace(source=f"table {number}") for part in _parts(item))
+        return parts
+    raise UsageError(f"cannot read a table from {type(source).__name__}; give a path, a glob, a folder or a frame")
+
+
+def _from_pandas(frame: "pd.DataFrame") -> pl.DataFrame:
+    if frame.index.name == "candidate" and "candidate" not in frame.columns:
+        frame = frame.reset_index()
+    try:
+        return pl.from_pandas(frame)
+    except Exception as error:  # pyarrow raises its own classes for what a column cannot be
+        raise CorpusError(f"table: the pandas frame cannot be converted ({_first_line(error)})") from None
+
+
+def _paths(source: str | Path) -> list[Path]:
+    path = Path(source)
+    try:
+        if path.exists():
+            found = _tables(path)
+        elif glob.has_magic(str(source)):
+            matched = sorted(glob.glob(str(source), recursive=True))  # noqa: PTH207 - a glob may be absolute
+            found = [table for name in matched if Path(name).exists() for table in _tables(Path(name))]
+            if not found:
+                raise NothingToRankError(f"no file matches '{source}'")
+        else:
+            raise CorpusError(f"{source}: there is no such file or folder")
+    except CorpusError:
+        raise
+    except (OSError, ValueError) as error:  # a name that is too long or holds a NUL, a folder that may not be read
+        raise CorpusError(f"{str(source)!r:.200}: cannot be read ({_first_line(error)})") from None
+    if not found:
+        raise NothingToRankError(f"{source}: the folder holds no table ({', '.join(SUFFIXES)})")
+    return found
+
+
+def _tables(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    own = [path / name for name in OWN_TABLES if (path / name).is_file()]
+    return own[:1] or sorted(
+        child
+        for child in path.iterdir()
+        if child.suffix in SUFFIXES and child.name not in NOT_TABLES and not child.name.startswith(".")
+    )
+
+
+def _read(path: Path) -> _Part:
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        version = read_provenance(path).get("schema_version")
+        return _Part(str(path), _guarded(_read_parquet, path), _version(version, path))
+    if suffix in (".csv", ".tsv"):
+        return _Part(str(path), _guarded(_read_csv, path), None)
+    if suffix in (".jsonl", ".ndjson"):
+        return _Part(str(path), _guarded(_read_json_lines, path), None)
+    raise CorpusError(f"{path}: a table must be one of {', '.join(SUFFIXES)}")
+
+
+def _read_parquet(path: Path) -> pl.DataFrame:
+    return pl.read_parquet(path, glob=False, hive_partitioning=False)
+
+
+def _read_csv(path: Path) -> pl.DataFrame:
+    # Without this, a digest that happens to hold only digits would be read as a number and lose its zeros.
+    texts = {column.name: pl.String for column in BY_NAME.values() if column.dtype == pl.String}
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    return pl.read_csv(path, schema_overrides=texts, infer_schema_length=None, separator=separator, glob=False)
+
+
+def _read_json_lines(path: Path) -> pl.DataFrame:
+    return pl.read_ndjson(path, infer_schema_length=None)
+
+
+def _guarded(read: Any, path: Path) -> Any:
+    try:
+        return read(path)
+    except pl.exceptions.NoDataError:
+        raise NothingToRankError(f"{path}: the file is empty") from None
+    except (Exception, pl.exceptions.PanicException) as error:  # the readers raise many classes on damaged files
+        kind = path.suffix.lower().lstrip(".")
+        raise CorpusError(f"{path}: this is no valid {kind} file ({_first_line(error)})") from None
+
+
+def _version(text: str | None, path: Path) -> int | None:
+    if text is None:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= SCHEMA_VERSION:
+        raise CorpusError(
+            f"{path}: schema_version is '{text}', this release reads 1 to {SCHEMA_VERSION}; upgrade quagpredict"
+        )
+    return int(text)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,53 @@
+"""Write a table with its provenance."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from quagpredict.corpus.check import check_corpus
+from quagpredict.corpus.schema import SCHEMA_VERSION
+from quagpredict.errors import UsageError
+from quagpredict.files import canonical_json, written_aside
+
+
+def write_corpus(frame: pl.DataFrame, path: str | Path, provenance: Mapping[str, Any] | None = None) -> None:
+    """Check a table and write it as Parquet, aside and renamed.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a candidate. It may hold rows of several eval protocols.
+    path : str or Path
+        File to write; its name must end in ``.parquet``.
+    provenance : mapping
+        Where the rows come from; stored in the file's metadata beside ``schema_version`` and ``created_by``. Values
+        that are no text are stored as JSON. `read_provenance` gives it back.
+
+    Raises
+    ------
+    CorpusError
+        If the table breaks the schema; nothing is written then.
+    UsageError
+        If the name does not end in ``.parquet``.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import polars as pl
+    >>> from quagpredict.corpus import read_corpus, read_provenance
+    >>> with TemporaryDirectory() as folder:
+    ...     write_corpus(pl.DataFrame({"candidate": ["a"]}), f"{folder}/a.parquet", {"plan": "lab-pilot"})
+    ...     read_corpus(f"{folder}/a.parquet")["candidate"].item(), read_provenance(f"{folder}/a.parquet")["plan"]
+    ('a', 'lab-pilot')
+    """
+    if Path(path).suffix != ".parquet":
+        raise UsageError(f"{path}: a corpus is written as Parquet; give a name that ends in .parquet")
+    frame = check_corpus(frame, str(path), allow_mixed_protocols=True)
+    metadata = {"schema_version": str(SCHEMA_VERSION), "created_by": f"quagpredict {version('quagpredict')}"}
+    for key, value in (provenance or {}).items():
+        metadata[key] = value if isinstance(value, str) else canonical_json(value)
+    with written_aside(path) as aside:
+        frame.write_parquet(aside, metadata=metadata)
