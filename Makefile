@@ -25,7 +25,7 @@ demo: $(if $(wildcard .venv/installed),.venv/installed,.venv-demo/installed)  ##
 	$(DEMO) -m quagpredict rank --candidates datasets/lab-pilot/candidates/*.parquet --truth datasets/lab-pilot/outcomes.parquet
 
 test: .venv/installed  ## every test (TESTS=path for some, WORKERS=n processes)
-	HF_HUB_OFFLINE=1 $(FULL) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+	HF_HUB_OFFLINE=1 $(FULL) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: .venv/installed  ## formatting, lint and types
 	$(FULL) -m ruff format --check .

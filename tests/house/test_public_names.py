@@ -1,0 +1,36 @@
+"""The top-level names: sorted, there, documented, each with an example that the doctest run executes."""
+
+import inspect
+
+import quagpredict
+from quagpredict import errors
+
+PROMISED = {"read_corpus", "write_corpus", "fit", "validate", "rank", "grade", "pass_at_k", "score_checkpoint"}
+
+
+def test_the_promised_names_are_there() -> None:
+    defined = {name for name, value in vars(errors).items() if inspect.isclass(value)}
+    assert set(quagpredict.__all__) >= PROMISED | defined
+
+
+def test_the_list_is_sorted_and_true() -> None:
+    assert list(quagpredict.__all__) == sorted(quagpredict.__all__)
+    assert [name for name in quagpredict.__all__ if not hasattr(quagpredict, name)] == []
+    assert set(quagpredict.__all__) <= set(dir(quagpredict))
+
+
+def test_a_wrong_name_is_an_attribute_error() -> None:
+    assert not hasattr(quagpredict, "no_such_name")
+
+
+def test_every_public_function_has_a_runnable_example() -> None:
+    bare = []
+    for name in quagpredict.__all__:
+        value = getattr(quagpredict, name)
+        if inspect.isclass(value) and issubclass(value, Exception):
+            assert value.__doc__
+        elif callable(value):
+            doc = inspect.getdoc(value) or ""
+            if "Examples\n--------" not in doc or ">>>" not in doc:
+                bare.append(name)
+    assert bare == []
