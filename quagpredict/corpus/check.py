@@ -74,6 +74,10 @@ def check_types(frame: pl.DataFrame, source: str) -> pl.DataFrame:
         column = BY_NAME.get(name)
         if column is None or dtype == column.dtype:
             continue
+        if frame[name].null_count() == frame.height:
+            # An empty column has whatever type the other tool gave it: text, from CSV and pandas.
+            changed.append(pl.repeat(None, frame.height, dtype=column.dtype, eager=True).alias(name))
+            continue
         convert = conform_nested if column.role == "nested" else _conform
         changed.append(convert(frame[name], column, source))
     return frame.with_columns(changed) if changed else frame

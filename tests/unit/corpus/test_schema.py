@@ -1,0 +1,30 @@
+"""The schema names every column once and in one way."""
+
+import polars as pl
+
+from quagpredict.corpus.schema import BY_NAME, COLUMNS, FEATURES, KEY, MEASUREMENT, TARGETS, empty_frame
+
+
+def test_every_column_is_named_once():
+    assert len(BY_NAME) == len(COLUMNS)
+
+
+def test_features_and_targets_share_their_suffixes():
+    assert [column.name.removeprefix("pre_") for column in FEATURES] == list(MEASUREMENT)
+    assert [column.name.removeprefix("post_") for column in TARGETS] == list(MEASUREMENT)
+
+
+def test_every_number_has_a_unit_and_every_column_a_description():
+    for column in COLUMNS:
+        assert column.description, column.name
+        if column.role in ("feature", "target", "cost"):
+            assert column.unit, column.name
+
+
+def test_the_key_is_made_of_columns():
+    assert set(KEY) <= set(BY_NAME)
+
+
+def test_the_empty_frame_has_the_schema():
+    assert dict(empty_frame().schema) == {column.name: column.dtype for column in COLUMNS}
+    assert isinstance(empty_frame(), pl.DataFrame)
