@@ -42,7 +42,7 @@ def imported_names(source: str, module: str, is_package: bool) -> Iterator[tuple
 
 def unit_of(dotted: str) -> str:
     """``quagpredict.corpus.schema`` -> ``corpus``; ``quagpredict`` itself -> ``quagpredict``."""
-    return (dotted.split(".") + [""])[1] or "quagpredict"
+    return dotted.split(".")[1] if "." in dotted else "quagpredict"
 
 
 def violations(modules: dict[str, str], packages: set[str]) -> list[str]:

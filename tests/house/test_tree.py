@@ -39,12 +39,12 @@ def test_no_tracked_file_is_big(root: Path, tracked: list[Path]) -> None:
 
 def matches(pattern: str, texts: dict[Path, str], root: Path, suffix: str = "") -> list[str]:
     """``file:line`` of every match."""
-    found = []
-    for file, text in texts.items():
-        if file.name.endswith(suffix):
-            for match in re.finditer(pattern, text, flags=re.MULTILINE):
-                found.append(f"{file.relative_to(root)}:{text.count(chr(10), 0, match.start()) + 1}")
-    return found
+    return [
+        f"{file.relative_to(root)}:{text[: match.start()].count(chr(10)) + 1}"
+        for file, text in texts.items()
+        if file.name.endswith(suffix)
+        for match in re.finditer(pattern, text)
+    ]
 
 
 def test_no_path_of_a_machine(root: Path, tracked_text: dict[Path, str]) -> None:
