@@ -1,0 +1,150 @@
+"""Names of features: the paper's sets, short names of measurements, or columns of any table."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from quagpredict.errors import CorpusError, UsageError
+from quagpredict.surrogates.transforms import Transform, parse_transform
+
+#: Trials that a share is taken to rest on where the table does not say how many problems and samples there were.
+ASSUMED_TRIALS = 1000.0
+
+_PASS_AT = re.compile(r"(?:pre_|post_)?pass_at_([0-9]+)")
+
+Transforms = Literal["identity", "in-fold"] | Mapping[str, str]
+
+
+def resolve_features(features: str | Sequence[str], frame: pl.DataFrame) -> tuple[str, ...]:
+    """Return the columns that `features` names.
+
+    Parameters
+    ----------
+    features : str or sequence of str
+        Names, or one text of names joined by ``+`` or commas. A name is ``loss`` (the held-out loss, nats per token),
+        ``both`` (the loss and Pass@64, or Pass@k of the largest smaller k that the table holds), a measurement such as
+        ``pass_at_8`` or ``length_mean`` (then the one before RL is taken), or a column of the table.
+    frame : polars.DataFrame
+        The table; a column that holds only nulls counts as absent for ``both``.
+
+    Returns
+    -------
+    tuple of str
+        Column names, each once, in the order asked for.
+
+    Raises
+    ------
+    CorpusError
+        If ``both`` is asked for and the table has no Pass@k. An absent column is reported by whoever reads it.
+    UsageError
+        If nothing is named.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"pre_held_out_loss_nats": [0.3], "pre_pass_at_16": [0.5], "temperature": [1.0]})
+    >>> resolve_features("both", table)
+    ('pre_held_out_loss_nats', 'pre_pass_at_16')
+    >>> resolve_features("pass_at_16+temperature", table)
+    ('pre_pass_at_16', 'temperature')
+    """
+    named = re.split(r"[+,]", features) if isinstance(features, str) else list(features)
+    columns: list[str] = []
+    for name in (part.strip() for part in named):
+        if name == "loss":
+            columns.append("pre_held_out_loss_nats")
+        elif name == "both":
+            columns += ["pre_held_out_loss_nats", largest_pass_at(frame)]
+        elif name and name not in frame.columns and (f"pre_{name}" in frame.columns or _PASS_AT.fullmatch(name)):
+            columns.append(name if name.startswith(("pre_", "post_")) else f"pre_{name}")
+        elif name:
+            columns.append(name)
+    if not columns:
+        raise UsageError("no feature was named: try both, loss, pass_at_64 or a column of the table")
+    return tuple(dict.fromkeys(columns))
+
+
+def largest_pass_at(frame: pl.DataFrame, limit: int = 64) -> str:
+    """Return the column of Pass@k before RL with the largest k up to `limit` that holds values.
+
+    Raises
+    ------
+    CorpusError
+        If there is none.
+    """
+    columns = [name for name in pass_at_columns(frame) if pass_at(name) <= limit]
+    if not columns:
+        raise CorpusError(
+            f"the table has no column pre_pass_at_K with K up to {limit} that holds values: measure the candidates "
+            "with more samples, or choose other features"
+        )
+    return columns[-1]
+
+
+def pass_at_columns(frame: pl.DataFrame) -> list[str]:
+    """Return the columns of Pass@k before RL that hold values, by k."""
+    columns = [name for name in frame.columns if name.startswith("pre_") and pass_at(name)]
+    return sorted((name for name in columns if frame[name].null_count() < frame.height), key=pass_at)
+
+
+def pass_at(column: str) -> int:
+    """Return k of a column of Pass@k; 0 for any other column.
+
+    Examples
+    --------
+    >>> pass_at("post_pass_at_8"), pass_at("pre_pass_at_1_se")
+    (8, 0)
+    """
+    match = _PASS_AT.fullmatch(column)
+    return int(match[1]) if match else 0
+
+
+def resolve_transforms(transforms: Transforms, columns: Sequence[str], frame: pl.DataFrame) -> tuple[str, ...]:
+    """Return the name of the transform of each column.
+
+    Parameters
+    ----------
+    transforms : "identity", "in-fold" or mapping
+        ``identity`` leaves everything raw, as in the paper. ``in-fold`` takes the log of a held-out loss and the logit
+        of a Pass@k, whose trials are learnt from the rows of `frame` alone: problems times ``n // k``, the number of
+        disjoint groups of k samples that the estimate rests on; `ASSUMED_TRIALS` where the table does not say. A
+        mapping names a transform for some columns.
+    columns : sequence of str
+    frame : polars.DataFrame
+        The training rows.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"pre_samples_per_problem": [128, 128], "pre_problems_count": [100, 100]})
+    >>> resolve_transforms("in-fold", ["pre_pass_at_64", "pre_held_out_loss_nats", "recipe_epochs"], table)
+    ('logit(200.0)', 'log', 'identity')
+    """
+    if isinstance(transforms, str):
+        if transforms not in ("identity", "in-fold"):
+            raise UsageError(f"transforms must be identity, in-fold or a mapping, got {transforms!r}")
+        if transforms == "identity":
+            return ("identity",) * len(columns)
+        return tuple(_in_fold(column, frame) for column in columns)
+    for column in transforms:
+        if column not in columns:
+            raise UsageError(f"transforms name '{column}', which is none of {', '.join(columns)}")
+    return tuple(str(parse_transform(transforms.get(column, "identity"))) for column in columns)
+
+
+def _in_fold(column: str, frame: pl.DataFrame) -> str:
+    if "held_out_loss_nats" in column:
+        return "log"
+    k = pass_at(column)
+    if not k:
+        return "identity"
+    stage = column.partition("_")[0]
+    counts = [f"{stage}_samples_per_problem", f"{stage}_problems_count"]
+    if not set(counts) <= set(frame.columns):
+        return str(Transform("logit", ASSUMED_TRIALS))
+    known = frame.select(counts).drop_nulls().to_numpy()
+    if not len(known):
+        return str(Transform("logit", ASSUMED_TRIALS))
+    groups = known[:, 1] * np.maximum(known[:, 0] // k, 1)
+    return str(Transform("logit", float(max(np.median(groups), 1.0))))

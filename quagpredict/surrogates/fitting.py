@@ -1,0 +1,118 @@
+"""From a corpus to a fitted surrogate."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from quagpredict.errors import CorpusError, UsageError
+from quagpredict.files import digest
+from quagpredict.surrogates.feature_sets import Transforms, resolve_features, resolve_transforms
+from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.least_squares import fit_linear, fit_mean
+from quagpredict.surrogates.training_rows import feature_table, training_rows
+
+#: Kinds of surrogates that `fit` knows.
+SURROGATES = ("linear", "mean")
+
+
+def fit(
+    frame: pl.DataFrame,
+    surrogate: str = "linear",
+    features: str | Sequence[str] = "both",
+    target: str = "post_pass_at_1",
+    *,
+    transforms: Transforms = "identity",
+    split: str | None = "fit",
+    source: str = "corpus",
+) -> FittedSurrogate:
+    """Fit a surrogate to the finished runs of a corpus.
+
+    Rows without target are left out and counted in `FittedSurrogate.dropped_rows`. Runs of one candidate with several
+    RL seeds are averaged into one row.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        A table from `read_corpus`; one row a run.
+    surrogate : str
+        One of `SURROGATES`.
+    features : str or sequence of str
+        ``loss``, ``pass_at_64``, ``both`` or any columns, see `resolve_features`.
+    target : str
+        Column to predict.
+    transforms : "identity", "in-fold" or mapping of column to transform
+        See `resolve_transforms`; the default is raw, as in the paper.
+    split : str or None
+        Only rows of this split are used, so that held-out candidates stay unseen; None uses all.
+    source : str
+        What to call the table in errors.
+
+    Raises
+    ------
+    CorpusError
+        If a column or value is missing (named), or there are fewer than p + 3 candidates for p features.
+    IncomparableError
+        If eval protocols or RL recipes are mixed.
+    UsageError
+        If the surrogate or a transform is unknown.
+
+    Examples
+    --------
+    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> fitted = fit(synthetic_corpus(40, seed=1).frame)
+    >>> fitted.features, fitted.training_rows
+    (('pre_held_out_loss_nats', 'pre_pass_at_64'), 40)
+    """
+    if surrogate not in SURROGATES:
+        raise UsageError(f"unknown surrogate '{surrogate}': expected one of {', '.join(SURROGATES)}")
+    rows = training_rows(frame, target, split=split, source=source)
+    columns = resolve_features(features, rows.frame)
+    X = feature_table(rows, columns, target, source)
+    needed = (len(columns) if surrogate != "mean" else 0) + 3
+    if len(X) < needed:
+        raise CorpusError(
+            f"{source}: {len(X)} finished candidates are too few for {len(columns)} features ({', '.join(columns)}): "
+            f"at least {needed} are needed; finish more runs or use fewer features"
+        )
+    if isinstance(transforms, Mapping):
+        of_target = transforms.get(target, "identity")
+        transforms = {column: name for column, name in transforms.items() if column != target}
+    else:
+        (of_target,) = resolve_transforms(transforms, [target], rows.frame)
+    fitted = fit_tables(
+        surrogate,
+        X,
+        rows.y,
+        features=columns,
+        target=target,
+        feature_transforms=resolve_transforms(transforms, columns, rows.frame),
+        target_transform=of_target,
+    )
+    bases = rows.frame["base_model"].drop_nulls().unique().to_list() if "base_model" in rows.frame.columns else []
+    return replace(
+        fitted,
+        eval_protocol_id=rows.eval_protocol_id,
+        rl_recipe_id=rows.rl_recipe_id,
+        base_models=tuple(sorted(map(str, bases))),
+        dropped_rows=rows.dropped_rows,
+        corpus_digest=digest([rows.frame["candidate"].to_list(), columns, X.tolist(), target, rows.y.tolist()]),
+        versions=library_versions(),
+    )
+
+
+def fit_tables(surrogate: str, X: NDArray[np.float64], y: NDArray[np.float64], **settings: Any) -> FittedSurrogate:
+    """Fit a kind of surrogate to features X (n, p) and target y (n,); `settings` are those of `fit_linear`."""
+    return fit_mean(X, y, **settings) if surrogate == "mean" else fit_linear(X, y, **settings)
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """Return the versions of what makes a surrogate."""
+    return {"quagpredict": version("quagpredict"), "numpy": np.__version__, "python": platform.python_version()}

@@ -1,0 +1,112 @@
+"""The rows that a surrogate may learn from: finished, comparable, one a candidate."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from quagpredict.corpus.design import design_matrix
+from quagpredict.errors import CorpusError, IncomparableError, UsageError
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """Finished runs of one protocol and one RL recipe.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        One row a candidate.
+    y : array (n,)
+        The target; the mean over RL seeds where a candidate was run with several.
+    runs : polars.DataFrame
+        One row a run, before the seeds were averaged.
+    dropped_rows : int
+        Rows of the table without target.
+    eval_protocol_id, rl_recipe_id : str
+        Empty where the table has none.
+    """
+
+    frame: pl.DataFrame
+    y: NDArray[np.float64]
+    runs: pl.DataFrame
+    dropped_rows: int
+    eval_protocol_id: str
+    rl_recipe_id: str
+
+
+def training_rows(
+    frame: pl.DataFrame, target: str, *, split: str | None = "fit", source: str = "corpus"
+) -> TrainingRows:
+    """Choose the rows of a table from which `target` can be learnt.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        A table from `read_corpus`.
+    target : str
+        A numeric column.
+    split : str or None
+        Rows whose column ``split`` says otherwise are left out (nulls stay in); None takes all rows.
+
+    Raises
+    ------
+    CorpusError
+        If the target or the column ``candidate`` is missing, the target is not numeric, or no row has it.
+    IncomparableError
+        If the rows were measured under several eval protocols, or trained with several RL recipes.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"candidate": ["a", "a", "b"], "rl_seed": [0, 1, 0], "post_pass_at_1": [0.25, 0.75, None]})
+    >>> rows = training_rows(table, "post_pass_at_1")
+    >>> rows.y, rows.dropped_rows
+    (array([0.5]), 1)
+    """
+    for name, role in (("candidate", "name of the rows"), (target, "target")):
+        if name not in frame.columns:
+            raise CorpusError(f"{source}: column '{name}' is missing, but it is the {role}")
+    if not (frame[target].dtype.is_numeric() or frame[target].dtype == pl.Null):
+        raise CorpusError(f"{source}: the target '{target}' must be numbers, found {str(frame[target].dtype).lower()}")
+    if split is not None and "split" in frame.columns:
+        frame = frame.filter(pl.col("split").fill_null(split) == split)
+    values = frame[target].cast(pl.Float64)
+    finished = values.is_not_null() & values.is_not_nan()
+    runs = frame.with_columns(values).filter(finished)
+    if runs.height == 0:
+        where = f" with split '{split}'" if split is not None and "split" in frame.columns else ""
+        raise CorpusError(f"{source}: no row{where} has the target '{target}': run RL for some candidates first")
+    protocol = _only(runs, "eval_protocol_id", "eval protocols", source)
+    recipe = _only(runs, "rl_recipe_id", "RL recipes", source)
+    means = runs.group_by("candidate", maintain_order=True).agg(pl.col(target).mean())
+    candidates = runs.unique("candidate", keep="first", maintain_order=True).with_columns(means[target])
+    return TrainingRows(
+        frame=candidates,
+        y=candidates[target].to_numpy().astype(np.float64),
+        runs=runs,
+        dropped_rows=frame.height - runs.height,
+        eval_protocol_id=protocol,
+        rl_recipe_id=recipe,
+    )
+
+
+def feature_table(rows: TrainingRows, features: tuple[str, ...], target: str, source: str) -> NDArray[np.float64]:
+    """Return the features of the training rows, (n, p), or say which candidate lacks one."""
+    if target in features:
+        raise UsageError(f"'{target}' is the target and cannot be a feature too")
+    return design_matrix(rows.frame, features, source=source).X
+
+
+def _only(runs: pl.DataFrame, column: str, what: str, source: str) -> str:
+    """Return the only value of a column, empty if there is none."""
+    if column not in runs.columns:
+        return ""
+    found = runs[column].unique().sort().to_list()
+    if len(found) > 1:
+        shown = ", ".join("unknown" if value is None else str(value) for value in found[:4])
+        raise IncomparableError(
+            f"{source}: the finished runs mix {len(found)} {what} (column '{column}': {shown}); their scores are not "
+            "comparable: filter the table to one of them"
+        )
+    return "" if found[0] is None else str(found[0])
