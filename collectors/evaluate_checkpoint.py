@@ -1,0 +1,70 @@
+"""Measure a checkpoint on a suite: `python collectors/evaluate_checkpoint.py --config evaluate.yaml`.
+
+Keys: checkpoint, suite, samples, output_dir, and optionally engine, batch_size. The same program measures before and
+after RL, with the same grader.
+"""
+
+import argparse
+import sys
+import time
+from typing import Any
+
+from quagpredict.errors import RecipeError
+from quagpredict.evaluation import read_suite, score_checkpoint
+from quagpredict.program import run_program, weights_digest, write_record
+from quagpredict.recipe import read_yaml
+from quagpredict.shipped import shipped_path
+
+REQUIRED = ("checkpoint", "suite", "samples", "output_dir")
+OPTIONAL = {"engine": "transformers", "batch_size": 256}
+
+
+def main(arguments: list[str]) -> None:
+    """Read the config, measure, write the record."""
+    started = time.perf_counter()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, help="YAML file")
+    config = parse_config(parser.parse_args(arguments).config)
+
+    suite = read_suite(shipped_path(config["suite"]))
+    score = score_checkpoint(
+        config["checkpoint"],
+        suite,
+        samples=config["samples"],
+        engine=config["engine"],
+        batch_size=config["batch_size"],
+        out=config["output_dir"],
+        progress=print_progress,
+    )
+    write_record(
+        config["output_dir"],
+        program="collectors/evaluate_checkpoint.py",
+        started=started,
+        results={"eval_protocol_id": score.eval_protocol_id, "measurement": score.measurement},
+        inputs={"checkpoint": weights_digest(config["checkpoint"])},
+    )
+
+
+def parse_config(path: str) -> dict[str, Any]:
+    """Read the YAML and refuse unknown, missing or mistyped keys."""
+    config = read_yaml(path)
+    for key in config:
+        if key not in REQUIRED and key not in OPTIONAL:
+            raise RecipeError(f"{path}: unknown key '{key}'; known are {', '.join([*REQUIRED, *OPTIONAL])}")
+    for key in REQUIRED:
+        if key not in config:
+            raise RecipeError(f"{path}: the key '{key}' is missing")
+    config = OPTIONAL | config
+    for key in ("samples", "batch_size"):
+        if not isinstance(config[key], int) or isinstance(config[key], bool) or config[key] < 1:
+            raise RecipeError(f"{path}: {key} must be a whole number of at least 1, got {config[key]!r}")
+    return config
+
+
+def print_progress(done: int, total: int) -> None:
+    """Say how many samples there are."""
+    print(f"{done:,} of {total:,} samples", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

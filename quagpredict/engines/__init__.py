@@ -1,0 +1,1 @@
+"""Generation and token scores, one engine a file, all under the contract of `quagpredict.engines.contract`."""

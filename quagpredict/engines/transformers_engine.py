@@ -1,0 +1,256 @@
+"""The reference engine: plain transformers on any device, with a KV cache and a decode loop of its own.
+
+The loop is ours because `generate` draws from one global random state, so that a sample would depend on its batch; and
+because dropping finished rows from the cache saves much of the work when lengths differ.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from quagpredict.engines.contract import Request, Response, Sampling, sample_seed, uniforms
+from quagpredict.errors import CheckpointError
+from quagpredict.program import weights_digest
+
+# Rows are dropped from the cache once this share of them has finished; each drop copies the cache once.
+_DROP_SHARE = 0.25
+
+
+class TransformersEngine:
+    """A checkpoint loaded with transformers.
+
+    Parameters
+    ----------
+    checkpoint : path
+        Folder with ``config.json``, weights and tokenizer.
+    batch_size : int
+        Samples drawn side by side.
+    device : str, optional
+        Defaults to CUDA if there is one, else the CPU.
+    dtype : str
+        Weights are loaded as this; ``"auto"`` takes the checkpoint's own.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder is not a loadable checkpoint.
+    """
+
+    name = "transformers"
+
+    def __init__(
+        self, checkpoint: str | Path, *, batch_size: int = 256, device: str | None = None, dtype: str = "auto"
+    ) -> None:
+        weights_digest(checkpoint)
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.batch_size = batch_size
+        try:
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint)
+            model: Any = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise CheckpointError(f"{checkpoint}: cannot be loaded ({' '.join(str(error).split())[:300]})") from error
+        self.model = model.to(self.device).eval()
+        self.end_tokens = self._end_tokens()
+
+    def _end_tokens(self) -> list[int]:
+        listed = self.model.generation_config.eos_token_id
+        ends = set(listed if isinstance(listed, list) else [listed]) | {self.tokenizer.eos_token_id}
+        ends.discard(None)
+        if not ends:
+            raise CheckpointError("the checkpoint names no end token, so every response would run to the budget")
+        return sorted(ends)
+
+    def encode_prompt(self, prompt: str, system_prompt: str | None = None) -> tuple[int, ...]:
+        """Return the prompt's tokens; see `quagpredict.engines.contract.Engine`."""
+        if self.tokenizer.chat_template is None:
+            text = prompt if system_prompt is None else f"{system_prompt}\n\n{prompt}"
+            return tuple(self.tokenizer(text)["input_ids"])
+        messages = [] if system_prompt is None else [{"role": "system", "content": system_prompt}]
+        messages.append({"role": "user", "content": prompt})
+        # The template writes the start token itself; tokenizing its text again would add a second one.
+        return tuple(
+            self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
+        )
+
+    def encode_completion(self, completion: str) -> tuple[int, ...]:
+        """Return the tokens of a whole response; see `quagpredict.engines.contract.Engine`."""
+        tokens = self.tokenizer(completion, add_special_tokens=False)["input_ids"]
+        return (*tokens, self.tokenizer.eos_token_id)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of a response; see `quagpredict.engines.contract.Engine`."""
+        return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+
+    @torch.inference_mode()
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, list[Response]]]:
+        """Draw the samples of all requests; see `quagpredict.engines.contract.Engine`."""
+        # Prompts of one length need neither padding nor a mask; longest first, so that memory is short early.
+        waiting: dict[int, list[Response]] = {}
+        left = {position: request.samples for position, request in enumerate(requests)}
+        for block in _blocks(requests, self.batch_size):
+            for (position, _, count), drawn in zip(block, self._draw(requests, block, sampling), strict=True):
+                waiting.setdefault(position, []).extend(drawn)
+                left[position] -= count
+                if left[position] == 0:
+                    yield position, waiting.pop(position)
+
+    def _draw(
+        self, requests: Sequence[Request], block: list[tuple[int, int, int]], sampling: Sampling
+    ) -> list[list[Response]]:
+        counts = [count for _, _, count in block]
+        seeds = np.array(
+            [
+                sample_seed(requests[position].key, index)
+                for position, first, count in block
+                for index in range(first, first + count)
+            ],
+            dtype=np.uint64,
+        )
+        prompts = torch.tensor([requests[position].prompt for position, _, _ in block], device=self.device)
+        repeat = torch.repeat_interleave(
+            torch.arange(len(block), device=self.device), torch.tensor(counts, device=self.device)
+        )
+        output = self.model(prompts, use_cache=True, logits_to_keep=1)
+        cache = output.past_key_values
+        cache.batch_select_indices(repeat)
+        logits = output.logits[:, -1].float()[repeat]
+
+        rows = len(seeds)
+        budget = sampling.max_new_tokens
+        ends = torch.tensor(self.end_tokens, device=self.device)
+        tokens = torch.zeros((rows, budget), dtype=torch.long, device=self.device)
+        lengths = torch.full((rows,), budget, device=self.device)
+        finished = torch.zeros(rows, dtype=torch.bool, device=self.device)
+        log_probs = torch.zeros(rows, dtype=torch.float64, device=self.device)
+        entropies = torch.zeros(rows, dtype=torch.float64, device=self.device)
+        alive = torch.arange(rows, device=self.device)  # rows still in the cache, some of them perhaps finished
+        alive_seeds = seeds
+        for position in range(budget):
+            log_p = torch.log_softmax(logits, dim=-1)
+            uniform = torch.from_numpy(uniforms(alive_seeds, position)).to(self.device)
+            token = _choose(logits, uniform, sampling)
+            running = ~finished[alive]
+            active = alive[running]
+            tokens[active, position] = token[running]
+            log_probs[active] += log_p.gather(1, token[:, None])[running, 0].double()
+            entropies[active] -= (log_p.exp() * log_p).nan_to_num(0.0).sum(-1)[running].double()
+            ended = active[torch.isin(token[running], ends)]
+            finished[ended] = True
+            lengths[ended] = position + 1
+            running = ~finished[alive]
+            still = int(running.sum())
+            if still == 0 or position + 1 == budget:
+                break
+            if still <= (1 - _DROP_SHARE) * len(alive):
+                keep = running.nonzero()[:, 0]
+                cache.batch_select_indices(keep)
+                alive, token, alive_seeds = alive[keep], token[keep], alive_seeds[keep.cpu().numpy()]
+            output = self.model(token[:, None], past_key_values=cache, use_cache=True)
+            cache = output.past_key_values
+            logits = output.logits[:, -1].float()
+        return _responses(counts, tokens, lengths, finished, log_probs, entropies, seeds)
+
+    @torch.inference_mode()
+    def completion_log_probs(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[NDArray[np.float64]]:
+        """Score given completions, unpacked; see `quagpredict.engines.contract.Engine`."""
+        scored: list[NDArray[np.float64]] = [np.empty(0)] * len(pairs)
+        order = sorted(range(len(pairs)), key=lambda index: -len(pairs[index][0]) - len(pairs[index][1]))
+        for start in range(0, len(order), self.batch_size):
+            batch = order[start : start + self.batch_size]
+            longest = max(len(pairs[index][0]) + len(pairs[index][1]) for index in batch)
+            # Padding stands on the right, where no real token of a causal model can see it: no mask is needed.
+            tokens = torch.full((len(batch), longest), self.end_tokens[0], device=self.device)
+            for row, index in enumerate(batch):
+                whole = [*pairs[index][0], *pairs[index][1]]
+                tokens[row, : len(whole)] = torch.tensor(whole, device=self.device)
+            logits = self.model(tokens, use_cache=False).logits
+            for row, index in enumerate(batch):
+                prompt, completion = pairs[index]
+                span = slice(len(prompt) - 1, len(prompt) + len(completion) - 1)
+                log_p = torch.log_softmax(logits[row, span].float(), dim=-1)
+                target = tokens[row, len(prompt) : len(prompt) + len(completion)]
+                scored[index] = log_p.gather(1, target[:, None])[:, 0].double().cpu().numpy()
+        return scored
+
+
+def _blocks(requests: Sequence[Request], rows: int) -> Iterator[list[tuple[int, int, int]]]:
+    """Yield blocks of (request position, first sample, samples) of one prompt length, at most `rows` samples each."""
+    order = sorted(range(len(requests)), key=lambda position: (-len(requests[position].prompt), position))
+    block: list[tuple[int, int, int]] = []
+    room, length = rows, -1
+    for position in order:
+        request = requests[position]
+        first, left = request.first, request.samples
+        if len(request.prompt) != length and block:
+            yield block
+            block, room = [], rows
+        length = len(request.prompt)
+        while left:
+            taken = min(left, room)
+            block.append((position, first, taken))
+            first, left, room = first + taken, left - taken, room - taken
+            if room == 0:
+                yield block
+                block, room = [], rows
+    if block:
+        yield block
+
+
+def _choose(logits: torch.Tensor, uniform: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+    """Draw a token a row: logits (rows, vocabulary) to probabilities, whose cumulative sum is inverted at `uniform`."""
+    scaled = logits / sampling.temperature
+    if sampling.top_k and sampling.top_k < scaled.size(-1):
+        smallest = scaled.topk(sampling.top_k, dim=-1).values[:, -1:]
+        scaled = scaled.masked_fill(scaled < smallest, -torch.inf)
+    if sampling.top_p < 1:
+        ordered, index = scaled.sort(dim=-1, descending=True)
+        before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
+        scaled = torch.full_like(scaled, -torch.inf).scatter(
+            1, index, ordered.masked_fill(before >= sampling.top_p, -torch.inf)
+        )
+    cumulative = scaled.double().softmax(-1).cumsum(-1)
+    # The total is 1 up to rounding; scaled by it, a uniform below 1 always falls on a token with probability.
+    threshold = (uniform * cumulative[:, -1])[:, None]
+    return torch.searchsorted(cumulative, threshold, right=True)[:, 0].clamp(max=logits.size(-1) - 1)
+
+
+def _responses(
+    counts: list[int],
+    tokens: torch.Tensor,
+    lengths: torch.Tensor,
+    finished: torch.Tensor,
+    log_probs: torch.Tensor,
+    entropies: torch.Tensor,
+    seeds: NDArray[np.uint64],
+) -> list[list[Response]]:
+    rows = zip(
+        tokens.tolist(),
+        lengths.tolist(),
+        finished.tolist(),
+        log_probs.tolist(),
+        entropies.tolist(),
+        seeds.tolist(),
+        strict=True,
+    )
+    flat = [
+        Response(
+            tuple(row[: length - 1] if ended else row[:length]),
+            length,
+            "stop" if ended else "length",
+            log_prob,
+            entropy,
+            seed,
+        )
+        for row, length, ended, log_prob, entropy, seed in rows
+    ]
+    grouped = []
+    start = 0
+    for count in counts:
+        grouped.append(flat[start : start + count])
+        start += count
+    return grouped

@@ -1,0 +1,6 @@
+"""Measuring a checkpoint: suites of problems, samples to counts, held-out loss."""
+
+from quagpredict.evaluation.score import Score, score_checkpoint
+from quagpredict.evaluation.suite import HeldOut, Problem, Suite, read_suite
+
+__all__ = ["HeldOut", "Problem", "Score", "Suite", "read_suite", "score_checkpoint"]

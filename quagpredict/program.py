@@ -1,0 +1,145 @@
+"""What the programs in ``training/`` and ``collectors/`` share: a config in, a record out, errors in one line."""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from quagpredict.errors import CheckpointError, QuagpredictError, RecipeError
+from quagpredict.files import digest, file_digest, write_json
+from quagpredict.recipe import read_yaml
+from quagpredict.run_record import RECORD_NAME, RunRecord
+from quagpredict.trl_recipe import modernise
+
+_REPORTED = ("quagpredict", "torch", "transformers", "trl", "datasets", "accelerate", "tokenizers", "numpy", "vllm")
+
+
+def write_record(
+    output_dir: str | Path, *, program: str, started: float, results: Mapping[str, Any], inputs: Mapping[str, str]
+) -> None:
+    """Write ``record.json``, the last file of a stage: without it, the stage did not happen.
+
+    Parameters
+    ----------
+    output_dir : path
+        The stage's folder. Every file in it is listed in the record with its SHA-256.
+    program : str
+        The program's path in the checkout, e.g. ``"training/train_sft.py"``.
+    started : float
+        `time.perf_counter()` when the program began.
+    results : mapping
+        What was measured; plain JSON values, no NaN.
+    inputs : mapping
+        Name -> digest of what went in.
+    """
+    folder = Path(output_dir)
+    outputs = {
+        path.relative_to(folder).as_posix(): file_digest(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in {RECORD_NAME, "training_args.bin"}
+    }
+    record = RunRecord(
+        program=program,
+        results=dict(results),
+        seconds=round(time.perf_counter() - started, 3),
+        versions={"python": platform.python_version(), **_versions()},
+        inputs=dict(inputs),
+        outputs=outputs,
+    )
+    write_json(folder / RECORD_NAME, record.as_dict())
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _REPORTED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def run_program(main: Callable[[list[str]], None]) -> int:
+    """Run a program's main with the command line; turn quagpredict's errors into one line and their exit code.
+
+    Examples
+    --------
+    >>> run_program(lambda arguments: None)
+    0
+    """
+    try:
+        main(sys.argv[1:])
+    except QuagpredictError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+def weights_digest(checkpoint: str | Path) -> str:
+    """Return one digest of a checkpoint's weights, tokenizer and config, whatever its folder is called.
+
+    Raises
+    ------
+    quagpredict.errors.CheckpointError
+        If the folder is missing or holds no ``config.json`` or no weights.
+    """
+    folder = Path(checkpoint)
+    if not folder.is_dir():
+        raise CheckpointError(f"{checkpoint}: no such checkpoint folder")
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"{checkpoint}: not a checkpoint: config.json is missing")
+    weights = sorted({*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")})
+    if not weights:
+        raise CheckpointError(f"{checkpoint}: holds no weights (expected model.safetensors)")
+    described: tuple[str, ...] = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+    described += ("chat_template.jinja", "special_tokens_map.json", "tokenizer.model")
+    files = [*weights, *(folder / name for name in described if (folder / name).is_file())]
+    return digest({path.name: file_digest(path) for path in files})
+
+
+def base_digest(model_name_or_path: str) -> str:
+    """Return the weights' digest of a local checkpoint, or the name itself for a model of the hub."""
+    return weights_digest(model_name_or_path) if Path(model_name_or_path).is_dir() else model_name_or_path
+
+
+def parse_trl_recipe(parser: Any, arguments: list[str]) -> tuple[Any, ...]:
+    """Parse ``--config recipe.yaml`` with TRL's parser; retired key names are translated, unknown ones refused.
+
+    Parameters
+    ----------
+    parser : trl.TrlParser
+        Made of the dataclasses that hold the allowed keys.
+    arguments : list of str
+        The command line; further ``--key value`` pairs override the recipe.
+
+    Returns
+    -------
+    tuple
+        One filled instance of each dataclass.
+
+    Raises
+    ------
+    RecipeError
+        For an unreadable recipe or an unknown key; the message names both.
+    """
+    if "--config" not in arguments[:-1]:
+        raise RecipeError("give the recipe: --config recipe.yaml")
+    position = arguments.index("--config")
+    path = arguments[position + 1]
+    recipe = modernise(read_yaml(path))
+    for note in recipe.notes:
+        print(f"note: {path}: {note}", file=sys.stderr)  # noqa: T201
+    for key, value in recipe.config.pop("env", {}).items():
+        os.environ[key] = str(value)
+    unknown = parser.set_defaults_with_config(**recipe.config)
+    if unknown:
+        key = unknown[0].removeprefix("--")
+        known = [action.dest for action in parser._actions]
+        near = get_close_matches(key, known, 1)
+        raise RecipeError(f"{path}: unknown key '{key}'" + (f"; did you mean '{near[0]}'?" if near else ""))
+    return tuple(parser.parse_args_into_dataclasses(args=arguments[:position] + arguments[position + 2 :]))

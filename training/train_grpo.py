@@ -1,0 +1,155 @@
+"""Reinforcement learning with verifiable rewards: `python training/train_grpo.py --config recipe.yaml`.
+
+TRL's GRPOTrainer with TRL's own key names (GRPOConfig, ModelConfig, ScriptArguments) and the few of
+`GRPORecipeArguments` below. The reward is the grader that evaluation uses. For large models run the same line through
+`accelerate launch`, with `use_vllm: true` in the recipe for the rollouts.
+"""
+
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from datasets import Dataset, disable_progress_bars, load_dataset
+from quagpredict.answers import GradingPolicy, grade_many
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
+from transformers.utils import logging as transformers_logging
+from trl import GRPOConfig, GRPOTrainer, ModelConfig, ScriptArguments, TrlParser, get_peft_config
+
+from quagpredict.errors import RecipeError
+from quagpredict.files import digest
+from quagpredict.lab import Mixture
+from quagpredict.program import base_digest, parse_trl_recipe, run_program, write_record
+
+REWARDS = ("accuracy",)
+CURVE = {
+    "reward": "reward",
+    "reward_std": "reward_std",
+    "zero_variance_share": "frac_reward_zero_std",
+    "entropy": "entropy",
+    "completion_length": "completions/mean_length",
+    "clipped_share": "completions/clipped_ratio",
+}
+
+
+@dataclass
+class GRPORecipeArguments(ScriptArguments):
+    """What a recipe may say beyond TRL's own keys."""
+
+    lab_data: dict | None = field(default=None, metadata={"help": "A mixture of the lab instead of dataset_name."})
+    lab_prompts: int = field(default=4096, metadata={"help": "How many lab prompts to train on."})
+    lab_seed: int = field(default=0, metadata={"help": "Seed of the lab prompts: the same for every candidate."})
+    dataset_prompt_column: str = field(default="problem", metadata={"help": "Column with the question."})
+    dataset_answer_column: str = field(default="answer", metadata={"help": "Column with the gold answer."})
+    system_prompt: str | None = field(default=None, metadata={"help": "System message of conversational prompts."})
+    chat_template: str | None = field(default=None, metadata={"help": "Jinja chat template to use and save."})
+    reward_funcs: list[str] = field(default_factory=lambda: ["accuracy"], metadata={"help": "Only 'accuracy'."})
+    grading: dict | None = field(default=None, metadata={"help": "Keys of GradingPolicy; evaluation uses the same."})
+
+
+def main(arguments: list[str]) -> None:
+    """Parse the recipe, load model and prompts, train, save, write the record."""
+    started = time.perf_counter()
+    recipe, config, model_config = parse_trl_recipe(
+        TrlParser((GRPORecipeArguments, GRPOConfig, ModelConfig)), arguments
+    )
+    for name in recipe.reward_funcs:
+        if name not in REWARDS:
+            raise RecipeError(f"reward_funcs: unknown reward '{name}'; known are {', '.join(REWARDS)}")
+    if config.disable_tqdm:
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        disable_progress_bars()
+
+    set_seed(config.seed)
+    tokenizer = AutoTokenizer.from_pretrained(model_config.model_name_or_path, revision=model_config.model_revision)
+    if recipe.chat_template is not None:
+        tokenizer.chat_template = recipe.chat_template
+    tokenizer.padding_side = "left"
+    model = AutoModelForCausalLM.from_pretrained(
+        model_config.model_name_or_path,
+        revision=model_config.model_revision,
+        dtype=model_config.dtype,
+        attn_implementation=model_config.attn_implementation,
+    )
+    prompts = lab_prompts(recipe) if recipe.lab_data else hub_prompts(recipe, tokenizer)
+
+    trainer = GRPOTrainer(
+        model=model,
+        reward_funcs=accuracy_reward(recipe, tokenizer),
+        args=config,
+        train_dataset=prompts,
+        processing_class=tokenizer,
+        peft_config=get_peft_config(model_config),
+    )
+    if config.disable_tqdm:
+        trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=config.resume_from_checkpoint)
+    trainer.save_model(config.output_dir)
+    if not trainer.accelerator.is_main_process:
+        return
+    write_record(
+        config.output_dir,
+        program="training/train_grpo.py",
+        started=started,
+        results={"rl_steps": trainer.state.global_step, "rl_curve": reward_curve(trainer.state.log_history)},
+        inputs={"candidate": base_digest(model_config.model_name_or_path), "prompts": digest(list(prompts))},
+    )
+
+
+def lab_prompts(recipe: GRPORecipeArguments) -> Dataset:
+    """Return the lab's RL problems, which no other split holds."""
+    problems = Mixture.from_mapping(recipe.lab_data).problems(recipe.lab_prompts, split="rl", seed=recipe.lab_seed)
+    return Dataset.from_list([{"prompt": item.prompt, "answer": item.answer} for item in problems])
+
+
+def hub_prompts(recipe: GRPORecipeArguments, tokenizer: Any) -> Dataset:
+    """Return prompts and gold answers of a data set of the hub or of local JSONL or Parquet files."""
+    if recipe.dataset_name is None:
+        raise RecipeError("the recipe names no data: give dataset_name or lab_data")
+    if recipe.dataset_name.endswith((".jsonl", ".json", ".parquet")):
+        kind = "parquet" if recipe.dataset_name.endswith(".parquet") else "json"
+        rows = load_dataset(kind, data_files=recipe.dataset_name, split="train")
+    else:
+        rows = load_dataset(recipe.dataset_name, recipe.dataset_config, split=recipe.dataset_train_split)
+    for column in (recipe.dataset_prompt_column, recipe.dataset_answer_column):
+        if column not in rows.column_names:
+            raise RecipeError(f"{recipe.dataset_name}: no column '{column}'; it has {', '.join(rows.column_names)}")
+
+    def prompt_and_answer(row: dict) -> dict:
+        prompt = row[recipe.dataset_prompt_column]
+        if tokenizer.chat_template is not None:
+            prompt = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
+            if recipe.system_prompt is not None:
+                prompt = [{"role": "system", "content": recipe.system_prompt}, *prompt]
+        return {"prompt": prompt, "answer": str(row[recipe.dataset_answer_column])}
+
+    return rows.map(prompt_and_answer, remove_columns=rows.column_names)
+
+
+def accuracy_reward(recipe: GRPORecipeArguments, tokenizer: Any) -> Any:
+    """Return the reward function: 1 for a response that evaluation would call correct, else 0."""
+    policy = GradingPolicy(**(recipe.grading or {}))
+    end_tokens = {tokenizer.eos_token_id, tokenizer.pad_token_id}
+
+    def accuracy(completions: list, completion_ids: list, answer: list[str], **_: Any) -> list[float]:
+        texts = [item if isinstance(item, str) else item[-1]["content"] for item in completions]
+        # A response without an end token was cut by the budget, and a cut response is never correct.
+        reasons = ["stop" if ids and ids[-1] in end_tokens else "length" for ids in completion_ids]
+        graded = grade_many(texts, answer, finish_reasons=reasons, policy=policy)
+        return [float(item.verdict == "correct") for item in graded]
+
+    return accuracy
+
+
+def reward_curve(history: list[dict]) -> list[dict]:
+    """Return the logged training metrics under this project's names."""
+    return [
+        {"step": entry["step"], **{ours: round(float(entry[theirs]), 6) for ours, theirs in CURVE.items()}}
+        for entry in history
+        if "reward" in entry
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

@@ -1,0 +1,138 @@
+"""Fine-tune on worked solutions with TRL's SFTTrainer: `python training/train_sft.py --config recipe.yaml`.
+
+The recipe has TRL's own key names (SFTConfig, ModelConfig, ScriptArguments) and the few of `SFTRecipeArguments` below.
+For large models run the same line through `accelerate launch --config_file training/accelerate/zero3.yaml`.
+"""
+
+import random
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from datasets import Dataset, disable_progress_bars, load_dataset
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
+from transformers.utils import logging as transformers_logging
+from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser, get_peft_config
+
+from quagpredict.errors import RecipeError
+from quagpredict.files import digest
+from quagpredict.lab import Mixture
+from quagpredict.program import base_digest, parse_trl_recipe, run_program, write_record
+
+
+@dataclass
+class SFTRecipeArguments(ScriptArguments):
+    """What a recipe may say beyond TRL's own keys."""
+
+    lab_data: dict | None = field(default=None, metadata={"help": "A mixture of the lab instead of dataset_name."})
+    unique_examples: int | None = field(default=None, metadata={"help": "How many distinct examples are used."})
+    dataset_select: str = field(default="random", metadata={"help": "Which: random, first, shortest or longest."})
+    dataset_prompt_column: str = field(default="prompt", metadata={"help": "Column with the question."})
+    dataset_completion_column: str = field(default="completion", metadata={"help": "Column with the worked solution."})
+    system_prompt: str | None = field(default=None, metadata={"help": "System message of conversational prompts."})
+    chat_template: str | None = field(default=None, metadata={"help": "Jinja chat template to use and save."})
+
+
+def main(arguments: list[str]) -> None:
+    """Parse the recipe, load model and data, train, save, write the record."""
+    started = time.perf_counter()
+    recipe, config, model_config = parse_trl_recipe(TrlParser((SFTRecipeArguments, SFTConfig, ModelConfig)), arguments)
+    if config.disable_tqdm:
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        disable_progress_bars()
+
+    set_seed(config.seed)
+    tokenizer = AutoTokenizer.from_pretrained(model_config.model_name_or_path, revision=model_config.model_revision)
+    if recipe.chat_template is not None:
+        tokenizer.chat_template = recipe.chat_template
+    tokenizer.padding_side = "right"
+    model = AutoModelForCausalLM.from_pretrained(
+        model_config.model_name_or_path,
+        revision=model_config.model_revision,
+        dtype=model_config.dtype,
+        attn_implementation=model_config.attn_implementation,
+    )
+    examples = lab_examples(recipe, config.seed) if recipe.lab_data else hub_examples(recipe, config.seed, tokenizer)
+
+    trainer = SFTTrainer(
+        model=model,
+        args=config,
+        train_dataset=examples,
+        processing_class=tokenizer,
+        peft_config=get_peft_config(model_config),
+    )
+    if config.disable_tqdm:
+        trainer.remove_callback(PrinterCallback)
+    outcome = trainer.train(resume_from_checkpoint=config.resume_from_checkpoint)
+    tokenizer.padding_side = "left"
+    trainer.save_model(config.output_dir)
+    if not trainer.accelerator.is_main_process:
+        return
+    write_record(
+        config.output_dir,
+        program="training/train_sft.py",
+        started=started,
+        results={
+            "unique_examples": len(examples),
+            "sft_steps": outcome.global_step,
+            "examples_seen": round(len(examples) * trainer.state.epoch),
+            "train_loss_nats": round(outcome.training_loss, 6),
+            "loss_curve": [
+                {"step": entry["step"], "loss": entry["loss"]} for entry in trainer.state.log_history if "loss" in entry
+            ],
+        },
+        inputs={"base": base_digest(model_config.model_name_or_path), "examples": digest(list(examples)[:100_000])},
+    )
+
+
+def lab_examples(recipe: SFTRecipeArguments, seed: int) -> Dataset:
+    """Return lab problems with their (perhaps noisy) solutions."""
+    if recipe.unique_examples is None:
+        raise RecipeError("lab_data needs unique_examples: how many distinct examples to draw")
+    problems = Mixture.from_mapping(recipe.lab_data).problems(recipe.unique_examples, split="train", seed=seed)
+    return Dataset.from_list([{"prompt": item.prompt, "completion": item.completion} for item in problems])
+
+
+def hub_examples(recipe: SFTRecipeArguments, seed: int, tokenizer: Any) -> Dataset:
+    """Return prompts and completions of a data set of the hub or of local JSONL or Parquet files."""
+    if recipe.dataset_name is None:
+        raise RecipeError("the recipe names no data: give dataset_name or lab_data")
+    if recipe.dataset_name.endswith((".jsonl", ".json", ".parquet")):
+        kind = "parquet" if recipe.dataset_name.endswith(".parquet") else "json"
+        rows = load_dataset(kind, data_files=recipe.dataset_name, split="train")
+    else:
+        rows = load_dataset(recipe.dataset_name, recipe.dataset_config, split=recipe.dataset_train_split)
+    prompt_column, completion_column = recipe.dataset_prompt_column, recipe.dataset_completion_column
+    for column in (prompt_column, completion_column):
+        if column not in rows.column_names:
+            raise RecipeError(f"{recipe.dataset_name}: no column '{column}'; it has {', '.join(rows.column_names)}")
+
+    order = list(range(len(rows)))
+    if recipe.dataset_select == "random":
+        random.Random(f"{seed}/select").shuffle(order)
+    elif recipe.dataset_select in ("shortest", "longest"):
+        lengths = [len(str(text)) for text in rows[completion_column]]
+        order.sort(key=lengths.__getitem__, reverse=recipe.dataset_select == "longest")
+    elif recipe.dataset_select != "first":
+        raise RecipeError(f"dataset_select must be random, first, shortest or longest, got '{recipe.dataset_select}'")
+    wanted = recipe.unique_examples if recipe.unique_examples is not None else len(order)
+    if wanted > len(order):
+        raise RecipeError(f"{recipe.dataset_name}: unique_examples is {wanted}, the data has {len(order)} rows")
+
+    def prompt_and_completion(row: dict) -> dict:
+        prompt, completion = row[prompt_column], row[completion_column]
+        if tokenizer.chat_template is None:
+            return {"prompt": prompt, "completion": completion}
+        messages = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
+        if recipe.system_prompt is not None:
+            messages = [{"role": "system", "content": recipe.system_prompt}, *messages]
+        answer = completion if isinstance(completion, list) else [{"role": "assistant", "content": completion}]
+        return {"prompt": messages, "completion": answer}
+
+    return rows.select(order[:wanted]).map(prompt_and_completion, remove_columns=rows.column_names)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))
