@@ -1,0 +1,70 @@
+"""``quagpredict collect``: run a plan's stages, resumable at any moment."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from quagpredict.errors import UsageError
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the parser."""
+    parser = subparsers.add_parser(
+        "collect",
+        help="run the stages of a plan: bases, SFT, evaluation, RL, evaluation",
+        description="Run the stages of a plan that are not done yet. Stop it at any moment, start it again to go on.",
+    )
+    parser.add_argument("plan", type=Path, help="plan file (YAML)")
+    parser.add_argument("--out", type=Path, help="work folder (default: runs/<name of the plan>)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="stages that run at once (default: 1)")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N candidates with something left to do")
+    parser.add_argument("--retry-failed", action="store_true", help="try failed stages again")
+    parser.add_argument("--dry-run", action="store_true", help="print every stage's command line and do nothing")
+    parser.add_argument("--fork-server", type=Path, metavar="SOCKET", help="use the fork server that listens there")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Collect, and say on stderr how it ended.
+
+    Returns
+    -------
+    int
+        0 if nothing failed, 1 if a stage failed or is blocked by one, 130 after Ctrl-C.
+    """
+    from quagpredict.collection.collect import collect, planned_commands
+    from quagpredict.plan import Plan
+
+    for name in ("workers", "limit"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name}: expected a whole number of at least 1, got {value}")
+    plan = Plan.from_yaml(args.plan)
+    out = args.out or Path("runs") / plan.name
+    if args.dry_run:
+        for stage, state, command in planned_commands(plan, out, args.limit):
+            print(f"# {stage.id}: {state}\n{command}")
+        return 0
+    try:
+        summary = collect(
+            *(plan, out),
+            workers=args.workers,
+            limit=args.limit,
+            retry_failed=args.retry_failed,
+            fork_server=args.fork_server,
+        )
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    print(
+        f"{summary.done} stages done, {summary.left} left, {summary.rows} rows in {out / 'corpus.parquet'}",
+        file=sys.stderr,
+    )
+    for attempt in summary.failed:
+        print(f"failed: {attempt.stage}, see {out / attempt.log}", file=sys.stderr)
+    if summary.blocked:
+        print(f"blocked by these: {', '.join(summary.blocked)}", file=sys.stderr)
+    if summary.failed:
+        print("--retry-failed tries them again", file=sys.stderr)
+    return 1 if summary.failed else 0

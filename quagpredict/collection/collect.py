@@ -1,0 +1,260 @@
+"""Collect a plan: run what is ready, write down how it ended, keep the table up to date, until nothing is left."""
+
+import contextlib
+import shlex
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from quagpredict.collection.launch import Ended, Launcher, command_of, environment_of
+from quagpredict.collection.ledger import Attempt, Ledger, locked, read_ledger
+from quagpredict.collection.progress import Progress, mean_seconds, remaining_seconds, spoken
+from quagpredict.collection.rows import Rows, missing_result
+from quagpredict.collection.stages import Stage, State, limited, next_stages, stages_of, states_of
+from quagpredict.collection.work_folder import Place, WorkFolder
+from quagpredict.errors import InvalidDataError, QuagpredictError, StageError
+from quagpredict.plan import Plan
+from quagpredict.run_record import RunRecord, read_record
+from quagpredict.shipped import shipped_path
+
+_ROWS_BETWEEN_WRITES = 8
+_LOSSES_BORNE = 3
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a collection ended.
+
+    Attributes
+    ----------
+    done, left : int
+        Stages of the plan that are done, and that could still be run.
+    failed : tuple of Attempt
+        The last attempt of every stage that failed.
+    blocked : tuple of str
+        Stages that cannot be run because one that they need failed.
+    rows : int
+        Rows of the corpus.
+    """
+
+    done: int
+    left: int
+    failed: tuple[Attempt, ...]
+    blocked: tuple[str, ...]
+    rows: int
+
+
+@dataclass(frozen=True)
+class _Running:
+    stage: Stage
+    place: Place
+    started: datetime
+    clock: float
+
+
+def planned_commands(plan: Plan, out: str | Path, limit: int | None = None) -> Iterator[tuple[Stage, State, str]]:
+    """Yield every stage of a plan with its state and its exact command line; nothing is written.
+
+    The config that a command names is written when the stage is started; it holds the paths of the stages before it,
+    which are known from the start.
+    """
+    work = WorkFolder(out)
+    attempts = list(work.still_there(read_ledger(work.ledger))) if work.ledger.exists() else []
+    stages = stages_of(plan)
+    states = states_of(stages, attempts)
+    for stage in stages if limit is None else limited(stages, states, limit):
+        yield stage, states[stage.id], shlex.join(command_of(plan, stage, work.next_place(stage).config))
+
+
+def collect(
+    plan: Plan,
+    out: str | Path,
+    *,
+    workers: int = 1,
+    limit: int | None = None,
+    retry_failed: bool = False,
+    fork_server: str | Path | None = None,
+) -> Summary:
+    """Run the stages of a plan that are not done yet.
+
+    Parameters
+    ----------
+    plan : Plan
+    out : path
+        The work folder; made if it is not there, gone on with if it is.
+    workers : int
+        How many stages run at once.
+    limit : int, optional
+        Only the first so many candidates, in plan order, that have something left to do.
+    retry_failed : bool
+        Try again what failed in an earlier call.
+    fork_server : path, optional
+        Socket of a running fork server, instead of one of our own.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    UsageError
+        If another process collects into the same folder.
+    StageError
+        If the process that starts the stages dies again and again.
+    KeyboardInterrupt
+        After Ctrl-C, when the running stages were stopped and the table was written.
+    """
+    work = WorkFolder(out)
+    work.logs.mkdir(parents=True, exist_ok=True)
+    with locked(work.root) as lock, contextlib.closing(Ledger(work.ledger)) as ledger:
+        collection = _Collection(plan, work, ledger, lock, limit, retry_failed)
+        with Progress(len(collection.stages)) as progress:
+            collection.run(progress, workers, fork_server)
+        return collection.summary()
+
+
+class _Collection:
+    def __init__(
+        self, plan: Plan, work: WorkFolder, ledger: Ledger, lock: int, limit: int | None, retry_failed: bool
+    ) -> None:
+        self._plan = plan
+        self._lock = lock
+        self._work = work
+        self._ledger = ledger
+        self._all_stages = stages_of(plan)
+        self._saved = work.recover(self._all_stages, ledger)
+        known = work.still_there(ledger.attempts)
+        self._attempts = [attempt for attempt in known if attempt.status == "done" or not retry_failed]
+        self._rows = Rows(plan, work)
+        self._rows_new = 0
+        self._running: dict[str, _Running] = {}
+        self._losses = 0
+        self.stages: Sequence[Stage] = self._all_stages
+        if limit is not None:
+            self.stages = limited(self._all_stages, states_of(self._all_stages, self._attempts), limit)
+
+    def run(self, progress: Progress, workers: int, fork_server: str | Path | None) -> None:
+        for identity in self._saved:
+            progress.say(f"saved {identity}: it had finished when the last collect was cut off")
+        try:
+            while "ready" in states_of(self.stages, self._attempts).values():
+                try:
+                    self._run_with_one_launcher(progress, workers, fork_server)
+                except StageError as error:
+                    self._abandon()
+                    self._losses += 1
+                    if self._losses > _LOSSES_BORNE or fork_server is not None:
+                        raise
+                    progress.say(f"{error}; starting it again")
+        except BaseException:
+            self._abandon()
+            with contextlib.suppress(QuagpredictError):
+                self._rows.write(self._attempts)
+            raise
+        self._rows.write(self._attempts)
+
+    def _run_with_one_launcher(self, progress: Progress, workers: int, fork_server: str | Path | None) -> None:
+        fork = self._plan.launch.mode == "fork"
+        programs = dict.fromkeys(str(shipped_path(stage.program)) for stage in self.stages) if fork else ()
+        log = self._work.logs / "supervisor.log"
+        launcher = Launcher(environment_of(self._plan), log, programs, fork_server if fork else None, self._lock)
+        with contextlib.closing(launcher):
+            while True:
+                states = states_of(self.stages, self._attempts)
+                means = mean_seconds(self._attempts)
+                for stage in next_stages(self.stages, states, self._running, means)[: workers - len(self._running)]:
+                    self._start(stage, launcher, fork)
+                if not self._running:
+                    return
+                now = time.monotonic()
+                since = {identity: now - running.clock for identity, running in self._running.items()}
+                left = remaining_seconds(self.stages, states, means, since, workers)
+                done = sum(state == "done" for state in states.values())
+                progress.show(done, self._running, left)
+                for ended in launcher.ended(timeout=0.5):
+                    attempt = self._finish(ended)
+                    self._losses = 0
+                    states = states_of(self.stages, self._attempts)
+                    done = sum(state == "done" for state in states.values())
+                    left = remaining_seconds(self.stages, states, mean_seconds(self._attempts), {}, workers)
+                    line = f"[{done}/{len(self.stages)}] {attempt.stage}: {attempt.status} in {attempt.seconds:.1f} s"
+                    line += f", see {self._work.root / attempt.log}" if attempt.status == "failed" else ""
+                    progress.say(f"{line}; {spoken(left)} left")
+                    self._update_tables(attempt, progress)
+
+    def _start(self, stage: Stage, launcher: Launcher, fork: bool) -> None:
+        place = self._work.next_place(stage)
+        self._work.prepare(stage, place)
+        self._running[stage.id] = _Running(stage, place, datetime.now(UTC), time.monotonic())
+        launcher.start(stage.id, command_of(self._plan, stage, place.config), place.log, fork=fork)
+
+    def _finish(self, ended: Ended) -> Attempt:
+        running = self._running.pop(ended.id)
+        stage, place = running.stage, running.place
+        record = _record(stage, place, ended.exit_code)
+        attempt = Attempt(
+            key=stage.key,
+            stage=stage.id,
+            status="failed" if record is None else "done",
+            record=record,
+            log=str(place.log.relative_to(self._work.root)),
+            started=running.started.isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - running.clock, 3),
+            config=self._work.given(stage),
+            exit_code=ended.exit_code,
+        )
+        self._ledger.append(attempt)  # from here on it has happened; `recover` does the rest if we are cut off
+        self._attempts.append(attempt)
+        if record is None:
+            shutil.rmtree(place.folder, ignore_errors=True)
+        else:
+            self._work.keep(place.folder, stage.id)
+        return attempt
+
+    def _update_tables(self, attempt: Attempt, progress: Progress) -> None:
+        if attempt.status == "failed" or not attempt.stage.startswith("evaluate"):
+            return
+        candidate = next(stage.candidate for stage in self.stages if stage.id == attempt.stage)
+        self._rows_new += 1
+        try:
+            self._rows.write(self._attempts, candidate)
+            if self._rows_new % _ROWS_BETWEEN_WRITES == 0:
+                self._rows.write(self._attempts)
+        except QuagpredictError as error:  # the stages are worth more than the table, which is made again at the end
+            progress.say(f"no row for {candidate} yet: {error}")
+
+    def _abandon(self) -> None:
+        for running in self._running.values():
+            shutil.rmtree(running.place.folder, ignore_errors=True)
+        self._running.clear()
+
+    def summary(self) -> Summary:
+        states = states_of(self._all_stages, self._attempts)
+        last = {attempt.stage: attempt for attempt in self._attempts}
+        counted = list(states.values())
+        return Summary(
+            done=counted.count("done"),
+            left=counted.count("ready") + counted.count("waiting"),
+            failed=tuple(last[identity] for identity, state in states.items() if state == "failed"),
+            blocked=tuple(identity for identity, state in states.items() if state == "blocked"),
+            rows=self._rows.frame(self._attempts).height,
+        )
+
+
+def _record(stage: Stage, place: Place, exit_code: int) -> RunRecord | None:
+    """Return the record of an attempt that succeeded, or None; why it did not is added to its log."""
+    if exit_code != 0:
+        return None
+    try:
+        record = read_record(place.folder)
+        missing = missing_result(stage, record)
+        if missing:
+            raise InvalidDataError(f"{place.folder / 'record.json'}: results lack '{missing}', which the corpus needs")
+    except QuagpredictError as error:
+        with place.log.open("a", encoding="utf-8") as log:
+            log.write(f"error: the program ended with exit code 0, but: {error}\n")
+        return None
+    return record

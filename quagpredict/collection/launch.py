@@ -1,0 +1,180 @@
+"""How stages become processes: the command of each, and the client of the supervisor that starts them."""
+
+import json
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from quagpredict.collection.stages import Stage
+from quagpredict.errors import StageError, UsageError
+from quagpredict.plan import Plan
+from quagpredict.shipped import shipped_path
+
+_THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "RAYON")
+
+
+class Ended(NamedTuple):
+    """A stage's process that ended; a negative exit code is the signal that killed it."""
+
+    id: str
+    exit_code: int
+
+
+def command_of(plan: Plan, stage: Stage, config: str | Path) -> list[str]:
+    """Return the command line that runs a stage with the config file `config`.
+
+    ``python PROGRAM --config F``, or ``accelerate launch --config_file A PROGRAM --config F`` where the plan names an
+    accelerate config for that kind of stage. Both tools are those of the running Python.
+    """
+    own = [str(shipped_path(stage.program)), "--config", str(config)]
+    accelerate = {"sft": plan.launch.accelerate.get("sft"), "grpo": plan.launch.accelerate.get("rl")}.get(stage.kind)
+    if accelerate is None:
+        return [sys.executable, *own]
+    beside = Path(sys.executable).with_name("accelerate")
+    tool = str(beside) if beside.exists() else shutil.which("accelerate") or "accelerate"
+    return [tool, "launch", "--config_file", str(shipped_path(accelerate)), *own]
+
+
+def environment_of(plan: Plan) -> dict[str, str]:
+    """Return the environment of every stage: this one's, with the plan's threads and no hub where none is needed."""
+    changes = {"TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
+    if plan.launch.threads is not None:
+        names = [f"{library}_NUM_THREADS" for library in _THREADS] + ["POLARS_MAX_THREADS"]
+        changes |= dict.fromkeys(names, str(plan.launch.threads))
+    if plan.offline:
+        changes["HF_HUB_OFFLINE"] = "1"
+    return {**os.environ, **changes}
+
+
+class Launcher:
+    """Starts programs through a supervisor process of its own, or through one that listens on a socket.
+
+    Both ways to run a program keep one contract: it is given its command line, it writes to its log, it ends with an
+    exit code, and nothing of it outlives this process or `close`.
+
+    Parameters
+    ----------
+    environment : mapping
+        The supervisor's, and so every program's.
+    log : path
+        What the supervisor itself says goes there.
+    preload : iterable of str
+        Programs whose imports are made once, for `start` with ``fork=True``.
+    listening : path, optional
+        Socket of a supervisor that was started with ``--listen``; its own environment and preloads hold.
+    inherited : int, optional
+        A file descriptor that every program is to hold open as long as it lives.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        log: str | Path,
+        preload: Iterable[str] = (),
+        listening: str | Path | None = None,
+        inherited: int | None = None,
+    ) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
+        self._buffered = b""
+        self._log = log
+        if listening is not None:
+            self._connection = socket.socket(socket.AF_UNIX)
+            try:
+                self._connection.connect(str(listening))
+            except OSError as error:
+                self._connection.close()
+                raise UsageError(f"{listening}: no fork server listens there ({error.strerror})") from None
+            self._hand_over(inherited)
+            return
+        self._connection, other = socket.socketpair()
+        command = [
+            sys.executable,
+            "-u",
+            "-P",
+            "-m",
+            "quagpredict.collection.supervisor",
+            "--socket",
+            str(other.fileno()),
+        ]
+        for program in preload:
+            command += ["--preload", str(program)]
+        with Path(log).open("ab") as written, other:
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=[other.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=written,
+                stderr=written,
+                env=dict(environment),
+                start_new_session=True,
+            )
+        self._hand_over(inherited)
+
+    def start(self, name: str, command: list[str], log: str | Path, *, fork: bool) -> None:
+        """Start a program; what it prints goes to `log`. The call returns at once.
+
+        Parameters
+        ----------
+        name : str
+            Comes back in `Ended`.
+        command : list of str
+            The whole command line.
+        log : path
+            Appended to.
+        fork : bool
+            Run ``python PROGRAM ...`` in a fork of the supervisor instead of a new Python.
+        """
+        request = {"id": name, "command": command[1:] if fork else command, "log": str(log)}
+        request["run"] = "fork" if fork else "exec"
+        try:
+            self._connection.sendall((json.dumps(request) + "\n").encode())
+        except ConnectionError:
+            raise self._lost() from None
+
+    def ended(self, timeout: float) -> list[Ended]:
+        """Wait up to `timeout` seconds for programs to end, and return those that did.
+
+        Raises
+        ------
+        StageError
+            If the supervisor is gone.
+        """
+        until = time.monotonic() + timeout
+        while True:
+            readable, _, _ = select.select([self._connection], [], [], max(0.0, until - time.monotonic()))
+            if not readable:
+                return []
+            try:
+                received = self._connection.recv(65536)
+            except ConnectionError:
+                received = b""
+            if not received:
+                raise self._lost()
+            *lines, self._buffered = (self._buffered + received).split(b"\n")
+            self._ready = True  # the first event says just that
+            events = [json.loads(line) for line in lines]
+            ended = [Ended(event["id"], event["exit_code"]) for event in events if "id" in event]
+            if ended:
+                return ended
+
+    def close(self) -> None:
+        """Kill what still runs and end the supervisor."""
+        self._connection.close()
+        if self._process is not None:
+            if not self._ready:  # it still imports, and has started nothing
+                self._process.kill()
+            self._process.wait()
+
+    def _hand_over(self, inherited: int | None) -> None:
+        socket.send_fds(self._connection, [b"\n"], [] if inherited is None else [inherited])
+
+    def _lost(self) -> StageError:
+        return StageError(f"the process that starts the stages has ended; see {self._log}")

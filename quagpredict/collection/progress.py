@@ -1,0 +1,118 @@
+"""How far a collection is, on stderr: a bar on a terminal, plain lines elsewhere, and an honest remaining time."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from quagpredict.collection.ledger import Attempt
+from quagpredict.collection.stages import Kind, Stage, State
+
+
+def mean_seconds(attempts: Iterable[Attempt]) -> dict[Kind, float]:
+    """Return the mean seconds of each kind of stage that was done at least once.
+
+    Examples
+    --------
+    >>> from quagpredict.collection.ledger import Attempt
+    >>> mean_seconds([Attempt("k", f"sft/{s}", "done", None, "", "", s) for s in (4.0, 6.0)])
+    {'sft': 5.0}
+    """
+    seconds: dict[Any, list[float]] = {}
+    for attempt in attempts:
+        if attempt.status == "done":
+            seconds.setdefault(attempt.stage.partition("/")[0], []).append(attempt.seconds)
+    return {kind: sum(listed) / len(listed) for kind, listed in seconds.items()}
+
+
+def remaining_seconds(
+    stages: Sequence[Stage],
+    states: Mapping[str, State],
+    means: Mapping[Kind, float],
+    running: Mapping[str, float],
+    workers: int,
+) -> float | None:
+    """Return the time that is left, or None as long as a kind of stage that is left was never measured.
+
+    It is the work that is left shared by the workers, but no less than the longest chain of stages that must follow
+    one another. Stages that failed or are blocked are not counted.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+    states : mapping
+        State by stage identity.
+    means : mapping
+        From `mean_seconds`.
+    running : mapping
+        Identity of a running stage -> seconds since it was started.
+    workers : int
+        How many stages run at once.
+    """
+    left = [stage for stage in stages if states[stage.id] in ("ready", "waiting")]
+    if any(stage.kind not in means for stage in left):
+        return None
+    chain: dict[str, float] = {}
+    total = 0.0
+    for stage in left:
+        own = max(0.0, means[stage.kind] - running.get(stage.id, 0.0))
+        total += own
+        chain[stage.id] = own + max((chain.get(identity, 0.0) for identity in stage.inputs.values()), default=0.0)
+    return max(total / workers, *chain.values(), 0.0)
+
+
+def spoken(seconds: float | None) -> str:
+    """Return a time as people say it.
+
+    Examples
+    --------
+    >>> spoken(None), spoken(42.4), spoken(3000), spoken(9000)
+    ('unknown', '42 s', '50 min', '2 h 30 min')
+    """
+    if seconds is None:
+        return "unknown"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class Progress:
+    """Shows a collection on stderr; a context manager."""
+
+    def __init__(self, total: int) -> None:
+        self._bar: Any = None
+        self._task: Any = None
+        self._total = total
+
+    def __enter__(self) -> "Progress":
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+            self._bar = Bar(*columns, console=Console(stderr=True), refresh_per_second=2)
+            self._task = self._bar.add_task("", total=self._total)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, done: int, running: Iterable[str], remaining: float | None) -> None:
+        """Say where the collection stands; a terminal only."""
+        if self._bar is not None:
+            text = f"{spoken(remaining)} left  {' '.join(running)}"
+            self._bar.update(self._task, completed=done, description=text)
+
+    def say(self, line: str) -> None:
+        """Print a line, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.console.print(line, markup=False, highlight=False)
+        else:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()

@@ -1,0 +1,152 @@
+"""The corpus of a collection: a pure function of its plan, its ledger and its stages' folders."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
+
+from quagpredict.collection.ledger import Attempt
+from quagpredict.collection.stages import Row, Stage, rows_of, stages_of
+from quagpredict.collection.work_folder import WorkFolder
+from quagpredict.corpus import assemble_row, write_corpus
+from quagpredict.corpus.schema import empty_frame
+from quagpredict.errors import IncomparableError, InvalidDataError
+from quagpredict.plan import Plan
+from quagpredict.run_record import RunRecord
+
+_NO_DATA = "none"
+
+
+class Rows:
+    """The rows that can be made so far, each made once.
+
+    A candidate has a row for every run that was measured again, and as long as there is none, one row without a target.
+    A candidate whose evaluation before RL is not done has no row. Rows are in plan order.
+
+    Parameters
+    ----------
+    plan : Plan
+    work : WorkFolder
+    """
+
+    def __init__(self, plan: Plan, work: WorkFolder) -> None:
+        self._plan = plan
+        self._work = work
+        self._stages = {stage.id: stage for stage in stages_of(plan)}
+        self._rows = rows_of(plan)
+        self._made: dict[tuple[str, ...], pl.DataFrame] = {}
+
+    def frame(self, attempts: Iterable[Attempt], candidate: str | None = None) -> pl.DataFrame:
+        """Return the table of all candidates, or of one.
+
+        Raises
+        ------
+        InvalidDataError
+            If a record lacks what a row needs; the message names the stage.
+        """
+        done = done_attempts(self._stages, attempts)
+        frames = [empty_frame()]
+        wanted = [row for row in self._rows if candidate in (None, row.candidate.name) and row.pre in done]
+        measured = [row for row in wanted if row.post is not None and row.post in done]
+        finished = {row.candidate.name for row in measured}
+        for row in wanted:
+            if row in measured:
+                frames.append(self._row(row, done, run=True))
+            elif row.candidate.name not in finished:
+                finished.add(row.candidate.name)
+                frames.append(self._row(row, done, run=False))
+        return pl.concat(frames)
+
+    def write(self, attempts: Iterable[Attempt], candidate: str | None = None) -> int:
+        """Write the file of one candidate, or the corpus; return its number of rows (no row, no file)."""
+        frame = self.frame(attempts, candidate)
+        if frame.height:
+            path = self._work.corpus if candidate is None else self._work.candidate(candidate)
+            write_corpus(frame, path, {"plan": self._plan.name, "plan_id": self._plan.plan_id})
+        return frame.height
+
+    def _row(self, row: Row, done: Mapping[str, Attempt], *, run: bool) -> pl.DataFrame:
+        parts = (row.sft, row.pre, row.grpo, row.post) if run else (row.sft, row.pre)
+        made = tuple(done[part].started + done[part].key for part in parts if part in done)
+        if made not in self._made:
+            self._made[made] = self._assembled(row, done, run)
+        return self._made[made]
+
+    def _assembled(self, row: Row, done: Mapping[str, Attempt], run: bool) -> pl.DataFrame:
+        pre = _results(done[row.pre])
+        identity = {**_identity(self._plan, row), "eval_protocol_id": pre["eval_protocol_id"]}
+        costs: dict[str, float | None] = {"sft": _cost(done, row.sft), "pre_evaluation": _cost(done, row.pre)}
+        pre_problems = self._problems(row.pre)
+        if not run:
+            return assemble_row(identity, pre["measurement"], pre_problems, costs=costs)
+        assert row.grpo is not None
+        assert row.post is not None
+        post, rl = _results(done[row.post]), _results(done[row.grpo])
+        if post["eval_protocol_id"] != pre["eval_protocol_id"]:
+            raise IncomparableError(
+                f"{row.post}: measured under protocol {post['eval_protocol_id']}, but {row.pre} under "
+                f"{pre['eval_protocol_id']}; the two must be the same: run one of them again"
+            )
+        identity |= {"rl_recipe_id": row.rl_recipe_id, "rl_seed": row.rl_seed, "rl_steps": rl["rl_steps"]}
+        costs |= {"rl": _cost(done, row.grpo), "post_evaluation": _cost(done, row.post)}
+        return assemble_row(
+            *(identity, pre["measurement"], pre_problems, post["measurement"], self._problems(row.post)),
+            rl_curve=rl["rl_curve"],
+            costs=costs,
+        )
+
+    def _problems(self, identity: str) -> pl.DataFrame:
+        path = self._work.stage(identity) / "problems.parquet"
+        try:
+            return pl.read_parquet(path)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise InvalidDataError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+
+
+def done_attempts(stages: Mapping[str, Stage], attempts: Iterable[Attempt]) -> dict[str, Attempt]:
+    """Return the last finished attempt of every stage, where it was made at the stage's present key."""
+    last = {attempt.stage: attempt for attempt in attempts if attempt.status == "done"}
+    return {
+        identity: last[identity]
+        for identity, stage in stages.items()
+        if identity in last and last[identity].key == stage.key
+    }
+
+
+_NEEDED = {"evaluate-pre": ("eval_protocol_id", "measurement"), "grpo": ("rl_curve", "rl_steps")}
+_NEEDED["evaluate-post"] = _NEEDED["evaluate-pre"]
+
+
+def missing_result(stage: Stage, record: RunRecord) -> str | None:
+    """Return the name of a result that a stage's record must have for the corpus and lacks, or None."""
+    return next((name for name in _NEEDED.get(stage.kind, ()) if name not in record.results), None)
+
+
+def _results(attempt: Attempt) -> Mapping[str, Any]:
+    assert attempt.record is not None
+    return attempt.record.results
+
+
+def _cost(done: Mapping[str, Attempt], identity: str | None) -> float | None:
+    record = done[identity].record if identity is not None else None
+    return None if record is None else record.seconds
+
+
+def _identity(plan: Plan, row: Row) -> dict[str, Any]:
+    candidate = row.candidate
+    trained = candidate.unique_examples is not None and candidate.epochs is not None
+    seen = round((candidate.unique_examples or 0) * (candidate.epochs or 0))
+    return {
+        "candidate": candidate.name,
+        "base_model": candidate.base,
+        "base_family": plan.base(candidate.base).family,
+        "recipe_id": row.recipe_id,
+        "recipe_data_kind": candidate.data or _NO_DATA,
+        "recipe_unique_examples": candidate.unique_examples or 0,
+        "recipe_epochs": candidate.epochs or 0.0,
+        "recipe_learning_rate": candidate.learning_rate,
+        "recipe_seed": candidate.seed,
+        "recipe_examples_seen": seen if trained else 0,
+        "recipe_scenario": candidate.scenario,
+        "split": candidate.split,
+    }

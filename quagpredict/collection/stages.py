@@ -1,0 +1,239 @@
+"""What a plan's stages are and which of them comes next: pure functions of the plan and of the attempts so far."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from quagpredict.collection.ledger import Attempt
+from quagpredict.files import digest
+from quagpredict.plan import Candidate, Plan
+from quagpredict.recipe import recipe_id, rl_recipe_id
+
+Kind = Literal["base", "sft", "evaluate-pre", "grpo", "evaluate-post"]
+State = Literal["done", "ready", "waiting", "failed", "blocked"]
+KINDS: tuple[Kind, ...] = ("base", "sft", "evaluate-pre", "grpo", "evaluate-post")
+# Which kind is taken for the longer one before any was measured.
+_LONGEST_FIRST: tuple[Kind, ...] = ("grpo", "base", "sft", "evaluate-pre", "evaluate-post")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One program run.
+
+    Attributes
+    ----------
+    kind, name : str
+        ``{kind}/{name}`` is its identity within the plan and its folder under ``stages/``.
+    program : str
+        Path of the program, relative to a checkout or to the shipped files.
+    config : mapping
+        Its resolved config without ``output_dir`` and without the keys of `inputs`.
+    inputs : mapping
+        Config key -> identity of the stage whose folder is that key's value.
+    key : str
+        Digest of program, config and the inputs' keys: equal keys, equal work.
+    candidate : str
+        The candidate it belongs to; for a base, the first candidate that needs it.
+    """
+
+    kind: Kind
+    name: str
+    program: str
+    config: Mapping[str, Any] = field(repr=False)
+    inputs: Mapping[str, str]
+    key: str
+    candidate: str
+
+    @property
+    def id(self) -> str:
+        """``{kind}/{name}``."""
+        return f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the corpus: a candidate, and a run of it if there is one; with the stages that it is made of."""
+
+    candidate: Candidate
+    rl_seed: int | None
+    recipe_id: str
+    rl_recipe_id: str | None
+    sft: str | None
+    pre: str
+    grpo: str | None
+    post: str | None
+
+
+def run_name(candidate: Candidate, rl_seed: int) -> str:
+    """Return the name of a run: ``{candidate}.rl-s{seed}``."""
+    return f"{candidate.name}.rl-s{rl_seed}"
+
+
+def sft_config(plan: Plan, candidate: Candidate) -> dict[str, Any]:
+    """Return the resolved SFT config of a candidate, without paths: recipe, then data entry, then the plan's keys."""
+    assert plan.sft is not None
+    assert candidate.data is not None
+    return {
+        **plan.sft.config,
+        **plan.data[candidate.data],
+        "num_train_epochs": candidate.epochs,
+        "learning_rate": candidate.learning_rate,
+        "seed": candidate.seed,
+        "unique_examples": candidate.unique_examples,
+    }
+
+
+def stages_of(plan: Plan) -> tuple[Stage, ...]:
+    """Return all stages of a plan, each after its inputs, candidates in plan order.
+
+    A base model that exists already gives no stage, and a base that no candidate uses is not made.
+    """
+    found: dict[str, Stage] = {}
+
+    def add(kind: Kind, name: str, role: str, config: Mapping[str, Any], inputs: Mapping[str, str], owner: str) -> str:
+        identity = f"{kind}/{name}"
+        if identity not in found:
+            program = plan.programs[role]
+            config = {k: v for k, v in config.items() if k not in inputs and k != "output_dir"}
+            content = {"program": program, "config": config, "inputs": {k: found[i].key for k, i in inputs.items()}}
+            if role == "evaluate":  # a suite counts by what it says, not by its path
+                content["config"] = {**config, "suite": plan.evaluation.suite.config}
+            found[identity] = Stage(kind, name, program, config, dict(inputs), digest(content), owner)
+        return identity
+
+    for candidate in plan.candidates:
+        base = plan.base(candidate.base)
+        model: tuple[dict[str, Any], dict[str, str]]  # how a stage is told its model: plain keys, or a stage's folder
+        if base.pretrain is not None:
+            model = {}, {"model": add("base", base.name, "base", base.pretrain, {}, candidate.name)}
+        else:
+            revision = {"model_revision": base.model_revision} if base.model_revision else {}
+            model = {"model": base.model_name_or_path, **revision}, {}
+        if candidate.data is not None:
+            plain, inputs = _as_keys(model, "model_name_or_path")
+            model = (
+                {},
+                {
+                    "model": add(
+                        "sft", candidate.name, "sft", {**sft_config(plan, candidate), **plain}, inputs, candidate.name
+                    )
+                },
+            )
+        plain, inputs = _as_keys(model, "checkpoint")
+        add(
+            "evaluate-pre", candidate.name, "evaluate", {**_evaluation(plan, "before"), **plain}, inputs, candidate.name
+        )
+        for seed in candidate.rl_seeds:
+            assert plan.rl is not None
+            run = run_name(candidate, seed)
+            plain, inputs = _as_keys(model, "model_name_or_path")
+            grpo = add("grpo", run, "rl", {**plan.rl.recipe.config, "seed": seed, **plain}, inputs, candidate.name)
+            add("evaluate-post", run, "evaluate", _evaluation(plan, "after"), {"checkpoint": grpo}, candidate.name)
+    return tuple(found.values())
+
+
+def rows_of(plan: Plan) -> tuple[Row, ...]:
+    """Return the rows that the finished corpus can have, in plan order: one a run; one for a candidate without runs."""
+    rl_id = rl_recipe_id(plan.rl.recipe.config) if plan.rl else None
+    rows: list[Row] = []
+    for candidate in plan.candidates:
+        trained = candidate.data is not None
+        identity = recipe_id(plan.base(candidate.base).content(), sft_config(plan, candidate) if trained else None)
+        sft = f"sft/{candidate.name}" if trained else None
+        pre = f"evaluate-pre/{candidate.name}"
+        for seed in candidate.rl_seeds:
+            run = run_name(candidate, seed)
+            rows.append(Row(candidate, seed, identity, rl_id, sft, pre, f"grpo/{run}", f"evaluate-post/{run}"))
+        if not candidate.rl_seeds:
+            rows.append(Row(candidate, None, identity, None, sft, pre, None, None))
+    return tuple(rows)
+
+
+def states_of(stages: Sequence[Stage], attempts: Iterable[Attempt]) -> dict[str, State]:
+    """Return the state of every stage, given the attempts so far, oldest first.
+
+    ``done``: its last finished attempt has its key. ``failed``: the last attempt at this key failed. ``blocked``: a
+    stage that it needs failed or is blocked. ``waiting``: a stage that it needs is not done yet. ``ready``: it can be
+    run. A changed recipe changes the keys of its stage and of all that follow from it, and of no other.
+    """
+    finished: dict[str, str] = {}  # a stage's folder holds what its last finished attempt made
+    last: dict[tuple[str, str], str] = {}
+    for attempt in attempts:
+        last[attempt.stage, attempt.key] = attempt.status
+        if attempt.status == "done":
+            finished[attempt.stage] = attempt.key
+    states: dict[str, State] = {}
+    for stage in stages:
+        needed = {states[identity] for identity in stage.inputs.values()}
+        if finished.get(stage.id) == stage.key:
+            states[stage.id] = "done"
+        elif needed & {"failed", "blocked"}:
+            states[stage.id] = "blocked"
+        elif needed - {"done"}:
+            states[stage.id] = "waiting"
+        else:
+            states[stage.id] = "failed" if last.get((stage.id, stage.key)) == "failed" else "ready"
+    return states
+
+
+def next_stages(
+    stages: Sequence[Stage],
+    states: Mapping[str, State],
+    running: Collection[str] = (),
+    seconds: Mapping[Kind, float] | None = None,
+) -> list[Stage]:
+    """Return the ready stages that are not running, in the order in which they should be started.
+
+    Candidates that were started come before those that were not (a base model starts nobody); among started ones the
+    longest stage comes first, among the others plan order decides.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+        All stages, in plan order.
+    states : mapping
+        From `states_of`.
+    running : collection of str
+        Identities of stages that run now.
+    seconds : mapping, optional
+        Mean seconds of each kind of stage that was measured.
+    """
+    means = seconds or {}
+    own = [stage for stage in stages if stage.kind != "base"]
+    started = {stage.candidate for stage in own if states[stage.id] == "done" or stage.id in running}
+
+    def rank(item: tuple[int, Stage]) -> tuple[int, float, int, int]:
+        position, stage = item
+        if stage.kind == "base" or stage.candidate not in started:
+            return 1, 0.0, position, 0
+        return 0, -means.get(stage.kind, 0.0), _LONGEST_FIRST.index(stage.kind), position
+
+    ready = [item for item in enumerate(stages) if states[item[1].id] == "ready" and item[1].id not in running]
+    return [stage for _, stage in sorted(ready, key=rank)]
+
+
+def limited(stages: Sequence[Stage], states: Mapping[str, State], limit: int) -> tuple[Stage, ...]:
+    """Return the stages of the first `limit` candidates that have something left to do, with the bases they need."""
+    open_states = ("ready", "waiting")
+    todo = dict.fromkeys(s.candidate for s in stages if s.kind != "base" and states[s.id] in open_states)
+    chosen = set(list(todo)[:limit])
+    own = [stage for stage in stages if stage.kind != "base" and stage.candidate in chosen]
+    needed = {identity for stage in own for identity in stage.inputs.values()}
+    return tuple(stage for stage in stages if stage in own or stage.id in needed)
+
+
+def _as_keys(model: tuple[dict[str, Any], dict[str, str]], key: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return how a stage is told its model, under the config key that its program has for it."""
+    plain, inputs = ({key if name == "model" else name: value for name, value in part.items()} for part in model)
+    return plain, inputs
+
+
+def _evaluation(plan: Plan, when: Literal["before", "after"]) -> dict[str, Any]:
+    wanted = plan.evaluation
+    config = {
+        "suite": wanted.suite.path,
+        "samples": wanted.samples_before if when == "before" else wanted.samples_after,
+        "seed": wanted.seed,
+        "engine": wanted.engine,
+    }
+    return config if wanted.batch_size is None else {**config, "batch_size": wanted.batch_size}

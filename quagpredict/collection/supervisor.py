@@ -1,0 +1,213 @@
+"""The process between `collect` and its stages: starts them, watches them, and leaves none behind.
+
+Run as ``python -m quagpredict.collection.supervisor``. It reads requests, one JSON object a line, from a socket and
+answers with events on it. When the other end is gone, however that came about, every descendant is killed.
+
+With ``--preload PROGRAM`` it first runs the top of that program, up to its ``if __name__ == "__main__"``: what the
+program imports is then already there in every stage that is forked, and nothing has to say what that is.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+# Imported late by transformers, at the first checkpoint; known here so that a forked stage need not do it.
+_ALSO = ("transformers.models.qwen3.modeling_qwen3", "transformers.models.llama.modeling_llama", "torch._dynamo")
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until the other end is gone. In a forked stage this returns only when the stage's program has ended."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    ways = parser.add_mutually_exclusive_group(required=True)
+    ways.add_argument("--socket", type=int, metavar="FD", help="serve the process at the other end, then end")
+    ways.add_argument("--listen", metavar="PATH", help="serve whoever connects to this socket, one after the other")
+    parser.add_argument("--preload", action="append", default=[], metavar="PROGRAM")
+    wanted = parser.parse_args(arguments)
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    for program in wanted.preload:
+        _preload(program)
+    gc.collect()
+    gc.freeze()  # forked stages share these objects; a collection would touch, and so copy, every one of them
+    if wanted.socket is not None:
+        _prctl(_PR_SET_PDEATHSIG, 0)  # from here on the end of the socket says it, and descendants can be killed first
+        os.set_inheritable(wanted.socket, False)
+        connections = iter([socket.socket(fileno=wanted.socket)])
+    else:
+        connections = _accepted(wanted.listen)
+    for connection in connections:
+        program_of_fork = _Server(connection).serve()
+        if program_of_fork is not None:
+            connection.close()
+            _run_program(program_of_fork)
+            return
+
+
+class _Server:
+    """Serves one connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._running: dict[int, str] = {}
+        _, self._inherited, _, _ = socket.recv_fds(connection, 1, 8)
+        for handle in self._inherited:
+            os.set_inheritable(handle, True)
+
+    def serve(self) -> list[str] | None:
+        """Serve until the other end is gone (None); in a forked stage, return the program and its arguments at once."""
+        self._tell({"ready": True})
+        buffered = b""
+        while True:
+            readable, _, _ = select.select([self._connection], [], [], 0.02 if self._running else None)
+            if readable:
+                received = b""
+                with contextlib.suppress(ConnectionError):
+                    received = self._connection.recv(65536)
+                if not received:
+                    break
+                *lines, buffered = (buffered + received).split(b"\n")
+                for line in lines:
+                    forked = self._start(json.loads(line))
+                    if forked is not None:
+                        return forked
+            self._reap()
+        for child in self._running:
+            _kill_group(child)
+        _kill_descendants()
+        for handle in self._inherited:
+            os.close(handle)
+        self._connection.close()
+        return None
+
+    def _start(self, request: dict[str, Any]) -> list[str] | None:
+        server = os.getpid()
+        child = os.fork()
+        if child:
+            self._running[child] = request["id"]
+            return None
+        try:
+            os.setsid()
+            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != server:
+                os._exit(1)
+            _redirect(request["log"])
+            if request["run"] == "fork":
+                return list(request["command"])
+            os.execvp(request["command"][0], request["command"])
+        except OSError as error:
+            os.write(2, f"error: {request['command'][0]}: cannot be started: {error.strerror}\n".encode())
+            os._exit(127)
+
+    def _reap(self) -> None:
+        some = False
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                child, status = ended
+                if child in self._running:
+                    some = True
+                    _kill_group(child)
+                    self._tell({"id": self._running.pop(child), "exit_code": os.waitstatus_to_exitcode(status)})
+        if some:  # an ended stage's orphans are our children now
+            for child, parent in _parents().items():
+                if parent == os.getpid() and child not in self._running:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(child, signal.SIGKILL)
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        with contextlib.suppress(ConnectionError):
+            self._connection.sendall((json.dumps(event) + "\n").encode())
+
+
+def _accepted(path: str) -> Iterator[socket.socket]:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    while True:
+        yield listener.accept()[0]
+
+
+def _preload(program: str) -> None:
+    path = sys.path[:]
+    try:
+        sys.path.insert(0, str(Path(program).resolve().parent))
+        runpy.run_path(program, run_name="__preload__")
+        for module in _ALSO:
+            if module.partition(".")[0] in sys.modules:
+                __import__(module)
+    except Exception as error:  # the stage itself will say it again, in its own log
+        sys.stderr.write(f"{program}: not preloaded: {error!r}\n")
+    finally:
+        sys.path[:] = path
+
+
+def _run_program(command: list[str]) -> None:
+    """Run a program as ``python PROGRAM ...`` does; its SystemExit or traceback is the interpreter's own business."""
+    sys.argv = command
+    sys.path.insert(0, str(Path(command[0]).resolve().parent))
+    runpy.run_path(command[0], run_name="__main__")
+
+
+def _redirect(log: str) -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(nothing, 0)
+    os.dup2(written, 1)
+    os.dup2(written, 2)
+    os.close(nothing)
+    os.close(written)
+
+
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _kill_descendants() -> None:
+    """Kill all descendants, again and again until none is left: the living may fork while we look."""
+    while True:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        parents = _parents()
+        found: set[int] = set()
+        added = {os.getpid()}
+        while added:
+            found |= added
+            added = {child for child, parent in parents.items() if parent in found} - found
+        if len(found) == 1:
+            return
+        for child in found - {os.getpid()}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        select.select([], [], [], 0.005)
+
+
+def _parents() -> dict[int, int]:
+    """Return the parent of every process; empty where the system has no /proc."""
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    return parents
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,137 @@
+"""The work folder of a collection: where everything lies, and how a finished attempt becomes the stage's folder."""
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from quagpredict.collection.ledger import Attempt, Ledger
+from quagpredict.collection.stages import Stage
+from quagpredict.errors import InvalidDataError
+from quagpredict.run_record import RECORD_NAME, read_record
+
+_ATTEMPT = re.compile(r"(?P<name>.+)\.attempt-(?P<key>[0-9a-f]+)-(?P<number>[0-9]+)")
+
+
+class Place(NamedTuple):
+    """Where one attempt at a stage lives until it is done."""
+
+    folder: Path
+    config: Path
+    log: Path
+
+
+class WorkFolder:
+    """The paths of a work folder.
+
+    ::
+
+        ledger.jsonl                          one line an attempt that ended
+        stages/<kind>/<name>/                 outputs of the last finished attempt
+        stages/<kind>/<name>.attempt-<key>-<number>/   outputs of an attempt that runs
+        logs/<kind>-<name>-<number>.log .yaml what an attempt printed, what it was given
+        candidates/<candidate>.parquet        rows of one candidate
+        corpus.parquet                        all rows
+
+    Examples
+    --------
+    >>> WorkFolder("runs/pilot").corpus.name
+    'corpus.parquet'
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).resolve()
+        self.ledger = self.root / "ledger.jsonl"
+        self.logs = self.root / "logs"
+        self.corpus = self.root / "corpus.parquet"
+
+    def stage(self, identity: str) -> Path:
+        """Return the folder of a finished stage, given its ``{kind}/{name}``."""
+        return self.root / "stages" / identity
+
+    def candidate(self, name: str) -> Path:
+        """Return the file with the rows of one candidate."""
+        return self.root / "candidates" / f"{name}.parquet"
+
+    def next_place(self, stage: Stage) -> Place:
+        """Return where the next attempt at a stage would live; nothing is made."""
+        stem = f"{stage.kind}-{stage.name}"
+        used = [path.name.removeprefix(f"{stem}-").partition(".")[0] for path in self.logs.glob(f"{stem}-*.yaml")]
+        number = 1 + max((int(text) for text in used if text.isdecimal()), default=0)
+        folder = self.stage(stage.id)
+        folder = folder.with_name(f"{folder.name}.attempt-{stage.key}-{number}")
+        return Place(folder, self.logs / f"{stem}-{number}.yaml", self.logs / f"{stem}-{number}.log")
+
+    def prepare(self, stage: Stage, place: Place) -> None:
+        """Make an attempt's folder and write its config."""
+        place.folder.mkdir(parents=True)
+        self.logs.mkdir(parents=True, exist_ok=True)
+        config = self.resolved(stage, place.folder)
+        place.config.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def resolved(self, stage: Stage, output_dir: Path) -> dict[str, Any]:
+        """Return the whole config of a stage, with the paths of its inputs and of its outputs."""
+        inputs = {key: str(self.stage(identity)) for key, identity in stage.inputs.items()}
+        return {**stage.config, **inputs, "output_dir": str(output_dir)}
+
+    def given(self, stage: Stage) -> dict[str, Any]:
+        """Return the config of a stage as the ledger keeps it: inputs relative to this folder, no ``output_dir``."""
+        return {**stage.config, **{key: f"stages/{identity}" for key, identity in stage.inputs.items()}}
+
+    def keep(self, attempt_folder: Path, identity: str) -> None:
+        """Put an attempt's folder in the stage's place, instead of what is there."""
+        place = self.stage(identity)
+        if place.exists():
+            shutil.rmtree(place)
+        attempt_folder.rename(place)
+
+    def still_there(self, attempts: Iterable[Attempt]) -> Iterator[Attempt]:
+        """Yield the attempts without those that are done by the ledger and whose folder somebody has removed."""
+        for attempt in attempts:
+            if attempt.status != "done" or (self.stage(attempt.stage) / RECORD_NAME).exists():
+                yield attempt
+
+    def recover(self, stages: Sequence[Stage], ledger: Ledger) -> list[str]:
+        """Bring a folder that a crash left behind into order; return the stages whose finished work was saved.
+
+        An attempt whose record is there has finished: it is written into the ledger unless it is there already, and put
+        in its place. All other attempt folders are removed.
+        """
+        saved = []
+        for folder in sorted((self.root / "stages").glob("*/*.attempt-*")):
+            match = _ATTEMPT.fullmatch(folder.name)
+            if match is None:
+                continue
+            identity = f"{folder.parent.name}/{match['name']}"
+            stage = next((s for s in stages if s.id == identity and s.key == match["key"]), None)
+            done = {attempt.stage: attempt.key for attempt in ledger.attempts if attempt.status == "done"}
+            if not _is_finished(folder):
+                shutil.rmtree(folder)
+            elif done.get(identity) == match["key"]:
+                self.keep(folder, identity)
+            elif stage is not None:
+                ledger.append(self._found(folder, stage, match["number"]))
+                self.keep(folder, identity)
+                saved.append(identity)
+            else:
+                shutil.rmtree(folder)
+        return saved
+
+    def _found(self, folder: Path, stage: Stage, number: str) -> Attempt:
+        record = read_record(folder)
+        ended = (folder / RECORD_NAME).stat().st_mtime
+        started = datetime.fromtimestamp(ended - record.seconds, UTC).isoformat(timespec="seconds")
+        log = f"logs/{stage.kind}-{stage.name}-{number}.log"
+        return Attempt(stage.key, stage.id, "done", record, log, started, record.seconds, self.given(stage))
+
+
+def _is_finished(folder: Path) -> bool:
+    try:
+        read_record(folder)
+    except InvalidDataError:
+        return False
+    return True

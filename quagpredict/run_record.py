@@ -1,0 +1,87 @@
+"""``record.json``: what a program did, written last, so that a folder with one is a finished stage."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from quagpredict.errors import InvalidDataError
+
+RECORD_NAME = "record.json"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What one program did.
+
+    Attributes
+    ----------
+    program : str
+        Its name, e.g. ``"train_sft"``.
+    results : mapping
+        What it found; the keys are the program's own.
+    seconds : float
+        Wall time of the program's work.
+    versions : mapping
+        Installed version of each package that matters.
+    inputs : mapping
+        Name of an input -> digest of its content.
+    outputs : mapping
+        Path inside the folder -> SHA-256 of the file.
+
+    Examples
+    --------
+    >>> RunRecord.from_mapping({"program": "demo", "results": {"loss": 0.5}, "seconds": 1.0}, "record.json").results
+    {'loss': 0.5}
+    """
+
+    program: str
+    results: Mapping[str, Any]
+    seconds: float
+    versions: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_mapping(cls, mapping: Any, source: str | Path) -> "RunRecord":
+        """Check and take over parsed JSON.
+
+        Raises
+        ------
+        InvalidDataError
+            If a field is missing or of the wrong type; the message names `source` and the field. Fields that this
+            version does not know are ignored.
+        """
+        wanted: dict[str, Any] = {"program": str, "results": Mapping, "seconds": int | float}
+        wanted |= {"versions": Mapping, "inputs": Mapping, "outputs": Mapping}
+        if not isinstance(mapping, Mapping):
+            raise InvalidDataError(f"{source}: expected the fields {', '.join(wanted)}, got {str(mapping)[:80]!r}")
+        for name, kind in wanted.items():
+            if name not in mapping and name in ("program", "results", "seconds"):
+                raise InvalidDataError(f"{source}: the field '{name}' is missing; the record is not whole")
+            if name in mapping and (not isinstance(mapping[name], kind) or isinstance(mapping[name], bool)):
+                raise InvalidDataError(f"{source}: field '{name}' has the wrong type: {str(mapping[name])[:80]!r}")
+        return cls(**{name: mapping[name] for name in wanted if name in mapping})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as plain data."""
+        return asdict(self)
+
+
+def read_record(folder: str | Path) -> RunRecord:
+    """Read and check the ``record.json`` of a stage's folder.
+
+    Raises
+    ------
+    InvalidDataError
+        If there is none, or it is not a record.
+    """
+    path = Path(folder) / RECORD_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InvalidDataError(f"{path}: not there, so the program that writes this folder did not finish") from None
+    except (OSError, ValueError) as error:
+        raise InvalidDataError(f"{path}: not a readable record: {error}") from None
+    return RunRecord.from_mapping(content, path)
