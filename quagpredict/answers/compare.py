@@ -1,0 +1,209 @@
+"""Answer against gold by text, numbers and lists of numbers; what these leave open is for the symbolic stage."""
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
+
+from quagpredict.answers.normalise import Number, canonical, quantity
+from quagpredict.answers.policy import GradingPolicy
+
+_ASSIGNMENT = re.compile(r"[A-Za-z](?:_(?:[0-9A-Za-z]|\{[^{}]*\}))?(?:\([A-Za-z0-9,]*\))?(?:=|\\in(?![A-Za-z]))")
+_BRACKET = re.compile(r"\\[\\{}]|[()\[\]{},;]")
+_AND = re.compile(r"(?<=[0-9})\]]),?(?:and|or)(?=[-+0-9.\\(\[])")
+_MATRIX = re.compile(r"\\begin\{[pv]?matrix\}(.*)\\end\{[pv]?matrix\}", re.DOTALL)
+_MAX_ITEMS = 64
+_MAX_NESTING = 40
+_MAX_DIGITS = 400
+_TOWER = re.compile(
+    r"\^\s*\{?[^{}^]{0,40}\^\s*\{?[^{}^]{0,40}\^|\^\s*\{?\s*-?[0-9]{5,}|[0-9]{4,}\s*!|!\s*!|\^\s*\{?[^{}^]{0,40}!"
+)
+
+
+def equal(answer: str, gold: str, policy: GradingPolicy) -> bool | None:
+    r"""Say whether an answer equals the gold: True, False, or None if text and numbers cannot tell.
+
+    In this order: the same canonical text; numbers (exact fractions, or within the tolerance where one side is a
+    decimal), with percent signs and units as the policy says; ``x = 5`` against 5; lists, tuples, sets and intervals
+    item by item.
+
+    Parameters
+    ----------
+    answer, gold : str
+        As written; LaTeX, plain text or Unicode.
+    policy : GradingPolicy
+
+    Returns
+    -------
+    bool or None
+
+    Examples
+    --------
+    >>> policy = GradingPolicy()
+    >>> equal("0.5", "\\frac12", policy), equal("2, -1", "-1, 2", policy), equal("(1, 2)", "(2, 1)", policy)
+    (True, True, False)
+    >>> equal("2x", "x+x", policy) is None
+    True
+    """
+    return _equal(answer, gold, policy, 0)
+
+
+@lru_cache(maxsize=8192)
+def _equal(answer: str, gold: str, policy: GradingPolicy, depth: int) -> bool | None:
+    a, g = canonical(answer), canonical(gold)
+    if a == g and a:
+        return True
+    if a.isalpha() and g.isalpha() and a.isascii() and len(g) > 2 and a.casefold() == g.casefold():
+        return True
+    if _choice(a) == _choice(g) != "":
+        return True
+    first, second = quantity(answer), quantity(gold)
+    if first and second:
+        return _same_quantity(first, second, policy)
+    if found := _ASSIGNMENT.match(a):
+        if not _ASSIGNMENT.match(g) and depth == 0:
+            return _equal(a[found.end() :], gold, policy, depth + 1)
+    elif (found := _ASSIGNMENT.match(g)) and depth == 0:
+        return _equal(answer, g[found.end() :], policy, depth + 1)
+    return _same_list(a, g, policy, depth) if depth < 4 else None
+
+
+def _choice(text: str) -> str:
+    """Return the letter of a multiple choice answer such as (B), B or B), else an empty text."""
+    found = re.fullmatch(r"\(?([A-Z])[).]?", text)
+    return found.group(1) if found else ""
+
+
+def _same_quantity(a: tuple[Number, str], g: tuple[Number, str], policy: GradingPolicy) -> bool:
+    (left, left_unit), (right, right_unit) = a, g
+    if left_unit != right_unit:
+        if left_unit and right_unit:
+            return False
+        if policy.units == "strict":
+            return False
+    if left.percent == right.percent:
+        return _same_value(left, right, policy)
+    hundredth, other = (x._replace(value=x.value / 100) if x.percent else x for x in (left, right))
+    as_value = policy.percent in ("either", "value") and _same_value(hundredth, other, policy)
+    as_number = policy.percent in ("either", "number") and _same_value(left, right, policy)
+    return as_value or as_number
+
+
+def _same_value(a: Number, g: Number, policy: GradingPolicy) -> bool:
+    if a.value == g.value:
+        return True
+    if not (a.decimal or g.decimal):
+        return False
+    return abs(a.value - g.value) <= abs(g.value) * Fraction(str(policy.relative_tolerance))
+
+
+def _same_list(a: str, g: str, policy: GradingPolicy, depth: int) -> bool | None:
+    left, right = items(a), items(g)
+    if left is None or right is None or max(len(left[1]), len(right[1])) > _MAX_ITEMS:
+        return None
+    kinds = {left[0], right[0]}
+    if len(kinds) > 1 and kinds != {"", "{}"}:
+        return None
+    table = [[_equal(x, y, policy, depth + 1) for x in left[1]] for y in right[1]]
+    if len(left[1]) != len(right[1]):
+        return False if all(cell is not None for row in table for cell in row) else None
+    if "{}" in kinds or (kinds == {""} and policy.lists == "unordered"):
+        free = set(range(len(left[1])))
+        for row in table:
+            match = next((column for column in sorted(free) if row[column]), None)
+            if match is None:
+                return None if any(row[column] is None for column in free) else False
+            free.remove(match)
+        return True
+    diagonal = [row[position] for position, row in enumerate(table)]
+    if all(diagonal):
+        return True
+    return False if any(cell is False for cell in diagonal) else None
+
+
+def items(text: str) -> tuple[str, list[str]] | None:
+    r"""Split a canonical text into its brackets and items, or return None if it has a single item and no brackets.
+
+    Examples
+    --------
+    >>> items("(0,\\frac{1}{2}]"), items("\\{1,(2,3)\\}"), items("1,2"), items("x")
+    (('(]', ['0', '\\frac{1}{2}']), ('{}', ['1', '(2,3)']), ('', ['1', '2']), None)
+    """
+    if found := _MATRIX.fullmatch(text):
+        rows = [row for row in found.group(1).split("\\\\") if row]
+        return f"matrix of {len(rows)} rows", [cell for row in rows for cell in row.split("&")]
+    text = _AND.sub(",", text)
+    depth = 0
+    closes_at = -1
+    cuts = []
+    for found in _BRACKET.finditer(text):
+        mark = found.group()[-1]
+        if mark in "([{":
+            depth += 1
+        elif mark in ")]}":
+            depth -= 1
+            if depth == 0 and closes_at < 0:
+                closes_at = found.end()
+        if depth < 0:
+            return None
+        if mark in ",;":
+            cuts.append((found.start(), depth))
+    if depth:
+        return None
+    opening = _BRACKET.match(text)
+    if opening and opening.group() in ("(", "[", "\\{") and closes_at == len(text):
+        width = opening.end()
+        end = len(text) - (2 if text.endswith("\\}") else 1)
+        brackets = text[width - 1] + text[-1]
+        if width == 2 and brackets != "{}":
+            return None
+        return brackets, _split(text, width, end, [at for at, level in cuts if level == 1])
+    top = [at for at, level in cuts if level == 0]
+    return ("", _split(text, 0, len(text), top)) if top else None
+
+
+def _split(text: str, begin: int, end: int, cuts: list[int]) -> list[str]:
+    edges = [begin - 1, *cuts, end]
+    return [text[left + 1 : right] for left, right in pairwise(edges)]
+
+
+def beyond_caps(text: str, policy: GradingPolicy) -> str | None:
+    r"""Say why a text is too big for a symbolic engine, or return None if it is not.
+
+    Caps on length, run of digits, nesting of brackets, and on towers of powers, large exponents and factorials.
+
+    Examples
+    --------
+    >>> beyond_caps("9^{9^{9^9}}", GradingPolicy()), beyond_caps("x^2", GradingPolicy())
+    ('a tower of powers, a large exponent or a large factorial', None)
+    """
+    if len(text) > policy.max_answer_length:
+        return f"{len(text)} characters, more than {policy.max_answer_length}"
+    if re.search(rf"[0-9]{{{_MAX_DIGITS + 1}}}", text):
+        return f"a number of more than {_MAX_DIGITS} digits"
+    depth = deepest = 0
+    for found in _BRACKET.finditer(text):
+        mark = found.group()[-1]
+        depth += (mark in "([{") - (mark in ")]}")
+        deepest = max(deepest, depth)
+    if deepest > _MAX_NESTING:
+        return f"brackets nested more than {_MAX_NESTING} deep"
+    if _TOWER.search(text):
+        return "a tower of powers, a large exponent or a large factorial"
+    return None
+
+
+def balanced(text: str) -> bool:
+    r"""Say whether braces close in order and as often as they open; escaped braces do not count.
+
+    Examples
+    --------
+    >>> balanced("\\frac{1}{2}"), balanced("{1"), balanced("\\{1")
+    (True, False, True)
+    """
+    depth = 0
+    for found in _BRACKET.finditer(text):
+        depth += (found.group() == "{") - (found.group() == "}")
+        if depth < 0:
+            return False
+    return depth == 0
