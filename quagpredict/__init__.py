@@ -1,1 +1,75 @@
-"""quagpredict."""
+"""Predict which SFT checkpoints will end best after reinforcement learning, before RL compute is spent."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from quagpredict.errors import (
+    CheckpointError,
+    CorpusError,
+    IncomparableError,
+    InvalidDataError,
+    MissingExtraError,
+    NothingToRankError,
+    QuagpredictError,
+    RecipeError,
+    StageError,
+    SurrogateError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from quagpredict.answers import grade
+    from quagpredict.corpus import read_corpus, write_corpus
+    from quagpredict.evaluation import score_checkpoint
+    from quagpredict.metrics import pass_at_k
+    from quagpredict.ranking import rank
+    from quagpredict.surrogates import fit
+    from quagpredict.validation import validate
+
+__all__ = [
+    "CheckpointError",
+    "CorpusError",
+    "IncomparableError",
+    "InvalidDataError",
+    "MissingExtraError",
+    "NothingToRankError",
+    "QuagpredictError",
+    "RecipeError",
+    "StageError",
+    "SurrogateError",
+    "UsageError",
+    "fit",
+    "grade",
+    "pass_at_k",
+    "rank",
+    "read_corpus",
+    "score_checkpoint",
+    "validate",
+    "write_corpus",
+]
+
+_HOME = {
+    "fit": "quagpredict.surrogates",
+    "grade": "quagpredict.answers",
+    "pass_at_k": "quagpredict.metrics",
+    "rank": "quagpredict.ranking",
+    "read_corpus": "quagpredict.corpus",
+    "score_checkpoint": "quagpredict.evaluation",
+    "validate": "quagpredict.validation",
+    "write_corpus": "quagpredict.corpus",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use, so that `import quagpredict` and the command line start at once.
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("quagpredict")
+    raise AttributeError(f"module 'quagpredict' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

@@ -1,0 +1,103 @@
+"""The command line: ``quagpredict COMMAND ...``, one thin module a command.
+
+Each module of `COMMANDS` has ``add_parser(subparsers)`` and ``run(args) -> int``. Only the module of the command that
+was asked for is imported, so that ``--help`` and ``--version`` start at once. Data goes to stdout, messages go to
+stderr. Exit codes: 0 done, 2 wrong call, 3 invalid data, 4 nothing to rank, 1 any other failure, 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from quagpredict.errors import QuagpredictError
+
+# Module name -> line in `quagpredict --help`.
+COMMANDS = {
+    "collect": "carry a plan out: SFT, evaluation, RL, evaluation; resumable",
+    "evaluate": "measure one checkpoint on a suite",
+    "fit": "fit a surrogate to finished runs",
+    "rank": "say which candidates deserve RL compute",
+    "validate": "say how far a surrogate can be trusted",
+}
+
+_EXAMPLE = """example:
+  quagpredict rank --candidates runs/*.parquet
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that puts a wrong call on one line, as every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and leave with exit code 2."""
+        self.exit(2, f"error: {message} (see {self.prog} --help)\n")
+
+
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"quagpredict {version('quagpredict')}")
+        parser.exit()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The words after ``quagpredict``; those of the process if None.
+
+    Examples
+    --------
+    >>> main(["rank", "--candidates", "missing.parquet"])
+    3
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = next((word for word in words if not word.startswith("-")), "")
+    try:
+        code = _run(words, command)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader has seen enough, e.g. `| head`. Python would complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        return 130
+    except QuagpredictError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+
+
+def _run(words: Sequence[str], command: str) -> int:
+    try:
+        args = build_parser(command).parse_args(words)
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0
+    code: int = import_module(f"quagpredict.cli.{args.command}").run(args)
+    return code
+
+
+def build_parser(command: str = "") -> argparse.ArgumentParser:
+    """Return the parser; of the commands, only `command` knows its options."""
+    parser = Parser(
+        "quagpredict",
+        description="Predict which SFT checkpoints will end best after reinforcement learning.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        if name == command:
+            import_module(f"quagpredict.cli.{name}").add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=summary)
+    return parser
