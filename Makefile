@@ -5,6 +5,7 @@ PYTHON     ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; 
                 $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 WORKERS    ?= 2
 TESTS      ?=
+BENCH      ?=
 TORCH_ARGS ?=
 
 PIP   := -m pip install --quiet --disable-pip-version-check -c constraints/cpu.txt
@@ -36,8 +37,8 @@ format: .venv/installed  ## format and mend what can be mended
 	$(FULL) -m ruff check --fix .
 	$(FULL) -m ruff format .
 
-bench: .venv/installed  ## the speed figures, each beside its yardstick from the same run
-	$(FULL) bench/run.py
+bench: .venv/installed  ## the speed figures, each beside a yardstick from the same run (BENCH=name for one)
+	$(FULL) bench/run.py $(BENCH)
 
 wheel: .venv/installed  ## dist/: sdist and wheel
 	$(FULL) -m build --no-isolation
