@@ -34,13 +34,12 @@ class Base:
     family: str
     pretrain: Mapping[str, Any] | None = None
     model_name_or_path: str | None = None
-    model_revision: str | None = None
 
     def content(self) -> dict[str, Any]:
         """Return what the base model is, for `quagpredict.recipe.recipe_id`: not what the plan calls it."""
         if self.pretrain is not None:
             return {"pretrain": dict(self.pretrain)}
-        return {"model_name_or_path": self.model_name_or_path, "model_revision": self.model_revision}
+        return {"model_name_or_path": self.model_name_or_path}
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,6 @@ class Evaluation:
     samples_after: int
     engine: str = "transformers"
     batch_size: int | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -239,17 +237,16 @@ class _Section:
 
 
 def _base(name: str, section: _Section) -> Base:
-    section.only("family", "pretrain", "model_name_or_path", "model_revision")
+    section.only("family", "pretrain", "model_name_or_path")
     family = section.text("family")
     if ("pretrain" in section.content) == ("model_name_or_path" in section.content):
         raise section.error("pretrain", "a base needs either 'pretrain' (made here) or 'model_name_or_path' (exists)")
     if "pretrain" in section.content:
         pretrain = section.section("pretrain")
-        if "output_dir" in pretrain.content or "model_revision" in section.content:
-            raise section.error("pretrain", "output_dir and model_revision have no place beside or in it")
+        if "output_dir" in pretrain.content:
+            raise section.error("pretrain.output_dir", "collection decides where a base model is put")
         return Base(name, family, pretrain=dict(pretrain.content))
-    revision = section.text("model_revision") if "model_revision" in section.content else None
-    return Base(name, family, model_name_or_path=section.text("model_name_or_path"), model_revision=revision)
+    return Base(name, family, model_name_or_path=section.text("model_name_or_path"))
 
 
 def _data(section: _Section) -> dict[str, Any]:
@@ -274,7 +271,7 @@ def _rl(section: _Section) -> ReinforcementLearning:
 
 
 def _evaluation(section: _Section) -> Evaluation:
-    section.only("suite", "samples_before", "samples_after", "engine", "batch_size", "seed")
+    section.only("suite", "samples_before", "samples_after", "engine", "batch_size")
     before = section.whole("samples_before", 1)
     return Evaluation(
         suite=section.recipe("suite"),
@@ -282,7 +279,6 @@ def _evaluation(section: _Section) -> Evaluation:
         samples_after=section.whole("samples_after", 1, before),
         engine=section.text("engine", "transformers"),
         batch_size=section.whole("batch_size", 1) if "batch_size" in section.content else None,
-        seed=section.whole("seed", 0, 0),
     )
 
 

@@ -162,6 +162,7 @@ class _Collection:
         log = self._work.logs / "supervisor.log"
         launcher = Launcher(environment_of(self._plan), log, programs, fork_server if fork else None, self._lock)
         with contextlib.closing(launcher):
+            launcher.wait_until_ready()
             while True:
                 states = states_of(self.stages, self._attempts)
                 means = mean_seconds(self._attempts)

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from quagpredict.collection.stages import Stage
 from quagpredict.errors import StageError, UsageError
@@ -149,21 +149,34 @@ class Launcher:
         """
         until = time.monotonic() + timeout
         while True:
-            readable, _, _ = select.select([self._connection], [], [], max(0.0, until - time.monotonic()))
-            if not readable:
-                return []
-            try:
-                received = self._connection.recv(65536)
-            except ConnectionError:
-                received = b""
-            if not received:
-                raise self._lost()
-            *lines, self._buffered = (self._buffered + received).split(b"\n")
-            self._ready = True  # the first event says just that
-            events = [json.loads(line) for line in lines]
-            ended = [Ended(event["id"], event["exit_code"]) for event in events if "id" in event]
-            if ended:
+            ended = [Ended(event["id"], event["exit_code"]) for event in self._events(until) if "id" in event]
+            if ended or time.monotonic() >= until:
                 return ended
+
+    def wait_until_ready(self) -> None:
+        """Wait until the supervisor has made its imports, so that a stage's seconds are its own.
+
+        Raises
+        ------
+        StageError
+            If the supervisor is gone.
+        """
+        while not self._ready:
+            self._events(time.monotonic() + 1)
+
+    def _events(self, until: float) -> list[dict[str, Any]]:
+        readable, _, _ = select.select([self._connection], [], [], max(0.0, until - time.monotonic()))
+        if not readable:
+            return []
+        try:
+            received = self._connection.recv(65536)
+        except ConnectionError:
+            received = b""
+        if not received:
+            raise self._lost()
+        *lines, self._buffered = (self._buffered + received).split(b"\n")
+        self._ready = self._ready or bool(lines)  # the first event says just that
+        return [json.loads(line) for line in lines]
 
     def close(self) -> None:
         """Kill what still runs and end the supervisor."""

@@ -67,7 +67,8 @@ class Rows:
 
     def _row(self, row: Row, done: Mapping[str, Attempt], *, run: bool) -> pl.DataFrame:
         parts = (row.sft, row.pre, row.grpo, row.post) if run else (row.sft, row.pre)
-        made = tuple(done[part].started + done[part].key for part in parts if part in done)
+        ends = [done[part] for part in parts if part is not None]
+        made = (row.candidate.name, *(end.started + end.key for end in ends))
         if made not in self._made:
             self._made[made] = self._assembled(row, done, run)
         return self._made[made]

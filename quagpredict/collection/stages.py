@@ -96,8 +96,9 @@ def stages_of(plan: Plan) -> tuple[Stage, ...]:
             program = plan.programs[role]
             config = {k: v for k, v in config.items() if k not in inputs and k != "output_dir"}
             content = {"program": program, "config": config, "inputs": {k: found[i].key for k, i in inputs.items()}}
-            if role == "evaluate":  # a suite counts by what it says, not by its path
-                content["config"] = {**config, "suite": plan.evaluation.suite.config}
+            if role == "evaluate":  # a suite counts by what it says; the batch size is a matter of speed only
+                suite = {"suite": plan.evaluation.suite.config}
+                content["config"] = {k: v for k, v in config.items() if k != "batch_size"} | suite
             found[identity] = Stage(kind, name, program, config, dict(inputs), digest(content), owner)
         return identity
 
@@ -107,8 +108,7 @@ def stages_of(plan: Plan) -> tuple[Stage, ...]:
         if base.pretrain is not None:
             model = {}, {"model": add("base", base.name, "base", base.pretrain, {}, candidate.name)}
         else:
-            revision = {"model_revision": base.model_revision} if base.model_revision else {}
-            model = {"model": base.model_name_or_path, **revision}, {}
+            model = {"model": base.model_name_or_path}, {}
         if candidate.data is not None:
             plain, inputs = _as_keys(model, "model_name_or_path")
             model = (
@@ -233,7 +233,6 @@ def _evaluation(plan: Plan, when: Literal["before", "after"]) -> dict[str, Any]:
     config = {
         "suite": wanted.suite.path,
         "samples": wanted.samples_before if when == "before" else wanted.samples_after,
-        "seed": wanted.seed,
         "engine": wanted.engine,
     }
     return config if wanted.batch_size is None else {**config, "batch_size": wanted.batch_size}
