@@ -11,7 +11,7 @@ TORCH_ARGS ?=
 PIP   := -m pip install --quiet --disable-pip-version-check -c constraints/cpu.txt
 FULL  := .venv/bin/python
 LIGHT := .venv-demo/bin/python
-DEMO   = $(if $(wildcard .venv/installed),$(FULL),$(LIGHT))
+DEMO   = $(if $(wildcard .venv/installed),.venv,.venv-demo)/bin
 
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
@@ -23,7 +23,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(if $(wildcard .venv/installed),.venv/installed,.venv-demo/installed)  ## rank the shipped candidates, beside what RL really gave
-	$(DEMO) -m quagpredict rank --candidates datasets/lab-pilot/candidates/*.parquet --truth datasets/lab-pilot/outcomes.parquet
+	$(DEMO)/quagpredict rank --candidates datasets/lab-pilot/candidates/*.parquet --truth datasets/lab-pilot/outcomes.parquet
 
 test: .venv/installed  ## every test (TESTS=path for some, WORKERS=n processes)
 	HF_HUB_OFFLINE=1 $(FULL) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)

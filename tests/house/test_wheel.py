@@ -87,7 +87,8 @@ def test_the_wheel_ranks_the_shipped_corpus_from_anywhere(installed: Path, tmp_p
     pilot = Path(run(installed / "python", "-c", code, cwd=tmp_path).strip())
     assert pilot.is_relative_to(installed.parent)
     candidates = sorted((pilot / "candidates").glob("*.parquet"))
-    table = tmp_path / "ranking.csv"
-    printed = run(installed / "quagpredict", "rank", "--candidates", *candidates, "--out", table, cwd=tmp_path)
-    assert printed
-    assert len(table.read_text().splitlines()) >= 11
+    assert len(candidates) >= 10
+    command = (installed / "quagpredict", "rank", "--candidates", *candidates)
+    assert len(run(*command, "--format", "csv", cwd=tmp_path).splitlines()) == 1 + len(candidates)
+    shown = run(*command, "--truth", pilot / "outcomes.parquet", cwd=tmp_path)
+    assert shown.strip()
