@@ -13,11 +13,6 @@ _BRACKET = re.compile(r"\\[\\{}]|[()\[\]{},;]")
 _AND = re.compile(r"(?<=[0-9})\]]),?(?:and|or)(?=[-+0-9.\\(\[])")
 _MATRIX = re.compile(r"\\begin\{[pv]?matrix\}(.*)\\end\{[pv]?matrix\}", re.DOTALL)
 _MAX_ITEMS = 64
-_MAX_NESTING = 40
-_MAX_DIGITS = 400
-_TOWER = re.compile(
-    r"\^\s*\{?[^{}^]{0,40}\^\s*\{?[^{}^]{0,40}\^|\^\s*\{?\s*-?[0-9]{5,}|[0-9]{4,}\s*!|!\s*!|\^\s*\{?[^{}^]{0,40}!"
-)
 
 
 def equal(answer: str, gold: str, policy: GradingPolicy) -> bool | None:
@@ -165,45 +160,3 @@ def items(text: str) -> tuple[str, list[str]] | None:
 def _split(text: str, begin: int, end: int, cuts: list[int]) -> list[str]:
     edges = [begin - 1, *cuts, end]
     return [text[left + 1 : right] for left, right in pairwise(edges)]
-
-
-def beyond_caps(text: str, policy: GradingPolicy) -> str | None:
-    r"""Say why a text is too big for a symbolic engine, or return None if it is not.
-
-    Caps on length, run of digits, nesting of brackets, and on towers of powers, large exponents and factorials.
-
-    Examples
-    --------
-    >>> beyond_caps("9^{9^{9^9}}", GradingPolicy()), beyond_caps("x^2", GradingPolicy())
-    ('a tower of powers, a large exponent or a large factorial', None)
-    """
-    if len(text) > policy.max_answer_length:
-        return f"{len(text)} characters, more than {policy.max_answer_length}"
-    if re.search(rf"[0-9]{{{_MAX_DIGITS + 1}}}", text):
-        return f"a number of more than {_MAX_DIGITS} digits"
-    depth = deepest = 0
-    for found in _BRACKET.finditer(text):
-        mark = found.group()[-1]
-        depth += (mark in "([{") - (mark in ")]}")
-        deepest = max(deepest, depth)
-    if deepest > _MAX_NESTING:
-        return f"brackets nested more than {_MAX_NESTING} deep"
-    if _TOWER.search(text):
-        return "a tower of powers, a large exponent or a large factorial"
-    return None
-
-
-def balanced(text: str) -> bool:
-    r"""Say whether braces close in order and as often as they open; escaped braces do not count.
-
-    Examples
-    --------
-    >>> balanced("\\frac{1}{2}"), balanced("{1"), balanced("\\{1")
-    (True, False, True)
-    """
-    depth = 0
-    for found in _BRACKET.finditer(text):
-        depth += (found.group() == "{") - (found.group() == "}")
-        if depth < 0:
-            return False
-    return depth == 0

@@ -2,16 +2,16 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from quagpredict.answers.compare import balanced, beyond_caps, equal
+from quagpredict.answers.caps import balanced, beyond_caps
+from quagpredict.answers.compare import equal
 from quagpredict.answers.extract import extract
 from quagpredict.answers.normalise import canonical, quantity
 from quagpredict.answers.policy import GradingPolicy
+from quagpredict.answers.verdict import Verdict
 from quagpredict.errors import InvalidDataError
 
-Verdict = Literal["correct", "wrong", "no_answer", "truncated", "timeout", "error"]
-VERDICTS: tuple[Verdict, ...] = ("correct", "wrong", "no_answer", "truncated", "timeout", "error")
 DEFAULT = GradingPolicy()
 _SHOWN = 120
 
@@ -196,12 +196,19 @@ _NO_ANSWER = Grade("no_answer", None)
 
 
 def _graded_pairs(pairs: list[tuple[str, str]], policy: GradingPolicy) -> dict[tuple[str, str], Grade]:
-    graded = {}
-    for answer, gold in pairs:
-        graded[answer, gold] = Grade(
-            "correct" if _decided(answer, gold, policy) else "wrong", one_spelling(answer, policy)
-        )
-    return graded
+    """Compare each pair by text and numbers, and all that these leave open by the symbolic stage at once."""
+    verdicts: dict[tuple[str, str], Verdict] = {}
+    undecided = []
+    for pair in pairs:
+        decision = _decided(*pair, policy)
+        if decision is None and policy.symbolic and beyond_caps(pair[0], policy) is None and balanced(pair[0]):
+            undecided.append(pair)
+        verdicts[pair] = "correct" if decision else "wrong"
+    if undecided:
+        from quagpredict.answers.symbolic import compare_pairs
+
+        verdicts |= compare_pairs(undecided, policy)
+    return {pair: Grade(verdict, one_spelling(pair[0], policy)) for pair, verdict in verdicts.items()}
 
 
 def _decided(answer: str, gold: str, policy: GradingPolicy) -> bool | None:

@@ -136,6 +136,17 @@ def canonical(text: str) -> str:
     return re.sub(r"\s+", "", text).replace("\x1f", " ").rstrip(".,;:")
 
 
+def readable_form(text: str) -> str:
+    r"""Return the text as a parser of LaTeX reads it best: plain, and without what encloses the whole.
+
+    Examples
+    --------
+    >>> readable_form("$\\frac{1}{2}$."), readable_form("2π")
+    ('\\frac{1}{2}', '2\\pi')
+    """
+    return _unwrapped(plain(text))
+
+
 def _unwrapped(text: str) -> str:
     """Remove what encloses the whole text: dollars, display brackets, emphasis, quotes, a box."""
     before = None

@@ -1,0 +1,87 @@
+"""Limits on what a symbolic engine is given: it never sees what could keep it busy or fill the memory."""
+
+import re
+
+from quagpredict.answers.policy import GradingPolicy
+
+_MAX_NESTING = 40
+_MAX_DIGITS = 400
+_MAX_POWERS = 2
+_BRACKET = re.compile(r"\\[\\{}]|[()\[\]{}]")
+_POWER_ITEM = re.compile(r"\\[A-Za-z]+|\\.|[0-9.]+|.", re.DOTALL)
+_LARGE = re.compile(r"\^\s*\{?\s*-?[0-9]{5,}|[0-9]{5,}\s*\)?\s*!|!\s*\)?\s*!")
+
+
+def beyond_caps(text: str, policy: GradingPolicy) -> str | None:
+    r"""Say why a text is too big for a symbolic engine, or return None if it is not.
+
+    Caps on length, run of digits, nesting of brackets, and on towers of powers, large exponents and factorials.
+
+    Examples
+    --------
+    >>> beyond_caps("9^{9^{9^9}}", GradingPolicy()), beyond_caps("x^2", GradingPolicy())
+    ('a tower of powers, a large exponent or a large factorial', None)
+    """
+    if len(text) > policy.max_answer_length:
+        return f"{len(text)} characters, more than {policy.max_answer_length}"
+    if re.search(rf"[0-9]{{{_MAX_DIGITS + 1}}}", text):
+        return f"a number of more than {_MAX_DIGITS} digits"
+    depth = deepest = 0
+    for found in _BRACKET.finditer(text):
+        mark = found.group()[-1]
+        depth += (mark in "([{") - (mark in ")]}")
+        deepest = max(deepest, depth)
+    if deepest > _MAX_NESTING:
+        return f"brackets nested more than {_MAX_NESTING} deep"
+    if power_depth(text) > _MAX_POWERS or _LARGE.search(text):
+        return "a tower of powers, a large exponent or a large factorial"
+    return None
+
+
+def balanced(text: str) -> bool:
+    r"""Say whether braces close in order and as often as they open; escaped braces do not count.
+
+    Examples
+    --------
+    >>> balanced("\\frac{1}{2}"), balanced("{1"), balanced("\\{1")
+    (True, False, True)
+    """
+    depth = 0
+    for found in _BRACKET.finditer(text):
+        depth += (found.group() == "{") - (found.group() == "}")
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def power_depth(text: str) -> int:
+    r"""Return how many powers stand upon each other at most: 1 for x^2 + y^2, 2 for 9^{9^9}.
+
+    Examples
+    --------
+    >>> power_depth("x^2+y^{2}"), power_depth("2^3^4"), power_depth("e^{x^{2^n}}")
+    (1, 2, 3)
+    """
+    deepest = 0
+    height = 0  # powers that the current character stands upon
+    chain = 0  # powers of the term just read, for a^b^c without braces
+    outer: list[int] = []
+    raised = False  # the next item is an exponent
+    for found in _POWER_ITEM.finditer(text):
+        item = found.group()
+        if item == "^":
+            chain += 1
+            raised = True
+            deepest = max(deepest, height + chain)
+        elif item in "{([":
+            outer.append(height)
+            height += chain if raised else 0
+            chain, raised = 0, False
+        elif item in "})]":
+            before = outer.pop() if outer else 0
+            chain = height - before
+            height = before
+        elif not item.isspace():
+            chain = chain if raised else 0
+            raised = False
+    return deepest
