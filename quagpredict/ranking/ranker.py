@@ -120,8 +120,8 @@ def _predicted(frame: pl.DataFrame, surrogate: FittedSurrogate, allow_mixed: boo
     }
     columns = [pl.Series(name, values, nan_to_null=True) for name, values in numbers.items()]
     notes = (
-        f"surrogate '{surrogate.name}' of {', '.join(surrogate.features)}, fitted on {surrogate.training_rows} finished "
-        f"candidates; low to high is its 90 % interval; P(best) takes the candidates' errors as independent",
+        f"surrogate '{surrogate.name}' of {', '.join(surrogate.features)}, fitted on {surrogate.training_rows} "
+        "finished candidates; low to high is its 90 % interval; P(best) takes their errors as independent",
         *_missing_note(columns[0]),
     )
     score = columns[0]

@@ -1,0 +1,94 @@
+"""``quagpredict fit``: learn a surrogate from finished runs."""
+
+import argparse
+from dataclasses import replace
+from typing import Any
+
+from quagpredict.cli import COMMANDS
+from quagpredict.cli.inputs import say, tables
+
+DESCRIPTION = """\
+Fit a surrogate to the candidates of a corpus whose RL is finished, and store it as a folder of plain data with a card.
+The card holds a validation on the same rows; --repeats 0 leaves it out.
+"""
+EPILOG = """\
+examples:
+  quagpredict fit runs/lab-pilot --out models/mine
+  quagpredict fit corpus.parquet --features pass_at_64 --out models/coverage
+  quagpredict fit corpus.parquet --features loss pass_at_64 recipe_epochs --split all --out models/wide
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command's options."""
+    parser = subparsers.add_parser(
+        "fit",
+        help=COMMANDS["fit"],
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("corpus", nargs="+", metavar="CORPUS", help="table of finished runs: files, globs or folders")
+    add("--out", required=True, metavar="FOLDER", help="folder to write the surrogate into")
+    add("--surrogate", default="linear", metavar="KIND", help="kind of surrogate (default: linear)")
+    add(
+        "--features",
+        nargs="+",
+        default=["both"],
+        metavar="NAME",
+        help="both (held-out loss and Pass@64), loss, pass_at_K, or columns of the table (default: both)",
+    )
+    add("--target", default="post_pass_at_1", metavar="COLUMN", help="column to predict (default: post_pass_at_1)")
+    add(
+        "--transforms",
+        choices=("identity", "in-fold"),
+        default="identity",
+        help="identity: raw values, as in the paper",
+    )
+    add("--split", choices=("fit", "held_out", "all"), default="fit", help="rows to learn from (default: fit)")
+    add("--repeats", type=int, default=100, metavar="N", help="random halves of the card's validation (default: 100)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit, validate and store."""
+    from quagpredict.corpus import read_corpus
+    from quagpredict.report.card import surrogate_card
+    from quagpredict.surrogates import fit
+    from quagpredict.surrogates.store import save_surrogate
+
+    sources = tables(args.corpus)
+    frame = read_corpus(sources)
+    split = None if args.split == "all" else args.split
+    fitted = fit(
+        frame,
+        args.surrogate,
+        args.features[0] if len(args.features) == 1 else args.features,
+        args.target,
+        transforms=args.transforms,
+        split=split,
+        source=" ".join(args.corpus),
+    )
+    report = None
+    if args.repeats > 0:
+        from quagpredict.validation import validate
+        from quagpredict.validation.baselines import default_surrogates
+
+        own = _model_name(args)
+        models = [own, *default_surrogates(frame)]
+        report = validate(frame, models, target=args.target, repeats=args.repeats, split=split)
+        fitted = replace(fitted, cross_base_validated=report.carries_across_bases(own))
+    path = save_surrogate(fitted, args.out, surrogate_card(fitted, report))
+    say(
+        f"fitted '{fitted.name}' of {', '.join(fitted.features)} on {fitted.training_rows} candidates "
+        f"({fitted.dropped_rows} without '{fitted.target}' left out); wrote {path.parent}"
+    )
+    return 0
+
+
+def _model_name(args: argparse.Namespace) -> str:
+    """Return how the validation calls what is fitted here."""
+    if args.surrogate == "mean":
+        return "mean"
+    transforms = "" if args.transforms == "identity" else f":{args.transforms}"
+    return f"{args.surrogate}:{'+'.join(args.features)}{transforms}"

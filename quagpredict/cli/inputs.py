@@ -1,0 +1,91 @@
+"""What several commands read and write in the same way: shipped tables, surrogates, files."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quagpredict.errors import UsageError
+from quagpredict.files import written_aside
+from quagpredict.shipped import shipped_path, shipped_root
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+FORMATS = ("table", "csv", "json")
+
+
+def tables(names: Sequence[str]) -> list[str]:
+    """Return the names of tables, where one that only exists among the shipped files is replaced by its path."""
+    return [_shipped_or_given(name) for name in names]
+
+
+def _shipped_or_given(name: str) -> str:
+    try:
+        return str(shipped_path(name)) if not Path(name).exists() else name
+    except (UsageError, OSError, ValueError):
+        return name  # a glob, or a wrong name: reading it says so
+
+
+def surrogate_folder(name: str) -> Path:
+    """Return the folder of a surrogate: one that exists, or one of those shipped, by path or by short name.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name; the message lists the shipped ones.
+    """
+    for given in (name, f"models/{name}"):
+        try:
+            return shipped_path(given)
+        except (UsageError, OSError, ValueError):
+            continue
+    models = shipped_root() / "models"
+    shipped = sorted(folder.parent.name for folder in models.glob("*/surrogate.json")) if models.is_dir() else []
+    known = f"shipped: {', '.join(f'models/{found}' for found in shipped)}" if shipped else "none is shipped"
+    raise UsageError(f"unknown surrogate '{name}': there is no such folder ({known}); `quagpredict fit` makes one")
+
+
+def console(width: int | None = None) -> "Console":
+    """Return the console that prints tables on stdout."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=False, width=width)
+
+
+def emit(
+    format: str, makers: Mapping[str, Callable[[], str]], show: "Callable[[Console], None]", out: str | None
+) -> None:
+    """Print a result on stdout in one format, and write it to `out`, whose suffix names the format.
+
+    Raises
+    ------
+    UsageError
+        If the suffix is not .csv, .json or .txt, or the file cannot be written.
+    """
+    suffix = Path(out).suffix.lower() if out else ""
+    if out and suffix not in (".csv", ".json", ".txt"):
+        raise UsageError(f"--out {out}: the name must end in .csv, .json or .txt")
+    if format == "table":
+        show(console())
+    else:
+        sys.stdout.write(makers[format]())
+    sys.stdout.flush()
+    if out:
+        try:
+            with written_aside(out) as aside:
+                if suffix == ".txt":
+                    from rich.console import Console
+
+                    with aside.open("w", encoding="utf-8") as handle:
+                        show(Console(file=handle, width=120, highlight=False))
+                else:
+                    aside.write_text(makers[suffix[1:]](), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--out {out}: cannot be written ({error.strerror})") from None
+        say(f"wrote {out}")
+
+
+def say(message: str) -> None:
+    """Print a message on stderr."""
+    print(message, file=sys.stderr)

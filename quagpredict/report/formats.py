@@ -1,0 +1,67 @@
+"""How values are shown: scores in per cent, unknown values as a dash, names without control characters."""
+
+import math
+from typing import Any
+
+from quagpredict.corpus.schema import BY_NAME
+
+UNKNOWN = "–"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return a fraction as per cent, without the sign.
+
+    Examples
+    --------
+    >>> percent(0.4567), percent(None), percent(-0.0004)
+    ('45.7', '–', '0.0')
+    """
+    return number(None if value is None else 100.0 * value, digits)
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Return a number with that many digits after the point; a dash for None and NaN."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0 turns -0.0 into 0.0
+
+
+def plain(name: Any) -> str:
+    r"""Return a name as it may stand in a terminal: control characters, which a file can hold, become ``?``.
+
+    Examples
+    --------
+    >>> plain("weak.easy\x1b[31m")
+    'weak.easy?[31m'
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in str(name))
+
+
+def measured(column: str, value: float | None) -> str:
+    """Return a measurement in the way its column asks for: a fraction in per cent, a loss with three digits.
+
+    Examples
+    --------
+    >>> measured("pre_pass_at_64", 0.81), measured("pre_held_out_loss_nats", 0.41237), measured("weight", 0.5)
+    ('81.0', '0.412', '0.5')
+    """
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return UNKNOWN
+    unit = BY_NAME[column].unit if column in BY_NAME else ""
+    if unit == "fraction":
+        return percent(value)
+    return f"{value:.3f}" if unit == "nats/token" else f"{value:.4g}"
+
+
+def heading(column: str) -> str:
+    """Return the heading of a measurement's column.
+
+    Examples
+    --------
+    >>> heading("pre_pass_at_64"), heading("pre_held_out_loss_nats"), heading("pre_length_mean"), heading("weight")
+    ('Pass@64', 'loss', 'length mean', 'weight')
+    """
+    name = column.removeprefix("pre_").removesuffix("_nats")
+    if name.startswith("pass_at_") and name[8:].isdigit():
+        return f"Pass@{name[8:]}"
+    return {"held_out_loss": "loss", "held_out_bits_per_byte": "bits/byte"}.get(name, name.replace("_", " "))
