@@ -8,6 +8,7 @@ program imports is then already there in every stage that is forked, and nothing
 """
 
 import argparse
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -18,9 +19,11 @@ import select
 import signal
 import socket
 import sys
+import threading
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -29,7 +32,7 @@ _ALSO = ("transformers.models.qwen3.modeling_qwen3", "transformers.models.llama.
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until the other end is gone. In a forked stage this returns only when the stage's program has ended."""
+    """Serve until the other end is gone."""
     parser = argparse.ArgumentParser(description=__doc__)
     ways = parser.add_mutually_exclusive_group(required=True)
     ways.add_argument("--socket", type=int, metavar="FD", help="serve the process at the other end, then end")
@@ -53,7 +56,6 @@ def main(arguments: list[str]) -> None:
         if program_of_fork is not None:
             connection.close()
             _run_program(program_of_fork)
-            return
 
 
 class _Server:
@@ -153,11 +155,31 @@ def _preload(program: str) -> None:
         sys.path[:] = path
 
 
-def _run_program(command: list[str]) -> None:
-    """Run a program as ``python PROGRAM ...`` does; its SystemExit or traceback is the interpreter's own business."""
+def _run_program(command: list[str]) -> NoReturn:
+    """Run a program as ``python PROGRAM ...`` does, and end as it does, but for taking the interpreter apart.
+
+    That would free, one by one, what the forked stage shares with its server: it costs half a second or more.
+    """
     sys.argv = command
     sys.path.insert(0, str(Path(command[0]).resolve().parent))
-    runpy.run_path(command[0], run_name="__main__")
+    code: object = None
+    try:
+        runpy.run_path(command[0], run_name="__main__")
+    except SystemExit as error:
+        code = error.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.current_thread():
+            thread.join()
+    atexit._run_exitfuncs()
+    if code is not None and not isinstance(code, int):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit((code or 0) & 0xFF)
 
 
 def _redirect(log: str) -> None:
