@@ -70,7 +70,7 @@ def print_ranking(ranking: Ranking, console: "Console", top: int = 50) -> None:
     if ranking.surrogate is None:
         title = f"Screening for {score}: no score is predicted (measurements in per cent, loss in nats)"
     else:
-        title = f"Predicted {score} in per cent; chance to be best in per cent; expected regret in points"
+        title = f"Predicted {score} and chance to be best in per cent, regret in points"
     console.print(Text(title, style="bold"), end="\n\n")
     console.print(_candidates(ranking, console.width >= WIDE, top))
     if ranking.frame.height > top:
@@ -86,7 +86,7 @@ def _candidates(ranking: Ranking, wide: bool, top: int) -> "Table":
 
     frame = ranking.frame.head(top)
     predicted = ranking.surrogate is not None
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1) if wide else (0, 1, 0, 0), show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1) if wide else 0, show_edge=False, pad_edge=False)
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("candidate", overflow="fold", min_width=12)
     columns: list[tuple[str, list[str]]] = []

@@ -1,0 +1,294 @@
+"""Ranking: with a surrogate, by screening, its flags, its refusals, and the outcome beside it."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quagpredict.errors import CorpusError, IncomparableError, NothingToRankError, SurrogateError, UsageError
+from quagpredict.ranking import rank, why_not_applicable
+from quagpredict.ranking.decisions import chances
+from quagpredict.ranking.flags import KINDS
+from quagpredict.surrogates import fit
+from quagpredict.surrogates.store import save_surrogate
+from quagpredict.validation.synthetic import synthetic_corpus
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return synthetic_corpus(40, seed=1, nested=False).frame
+
+
+@pytest.fixture(scope="module")
+def fitted(runs):
+    return fit(runs[:24])
+
+
+@pytest.fixture(scope="module")
+def fresh(runs):
+    """Candidates that RL has not seen."""
+    return runs[24:].drop("post_pass_at_1", "rl_recipe_id", "rl_seed")
+
+
+def kinds(ranking, candidate):
+    return {flag.kind for flag in ranking.flags if flag.candidate == candidate}
+
+
+def changed(frame, row, **values):
+    """The frame with some values of one row replaced."""
+    here = pl.int_range(pl.len()) == row
+    return frame.with_columns(
+        pl.when(here).then(pl.lit(value)).otherwise(pl.col(name) if name in frame.columns else None).alias(name)
+        for name, value in values.items()
+    )
+
+
+def test_the_order_is_that_of_the_predictions(fresh, fitted):
+    frame = rank(fresh, fitted).frame
+    predicted = fitted.predict(fresh.select(fitted.features).to_numpy()).mean
+    assert frame["candidate"].to_list() == fresh["candidate"].gather(np.argsort(-predicted)).to_list()
+    assert frame["rank"].to_list() == list(range(1, 17))
+    assert frame["prediction"].is_sorted(descending=True)
+    assert (frame["low"] < frame["prediction"]).all()
+    assert (frame["prediction"] < frame["high"]).all()
+    assert frame["p_best"].sum() == pytest.approx(1.0)
+    assert "actual" not in frame.columns
+
+
+def test_the_order_of_the_rows_does_not_matter(fresh, fitted):
+    one, other = rank(fresh, fitted).frame, rank(fresh.reverse(), fitted).frame
+    columns = ["rank", "candidate", "prediction", "distance", "flags"]
+    assert one.select(columns).equals(other.select(columns))
+    assert rank(fresh, fitted).frame.equals(one)
+
+
+def test_pandas_files_and_stored_surrogates_rank_the_same(fresh, fitted, tmp_path):
+    expected = rank(fresh, fitted).frame
+    fresh.write_parquet(tmp_path / "a.parquet")
+    save_surrogate(fitted, tmp_path / "model", "# card")
+    assert rank(fresh.to_pandas(), fitted).frame.equals(expected)
+    assert rank(str(tmp_path / "*.parquet"), tmp_path / "model").frame.equals(expected)
+
+
+def test_equal_candidates_share_the_better_rank(fresh, fitted):
+    twins = pl.concat([fresh[0], fresh[0].with_columns(candidate=pl.lit("twin")), fresh[1]])
+    assert sorted(rank(twins, fitted).frame["rank"].to_list()) in ([1, 1, 3], [1, 2, 2])
+
+
+def test_a_missing_measurement_costs_the_rank_and_nothing_else(fresh, fitted):
+    gap = changed(fresh, 3, pre_held_out_loss_nats=None)
+    ranking = rank(gap, fitted)
+    name = fresh["candidate"][3]
+    last = ranking.frame.row(-1, named=True)
+    assert (last["candidate"], last["rank"], last["prediction"], last["p_best"]) == (name, None, None, None)
+    assert "missing-feature" in kinds(ranking, name)
+    assert any("1 of 16 candidates lack" in note for note in ranking.notes)
+    others = rank(fresh.filter(pl.col("candidate") != name), fitted).frame
+    assert ranking.frame[:-1]["prediction"].to_list() == others["prediction"].to_list()
+
+
+def test_without_any_measurement_there_is_nothing_to_rank(fresh, fitted):
+    with pytest.raises(NothingToRankError, match="no candidate has every measurement"):
+        rank(fresh.with_columns(pre_pass_at_64=pl.lit(None, pl.Float64)), fitted)
+    with pytest.raises(CorpusError, match="column 'pre_pass_at_64' is missing"):
+        rank(fresh.drop("pre_pass_at_64"), fitted)
+
+
+def test_flags_name_what_is_wrong(fresh, fitted):
+    names = fresh["candidate"].to_list()
+    odd = changed(fresh, 0, pre_held_out_loss_nats=25.0)
+    odd = changed(odd, 1, pre_pass_at_64=0.999)
+    odd = changed(odd, 2, pre_truncated_share=0.4)
+    odd = changed(odd, 4, pre_samples_per_problem=32)
+    ranking = rank(odd, fitted)
+    assert {"outside-domain", "off-scale"} <= kinds(ranking, names[0])
+    assert "saturated" in kinds(ranking, names[1])
+    assert "truncated" in kinds(ranking, names[2])
+    assert "few-samples" in kinds(ranking, names[4])
+    assert {flag.kind for flag in ranking.flags} <= set(KINDS)
+    in_frame = dict(zip(ranking.frame["candidate"], ranking.frame["flags"].to_list(), strict=True))
+    assert all(set(in_frame[name]) == kinds(ranking, name) for name in names)
+
+
+def test_conflicting_metrics_are_flagged_within_a_base_model():
+    frame = pl.DataFrame(
+        {
+            "candidate": list("abcdefgh"),
+            "base_model": ["x"] * 4 + ["y"] * 4,
+            "pre_held_out_loss_nats": [0.1, 0.2, 0.3, 0.4, 9.1, 9.2, 9.3, 9.4],
+            "pre_pass_at_64": [0.2, 0.8, 0.7, 0.6, 0.9, 0.8, 0.7, 0.6],
+        }
+    )
+    ranking = rank(frame)
+    assert [flag.candidate for flag in ranking.flags if flag.kind == "conflict"] == ["a"]
+
+
+def test_another_protocol_is_refused_unless_allowed(fresh, fitted):
+    other = fresh.with_columns(eval_protocol_id=pl.lit("other"))
+    with pytest.raises(IncomparableError, match="eval protocol other, but the surrogate was fitted on"):
+        rank(other, fitted)
+    ranking = rank(other, fitted, allow_mixed_protocols=True)
+    assert all("other-protocol" in found for found in ranking.frame["flags"])
+    assert "eval protocol other" in why_not_applicable(other, fitted)
+    with pytest.raises(IncomparableError, match="eval protocol unknown"):
+        rank(fresh.drop("eval_protocol_id"), fitted)
+
+
+def test_another_rl_recipe_is_refused_unless_allowed(runs, fitted):
+    other = runs.with_columns(rl_recipe_id=pl.lit("other"))
+    with pytest.raises(IncomparableError, match="RL recipe other"):
+        rank(other, fitted)
+    assert rank(other, fitted, allow_mixed_protocols=True).frame.height == 40
+
+
+def test_an_unseen_base_model_is_refused_unless_allowed_or_validated(fresh, fitted):
+    from dataclasses import replace
+
+    other = fresh.with_columns(base_model=pl.lit("new"))
+    with pytest.raises(IncomparableError, match=r"base model new, but .* --allow-unvalidated-base"):
+        rank(other, fitted)
+    assert "unseen-base" in rank(other, fitted, allow_unvalidated_base=True).frame["flags"][0]
+    assert (
+        rank(other, replace(fitted, cross_base_validated=True)).frame["flags"].explode().to_list().count("unseen-base")
+        == 0
+    )
+
+
+def test_mixed_protocols_and_recipes_among_candidates_are_refused(runs):
+    with pytest.raises(IncomparableError, match="2 protocols"):
+        rank(changed(runs, 0, eval_protocol_id="other"))
+    mixed = changed(runs, 0, rl_recipe_id="other")
+    with pytest.raises(IncomparableError, match="comes from 2 RL recipes"):
+        rank(mixed)
+    assert rank(mixed, allow_mixed_protocols=True).frame.height == 40
+
+
+def test_screening_follows_the_paper():
+    frame = pl.DataFrame(
+        {
+            "candidate": ["good", "sharp", "poor", "wide"],
+            "pre_pass_at_1": [0.5, 0.6, 0.1, 0.2],
+            "pre_held_out_loss_nats": [0.3, 0.35, 0.9, 0.31],
+            "pre_pass_at_64": [0.8, 0.7, 0.95, 0.9],
+            "pre_pass_at_128": [0.9, None, 0.96, 0.92],
+        }
+    )
+    ranking = rank(frame)
+    # 128 is not common to all; "poor" has low accuracy and high loss, so that its coverage does not save it.
+    assert ranking.frame["candidate"].to_list() == ["wide", "good", "sharp", "poor"]
+    assert kinds(ranking, "poor") >= {"screened-out"}
+    assert ranking.surrogate is None
+    assert "prediction" not in ranking.frame.columns
+    assert "no score is predicted" in ranking.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "order", "said"),
+    [
+        ({"pre_pass_at_64": [0.7, 0.8]}, ["b", "a"], "no candidate was screened out"),
+        ({"pre_held_out_loss_nats": [0.3, 0.4]}, ["a", "b"], "ordered by the held-out loss"),
+        ({"pre_pass_at_1": [0.7, 0.8]}, ["b", "a"], "choosing by it misleads"),
+        ({"pre_pass_at_64": [0.7, None]}, ["a", "b"], "1 of 2 candidates lack"),
+    ],
+)
+def test_screening_with_what_there_is(columns, order, said):
+    ranking = rank(pl.DataFrame({"candidate": ["a", "b"], **columns}))
+    assert ranking.frame["candidate"].to_list() == order
+    assert any(said in note for note in ranking.notes)
+
+
+def test_screening_needs_something():
+    with pytest.raises(CorpusError, match="nothing to rank by"):
+        rank(pl.DataFrame({"candidate": ["a"], "mine": [1.0]}))
+
+
+def test_what_rl_gave_is_shown_and_never_used(runs, fresh, fitted):
+    with_actual, without = rank(runs[24:], fitted), rank(fresh, fitted)
+    shared = [name for name in without.frame.columns if name != "actual"]
+    assert with_actual.frame.select(shared).equals(without.frame)
+    assert without.outcome is None
+    found = with_actual.outcome
+    actual = dict(zip(runs["candidate"], runs["post_pass_at_1"], strict=True))
+    here = {name: actual[name] for name in fresh["candidate"]}
+    assert found.best_actual == max(here.values())
+    by_prediction, by_score = found.choices
+    assert by_prediction.candidate == with_actual.frame["candidate"][0]
+    assert by_prediction.regret == pytest.approx(max(here.values()) - here[by_prediction.candidate])
+    top = fresh.sort("pre_pass_at_1", descending=True)["candidate"][0]
+    assert (by_score.rule, by_score.candidate) == ("pre_pass_at_1", top)
+    assert by_score.regret == pytest.approx(max(here.values()) - here[top])
+
+
+def test_truth_from_another_table(runs, fresh, fitted):
+    expected = rank(runs[24:], fitted)
+    ranking = rank(fresh, fitted, truth=runs)
+    assert ranking.outcome == expected.outcome
+    assert ranking.frame["actual"].to_list() == expected.frame["actual"].to_list()
+    some = rank(fresh, fitted, truth=runs[24:26])
+    assert some.outcome.finished == 2
+    assert some.frame["actual"].null_count() == 14
+    with pytest.raises(CorpusError, match="for none of the candidates"):
+        rank(fresh, fitted, truth=runs[:24])
+    with pytest.raises(CorpusError, match="truth: column 'post_pass_at_1' is missing"):
+        rank(fresh, fitted, truth=fresh)
+    with pytest.raises(IncomparableError, match="truth: eval protocol other"):
+        rank(fresh, fitted, truth=runs.with_columns(eval_protocol_id=pl.lit("other")))
+
+
+def test_equally_good_choices_count_by_their_mean():
+    frame = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.5, 0.5], "post_pass_at_1": [0.6, 0.8]})
+    (choice, _) = rank(frame).outcome.choices
+    assert choice.actual == pytest.approx(0.7)
+    assert choice.regret == pytest.approx(0.1)
+    assert math.isnan(choice.spearman)
+
+
+def test_rl_seeds_of_a_candidate_are_one_candidate(fitted):
+    seeds = synthetic_corpus(12, seed=3, rl_seeds=3, nested=False).frame
+    ranking = rank(seeds, fitted)
+    assert ranking.frame.height == 12
+    name = ranking.frame["candidate"][0]
+    assert ranking.frame["actual"][0] == pytest.approx(seeds.filter(candidate=name)["post_pass_at_1"].mean())
+
+
+def test_wrong_calls(fresh, fitted, tmp_path):
+    with pytest.raises(UsageError, match="predicts 'post_pass_at_1', but the target is 'post_pass_at_8'"):
+        rank(fresh, fitted, target="post_pass_at_8")
+    with pytest.raises(SurrogateError):
+        rank(fresh, tmp_path)
+    with pytest.raises(NothingToRankError):
+        rank(fresh.clear(), fitted)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.001, 0.5)), min_size=1, max_size=8), st.integers(0, 3))
+def test_chances_are_chances(pairs, seed):
+    mean, std = np.array(pairs).T
+    found = chances(mean, std, draws=400, seed=seed)
+    assert found.p_best.sum() == pytest.approx(1.0)
+    assert (found.expected_regret >= 0).all()
+    again = chances(mean, std, draws=400, seed=seed)
+    assert np.array_equal(found.p_best, again.p_best)
+
+
+def test_chances_of_two_candidates_are_exact():
+    gap, std = 0.05, 0.1
+    found = chances(np.array([0.5, 0.5 + gap]), np.array([std, std]), draws=40_000)
+    spread = std * math.sqrt(2)
+    exact = 0.5 * (1 + math.erf(gap / spread / math.sqrt(2)))
+    assert found.p_best[1] == pytest.approx(exact, abs=0.01)
+    density = math.exp(-0.5 * (gap / spread) ** 2) / math.sqrt(2 * math.pi)
+    regret_of_better = spread * density - gap * (1 - exact)  # E max(0, other - better)
+    assert found.expected_regret[1] == pytest.approx(regret_of_better, abs=0.002)
+    assert found.expected_regret[0] - found.expected_regret[1] == pytest.approx(gap, abs=0.003)
+
+
+def test_blocks_of_draws_agree_with_one_block(monkeypatch):
+    mean, std = np.linspace(0.3, 0.5, 20), np.full(20, 0.1)
+    whole = chances(mean, std, draws=1000)
+    monkeypatch.setattr("quagpredict.ranking.decisions._AT_ONCE", 100)
+    assert np.allclose(chances(mean, std, draws=1000).p_best, whole.p_best)
+    assert chances(np.array([]), np.array([])).p_best.shape == (0,)
