@@ -1,7 +1,7 @@
 """Recipes: flat YAML files of training keys, and the digests that say which recipe a candidate was made by."""
 
 import re
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -25,17 +25,17 @@ SEED_KEYS = frozenset({"seed", "data_seed"})
 class _Loader(yaml.SafeLoader):
     """SafeLoader that reads ``1e-3`` as a number, as YAML 1.2 does, and refuses a key that is written twice."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable) or key in seen:
-                raise yaml.constructor.ConstructorError(
-                    "while reading a mapping", node.start_mark, f"the key {key!r} is there twice", key_node.start_mark
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            written = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else (key.tag, id(key))
+            if written in seen:
+                raise yaml.composer.ComposerError(
+                    "while reading a mapping", node.start_mark, f"the key '{key.value}' is there twice", key.start_mark
                 )
-            if key_node.tag != "tag:yaml.org,2002:merge":
-                seen.add(key)
-        return super().construct_mapping(node, deep=deep)
+            seen.add(written)
+        return node
 
 
 _Loader.add_implicit_resolver(
