@@ -1,7 +1,7 @@
 """Corpora from a small generative model whose truth is known: for tests, examples and benchmarks.
 
 A candidate has a *coverage* (which problems are within its reach) and a *sharpness* (how much of its probability it
-puts on what it can do). SFT trades one for the other; RL sharpens every candidate alike. The score before RL shows
+puts on what it can reach). SFT trades one for the other; RL sharpens every candidate alike. The score before RL shows
 both, Pass@k at large k and the held-out loss show mostly coverage, and the score after RL follows coverage: SFT Pass@1
 misleads, by construction.
 """
@@ -76,14 +76,14 @@ def synthetic_corpus(
     kind = rng.integers(0, 3, candidates)
     coverage = 0.5 * (base - (bases - 1) / 2) + rng.normal(0.0, 0.6, candidates)
     # What sharpens (repeated or narrow data) costs coverage, but only loosely.
-    sharpness = -0.4 * coverage + rng.normal(0.0, 0.6, candidates)
-    before = _expit(1.2 * (coverage[:, None] - difficulty) - 1.5 + sharpness[:, None])
+    sharpness = _expit(-1.0 - 0.5 * coverage + rng.normal(0.0, 0.8, candidates))
+    before = _expit(4.0 * (coverage[:, None] - difficulty)) * sharpness[:, None]
     pass_counts = rng.binomial(samples_before, before)
     loss = 0.6 - 0.1 * coverage + rng.normal(0.0, 0.02, candidates)
     columns: list[dict[str, object]] = []
     true_post, true_mean = [], []
     for i in range(candidates):
-        clean = 1.2 * (coverage[i] - difficulty) + 0.8
+        clean = 2.0 * (coverage[i] - difficulty)
         shared = {
             "candidate": f"c{i:04d}",
             "base_model": f"base-{base[i]}",

@@ -1,0 +1,230 @@
+"""From predictions on splits to one line a metric: mean, spread, interval and the gain over the baseline."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quagpredict.surrogates.fitted import Z90
+from quagpredict.validation import scores
+from quagpredict.validation.splits import Indices, Split
+
+Floats = NDArray[np.float64]
+
+#: Scores of a model that predicts values; a proxy only orders, so it has the others.
+OF_VALUES = ("r2", "rmse", "coverage_90", "width_90")
+METRICS = (
+    *("r2", "rmse", "spearman", "kendall", "pairwise_accuracy"),
+    *("regret_1", "regret_3", "recall_3", "coverage_90", "width_90"),
+)
+
+_TOP = 3
+
+
+class Block(NamedTuple):
+    """Repeats with equally many test rows.
+
+    Attributes
+    ----------
+    rows : array (repeats, m)
+        Test rows of each repeat, pooled over its splits.
+    fits : array (repeats, m)
+        The split whose fit predicts them.
+    """
+
+    rows: Indices
+    fits: Indices
+
+
+class Arrangement(NamedTuple):
+    """All repeats of a protocol, with the resamples of their test rows that every model is judged on.
+
+    Attributes
+    ----------
+    blocks : list of Block
+    resamples : list of (array (draws,), array (draws, m)), or None
+        Of each block: the repeat and the places in it that each draw takes. None: the protocol's own repeats give
+        the interval.
+    spread : float
+        Factor from the standard deviation over repeats to the standard error, where there are no resamples.
+    """
+
+    blocks: list[Block]
+    resamples: list[tuple[Indices, Indices]] | None
+    spread: float
+
+
+class Judged(NamedTuple):
+    """Scores by metric: of each repeat, and of each resample (empty where there are none)."""
+
+    repeats: dict[str, Floats]
+    draws: dict[str, Floats]
+
+
+class Line(NamedTuple):
+    """Summary of one metric; `low` and `high` bound the mean with 90 % confidence."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+def arrange(splits: Sequence[Split], *, bootstrap: int, seed: int) -> Arrangement:
+    """Pool the test rows of each repeat and draw the resamples.
+
+    Parameters
+    ----------
+    splits : sequence of Split
+    bootstrap : int
+        Number of resamples of the candidates; 0 for random halves, whose repeats overlap by half. There the standard
+        error of the mean is that of Nadeau and Bengio: ``sd * sqrt(1 / repeats + test rows / training rows)``.
+    seed : int
+
+    References
+    ----------
+    C. Nadeau and Y. Bengio, Inference for the generalization error, Machine Learning 52 (2003), section 4.
+    """
+    repeats: dict[int, list[tuple[int, Split]]] = {}
+    for number, split in enumerate(splits):
+        repeats.setdefault(split.repeat, []).append((number, split))
+    by_size: dict[int, list[tuple[Indices, Indices]]] = {}
+    for members in repeats.values():
+        rows = np.concatenate([split.test for _, split in members])
+        fits = np.concatenate([np.full(len(split.test), number) for number, split in members])
+        by_size.setdefault(len(rows), []).append((rows, fits))
+    blocks = [Block(np.stack([r for r, _ in pairs]), np.stack([f for _, f in pairs])) for pairs in by_size.values()]
+    if not bootstrap:
+        shares = [len(split.test) / len(split.train) for split in splits]
+        return Arrangement(blocks, None, float(np.sqrt(1.0 / len(repeats) + np.mean(shares))))
+    rng = np.random.default_rng(seed)
+    resamples = []
+    for block in blocks:
+        count, m = block.rows.shape
+        resamples.append((np.arange(bootstrap) % count, rng.integers(0, m, (bootstrap, m))))
+    return Arrangement(blocks, resamples, 0.0)
+
+
+def judge(
+    arrangement: Arrangement,
+    y: Floats,
+    mean: Floats,
+    std: Floats | None,
+    groups: NDArray[np.intp],
+    *,
+    maximize: bool = True,
+    ordered: bool = True,
+) -> Judged:
+    """Score one model's predictions.
+
+    Parameters
+    ----------
+    arrangement : Arrangement
+    y : array (n,)
+    mean : array (splits, n)
+        Predictions of every row by every split's fit.
+    std : array (splits, n) or None
+        None for a proxy.
+    groups : array (n,)
+        Base model of each row, as a code.
+    maximize : bool
+        Whether a higher target is better, for regret and recall.
+    ordered : bool
+        False for the training mean: it puts no candidate before another. Its values differ between folds, and always
+        to the wrong side, because a fold of good candidates leaves a lower mean; pooled, they would seem to order.
+    """
+    order = mean if ordered else np.zeros_like(mean)
+    up = 1.0 if maximize else -1.0
+    repeats: dict[str, list[Floats]] = {}
+    draws: dict[str, list[Floats]] = {}
+    for number, block in enumerate(arrangement.blocks):
+        at = (block.fits, block.rows)
+        tables = _Tables(y[block.rows], mean[at], order[at], None if std is None else std[at])
+        count, m = block.rows.shape
+        whole = (np.arange(count), np.broadcast_to(np.arange(m), (count, m)))
+        for metric, values in _scores(tables, groups[block.rows], *whole, up).items():
+            repeats.setdefault(metric, []).append(values)
+        if arrangement.resamples is not None:
+            for metric, values in _scores(tables, groups[block.rows], *arrangement.resamples[number], up).items():
+                draws.setdefault(metric, []).append(values)
+    return Judged(
+        {metric: np.concatenate(parts) for metric, parts in repeats.items()},
+        # A draw resamples within every block, and its score is the mean over blocks, as the reported one is.
+        {metric: _mean_over_blocks(parts, arrangement.blocks) for metric, parts in draws.items()},
+    )
+
+
+def summarize(repeats: Floats, draws: Floats | None, spread: float) -> Line | None:
+    """Return mean, standard deviation over repeats and 90 % interval; None where no repeat has a score.
+
+    Examples
+    --------
+    >>> summarize(np.array([0.5, 0.7, np.nan]), None, 0.5).mean
+    0.6
+    """
+    known = repeats[np.isfinite(repeats)]
+    if not len(known):
+        return None
+    mean = float(known.mean())
+    sd = float(known.std(ddof=1)) if len(known) > 1 else float("nan")
+    if draws is not None:
+        drawn = draws[np.isfinite(draws)]
+        if len(drawn) < 20:
+            return Line(mean, sd, float("nan"), float("nan"))
+        low, high = np.quantile(drawn, [0.05, 0.95])
+        return Line(mean, sd, float(low), float(high))
+    return Line(mean, sd, mean - Z90 * spread * sd, mean + Z90 * spread * sd)
+
+
+class _Tables(NamedTuple):
+    """Targets, predictions, what to order by and deviations (or None) of the test rows, each (repeats, m)."""
+
+    y: Floats
+    mean: Floats
+    order: Floats
+    std: Floats | None
+
+
+def _scores(tables: _Tables, groups: NDArray[np.intp], who: Indices, places: Indices, up: float) -> dict[str, Floats]:
+    at = (who[:, None], places)
+    drawn = _Tables(tables.y[at], tables.mean[at], tables.order[at], None if tables.std is None else tables.std[at])
+    return _row_scores(drawn, up) | _pair_scores(tables.y, tables.order, groups, who, places)
+
+
+def _row_scores(tables: _Tables, up: float) -> dict[str, Floats]:
+    y, mean, order, std = tables
+    result = {
+        "spearman": scores.spearman(y, order),
+        "regret_1": scores.top_regret(up * y, up * order, 1),
+        f"regret_{_TOP}": scores.top_regret(up * y, up * order, _TOP),
+        f"recall_{_TOP}": scores.top_recall(up * y, up * order, _TOP),
+    }
+    if std is not None:
+        low, high = mean - Z90 * std, mean + Z90 * std
+        result |= {
+            "r2": scores.r2(y, mean),
+            "rmse": scores.rmse(y, mean),
+            "coverage_90": scores.interval_coverage(y, low, high),
+            "width_90": scores.interval_width(low, high),
+        }
+    return result
+
+
+def _pair_scores(
+    y: Floats, order: Floats, groups: NDArray[np.intp], who: Indices, places: Indices
+) -> dict[str, Floats]:
+    """Return the scores that compare pairs, for draws of places from the repeats `who` of tables (repeats, m)."""
+    tau, accuracy = np.empty(len(who)), np.empty(len(who))
+    for repeat in range(len(y)):
+        draws = np.flatnonzero(who == repeat)
+        weights = np.zeros((len(draws), y.shape[1]))
+        np.add.at(weights, (np.arange(len(draws))[:, None], places[draws]), 1.0)
+        tau[draws] = scores.weighted_pairs(y[repeat], order[repeat], weights).tau_b()
+        accuracy[draws] = scores.weighted_pairs(y[repeat], order[repeat], weights, groups[repeat]).accuracy()
+    return {"kendall": tau, "pairwise_accuracy": accuracy}
+
+
+def _mean_over_blocks(parts: list[Floats], blocks: list[Block]) -> Floats:
+    weights = np.array([len(block.rows) for block in blocks], dtype=np.float64)
+    return np.asarray(weights @ np.stack(parts) / weights.sum())

@@ -1,0 +1,165 @@
+"""The noise ceiling: the best that any predictor could do, given how noisily the target itself is known."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from quagpredict.validation.scores import spearman
+
+Floats = NDArray[np.float64]
+
+TARGET = "post_pass_at_1"
+
+
+@dataclass(frozen=True)
+class NoiseCeiling:
+    """Scores of a predictor that knows every candidate's true score after RL.
+
+    Attributes
+    ----------
+    r2, spearman : float
+        NaN where they cannot be estimated; an R² of 0 means that the noise explains all differences.
+    r2_low, r2_high, spearman_low, spearman_high : float
+        90 % interval, bootstrap over candidates.
+    evaluation_variance : float
+        Mean variance of one run's target from the finite number of samples.
+    rl_seed_variance : float
+        Variance between RL seeds of a candidate beyond that; NaN without replicates. Then the ceiling counts
+        evaluation noise only and is too high.
+    candidates, replicated : int
+        Candidates, and those with several RL seeds.
+    note : str
+        How it was estimated, or why it was not.
+    """
+
+    r2: float
+    spearman: float
+    r2_low: float
+    r2_high: float
+    spearman_low: float
+    spearman_high: float
+    evaluation_variance: float
+    rl_seed_variance: float
+    candidates: int
+    replicated: int
+    note: str
+
+
+def noise_ceiling(runs: pl.DataFrame, target: str = TARGET, *, resamples: int = 200, seed: int = 0) -> NoiseCeiling:
+    """Estimate the noise ceiling of a table of finished runs.
+
+    The suite is the same for all candidates, so the choice of problems is no noise; the finite number of samples is. A
+    problem's Pass@1 has the variance p (1 - p) / n, estimated without bias by c (n - c) / (n² (n - 1)), and the mean
+    over problems the mean of these over the number of problems. Where candidates were run with several RL seeds, the
+    variance between these, less that of the evaluation, is the RL seed's. The R² of the truth against the observed
+    target is one less the noise's share of the sum of squares. The Spearman correlation is found by simulation: the
+    observed targets, shrunk to the variance without noise, against themselves with the noise.
+
+    Parameters
+    ----------
+    runs : polars.DataFrame
+        One row a finished run, of one protocol and one RL recipe. Counts are taken from ``post_problems``; without it
+        ``post_samples_per_problem`` and ``post_problems_count`` give an upper bound of the noise, p (1 - p) / (n
+        problems), and so a lower bound of the ceiling.
+    target : str
+        Only ``post_pass_at_1`` is supported; for any other the ceiling is NaN, with a note.
+    resamples, seed : int
+        Of the bootstrap over candidates.
+
+    References
+    ----------
+    C. Spearman, The proof and measurement of association between two things (1904), on attenuation.
+
+    Examples
+    --------
+    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> ceiling = noise_ceiling(synthetic_corpus(60, rl_seeds=2, seed=1).frame)
+    >>> ceiling.replicated, bool(0.9 < ceiling.r2 < 1.0)
+    (60, True)
+    """
+    if target != TARGET:
+        return _unknown(runs, f"not known, it is estimated for {TARGET} only, not for {target}")
+    variances, note = _evaluation_variances(runs)
+    names, codes, counts = np.unique(runs["candidate"].to_numpy(), return_inverse=True, return_counts=True)
+    if variances is None or len(names) < 3:
+        return _unknown(runs, note if variances is None else "not known for fewer than three candidates")
+    y = runs[target].cast(pl.Float64).to_numpy()
+    means = np.bincount(codes, y) / counts
+    mean_variance = np.bincount(codes, variances) / counts
+    extra = counts - 1
+    freedom = int(extra.sum())
+    if freedom:
+        within = float(((y - means[codes]) ** 2).sum()) / freedom
+        seed_variance = max(0.0, within - float((extra * mean_variance).sum()) / freedom)
+        note += "; RL seed noise from the candidates with several RL seeds"
+    else:
+        seed_variance = np.nan
+        note += "; no RL seed replicates, so the ceiling leaves the RL seed's noise out and is too high"
+    noise = (mean_variance + (seed_variance if freedom else 0.0)) / counts
+    rng = np.random.default_rng(seed)
+    rows = np.vstack([np.arange(len(names)), rng.integers(0, len(names), (resamples, len(names)))])
+    r2s, rhos = _ceilings(means[rows], noise[rows], rng)
+    low, high = _quantiles(r2s[1:])
+    rho_low, rho_high = _quantiles(rhos[1:])
+    return NoiseCeiling(
+        r2=float(r2s[0]),
+        spearman=float(rhos[0]),
+        r2_low=low,
+        r2_high=high,
+        spearman_low=rho_low,
+        spearman_high=rho_high,
+        evaluation_variance=float(variances.mean()),
+        rl_seed_variance=float(seed_variance),
+        candidates=len(names),
+        replicated=int((counts > 1).sum()),
+        note=note,
+    )
+
+
+def _evaluation_variances(runs: pl.DataFrame) -> tuple[Floats | None, str]:
+    """Return the variance of each run's Pass@1 from its finite number of samples."""
+    if "post_problems" in runs.columns and runs["post_problems"].null_count() == 0:
+        counts = (
+            runs.select(pl.int_range(pl.len()).alias("run"), "post_problems")
+            .explode("post_problems")
+            .unnest("post_problems")
+            .select("run", pl.col("n").cast(pl.Float64), pl.col("c").cast(pl.Float64))
+        )
+        table = counts.filter(pl.col("n") > 1)
+        per_run = (
+            table.with_columns(v=pl.col("c") * (pl.col("n") - pl.col("c")) / (pl.col("n") ** 2 * (pl.col("n") - 1)))
+            .group_by("run")
+            .agg(pl.col("v").mean() / pl.len())
+            .sort("run")
+        )
+        if per_run.height == runs.height:
+            return per_run["v"].to_numpy(), "evaluation noise from the counts of each problem"
+    known = ["post_samples_per_problem", "post_problems_count"]
+    if set(known) <= set(runs.columns) and not any(runs[name].null_count() for name in known):
+        y = runs[TARGET].cast(pl.Float64).to_numpy()
+        trials = (runs[known[0]] * runs[known[1]]).to_numpy()
+        return y * (1 - y) / trials, "evaluation noise at most that of samples x problems, for want of counts"
+    return None, "not known, neither counts (post_problems) nor numbers of samples are in the table"
+
+
+def _ceilings(means: Floats, noise: Floats, rng: np.random.Generator, draws: int = 40) -> tuple[Floats, Floats]:
+    """Return R² and Spearman of the truth for each row of means (repeats, n)."""
+    center = means.mean(axis=1, keepdims=True)
+    total = ((means - center) ** 2).sum(axis=1)
+    r2s = np.clip(1.0 - np.divide(noise.sum(axis=1), total, out=np.ones_like(total), where=total > 0), 0.0, 1.0)
+    latent = center + np.sqrt(r2s)[:, None] * (means - center)
+    rhos = [spearman(latent, latent + np.sqrt(noise) * rng.standard_normal(latent.shape)) for _ in range(draws)]
+    return r2s, np.where(r2s > 0, np.mean(rhos, axis=0), 0.0)
+
+
+def _quantiles(values: Floats) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.05, 0.95]) if len(values) else (np.nan, np.nan)
+    return float(low), float(high)
+
+
+def _unknown(runs: pl.DataFrame, note: str) -> NoiseCeiling:
+    missing = float("nan")
+    candidates = runs["candidate"].n_unique()
+    return NoiseCeiling(missing, missing, missing, missing, missing, missing, missing, missing, candidates, 0, note)

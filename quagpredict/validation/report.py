@@ -1,0 +1,83 @@
+"""The result of a validation."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+#: Columns of `ValidationReport.frame`.
+SCHEMA = {
+    "scenario": pl.String,
+    "protocol": pl.String,
+    "model": pl.String,
+    "features": pl.String,
+    "metric": pl.String,
+    "mean": pl.Float64,
+    "sd": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "gain": pl.Float64,
+    "gain_low": pl.Float64,
+    "gain_high": pl.Float64,
+    "repeats": pl.Int64,
+    "candidates": pl.Int64,
+}
+
+CEILING = "noise ceiling"
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationReport:
+    """How well models predicted runs that they were not fitted on.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        One row for each scenario, protocol, model and metric: ``mean`` and ``sd`` over the protocol's repeats; ``low``
+        and ``high``, a 90 % interval of the mean; ``gain``, ``gain_low``, ``gain_high``, the same for the difference
+        from post-SFT Pass@1 (``linear:pass_at_1``) on the same splits, null where it has no such score; ``repeats``
+        that had a score; ``candidates`` in the scenario. Regrets, errors and widths are in the unit of the target, and
+        lower is better there. The rows of the model ``noise ceiling`` are what the best predictor could reach.
+    notes : tuple of str
+        What was skipped, and why; how the noise ceiling was estimated.
+    target, eval_protocol_id, rl_recipe_id : str
+    candidates : int
+        Finished candidates in all.
+    """
+
+    frame: pl.DataFrame
+    notes: tuple[str, ...]
+    target: str
+    eval_protocol_id: str
+    rl_recipe_id: str
+    candidates: int
+
+    def table(
+        self,
+        scenario: str = "all",
+        protocol: str = "random-halves",
+        metrics: tuple[str, ...] = ("r2", "spearman", "pairwise_accuracy", "regret_1", "coverage_90"),
+    ) -> pl.DataFrame:
+        """Return a table for reading: a row a model, and for each metric its mean and standard deviation.
+
+        A metric that a model does not have is null; an unknown scenario or protocol gives no rows.
+        """
+        chosen = self.frame.filter((pl.col("scenario") == scenario) & (pl.col("protocol") == protocol))
+        table = chosen.select("model").unique(maintain_order=True)
+        for metric in metrics:
+            values = chosen.filter(pl.col("metric") == metric)
+            columns = [pl.col("mean").alias(metric), pl.col("sd").alias(f"{metric}_sd")]
+            table = table.join(values.select("model", *columns), on="model", how="left", maintain_order="left")
+        return table
+
+    def carries_across_bases(self, model: str) -> bool:
+        """Return whether `model` has been shown to predict candidates of a base model that it has not seen.
+
+        That is so if, with each base model left out in turn, its mean R² is above 0 and its pairs are ordered better
+        than by chance with 95 % confidence.
+        """
+        rows = self.frame.filter(
+            (pl.col("scenario") == "all") & (pl.col("protocol") == "leave-one-base-out") & (pl.col("model") == model)
+        )
+        accurate = rows.filter((pl.col("metric") == "r2") & (pl.col("mean") > 0)).height
+        ordered = rows.filter((pl.col("metric") == "pairwise_accuracy") & (pl.col("low") > 0.5)).height
+        return bool(accurate and ordered)

@@ -1,0 +1,282 @@
+"""How good predictions are: of the value, of the order, of the choice, of the interval.
+
+Every function takes arrays whose last axis is the m test rows; the axes before it are repeats. It returns one number a
+repeat, and NaN where the score is not defined (fewer than two rows, a constant where variation is needed). `higher is
+better` is assumed of the target wherever something is chosen.
+"""
+
+from math import comb
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+_BLOCK = 8_000_000  # pairs held at a time
+
+
+def r2(y: ArrayLike, predicted: ArrayLike) -> Floats:
+    """Return the coefficient of determination against the test rows' own mean.
+
+    1 is perfect and 0 is as good as knowing the mean of the test rows. It is negative when the predictions are worse
+    than that, which a useless surrogate fitted on other rows always is on average; there is no lower bound.
+
+    Examples
+    --------
+    >>> float(r2([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])), float(r2([1.0, 2.0, 3.0], [3.0, 3.0, 3.0]))
+    (1.0, -1.5)
+    """
+    y, predicted = _pair(y, predicted)
+    total = ((y - y.mean(axis=-1, keepdims=True)) ** 2).sum(axis=-1)
+    missed = ((y - predicted) ** 2).sum(axis=-1)
+    return _ratio(total - missed, total)
+
+
+def rmse(y: ArrayLike, predicted: ArrayLike) -> Floats:
+    """Return the root mean squared error, in the unit of the target.
+
+    Examples
+    --------
+    >>> float(rmse([0.1, 0.2], [0.1, 0.4]).round(4))
+    0.1414
+    """
+    y, predicted = _pair(y, predicted)
+    return np.asarray(np.sqrt(((y - predicted) ** 2).mean(axis=-1)))
+
+
+def average_ranks(values: ArrayLike) -> Floats:
+    """Return ranks from 1; ties share the mean of the ranks that they take up.
+
+    Examples
+    --------
+    >>> average_ranks([0.5, 0.1, 0.5])
+    array([2.5, 1. , 2.5])
+    """
+    table = np.asarray(values, dtype=np.float64)
+    m = table.shape[-1]
+    order = np.argsort(table, axis=-1, kind="stable")
+    ordered = np.take_along_axis(table, order, axis=-1)
+    position = np.broadcast_to(np.arange(m), table.shape)
+    starts = np.concatenate([np.ones((*table.shape[:-1], 1), bool), ordered[..., 1:] != ordered[..., :-1]], axis=-1)
+    ends = np.concatenate([starts[..., 1:], np.ones((*table.shape[:-1], 1), bool)], axis=-1)
+    first = np.maximum.accumulate(np.where(starts, position, 0), axis=-1)
+    last = np.minimum.accumulate(np.where(ends, position, m)[..., ::-1], axis=-1)[..., ::-1]
+    ranks = np.empty_like(table)
+    np.put_along_axis(ranks, order, (first + last) / 2.0 + 1.0, axis=-1)
+    return ranks
+
+
+def spearman(y: ArrayLike, predicted: ArrayLike) -> Floats:
+    """Return Spearman's rank correlation: Pearson's of the average ranks. NaN if either is constant.
+
+    Examples
+    --------
+    >>> float(spearman([1.0, 2.0, 3.0], [0.1, 0.2, 0.9]).round(6))
+    1.0
+    """
+    y, predicted = _pair(y, predicted)
+    a = average_ranks(y) - (y.shape[-1] + 1) / 2.0
+    b = average_ranks(predicted) - (y.shape[-1] + 1) / 2.0
+    return _ratio((a * b).sum(axis=-1), np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1)))
+
+
+def kendall(y: ArrayLike, predicted: ArrayLike) -> Floats:
+    """Return Kendall's tau-b. NaN if either is constant.
+
+    References
+    ----------
+    M. G. Kendall, The treatment of ties in ranking problems, Biometrika 33 (1945).
+
+    Examples
+    --------
+    >>> float(kendall([1.0, 2.0, 3.0], [1.0, 3.0, 2.0]).round(6))
+    0.333333
+    """
+    return _pairs(*_pair(y, predicted), groups=None).tau_b()
+
+
+def pairwise_accuracy(y: ArrayLike, predicted: ArrayLike, groups: ArrayLike | None = None) -> Floats:
+    """Return the share of pairs that the predictions put in the right order, within groups.
+
+    Parameters
+    ----------
+    y, predicted : array (..., m)
+    groups : array (..., m), optional
+        Base model of each row: only pairs of one base model count. None: all pairs.
+
+    Returns
+    -------
+    array (...)
+        Pairs with equal targets have no order and do not count; a pair with equal predictions counts half. 0.5 is what
+        chance gives. NaN without a pair.
+
+    Examples
+    --------
+    >>> float(pairwise_accuracy([0.1, 0.2, 0.3], [1.0, 3.0, 2.0]).round(4))
+    0.6667
+    """
+    y, predicted = _pair(y, predicted)
+    codes = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].reshape(y.shape)
+    return _pairs(y, predicted, codes).accuracy()
+
+
+class PairSums(NamedTuple):
+    """Sums over pairs of rows: concordant less discordant, different in the target, different as predicted."""
+
+    concordance: Floats
+    y: Floats
+    predicted: Floats
+
+    def tau_b(self) -> Floats:
+        """Return Kendall's tau-b, NaN where either is constant."""
+        return _ratio(self.concordance, np.sqrt(self.y * self.predicted))
+
+    def accuracy(self) -> Floats:
+        """Return the share of pairs in the right order, NaN without a pair."""
+        return 0.5 + 0.5 * _ratio(self.concordance, self.y)
+
+
+def weighted_pairs(y: Floats, predicted: Floats, weights: Floats, groups: NDArray[np.intp] | None = None) -> PairSums:
+    """Return the sums over pairs when row i is there weights[b, i] times: many resamples at the price of one.
+
+    Parameters
+    ----------
+    y, predicted : array (m,)
+    weights : array (draws, m)
+    groups : array (m,), optional
+        Only pairs of one group count.
+
+    Returns
+    -------
+    PairSums
+        Arrays of shape (draws,).
+
+    Examples
+    --------
+    >>> y = np.array([0.1, 0.2, 0.3])
+    >>> weighted_pairs(y, y, np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]])).concordance
+    array([3., 2.])
+    """
+    sums = np.zeros((3, len(weights)))
+    rows = max(1, _BLOCK // max(1, len(y)))
+    for start in range(0, len(y), rows):
+        part = slice(start, start + rows)
+        a, b = np.sign(y[part, None] - y), np.sign(predicted[part, None] - predicted)
+        if groups is not None:
+            same = groups[part, None] == groups
+            a, b = a * same, b * same
+        for number, pairs in enumerate((a * b, np.abs(a), np.abs(b))):
+            sums[number] += ((weights[:, part] @ pairs) * weights).sum(axis=1)
+    return PairSums(*(sums / 2.0))
+
+
+def top_regret(y: ArrayLike, predicted: ArrayLike, m: int = 1) -> Floats:
+    """Return what is lost by running RL only on the m rows with the highest predictions.
+
+    That is the best target of all minus the best target among the chosen, in the unit of the target; 0 is perfect.
+    Where predictions tie at the border, the expectation over a random choice among them is taken. NaN unless there are
+    more than m rows.
+
+    Examples
+    --------
+    >>> top_regret([[0.5, 0.7, 0.6]], [[3.0, 1.0, 2.0], [0.0, 0.0, 0.0]]).round(6)
+    array([0.2, 0.1])
+    """
+    y, predicted = _pair(y, predicted)
+    if y.shape[-1] <= m:
+        return np.full(y.shape[:-1], np.nan)
+    order = np.argsort(-predicted, axis=-1, kind="stable")
+    ordered = np.take_along_axis(predicted, order, axis=-1)
+    best = np.array(np.take_along_axis(y, order, axis=-1)[..., :m].max(axis=-1))
+    tied = predicted == ordered[..., [m]]
+    # It matters which of the tied rows are drawn only where their targets differ; copies of one row do not count.
+    differ = np.where(tied, y, -np.inf).max(axis=-1) > np.where(tied, y, np.inf).min(axis=-1)
+    for index in np.argwhere(differ & (ordered[..., m - 1] == ordered[..., m])):
+        where = tuple(index)
+        best[where] = _expected_best(y[where], predicted[where], float(ordered[(*where, m)]), m)
+    return np.asarray(y.max(axis=-1) - best)
+
+
+def top_recall(y: ArrayLike, predicted: ArrayLike, m: int) -> Floats:
+    """Return the share of the m best rows that are among the m with the highest predictions.
+
+    Rows that tie at a border share the places that are left. NaN unless there are more than m rows.
+
+    Examples
+    --------
+    >>> float(top_recall([0.5, 0.7, 0.6], [3.0, 1.0, 2.0], 2))
+    0.5
+    """
+    y, predicted = _pair(y, predicted)
+    if y.shape[-1] <= m:
+        return np.full(y.shape[:-1], np.nan)
+    return np.asarray((_membership(y, m) * _membership(predicted, m)).sum(axis=-1) / m)
+
+
+def interval_coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> Floats:
+    """Return the share of targets inside their interval, ends included; NaN without rows.
+
+    Examples
+    --------
+    >>> float(interval_coverage([0.1, 0.5], [0.0, 0.0], [0.2, 0.2]))
+    0.5
+    """
+    y, low = _pair(y, low)
+    inside = (low <= y) & (y <= np.asarray(high, dtype=np.float64))
+    return _ratio(inside.sum(axis=-1), np.full(y.shape[:-1], y.shape[-1]))
+
+
+def interval_width(low: ArrayLike, high: ArrayLike) -> Floats:
+    """Return the mean width of intervals, in the unit of the target.
+
+    Examples
+    --------
+    >>> float(interval_width([0.0, 0.1], [0.2, 0.5]).round(6))
+    0.3
+    """
+    low, high = _pair(low, high)
+    return np.asarray((high - low).mean(axis=-1))
+
+
+def _pair(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
+    first, second = np.broadcast_arrays(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
+    return first, second
+
+
+def _ratio(top: Any, bottom: Any) -> Floats:
+    """Return top / bottom, NaN where the bottom is 0."""
+    top, bottom = np.asarray(top, dtype=np.float64), np.asarray(bottom, dtype=np.float64)
+    return np.asarray(np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0))
+
+
+def _pairs(y: Floats, predicted: Floats, groups: NDArray[np.intp] | None) -> PairSums:
+    shape, m = y.shape[:-1], y.shape[-1]
+    y, predicted = y.reshape(-1, m), predicted.reshape(-1, m)
+    codes = None if groups is None else groups.reshape(-1, m)
+    once = np.ones((1, m))
+    parts = [
+        weighted_pairs(y[row], predicted[row], once, None if codes is None else codes[row]) for row in range(len(y))
+    ]
+    sums = np.array(parts, dtype=np.float64).reshape(len(y), 3).T if parts else np.zeros((3, 0))
+    return PairSums(*(column.reshape(shape) for column in sums))
+
+
+def _membership(values: Floats, m: int) -> Floats:
+    """Return the probability of being among the m largest when ties are broken at random."""
+    border = np.partition(values, values.shape[-1] - m, axis=-1)[..., [values.shape[-1] - m]]
+    above, tied = values > border, values == border
+    left = m - above.sum(axis=-1, keepdims=True)
+    share = left / tied.sum(axis=-1, keepdims=True)
+    return np.asarray(np.where(above, 1.0, np.where(tied, share, 0.0)))
+
+
+def _expected_best(y: Floats, predicted: Floats, border: float, m: int) -> float:
+    """Return the expected best target of m rows when the rows at the border are drawn at random."""
+    sure = y[predicted > border]
+    tied = np.sort(y[predicted == border])[::-1]
+    places = m - len(sure)
+    floor = sure.max(initial=-np.inf)
+    # The best of the drawn is the i-th of the tied (from the top) if it is drawn and none above it is.
+    chances = [comb(len(tied) - i - 1, places - 1) / comb(len(tied), places) for i in range(len(tied) - places + 1)]
+    return float(sum(chance * max(floor, value) for chance, value in zip(chances, tied, strict=False)))
