@@ -6,6 +6,7 @@ stderr. Exit codes: 0 done, 2 wrong call, 3 invalid data, 4 nothing to rank, 1 a
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -23,9 +24,12 @@ COMMANDS = {
     "validate": "say how far a surrogate can be trusted",
 }
 
-_EXAMPLE = """example:
-  quagpredict rank --candidates runs/*.parquet
-"""
+# What the help of a command shows if its module gives no examples of its own.
+_EXAMPLES = {
+    "": "quagpredict rank --candidates runs/*.parquet",
+    "collect": "quagpredict collect collectors/plans/lab-pilot.yaml",
+    "evaluate": "quagpredict evaluate CHECKPOINT --suite SUITE --out RUN",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     3
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower().replace("-", "") != "utf8":
+        # A terminal that cannot show a letter gets its code instead of an error.
+        sys.stdout.reconfigure(errors="backslashreplace")
     command = next((word for word in words if not word.startswith("-")), "")
     try:
         code = _run(words, command)
@@ -90,7 +97,7 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
     parser = Parser(
         "quagpredict",
         description="Predict which SFT checkpoints will end best after reinforcement learning.",
-        epilog=_EXAMPLE,
+        epilog=_example(""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
@@ -98,6 +105,13 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         if name == command:
             import_module(f"quagpredict.cli.{name}").add_parser(subparsers)
+            chosen = subparsers.choices[name]
+            if not chosen.epilog:
+                chosen.epilog, chosen.formatter_class = _example(name), argparse.RawDescriptionHelpFormatter
         else:
             subparsers.add_parser(name, help=summary)
     return parser
+
+
+def _example(command: str) -> str:
+    return f"example:\n  {_EXAMPLES[command]}\n" if command in _EXAMPLES else ""

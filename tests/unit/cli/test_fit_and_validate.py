@@ -1,0 +1,77 @@
+"""``quagpredict fit`` and ``quagpredict validate`` from end to end."""
+
+import json
+
+import polars as pl
+import pytest
+
+from quagpredict.cli import main
+from quagpredict.surrogates.store import load_surrogate
+
+
+def test_fit_stores_a_surrogate_that_ranks(workplace, capsys):
+    assert main(["fit", "corpus.parquet", "--out", "mine", "--repeats", "5"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "on 30 candidates" in captured.err
+    assert load_surrogate("mine").features == ("pre_held_out_loss_nats", "pre_pass_at_64")
+    card = (workplace / "mine" / "card.md").read_text(encoding="utf-8")
+    assert "| fitted on | 30 finished candidates" in card
+    assert "### all, random-halves, 30 candidates" in card
+    assert main(["rank", "--candidates", "runs", "--surrogate", "mine"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "features"),
+    [
+        (["--features", "pass_at_8"], ("pre_pass_at_8",)),
+        (["--features", "loss", "pre_pass_at_1"], ("pre_held_out_loss_nats", "pre_pass_at_1")),
+        (["--surrogate", "mean"], ()),
+    ],
+)
+def test_fit_options(words, features, workplace):
+    assert main(["fit", "corpus.parquet", "--out", "mine", "--repeats", "0", *words]) == 0
+    fitted = load_surrogate("mine")
+    assert fitted.features == features or fitted.name == "mean"
+    assert "None was made." in (workplace / "mine" / "card.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["fit", "corpus.parquet"], 2, "required: --out"),
+        (["fit", "corpus.parquet", "--out", "m", "--surrogate", "oracle"], 2, "unknown surrogate 'oracle'"),
+        (["fit", "corpus.parquet", "--out", "m", "--features", "nope"], 3, "column 'nope' is missing"),
+        (["fit", "runs", "--out", "m"], 3, "post_pass_at_1"),
+        (["validate", "none/*.parquet"], 4, "no file matches"),
+        (["validate", "runs"], 3, "post_pass_at_1"),
+        (["validate", "corpus.parquet", "--protocol", "guess"], 2, "unknown protocol 'guess'"),
+    ],
+)
+def test_what_is_refused(words, code, said, workplace, capsys):
+    assert main(words) == code
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert said in captured.err
+    assert not (workplace / "m").exists()
+
+
+def test_validate_prints_the_scores_of_surrogates_and_baselines(workplace, capsys):
+    words = ["validate", "corpus.parquet", "--repeats", "5", "--protocol", "random-halves"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    for text in ("all, random-halves, 30 candidates", "linear:both", "linear:pass_at_1", "mean", "Spearman", "±"):
+        assert text in shown
+    assert main([*words, "--format", "json", "--out", "scores.csv"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["candidates"] == 30
+    written = pl.read_csv("scores.csv")
+    assert written.height == len(value["scores"])
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_keeps_to_the_width(width, workplace, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main(["validate", "corpus.parquet", "--repeats", "5", "--protocol", "random-halves"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= width

@@ -1,0 +1,118 @@
+"""The frame: help, version, exit codes, what a start loads."""
+
+import importlib
+import io
+import json
+import pkgutil
+import subprocess
+import sys
+from importlib.metadata import version
+
+import polars as pl
+import pytest
+
+from quagpredict import cli
+from quagpredict.corpus import write_corpus
+from quagpredict.errors import QuagpredictError, UsageError
+
+HEAVY = {"sklearn", "scipy", "torch", "transformers", "pandas", "pyarrow", "matplotlib", "optuna", "lightgbm"}
+
+
+def test_every_command_module_is_listed_and_says_what_it_does(capsys):
+    modules = {name for _, name, _ in pkgutil.iter_modules(cli.__path__)}
+    commands = {name for name in modules if hasattr(importlib.import_module(f"quagpredict.cli.{name}"), "add_parser")}
+    assert commands == set(cli.COMMANDS)
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("command", sorted(cli.COMMANDS))
+def test_every_command_has_help_with_an_example(command, capsys):
+    assert cli.main([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert f"quagpredict {command} " in shown.partition("example")[2]
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"quagpredict {version('quagpredict')}\n"
+
+
+@pytest.mark.parametrize("words", [[], ["rnak"], ["rank"], ["rank", "--candidates", "a", "--nope"], ["--nope"]])
+def test_a_wrong_call_is_one_line_and_2(words, capsys):
+    assert cli.main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+
+
+def raising(error, monkeypatch):
+    def run(args):
+        raise error
+
+    monkeypatch.setattr("quagpredict.cli.rank.run", run)
+    return cli.main(["rank", "--candidates", "x"])
+
+
+def test_errors_of_ours_are_one_line_and_their_code(capsys, monkeypatch):
+    assert raising(UsageError("two\nlines"), monkeypatch) == 2
+    assert capsys.readouterr().err == "error: two lines\n"
+    assert raising(QuagpredictError("x"), monkeypatch) == 1
+
+
+def test_an_interrupt_is_130(capsys, monkeypatch):
+    assert raising(KeyboardInterrupt(), monkeypatch) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_mistake_of_ours_is_not_hidden(monkeypatch):
+    with pytest.raises(ZeroDivisionError):
+        raising(ZeroDivisionError(), monkeypatch)
+
+
+def child(code, *words, **options):
+    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, **options)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["rank", "--help"],
+        ["fit", "--help"],
+        ["validate", "--help"],
+        ["rank", "--candidates", "runs/", "--surrogate", "model", "--truth", "corpus.parquet"],
+        ["rank", "--candidates", "runs/", "--format", "json"],
+    ],
+)
+def test_a_cold_start_loads_nothing_heavy(words, workplace):
+    code = (
+        "import json, sys\nfrom quagpredict.cli import main\ncode = main(sys.argv[1:])\n"
+        "sys.stderr.write('\\n' + json.dumps([code, sorted({name.partition('.')[0] for name in sys.modules})]))"
+    )
+    done = child(code, *words, cwd=workplace)
+    status, loaded = json.loads(done.stderr.splitlines()[-1])
+    assert status == 0, done.stderr
+    assert HEAVY & set(loaded) == set()
+    if "--help" in words:
+        assert {"polars", "numpy", "rich"} & set(loaded) == set()
+
+
+def test_a_broken_pipe_is_quiet(workplace):
+    start = "from quagpredict.cli import main; raise SystemExit(main())"
+    command = [sys.executable, "-c", start, "rank", "--candidates", "corpus.parquet", "--format", "json"]
+    process = subprocess.Popen(command, cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()  # the reader is gone before the first line
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait() == 141
+
+
+def test_letters_that_a_terminal_cannot_show_are_no_error(workplace, corpus, monkeypatch):
+    write_corpus(corpus[:2].with_columns(candidate=pl.Series(["ä", "→"])), "odd.parquet")
+    for form in ("table", "csv", "json"):
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict"))
+        assert cli.main(["rank", "--candidates", "odd.parquet", "--format", form, "--surrogate", "none"]) == 0
+        assert b"xe4" in sys.stdout.buffer.getvalue()

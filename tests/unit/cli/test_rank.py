@@ -1,0 +1,173 @@
+"""``quagpredict rank`` from end to end."""
+
+import csv
+import io
+import json
+
+import polars as pl
+import pytest
+
+from quagpredict.cli import main
+from quagpredict.corpus import write_corpus
+
+
+@pytest.fixture
+def files(workplace):
+    return [f"runs/{path.name}" for path in sorted((workplace / "runs").iterdir())]
+
+
+def ranked(capsys, *words):
+    assert main(["rank", *words, "--format", "json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_every_way_of_naming_candidates_ranks_the_same(files, corpus, capsys, workplace):
+    write_corpus(pl.concat([pl.read_parquet(name) for name in files]), "all.parquet")
+    expected = ranked(capsys, "--candidates", *files, "--surrogate", "model")
+    assert len(expected["candidates"]) == 6
+    for words in (["runs/*.parquet"], ["runs"], ["runs/"], [str(workplace / "runs")], ["all.parquet"]):
+        assert ranked(capsys, "--candidates", *words, "--surrogate", "model") == expected, words
+
+
+def test_the_table_shows_prediction_actual_and_regret(files, capsys):
+    words = ["rank", "--candidates", *files, "--surrogate", "model", "--truth", "corpus.parquet"]
+    assert main(words) == 0
+    captured = capsys.readouterr()
+    for text in ("predicted", "90 %", "P(best)", "actual", "What RL really gave", "post-SFT Pass@1", "points"):
+        assert text in captured.out
+    assert captured.err.startswith("note: surrogate 'linear' of pre_held_out_loss_nats, pre_pass_at_64")
+
+
+def test_csv_is_data_alone_and_keeps_fractions(files, capsys):
+    assert main(["rank", "--candidates", *files, "--surrogate", "model", "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
+    assert all(0 < float(row["prediction"]) < 1.2 for row in rows)
+    assert set(rows[0]) >= {"candidate", "low", "high", "p_best", "expected_regret", "distance", "flags"}
+
+
+def test_json_holds_flags_notes_and_outcome(capsys, workplace):
+    value = ranked(capsys, "--candidates", "corpus.parquet", "--surrogate", "model")
+    assert value["surrogate"] == "linear"
+    assert value["outcome"]["finished"] == 30
+    assert [choice["rule"] for choice in value["outcome"]["choices"]] == ["prediction", "pre_pass_at_1"]
+    assert {"candidate", "kind", "detail"} == set(value["flags"][0])
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "new/a.txt"])
+def test_out_writes_a_file_beside_the_table(name, files, capsys, workplace):
+    assert main(["rank", "--candidates", *files, "--surrogate", "model", "--out", name]) == 0
+    captured = capsys.readouterr()
+    assert "predicted" in captured.out
+    assert f"wrote {name}" in captured.err
+    text = (workplace / name).read_text(encoding="utf-8")
+    assert all(f"c000{number}" in text for number in range(6))
+
+
+def test_without_a_surrogate_it_screens_and_says_so(files, capsys):
+    assert main(["rank", "--candidates", *files, "--surrogate", "none"]) == 0
+    captured = capsys.readouterr()
+    assert "no score is predicted" in captured.out
+    assert "note: no surrogate: ordered by the paper's screening" in captured.err
+
+
+def test_a_shipped_surrogate_that_does_not_apply_is_said(files, capsys, workplace):
+    (workplace / "models").mkdir()
+    (workplace / "model").rename(workplace / "models" / "lab-pilot")
+    assert ranked(capsys, "--candidates", *files)["surrogate"] == "linear"
+    other = [pl.read_parquet(name).with_columns(eval_protocol_id=pl.lit("mine")) for name in files]
+    write_corpus(pl.concat(other), "mine.parquet")
+    assert main(["rank", "--candidates", "mine.parquet"]) == 0
+    assert "does not apply: eval protocol mine, but" in capsys.readouterr().err
+    assert main(["rank", "--candidates", "mine.parquet", "--surrogate", "lab-pilot"]) == 3
+    assert main(["rank", "--candidates", "mine.parquet", "--surrogate", "lab-pilot", "--allow-mixed-protocols"]) == 0
+
+
+def test_split(capsys, workplace, corpus):
+    write_corpus(corpus.with_columns(split=pl.Series(["held_out"] * 4 + ["fit"] * 26)), "split.parquet")
+    value = ranked(capsys, "--candidates", "split.parquet", "--surrogate", "model", "--split", "held_out")
+    assert {row["candidate"] for row in value["candidates"]} == {f"c000{number}" for number in range(4)}
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("surrogate", ["model", "none"])
+def test_the_table_keeps_to_the_width_and_loses_no_name(width, surrogate, capsys, workplace, corpus, monkeypatch):
+    names = [f"strong.homogeneous-{2**place}x4-lr0.001-s{place}" for place in range(corpus.height)]
+    write_corpus(corpus.with_columns(candidate=pl.Series(names)), "long.parquet")
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main(["rank", "--candidates", "long.parquet", "--surrogate", surrogate]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    if width >= 80:
+        assert all(
+            any(name.startswith(line.split()[1]) for name in names) for line in lines if line[:3].strip().isdigit()
+        )
+
+
+def test_many_candidates_are_counted(capsys, workplace):
+    assert main(["rank", "--candidates", "corpus.parquet", "--surrogate", "model", "--top", "5"]) == 0
+    assert "... and 25 more candidates" in capsys.readouterr().out
+
+
+def test_control_characters_do_not_reach_the_terminal(capsys, workplace, corpus):
+    write_corpus(corpus[:2].with_columns(candidate=pl.Series(["a\x1b[31m", "[bold]b"])), "odd.parquet")
+    assert main(["rank", "--candidates", "odd.parquet", "--surrogate", "none"]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "[bold]b" in shown
+
+
+def break_parquet(folder):
+    (folder / "bad.parquet").write_bytes((folder / "corpus.parquet").read_bytes()[:500])
+    return "bad.parquet"
+
+
+def table(folder, **columns):
+    frame = pl.read_parquet(folder / "corpus.parquet")[:3]
+    for name, value in columns.items():
+        frame = frame.with_columns(pl.Series(name, value)) if value is not None else frame.drop(name)
+    frame.write_parquet(folder / "bad.parquet")
+    return "bad.parquet"
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "said"),
+    [
+        (break_parquet, 3, "bad.parquet: this is no valid parquet file"),
+        (lambda folder: "none/*.parquet", 4, "no file matches 'none/*.parquet'"),
+        (lambda folder: "none.parquet", 3, "none.parquet: there is no such file or folder"),
+        (lambda folder: table(folder, candidate=None), 3, "bad.parquet: column 'candidate' is missing"),
+        (lambda folder: table(folder, pre_pass_at_64=None), 3, "column 'pre_pass_at_64' is missing"),
+        (lambda folder: table(folder, pre_pass_at_1=[float("nan"), 0.5, 0.5]), 3, "column 'pre_pass_at_1': nan"),
+        (lambda folder: table(folder, pre_pass_at_1=[1.5, 0.5, 0.5]), 3, "is outside 0 to 1"),
+        (lambda folder: table(folder, pre_problems=[[{"n": 8, "c": 9}]] * 3), 3, "c must lie in 0 to n"),
+        (lambda folder: table(folder, eval_protocol_id=["a", "b", "b"]), 3, "2 protocols (a, b)"),
+        (lambda folder: table(folder, candidate=["a", "a", "b"]), 3, "'a' is there 2 times"),
+    ],
+)
+def test_bad_input_is_one_line_and_its_code(make, code, said, workplace, capsys):
+    assert main(["rank", "--candidates", make(workplace), "--surrogate", "model"]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert said in captured.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--surrogate", "nowhere"], 2, "unknown surrogate 'nowhere'"),
+        (["--surrogate", "runs"], 3, "there is no surrogate"),
+        (["--out", "a.xlsx"], 2, "must end in .csv, .json or .txt"),
+        (["--split", "held_out"], 4, "no candidate has the split 'held_out'"),
+        (["--truth", "runs"], 3, "column 'post_pass_at_1' is missing"),
+        (["--top", "many"], 2, "argument --top"),
+    ],
+)
+def test_wrong_options_are_one_line_and_their_code(words, code, said, files, capsys):
+    assert main(["rank", "--candidates", *files, *words]) == code
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert said in captured.err
