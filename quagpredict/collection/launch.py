@@ -119,7 +119,7 @@ class Launcher:
         self._hand_over(inherited)
 
     def start(self, name: str, command: list[str], log: str | Path, *, fork: bool) -> None:
-        """Start a program; what it prints goes to `log`. The call returns at once.
+        """Start a program, once the supervisor is ready; what it prints goes to `log`.
 
         Parameters
         ----------
@@ -132,6 +132,7 @@ class Launcher:
         fork : bool
             Run ``python PROGRAM ...`` in a fork of the supervisor instead of a new Python.
         """
+        self.wait_until_ready()
         request = {"id": name, "command": command[1:] if fork else command, "log": str(log)}
         request["run"] = "fork" if fork else "exec"
         try:

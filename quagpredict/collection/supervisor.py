@@ -21,7 +21,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -123,10 +123,7 @@ class _Server:
                     _kill_group(child)
                     self._tell({"id": self._running.pop(child), "exit_code": os.waitstatus_to_exitcode(status)})
         if some:  # an ended stage's orphans are our children now
-            for child, parent in _parents().items():
-                if parent == os.getpid() and child not in self._running:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(child, signal.SIGKILL)
+            _kill(_descendants(leaving_out=self._running))
 
     def _tell(self, event: dict[str, Any]) -> None:
         with contextlib.suppress(ConnectionError):
@@ -198,23 +195,29 @@ def _kill_group(leader: int) -> None:
 
 
 def _kill_descendants() -> None:
-    """Kill all descendants, again and again until none is left: the living may fork while we look."""
-    while True:
-        with contextlib.suppress(ChildProcessError):
+    """Kill all descendants until none is left. Who loses its parent becomes our child, so no child means nobody."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            _kill(_descendants())
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        parents = _parents()
-        found: set[int] = set()
-        added = {os.getpid()}
-        while added:
-            found |= added
-            added = {child for child, parent in parents.items() if parent in found} - found
-        if len(found) == 1:
-            return
-        for child in found - {os.getpid()}:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        select.select([], [], [], 0.005)
+            select.select([], [], [], 0.005)
+
+
+def _kill(processes: Iterable[int]) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _descendants(leaving_out: Collection[int] = ()) -> set[int]:
+    parents = _parents()
+    found: set[int] = set()
+    added = {child for child, parent in parents.items() if parent == os.getpid() and child not in leaving_out}
+    while added:
+        found |= added
+        added = {child for child, parent in parents.items() if parent in found} - found
+    return found
 
 
 def _parents() -> dict[int, int]:

@@ -1,0 +1,35 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+STAND_IN = str(Path(__file__).with_name("stand_in.py"))
+
+
+@pytest.fixture
+def write_plan(tmp_path: Path) -> Callable[..., Path]:
+    """Write a plan whose programs are stand-ins; keyword arguments replace its top-level keys."""
+
+    def write(**changes: Any) -> Path:
+        for name, text in {"sft": "max_length: 64", "rl": "max_steps: 7", "suite": "name: tiny"}.items():
+            if not (tmp_path / f"{name}.yaml").exists():
+                (tmp_path / f"{name}.yaml").write_text(text)
+        grid = {"unique_examples": 16, "epochs": [1, 2], "learning_rate": 1e-3, "seed": 0, "scenario": "dataset-level"}
+        content = {
+            "name": "tiny",
+            "bases": {"weak": {"family": "qwen3", "pretrain": {"steps": 5}}},
+            "data": {"broad": {"lab_data": {"lengths": [1, 6]}}},
+            "sft": {"recipe": str(tmp_path / "sft.yaml")},
+            "rl": {"recipe": str(tmp_path / "rl.yaml"), "seeds": [0]},
+            "evaluation": {"suite": str(tmp_path / "suite.yaml"), "samples_before": 8, "samples_after": 4},
+            "candidates": [{"base": "weak", "data": "broad", **grid}, {"base": "weak", "no_sft": True}],
+            "launch": {"mode": "fork", "threads": 1},
+            "programs": dict.fromkeys(("base", "sft", "rl", "evaluate"), STAND_IN),
+        }
+        path = tmp_path / "plan.yaml"
+        path.write_text(yaml.safe_dump({**content, **changes}, sort_keys=False))
+        return path
+
+    return write

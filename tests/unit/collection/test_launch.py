@@ -1,0 +1,214 @@
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from quagpredict.collection.launch import Ended, Launcher, command_of, environment_of
+from quagpredict.collection.stages import stages_of
+from quagpredict.errors import StageError, UsageError
+from quagpredict.plan import Plan
+
+WritePlan = Callable[..., Path]
+PROGRAM = """
+import os, sys, subprocess, time
+SEEN = globals().get("SEEN", 0) + 1
+if __name__ == "__main__":
+    what, *rest = sys.argv[1:]
+    print("program", what, *rest, flush=True)
+    if what == "exit":
+        raise SystemExit(int(rest[0]))
+    if what == "words":
+        sys.exit("that was wrong")
+    if what == "raise":
+        raise ValueError("no good")
+    if what == "signal":
+        os.kill(os.getpid(), 15)
+    if what == "where":
+        print(sys.argv[0] == __file__, sys.path[0] == os.path.dirname(__file__), sys.stdin.read() == "")
+    if what == "family":
+        child = subprocess.Popen([sys.executable, "-c", "import os, time; os.setsid(); time.sleep(600)"])
+        print("child", child.pid, flush=True)
+        time.sleep(float(rest[0]))
+    if what == "exitfunc":
+        import atexit, threading
+        atexit.register(print, "at the end")
+        threading.Thread(target=lambda: (time.sleep(0.2), print("thread ended"))).start()
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> str:
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    return str(path)
+
+
+@pytest.fixture
+def launcher(tmp_path: Path, program: str) -> Iterator[Launcher]:
+    one = Launcher(os.environ, tmp_path / "supervisor.log", [program])
+    yield one
+    one.close()
+
+
+def wait_for_end(launcher: Launcher) -> Ended:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        ended = launcher.ended(1)
+        if ended:
+            return ended[0]
+    raise AssertionError("it did not end")
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("fork", [True, False])
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["exit", "0"], 0, ""),
+        (["exit", "3"], 3, ""),
+        (["words"], 1, "that was wrong"),
+        (["raise"], 1, "ValueError: no good"),
+        (["signal"], -15, ""),
+        (["where"], 0, "True True True"),
+        (["exitfunc"], 0, "thread ended\nat the end"),
+    ],
+)
+def test_both_ways_to_run_a_program_keep_one_contract(
+    launcher: Launcher, program: str, tmp_path: Path, fork: bool, words: list[str], code: int, said: str
+) -> None:
+    log = tmp_path / "one.log"
+    launcher.start("one", [sys.executable, program, *words], log, fork=fork)
+    assert wait_for_end(launcher) == Ended("one", code)
+    assert log.read_text().startswith(f"program {' '.join(words)}\n")
+    assert said in log.read_text()
+
+
+def test_programs_run_side_by_side(launcher: Launcher, program: str, tmp_path: Path) -> None:
+    for number in range(4):
+        command = [sys.executable, program, "exit", str(number)]
+        launcher.start(str(number), command, tmp_path / f"{number}.log", fork=number % 2 == 0)
+    ended: list[Ended] = []
+    while len(ended) < 4:
+        ended += launcher.ended(60)
+    assert sorted(ended) == [Ended(str(number), number) for number in range(4)]
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_a_program_that_ends_leaves_nothing_behind(
+    launcher: Launcher, program: str, tmp_path: Path, fork: bool
+) -> None:
+    log = tmp_path / "one.log"
+    launcher.start("one", [sys.executable, program, "family", "0.2"], log, fork=fork)
+    wait_for_end(launcher)
+    left = int(log.read_text().split()[-1])
+    wait_until(lambda: not is_alive(left))
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_closing_kills_children_and_their_children(
+    launcher: Launcher, program: str, tmp_path: Path, fork: bool
+) -> None:
+    log = tmp_path / "one.log"
+    launcher.start("one", [sys.executable, program, "family", "600"], log, fork=fork)
+    wait_until(lambda: log.exists() and "child" in log.read_text())
+    launcher.close()
+    assert not is_alive(int(log.read_text().split()[-1]))
+
+
+def test_a_command_that_does_not_exist_fails_with_a_line(launcher: Launcher, tmp_path: Path) -> None:
+    launcher.start("one", ["no-such-tool", "launch"], tmp_path / "one.log", fork=False)
+    assert wait_for_end(launcher) == Ended("one", 127)
+    assert "error: no-such-tool: cannot be started: No such file" in (tmp_path / "one.log").read_text()
+
+
+def test_a_supervisor_that_dies_is_noticed(tmp_path: Path) -> None:
+    launcher = Launcher(os.environ, tmp_path / "supervisor.log")
+    launcher.wait_until_ready()
+    assert launcher._process is not None
+    launcher._process.kill()
+    with pytest.raises(StageError, match=r"the process that starts the stages has ended; see .*supervisor\.log"):
+        wait_for_end(launcher)
+    launcher.close()
+
+
+def test_a_program_that_cannot_be_preloaded_does_not_stop_the_others(tmp_path: Path, program: str) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("import no_such_module")
+    launcher = Launcher(os.environ, tmp_path / "supervisor.log", [str(broken), program])
+    launcher.start("one", [sys.executable, program, "exit", "0"], tmp_path / "one.log", fork=True)
+    assert wait_for_end(launcher).exit_code == 0
+    launcher.close()
+    assert "broken.py: not preloaded: ModuleNotFoundError" in (tmp_path / "supervisor.log").read_text()
+
+
+def test_a_listening_server_serves_one_after_the_other_and_kills_what_each_leaves(tmp_path: Path, program: str) -> None:
+    path = tmp_path / "socket"
+    command = [sys.executable, "-P", "-m", "quagpredict.collection.supervisor", "--listen", str(path)]
+    with subprocess.Popen(command) as server:
+        wait_until(path.exists)
+        for number in range(3):
+            launcher = Launcher({}, tmp_path / "supervisor.log", listening=path)
+            log = tmp_path / f"{number}.log"
+            launcher.start("one", [sys.executable, program, "family", "600"], log, fork=True)
+            wait_until(lambda log=log: log.exists() and "child" in log.read_text())  # type: ignore[misc]
+            launcher.close()
+            wait_until(lambda log=log: not is_alive(int(log.read_text().split()[-1])))  # type: ignore[misc]
+        server.kill()
+    with pytest.raises(UsageError, match="no fork server listens there"):
+        Launcher({}, tmp_path / "supervisor.log", listening=path)
+
+
+def test_programs_hold_what_they_must_inherit(tmp_path: Path, program: str) -> None:
+    ours, theirs = socket.socketpair()
+    launcher = Launcher(os.environ, tmp_path / "supervisor.log", inherited=theirs.fileno())
+    log = tmp_path / "one.log"
+    launcher.start("one", [sys.executable, program, "family", "600"], log, fork=False)
+    wait_until(lambda: log.exists() and "child" in log.read_text())
+    theirs.close()
+    ours.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        ours.recv(1)  # somebody still holds the other end
+    launcher.close()
+    assert ours.recv(1) == b""
+    ours.close()
+
+
+def test_commands(write_plan: WritePlan, tmp_path: Path) -> None:
+    accelerate = tmp_path / "zero3.yaml"
+    accelerate.write_text("")
+    plan = Plan.from_yaml(write_plan(launch={"mode": "spawn", "accelerate": {"sft": str(accelerate)}}))
+    stages = {stage.kind: stage for stage in stages_of(plan)}
+    stand_in = plan.programs["sft"]
+    assert command_of(plan, stages["grpo"], "f.yaml") == [sys.executable, stand_in, "--config", "f.yaml"]
+    command = command_of(plan, stages["sft"], "f.yaml")
+    assert Path(command[0]).name == "accelerate"
+    assert command[1:] == ["launch", "--config_file", str(accelerate), stand_in, "--config", "f.yaml"]
+
+
+def test_the_environment_of_stages(write_plan: WritePlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    lab = environment_of(Plan.from_yaml(write_plan()))
+    assert (lab["OMP_NUM_THREADS"], lab["HF_HUB_OFFLINE"], lab["TOKENIZERS_PARALLELISM"]) == ("1", "1", "false")
+    bases = {"weak": {"family": "qwen3", "model_name_or_path": "a/b"}}
+    hub = environment_of(Plan.from_yaml(write_plan(bases=bases, launch={})))
+    assert "HF_HUB_OFFLINE" not in hub
+    assert "OMP_NUM_THREADS" not in hub

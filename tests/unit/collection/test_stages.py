@@ -1,0 +1,192 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from quagpredict.collection.ledger import Attempt
+from quagpredict.collection.stages import Stage, limited, next_stages, rows_of, stages_of, states_of
+from quagpredict.plan import Plan
+
+GRID = {
+    "data": "broad",
+    "unique_examples": 16,
+    "epochs": 1,
+    "learning_rate": 1e-3,
+    "seed": 0,
+    "scenario": "dataset-level",
+}
+WritePlan = Callable[..., Path]
+
+
+def attempt(stage: Stage, status: Any = "done") -> Attempt:
+    return Attempt(stage.key, stage.id, status, None, "", "", 1.0)
+
+
+def keys(path: Path) -> dict[str, str]:
+    return {stage.id: stage.key for stage in stages_of(Plan.from_yaml(path))}
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {identity.split("-lr")[0] for identity, key in before.items() if after[identity] != key}
+
+
+def test_the_stages_of_a_plan(write_plan: WritePlan) -> None:
+    stages = stages_of(
+        Plan.from_yaml(write_plan(candidates=[{"base": "weak", **GRID}, {"base": "weak", "no_sft": True}]))
+    )
+    name = "weak.broad-16x1-lr0.001-s0"
+    assert [(stage.id, stage.inputs) for stage in stages] == [
+        ("base/weak", {}),
+        (f"sft/{name}", {"model_name_or_path": "base/weak"}),
+        (f"evaluate-pre/{name}", {"checkpoint": f"sft/{name}"}),
+        (f"grpo/{name}.rl-s0", {"model_name_or_path": f"sft/{name}"}),
+        (f"evaluate-post/{name}.rl-s0", {"checkpoint": f"grpo/{name}.rl-s0"}),
+        ("evaluate-pre/weak.no-sft", {"checkpoint": "base/weak"}),
+        ("grpo/weak.no-sft.rl-s0", {"model_name_or_path": "base/weak"}),
+        ("evaluate-post/weak.no-sft.rl-s0", {"checkpoint": "grpo/weak.no-sft.rl-s0"}),
+    ]
+    sft = stages[1].config
+    assert sft == {
+        "max_length": 64,
+        "lab_data": {"lengths": [1, 6]},
+        "num_train_epochs": 1.0,
+        "learning_rate": 1e-3,
+        "seed": 0,
+        "unique_examples": 16,
+    }
+    assert stages[3].config == {"max_steps": 7, "seed": 0}
+    assert stages[2].config["samples"] == 8
+    assert stages[4].config["samples"] == 4
+
+
+def test_a_base_that_exists_gives_no_stage(write_plan: WritePlan) -> None:
+    bases = {"weak": {"family": "qwen3", "model_name_or_path": "a/b"}, "unused": {"family": "x", "pretrain": {}}}
+    stages = stages_of(Plan.from_yaml(write_plan(bases=bases)))
+    assert not [stage for stage in stages if stage.kind == "base"]
+    assert {stage.config.get("model_name_or_path") for stage in stages if stage.kind == "sft"} == {"a/b"}
+    assert {stage.config.get("checkpoint") for stage in stages if stage.id == "evaluate-pre/weak.no-sft"} == {"a/b"}
+
+
+def test_each_rl_seed_is_a_run_and_a_row(write_plan: WritePlan) -> None:
+    entries = [{"base": "weak", "no_sft": True, "rl_seeds": [0, 3]}, {"base": "weak", **GRID, "rl_seeds": []}]
+    plan = Plan.from_yaml(write_plan(candidates=entries))
+    assert [(row.candidate.name, row.rl_seed, row.post) for row in rows_of(plan)] == [
+        ("weak.no-sft", 0, "evaluate-post/weak.no-sft.rl-s0"),
+        ("weak.no-sft", 3, "evaluate-post/weak.no-sft.rl-s3"),
+        ("weak.broad-16x1-lr0.001-s0", None, None),
+    ]
+    assert len({row.rl_recipe_id for row in rows_of(plan)[:2]}) == 1
+
+
+SFT, PRE, RL, POST = (f"{kind}/weak.broad-16x" for kind in ("sft", "evaluate-pre", "grpo", "evaluate-post"))
+NO_SFT = {"evaluate-pre/weak.no-sft", "grpo/weak.no-sft.rl-s0", "evaluate-post/weak.no-sft.rl-s0"}
+RUNS = {f"{stage}{epochs}" for stage in (RL, POST) for epochs in (1, 2)} | {run for run in NO_SFT if ".rl-" in run}
+MEASURED = {f"{stage}{epochs}" for stage in (PRE, POST) for epochs in (1, 2)} | {run for run in NO_SFT if "eval" in run}
+TRAINED = {f"{stage}{epochs}" for stage in (SFT, PRE, RL, POST) for epochs in (1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        ("rl.yaml", "max_steps: 8", RUNS),
+        ("sft.yaml", "max_length: 65", TRAINED),
+        ("suite.yaml", "name: other", MEASURED),
+        ("sft.yaml", "# only a comment\nmax_length: 64", set()),
+    ],
+)
+def test_a_changed_recipe_invalidates_its_descendants_only(
+    write_plan: WritePlan, tmp_path: Path, file: str, text: str, expected: set[str]
+) -> None:
+    before = keys(write_plan())
+    (tmp_path / file).write_text(text)
+    assert changed(before, keys(write_plan())) == expected
+
+
+def test_keys_follow_content_not_names_or_places(write_plan: WritePlan, tmp_path: Path) -> None:
+    before = keys(write_plan())
+    assert changed(before, keys(write_plan(bases={"weak": {"family": "qwen3", "pretrain": {"steps": 6}}}))) == {
+        "base/weak",
+        *TRAINED,
+        *NO_SFT,
+    }
+    (tmp_path / "moved.yaml").write_text("max_steps: 7")
+    assert keys(write_plan(rl={"recipe": str(tmp_path / "moved.yaml")})) == before
+    batched = {"suite": str(tmp_path / "suite.yaml"), "samples_before": 8, "samples_after": 4, "batch_size": 9}
+    assert keys(write_plan(evaluation=batched)) == before
+    assert changed(before, keys(write_plan(evaluation={**batched, "samples_after": 5}))) == MEASURED & RUNS
+    assert keys(write_plan(launch={"mode": "spawn"}, name="other", held_out=["weak.*"])) == before
+
+
+def test_states_along_one_candidate(write_plan: WritePlan) -> None:
+    stages = stages_of(Plan.from_yaml(write_plan(candidates=[{"base": "weak", **GRID}])))
+    base, sft, _, grpo, _ = stages
+    assert list(states_of(stages, []).values()) == ["ready", "waiting", "waiting", "waiting", "waiting"]
+    so_far = [attempt(base)]
+    assert list(states_of(stages, so_far).values()) == ["done", "ready", "waiting", "waiting", "waiting"]
+    so_far += [attempt(sft)]
+    assert list(states_of(stages, so_far).values()) == ["done", "done", "ready", "ready", "waiting"]
+    so_far += [attempt(grpo, "failed")]
+    assert list(states_of(stages, so_far).values()) == ["done", "done", "ready", "failed", "blocked"]
+    so_far += [attempt(grpo)]
+    assert list(states_of(stages, so_far).values()) == ["done", "done", "ready", "done", "ready"]
+
+
+def test_a_folder_holds_its_last_attempt_only(write_plan: WritePlan, tmp_path: Path) -> None:
+    first = stages_of(Plan.from_yaml(write_plan()))
+    (tmp_path / "rl.yaml").write_text("max_steps: 8")
+    second = stages_of(Plan.from_yaml(write_plan()))
+    both = [attempt(stage) for stage in (*first, *second)]
+    assert set(states_of(second, both).values()) == {"done"}
+    back = states_of(first, both)  # the RL folders hold the second recipe's work now
+    assert {identity.split("-lr")[0] for identity, state in back.items() if state != "done"} == RUNS
+
+
+def test_started_candidates_come_first_and_the_longest_stage_first(write_plan: WritePlan) -> None:
+    stages = stages_of(Plan.from_yaml(write_plan()))
+    states = states_of(stages, [attempt(stages[0])])
+    order = [stage.id for stage in next_stages(stages, states)]
+    assert order == [f"{SFT}1-lr0.001-s0", f"{SFT}2-lr0.001-s0", "evaluate-pre/weak.no-sft", "grpo/weak.no-sft.rl-s0"]
+
+    states = states_of(stages, [attempt(stages[0]), attempt(stages[1])])
+    order = [stage.id for stage in next_stages(stages, states)]
+    assert order[:2] == [f"{RL}1-lr0.001-s0.rl-s0", f"{PRE}1-lr0.001-s0"]
+    measured = {"grpo": 1.0, "evaluate-pre": 9.0}
+    order = [stage.id for stage in next_stages(stages, states, seconds=measured)]  # type: ignore[arg-type]
+    assert order[:2] == [f"{PRE}1-lr0.001-s0", f"{RL}1-lr0.001-s0.rl-s0"]
+    running = [f"{RL}1-lr0.001-s0.rl-s0"]
+    assert next(stage.id for stage in next_stages(stages, states, running)) == f"{PRE}1-lr0.001-s0"
+
+
+def test_a_limit_takes_the_first_candidates_that_are_not_finished(write_plan: WritePlan) -> None:
+    stages = stages_of(Plan.from_yaml(write_plan()))
+    first = limited(stages, states_of(stages, []), 1)
+    assert [stage.kind for stage in first] == ["base", "sft", "evaluate-pre", "grpo", "evaluate-post"]
+    then = limited(stages, states_of(stages, [attempt(stage) for stage in first]), 1)
+    assert {stage.candidate for stage in then if stage.kind != "base"} == {"weak.broad-16x2-lr0.001-s0"}
+    assert limited(stages, states_of(stages, [attempt(stage) for stage in stages]), 2) == ()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(data=st.data())
+def test_whatever_happens_every_stage_ends_in_order(write_plan: WritePlan, data: st.DataObject) -> None:
+    """Run, fail and forget at random: nothing starts before its inputs, nothing runs twice, all are done in the end."""
+    stages = stages_of(Plan.from_yaml(write_plan()))
+    by_id = {stage.id: stage for stage in stages}
+    attempts: list[Attempt] = []
+    for _ in range(200):
+        states = states_of(stages, attempts)
+        ready = next_stages(stages, states)
+        if not ready:
+            attempts = [entry for entry in attempts if entry.status == "done"]  # what --retry-failed does
+            if not next_stages(stages, states_of(stages, attempts)):
+                break
+            continue
+        stage = data.draw(st.sampled_from(ready))
+        assert all(states[identity] == "done" for identity in stage.inputs.values())
+        assert states[stage.id] == "ready"
+        attempts.append(attempt(stage, data.draw(st.sampled_from(["done", "done", "failed"]))))
+    assert set(states_of(stages, attempts).values()) == {"done"}
+    assert sorted(entry.stage for entry in attempts if entry.status == "done") == sorted(by_id)
