@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import polars as pl
 
 from quagpredict.corpus.check import check_rows, check_types, check_values
-from quagpredict.corpus.schema import BY_NAME, SCHEMA_VERSION
-from quagpredict.errors import CorpusError, NothingToRankError, UsageError
+from quagpredict.corpus.nested import check_problems
+from quagpredict.corpus.schema import BY_NAME, NESTED, SCHEMA_VERSION
+from quagpredict.errors import CorpusError, NothingToRankError, QuagpredictError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,10 @@ Source: TypeAlias = "str | Path | pl.DataFrame | pd.DataFrame"
 OWN_TABLES = ("corpus.parquet", "candidate.parquet")
 NOT_TABLES = ("ledger.jsonl", "problems.parquet")
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
+
+
+# Rows whose nested counts are held in memory at once where only the flat columns are wanted.
+_ROWS_AT_ONCE = 2048
 
 
 class _Part(NamedTuple):
@@ -67,7 +72,7 @@ def read_corpus(
     >>> frame["pre_pass_at_1"].to_list()
     [0.25, None]
     """
-    parts = [_checked(part, nested) for part in _parts(source)]
+    parts = [_checked(part, nested) for part in _parts(source, nested)]
     if not parts:
         raise NothingToRankError("no table was given; name a file, a glob or a folder")
     versions = {part.schema_version: part.source for part in parts if part.schema_version is not None}
@@ -118,15 +123,15 @@ def _joined(parts: Sequence[_Part]) -> pl.DataFrame:
     raise CorpusError(f"{parts[0].source} and {len(parts) - 1} more cannot be joined into one table")
 
 
-def _parts(source: Any) -> list[_Part]:
+def _parts(source: Any, nested: bool) -> list[_Part]:
     if isinstance(source, pl.DataFrame):
         return [_Part("table", source, None)]
     if isinstance(source, pl.LazyFrame):
-        return _parts(source.collect())
+        return _parts(source.collect(), nested)
     if type(source).__module__.partition(".")[0] == "pandas" and type(source).__name__ == "DataFrame":
         return [_Part("table", _from_pandas(source), None)]
     if isinstance(source, (str, Path)):
-        return [_read(path) for path in _paths(source)]
+        return [_read(path, nested) for path in _paths(source)]
     if isinstance(source, Sequence) and not isinstance(source, (bytes, bytearray)):
         parts: list[_Part] = []
         files: set[Path] = set()
@@ -134,9 +139,9 @@ def _parts(source: Any) -> list[_Part]:
             if isinstance(item, (str, Path)):
                 paths = [path for path in _paths(item) if path.resolve() not in files]
                 files.update(path.resolve() for path in paths)
-                parts.extend(_read(path) for path in paths)
+                parts.extend(_read(path, nested) for path in paths)
             else:
-                parts.extend(part._replace(source=f"table {number}") for part in _parts(item))
+                parts.extend(part._replace(source=f"table {number}") for part in _parts(item, nested))
         return parts
     raise UsageError(f"cannot read a table from {type(source).__name__}; give a path, a glob, a folder or a frame")
 
@@ -182,11 +187,12 @@ def _tables(path: Path) -> list[Path]:
     )
 
 
-def _read(path: Path) -> _Part:
+def _read(path: Path, nested: bool) -> _Part:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         version = read_provenance(path).get("schema_version")
-        return _Part(str(path), _guarded(_read_parquet, path), _version(version, path))
+        read = _read_parquet if nested else _read_flat_parquet
+        return _Part(str(path), _guarded(read, path), _version(version, path))
     if suffix in (".csv", ".tsv"):
         return _Part(str(path), _guarded(_read_csv, path), None)
     if suffix in (".jsonl", ".ndjson"):
@@ -196,6 +202,22 @@ def _read(path: Path) -> _Part:
 
 def _read_parquet(path: Path) -> pl.DataFrame:
     return pl.read_parquet(path, glob=False, hive_partitioning=False)
+
+
+def _read_flat_parquet(path: Path) -> pl.DataFrame:
+    """Read all but the nested columns, and check those some rows at a time: all at once they may not fit in memory."""
+    there = pl.read_parquet_schema(path)
+    names = [column.name for column in NESTED if column.name in there]
+    flat = pl.read_parquet(path, columns=[name for name in there if name not in names], glob=False)
+    if names:
+        check_values(check_types(flat.select(pl.col("^candidate$")), str(path)), str(path))
+        whole = pl.scan_parquet(path, glob=False).select("candidate", *names)
+        for start in range(0, flat.height, _ROWS_AT_ONCE):
+            part = check_types(whole.slice(start, _ROWS_AT_ONCE).collect(), str(path))
+            for name in names:
+                if name != "rl_curve":
+                    check_problems(part[name], part["candidate"], str(path))
+    return flat
 
 
 def _read_csv(path: Path) -> pl.DataFrame:
@@ -214,6 +236,8 @@ def _guarded(read: Any, path: Path) -> Any:
         return read(path)
     except pl.exceptions.NoDataError:
         raise NothingToRankError(f"{path}: the file is empty") from None
+    except QuagpredictError:
+        raise
     except (Exception, pl.exceptions.PanicException) as error:  # the readers raise many classes on damaged files
         kind = path.suffix.lower().lstrip(".")
         raise CorpusError(f"{path}: this is no valid {kind} file ({_first_line(error)})") from None

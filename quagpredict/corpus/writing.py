@@ -50,4 +50,5 @@ def write_corpus(frame: pl.DataFrame, path: str | Path, provenance: Mapping[str,
     for key, value in (provenance or {}).items():
         metadata[key] = value if isinstance(value, str) else canonical_json(value)
     with written_aside(path) as aside:
-        frame.write_parquet(aside, metadata=metadata)
+        # Small row groups let a reader check the nested counts of very many candidates piece by piece.
+        frame.write_parquet(aside, metadata=metadata, row_group_size=2048)

@@ -52,16 +52,17 @@ def chances(mean: Floats, std: Floats, *, draws: int = DRAWS, seed: int = 0) -> 
     n = int(known.sum())
     if n == 0:
         return Chances(p_best, regret)
-    center, spread = mean[known], std[known]
+    # Single precision draws twice as fast, and its rounding is far below the noise of the draws.
+    center, spread = mean[known].astype(np.float32), std[known].astype(np.float32)
     random = np.random.default_rng(seed)
     wins, total, best = np.zeros(n), np.zeros(n), 0.0
     block = max(_AT_ONCE // n, 1)
     for start in range(0, draws, block):
-        scores = center + spread * random.standard_normal((min(block, draws - start), n))
+        scores = center + spread * random.standard_normal((min(block, draws - start), n), dtype=np.float32)
         winner = scores.argmax(axis=1)
         wins += np.bincount(winner, minlength=n)
-        best += float(scores[np.arange(len(scores)), winner].sum())
-        total += scores.sum(axis=0)
+        best += float(scores[np.arange(len(scores)), winner].sum(dtype=np.float64))
+        total += scores.sum(axis=0, dtype=np.float64)
     p_best[known] = wins / draws
     regret[known] = np.maximum(best - total, 0.0) / draws
     return Chances(p_best, regret)

@@ -83,6 +83,18 @@ def test_nested_columns_are_checked_and_left_out(row, tmp_path):
         read_corpus(bad, nested=False)
 
 
+@pytest.mark.parametrize("place", [0, 2, 6])
+def test_nested_columns_of_a_file_are_checked_piece_by_piece(row, tmp_path, monkeypatch, place):
+    monkeypatch.setattr("quagpredict.corpus.reading._ROWS_AT_ONCE", 2)
+    frame = pl.concat([row(f"c{number}") for number in range(7)])
+    write_corpus(frame, tmp_path / "good.parquet")
+    assert read_corpus(tmp_path / "good.parquet", nested=False).equals(read_corpus(frame, nested=False))
+    problems = [[{"n": 1, "c": int(number == place) * 2}] for number in range(7)]
+    frame.with_columns(pl.Series("pre_problems", problems)).write_parquet(tmp_path / "bad.parquet")
+    with pytest.raises(CorpusError, match=f"bad.parquet: column 'pre_problems': c must .* candidate 'c{place}'"):
+        read_corpus(tmp_path / "bad.parquet", nested=False)
+
+
 def test_provenance_is_kept(runs):
     provenance = read_provenance(runs / "c0.parquet")
     assert provenance["plan"] == "p"
