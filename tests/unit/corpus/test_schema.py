@@ -1,5 +1,8 @@
 """The schema names every column once and in one way."""
 
+import re
+from pathlib import Path
+
 import polars as pl
 
 from quagpredict.corpus.schema import BY_NAME, COLUMNS, FEATURES, KEY, MEASUREMENT, TARGETS, empty_frame
@@ -28,3 +31,10 @@ def test_the_key_is_made_of_columns():
 def test_the_empty_frame_has_the_schema():
     assert dict(empty_frame().schema) == {column.name: column.dtype for column in COLUMNS}
     assert isinstance(empty_frame(), pl.DataFrame)
+
+
+def test_the_guide_lists_every_column():
+    page = (Path(__file__).resolve().parents[3] / "docs" / "guide" / "corpus.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    others = {column.name for column in COLUMNS if column.role not in ("feature", "target")}
+    assert listed == others | set(MEASUREMENT)
