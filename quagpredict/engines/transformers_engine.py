@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from quagpredict.engines.contract import Request, Response, Sampling, sample_seed, uniforms
 from quagpredict.errors import CheckpointError
@@ -47,6 +48,7 @@ class TransformersEngine:
         self, checkpoint: str | Path, *, batch_size: int = 256, device: str | None = None, dtype: str = "auto"
     ) -> None:
         weights_digest(checkpoint)
+        transformers_logging.disable_progress_bar()
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.batch_size = batch_size
         try:

@@ -2,5 +2,6 @@
 
 from quagpredict.evaluation.score import Score, score_checkpoint
 from quagpredict.evaluation.suite import HeldOut, Problem, Suite, read_suite
+from quagpredict.evaluation.summary import summarise
 
-__all__ = ["HeldOut", "Problem", "Score", "Suite", "read_suite", "score_checkpoint"]
+__all__ = ["HeldOut", "Problem", "Score", "Suite", "read_suite", "score_checkpoint", "summarise"]
