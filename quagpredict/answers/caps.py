@@ -46,6 +46,8 @@ def balanced(text: str) -> bool:
     >>> balanced("\\frac{1}{2}"), balanced("{1"), balanced("\\{1")
     (True, False, True)
     """
+    if (len(text) - len(text.rstrip("\\"))) % 2:
+        return False  # it would escape whatever comes next
     depth = 0
     for found in _BRACKET.finditer(text):
         depth += (found.group() == "{") - (found.group() == "}")

@@ -8,7 +8,7 @@ _BOX = re.compile(r"\\f?boxed|\\fbox")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BARE_BOX = re.compile(r"\s{0,5}([^\s{}$]{1,200})")
 _STATED = re.compile(r"(?:\#{4}|\banswers?\b[\s*_]{0,5}(?:is|are|:|=|\uff1a))[\s*_:]{0,8}", re.IGNORECASE)
-_MATH = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_MATH = re.compile(r"\$\$(.+?)\$\$|\$((?:\\.|[^$\\])+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _END = re.compile(r"[.。](?=\s|$)|[,;]?\s(?:because|since|which|where|so|as)\s|\*\*")
 _BOXES_TRIED = 8
 _TAIL = 20_000  # a final answer is stated at the end; the thoughts before it are not searched

@@ -23,7 +23,7 @@ _LAYOUT = re.compile(
     r"\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|hfill|nonumber|hline)(?![A-Za-z])"
     r"|\\(?:phantom|label|tag)\{[^{}]*\}|\\[,;:!>]"
 )
-_SPACE = re.compile(r"\\(?:quad|qquad| |enspace|hspace\{[^{}]*\})|~")
+_SPACE = re.compile(r"\\(?:quad|qquad|\s|enspace|hspace\{[^{}]*\})|~")
 _TEXT = re.compile(
     r"\\(?:text|textrm|textbf|textit|textsf|texttt|mbox|mathrm|mathbf|mathit|mathsf|operatorname|bf)\s*\{([^{}]*)\}"
 )
@@ -131,9 +131,11 @@ def canonical(text: str) -> str:
     )
     text = _SHORT_SQRT.sub(r"\\sqrt{\1}", text)
     text = _SHORT_SCRIPT.sub(r"\1\2", text)
-    # A space between digits is kept: 1 2 is not 12.
-    text = re.sub(r"(?<=[0-9])\s+(?=[0-9])", "\x1f", text)
-    return re.sub(r"\s+", "", text).replace("\x1f", " ").rstrip(".,;:")
+    # A space between digits is kept (1 2 is not 12), and one that ends a command (\ne q is not \neq).
+    text = re.sub(r"(?<=[0-9])\s+(?=[0-9])", "\x00", text)
+    text = re.sub(r"(\\[A-Za-z]+)\s+(?=[A-Za-z])", "\\1\x00", text)
+    text = re.sub(r"\s+", "", text).replace("\x00", " ").rstrip(".,;:")
+    return re.sub(r"(?<![0-9A-Za-z})\]])\+(?=\\infty|[0-9])", "", text)
 
 
 def readable_form(text: str) -> str:
@@ -237,7 +239,7 @@ def quantity(text: str) -> tuple[Number, str] | None:
     """
     if (bare := number(canonical(text))) is not None:
         return bare, ""
-    found = _UNIT.fullmatch(_unwrapped(_SPACE.sub(" ", plain(text))))
+    found = _UNIT.fullmatch(_unwrapped(_SPACE.sub(" ", _LAYOUT.sub("", plain(text)))))
     if found is None or (value := number(canonical(found.group("number")))) is None:
         return None
     if found.group("degrees"):

@@ -70,7 +70,7 @@ class GradingPolicy:
     lists: Lists = "unordered"
     relative_tolerance: float = 1e-6
     symbolic: bool = False
-    time_limit_s: float = 3.0
+    time_limit_s: float = 4.0
     memory_limit_mib: int = 512
     max_answer_length: int = 1000
 

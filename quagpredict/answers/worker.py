@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+from functools import partial
 from typing import Any
 
 RETIRE_AFTER = 5000  # pairs; sympy's caches grow
@@ -20,8 +21,11 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whatever a library prints must not be taken for a verdict
     logging.disable(logging.CRITICAL)
     sys.setrecursionlimit(3000)
-    from math_verify import parse, verify
+    from math_verify import LatexExtractionConfig, parse, verify
 
+    # LaTeX only: the other extractor hands digits and operators to Python's eval, and picks a number out of prose.
+    settings = {"extraction_config": [LatexExtractionConfig()], "parsing_timeout": None, "raise_on_error": True}
+    parse = partial(parse, **settings)
     _parsed(parse, "1")
     _limit_memory(memory_limit_mib)
     replies.write("ready\n")
@@ -44,7 +48,7 @@ def main() -> None:
 def _parsed(parse: Any, text: str) -> Any:
     """Parse as Math-Verify does a boxed answer; its own time limit uses signal.alarm and stays off."""
     try:
-        return parse(f"\\boxed{{{text}}}", parsing_timeout=None, raise_on_error=True)
+        return parse(f"\\boxed{{{text}}}")
     except (MemoryError, RecursionError):
         raise
     except Exception:

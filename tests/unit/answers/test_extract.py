@@ -1,0 +1,87 @@
+import pytest
+
+from quagpredict.answers import DEFAULT, GradingPolicy, extract
+
+LAB = GradingPolicy(extraction="last_digits", digits=3)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"so \boxed{5}", "5"),
+        (r"\boxed{1}, no: \boxed{2}.", "2"),
+        (r"\boxed{\frac{1}{\sqrt{2}}}", r"\frac{1}{\sqrt{2}}"),
+        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
+        (r"\boxed {7}", "7"),
+        (r"\fbox{7}", "7"),
+        (r"thus $\boxed 7$.", "7"),
+        (r"\boxed{3} and \boxed{}", "3"),
+        (r"\boxed{3} and \boxed{4", "3"),
+        (r"\boxed{{{", None),
+        (r"\boxed", None),
+        (r"\boxed{1}}}}", "1"),
+    ],
+)
+def test_the_last_complete_box_counts(text, answer):
+    assert extract(text, GradingPolicy(extraction="boxed")) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("#### 1,234", "1,234"),
+        ("**Answer:** 5", "5"),
+        (r"**Answer**: \(5\)", "5"),
+        ("The answer is 4. Wait, the answer is 5.", "5"),
+        ("the answer is 3.5.", "3.5"),
+        ("The answer is 5 because 2 + 3 = 5", "5"),
+        ("The final answer is: $x = 5$. I hope it is correct.", "x = 5"),
+        (r"the answer is $\$5$", r"\$5"),
+        ("Answer:\n\n$$5$$", "5"),
+        ("The answers are 1 and 2.", "1 and 2"),
+        (r"The answer is \boxed{6}.", "6"),
+        ("I give up.", None),
+        ("The answer is", None),
+    ],
+)
+def test_the_last_statement_counts(text, answer):
+    assert extract(text, GradingPolicy(extraction="stated")) == answer
+
+
+def test_auto_prefers_the_box_to_the_statement():
+    assert extract(r"\boxed{1}. The answer is 2.", DEFAULT) == "1"
+    assert extract("The answer is 2.", DEFAULT) == "2"
+    assert extract("The answer is 2.", GradingPolicy(extraction="boxed")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"<think>\boxed{1}</think> \boxed{2}", "2"),
+        (r"\boxed{1}</think> \boxed{2}", "2"),
+        (r"<think>\boxed{1}</think> done", None),
+        (r"<think>\boxed{1}", None),
+        (r"<think>a</think>\boxed{2}<think>b", None),
+        (r"<think>a</think>b<think>c</think>\boxed{3}", "3"),
+    ],
+)
+def test_only_text_after_the_thought_is_read(text, answer):
+    assert extract(text, DEFAULT) == answer
+
+
+def test_thought_marks_are_an_option():
+    text = r"[THINK]\boxed{1}[/THINK]\boxed{2}"
+    assert extract(text, GradingPolicy(thought_start="[THINK]", thought_end="[/THINK]")) == "2"
+    assert extract(r"<think>\boxed{1}", GradingPolicy(thought_start="", thought_end="")) == "1"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [("a+2470", "470"), ("=470", "470"), ("a+47", None), ("a+2470x", None), ("", None), ("٤٧٠", None), ("470\n", None)],
+)
+def test_last_digits(text, answer):
+    assert extract(text, LAB) == answer
+
+
+def test_last_digits_without_a_count_takes_the_whole_run():
+    assert extract("b*3479", GradingPolicy(extraction="last_digits")) == "3479"
