@@ -169,7 +169,7 @@ def test_caps_let_real_answers_pass(text):
 
 
 def test_power_depth_and_balance():
-    assert power_depth("a^{b^{c}}^d") == 3
+    assert power_depth("a^{b^{c}}^d") == 2
     assert power_depth("(x^2)^3") == power_depth("x^2 y^3") == 1
     assert not balanced("}{")
     assert not balanced("1\\")
