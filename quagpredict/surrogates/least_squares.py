@@ -1,6 +1,7 @@
 """Closed-form fits: ordinary least squares (the paper's surrogate) and the training mean."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -146,6 +147,7 @@ def training_tables(
     return TrainingTables(Z, t, names, target_transform)
 
 
+@cache
 def t_factor(df: float) -> float:
     """Return the 95 % point of Student's t over that of the normal distribution; 1 without degrees of freedom.
 

@@ -43,15 +43,15 @@ class Arrangement(NamedTuple):
     Attributes
     ----------
     blocks : list of Block
-    resamples : list of (array (draws,), array (draws, m)), or None
-        Of each block: the repeat and the places in it that each draw takes. None: the protocol's own repeats give
-        the interval.
+    resamples : list of array (repeats, draws, m), or None
+        Of each block: the places in each repeat that each draw takes. None: the protocol's own repeats give the
+        interval.
     spread : float
         Factor from the standard deviation over repeats to the standard error, where there are no resamples.
     """
 
     blocks: list[Block]
-    resamples: list[tuple[Indices, Indices]] | None
+    resamples: list[Indices] | None
     spread: float
 
 
@@ -78,8 +78,9 @@ def arrange(splits: Sequence[Split], *, bootstrap: int, seed: int) -> Arrangemen
     ----------
     splits : sequence of Split
     bootstrap : int
-        Number of resamples of the candidates; 0 for random halves, whose repeats overlap by half. There the standard
-        error of the mean is that of Nadeau and Bengio: ``sd * sqrt(1 / repeats + test rows / training rows)``.
+        Number of resamples of the candidates, spread over the repeats; 0 for random halves, whose repeats overlap by
+        half. There the standard error of the mean is that of Nadeau and Bengio: ``sd * sqrt(1 / repeats + test rows /
+        training rows)``.
     seed : int
 
     References
@@ -102,7 +103,7 @@ def arrange(splits: Sequence[Split], *, bootstrap: int, seed: int) -> Arrangemen
     resamples = []
     for block in blocks:
         count, m = block.rows.shape
-        resamples.append((np.arange(bootstrap) % count, rng.integers(0, m, (bootstrap, m))))
+        resamples.append(rng.integers(0, m, (count, -(-bootstrap // count), m)))
     return Arrangement(blocks, resamples, 0.0)
 
 
@@ -142,11 +143,11 @@ def judge(
         at = (block.fits, block.rows)
         tables = _Tables(y[block.rows], mean[at], order[at], None if std is None else std[at])
         count, m = block.rows.shape
-        whole = (np.arange(count), np.broadcast_to(np.arange(m), (count, m)))
-        for metric, values in _scores(tables, groups[block.rows], *whole, up).items():
+        whole = np.broadcast_to(np.arange(m), (count, 1, m))
+        for metric, values in _scores(tables, groups[block.rows], whole, up).items():
             repeats.setdefault(metric, []).append(values)
         if arrangement.resamples is not None:
-            for metric, values in _scores(tables, groups[block.rows], *arrangement.resamples[number], up).items():
+            for metric, values in _scores(tables, groups[block.rows], arrangement.resamples[number], up).items():
                 draws.setdefault(metric, []).append(values)
     return Judged(
         {metric: np.concatenate(parts) for metric, parts in repeats.items()},
@@ -172,7 +173,8 @@ def summarize(repeats: Floats, draws: Floats | None, spread: float) -> Line | No
         drawn = draws[np.isfinite(draws)]
         if len(drawn) < 20:
             return Line(mean, sd, float("nan"), float("nan"))
-        low, high = np.quantile(drawn, [0.05, 0.95])
+        drawn.sort()
+        low, high = np.interp([0.05, 0.95], np.linspace(0.0, 1.0, len(drawn)), drawn)  # quantiles
         return Line(mean, sd, float(low), float(high))
     return Line(mean, sd, mean - Z90 * spread * sd, mean + Z90 * spread * sd)
 
@@ -186,10 +188,15 @@ class _Tables(NamedTuple):
     std: Floats | None
 
 
-def _scores(tables: _Tables, groups: NDArray[np.intp], who: Indices, places: Indices, up: float) -> dict[str, Floats]:
-    at = (who[:, None], places)
+def _scores(tables: _Tables, groups: NDArray[np.intp], places: Indices, up: float) -> dict[str, Floats]:
+    """Return the scores of each draw of places, (repeats, draws, m), as arrays (repeats * draws,)."""
+    at = (np.arange(len(places))[:, None, None], places)
     drawn = _Tables(tables.y[at], tables.mean[at], tables.order[at], None if tables.std is None else tables.std[at])
-    return _row_scores(drawn, up) | _pair_scores(tables.y, tables.order, groups, who, places)
+    weights = np.zeros(places.shape)
+    np.add.at(weights, (at[0], np.arange(places.shape[1])[:, None], places), 1.0)
+    pairs = scores.pair_scores(tables.y, tables.order, weights, groups)
+    result = _row_scores(drawn, up) | {"kendall": pairs.kendall, "pairwise_accuracy": pairs.accuracy}
+    return {metric: values.reshape(-1) for metric, values in result.items()}
 
 
 def _row_scores(tables: _Tables, up: float) -> dict[str, Floats]:
@@ -209,20 +216,6 @@ def _row_scores(tables: _Tables, up: float) -> dict[str, Floats]:
             "width_90": scores.interval_width(low, high),
         }
     return result
-
-
-def _pair_scores(
-    y: Floats, order: Floats, groups: NDArray[np.intp], who: Indices, places: Indices
-) -> dict[str, Floats]:
-    """Return the scores that compare pairs, for draws of places from the repeats `who` of tables (repeats, m)."""
-    tau, accuracy = np.empty(len(who)), np.empty(len(who))
-    for repeat in range(len(y)):
-        draws = np.flatnonzero(who == repeat)
-        weights = np.zeros((len(draws), y.shape[1]))
-        np.add.at(weights, (np.arange(len(draws))[:, None], places[draws]), 1.0)
-        tau[draws] = scores.weighted_pairs(y[repeat], order[repeat], weights).tau_b()
-        accuracy[draws] = scores.weighted_pairs(y[repeat], order[repeat], weights, groups[repeat]).accuracy()
-    return {"kendall": tau, "pairwise_accuracy": accuracy}
 
 
 def _mean_over_blocks(parts: list[Floats], blocks: list[Block]) -> Floats:

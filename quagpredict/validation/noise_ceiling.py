@@ -101,8 +101,8 @@ def noise_ceiling(runs: pl.DataFrame, target: str = TARGET, *, resamples: int = 
     rng = np.random.default_rng(seed)
     rows = np.vstack([np.arange(len(names)), rng.integers(0, len(names), (resamples, len(names)))])
     r2s, rhos = _ceilings(means[rows], noise[rows], rng)
-    low, high = _quantiles(r2s[1:])
-    rho_low, rho_high = _quantiles(rhos[1:])
+    low, high = _interval(r2s)
+    rho_low, rho_high = _interval(rhos)
     return NoiseCeiling(
         r2=float(r2s[0]),
         spearman=float(rhos[0]),
@@ -154,9 +154,12 @@ def _ceilings(means: Floats, noise: Floats, rng: np.random.Generator, draws: int
     return r2s, np.where(r2s > 0, np.mean(rhos, axis=0), 0.0)
 
 
-def _quantiles(values: Floats) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.05, 0.95]) if len(values) else (np.nan, np.nan)
-    return float(low), float(high)
+def _interval(values: Floats) -> tuple[float, float]:
+    """Return the 90 % interval of the first value from the resamples after it."""
+    low, middle, high = np.quantile(values[1:], [0.05, 0.5, 0.95])
+    # Copies of a candidate in a resample shift the value; the interval is moved back to the estimate.
+    shift = values[0] - middle
+    return float(np.clip(low + shift, 0.0, 1.0)), float(np.clip(high + shift, 0.0, 1.0))
 
 
 def _unknown(runs: pl.DataFrame, note: str) -> NoiseCeiling:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-_BLOCK = 8_000_000  # pairs held at a time
+_BLOCK = 1_000_000  # pairs held at a time
 
 
 def r2(y: ArrayLike, predicted: ArrayLike) -> Floats:
@@ -93,7 +93,7 @@ def kendall(y: ArrayLike, predicted: ArrayLike) -> Floats:
     >>> float(kendall([1.0, 2.0, 3.0], [1.0, 3.0, 2.0]).round(6))
     0.333333
     """
-    return _pairs(*_pair(y, predicted), groups=None).tau_b()
+    return _pairs(y, predicted, None).kendall
 
 
 def pairwise_accuracy(y: ArrayLike, predicted: ArrayLike, groups: ArrayLike | None = None) -> Floats:
@@ -116,59 +116,62 @@ def pairwise_accuracy(y: ArrayLike, predicted: ArrayLike, groups: ArrayLike | No
     >>> float(pairwise_accuracy([0.1, 0.2, 0.3], [1.0, 3.0, 2.0]).round(4))
     0.6667
     """
-    y, predicted = _pair(y, predicted)
-    codes = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].reshape(y.shape)
-    return _pairs(y, predicted, codes).accuracy()
+    return _pairs(y, predicted, groups).accuracy
 
 
-class PairSums(NamedTuple):
-    """Sums over pairs of rows: concordant less discordant, different in the target, different as predicted."""
+class PairScores(NamedTuple):
+    """Kendall's tau-b over all pairs, and pairwise accuracy within groups."""
 
-    concordance: Floats
-    y: Floats
-    predicted: Floats
-
-    def tau_b(self) -> Floats:
-        """Return Kendall's tau-b, NaN where either is constant."""
-        return _ratio(self.concordance, np.sqrt(self.y * self.predicted))
-
-    def accuracy(self) -> Floats:
-        """Return the share of pairs in the right order, NaN without a pair."""
-        return 0.5 + 0.5 * _ratio(self.concordance, self.y)
+    kendall: Floats
+    accuracy: Floats
 
 
-def weighted_pairs(y: Floats, predicted: Floats, weights: Floats, groups: NDArray[np.intp] | None = None) -> PairSums:
-    """Return the sums over pairs when row i is there weights[b, i] times: many resamples at the price of one.
+def pair_scores(y: ArrayLike, predicted: ArrayLike, weights: ArrayLike, groups: ArrayLike | None = None) -> PairScores:
+    """Return both scores of pairs for many resamples, nearly at the price of one.
 
     Parameters
     ----------
-    y, predicted : array (m,)
-    weights : array (draws, m)
-    groups : array (m,), optional
-        Only pairs of one group count.
+    y, predicted : array (repeats, m)
+    weights : array (repeats, draws, m)
+        How often each row is there in each draw.
+    groups : array (repeats, m), optional
+        As in `pairwise_accuracy`; None: all pairs.
 
     Returns
     -------
-    PairSums
-        Arrays of shape (draws,).
+    PairScores
+        Arrays of shape (repeats, draws).
 
     Examples
     --------
-    >>> y = np.array([0.1, 0.2, 0.3])
-    >>> weighted_pairs(y, y, np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]])).concordance
-    array([3., 2.])
+    >>> y = np.array([[0.1, 0.2, 0.3]])
+    >>> pair_scores(y, [[3.0, 1.0, 2.0]], [[[1.0, 1.0, 1.0], [0.0, 2.0, 1.0]]]).accuracy.round(3)
+    array([[0.333, 1.   ]])
     """
-    sums = np.zeros((3, len(weights)))
-    rows = max(1, _BLOCK // max(1, len(y)))
-    for start in range(0, len(y), rows):
-        part = slice(start, start + rows)
-        a, b = np.sign(y[part, None] - y), np.sign(predicted[part, None] - predicted)
-        if groups is not None:
-            same = groups[part, None] == groups
-            a, b = a * same, b * same
-        for number, pairs in enumerate((a * b, np.abs(a), np.abs(b))):
-            sums[number] += ((weights[:, part] @ pairs) * weights).sum(axis=1)
-    return PairSums(*(sums / 2.0))
+    y, predicted = _pair(y, predicted)
+    weight = np.asarray(weights, dtype=np.float64)
+    codes = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].reshape(y.shape)
+    repeats, m = y.shape
+    sums = np.zeros((5, repeats, weight.shape[1]))
+    chunk = max(1, _BLOCK // max(1, m * m))  # repeats at a time; a long table goes by parts of its rows
+    rows = max(1, _BLOCK // max(1, m * chunk))
+    for begin in range(0, repeats, chunk):
+        some = slice(begin, begin + chunk)
+        for start in range(0, m, rows):
+            part = slice(start, start + rows)
+            a = np.sign(y[some, part, None] - y[some, None, :])
+            b = np.sign(predicted[some, part, None] - predicted[some, None, :])
+            both = a * b
+            tables = [both, np.abs(a), np.abs(b)]
+            if codes is not None:
+                same = codes[some, part, None] == codes[some, None, :]
+                tables += [both * same, tables[1] * same]
+            for number, table in enumerate(tables):
+                sums[number, some] += ((weight[some, :, part] @ table) * weight[some]).sum(axis=2)
+    concordance, of_y, of_predicted, within, of_y_within = sums
+    if codes is None:
+        within, of_y_within = concordance, of_y
+    return PairScores(_ratio(concordance, np.sqrt(of_y * of_predicted)), 0.5 + 0.5 * _ratio(within, of_y_within))
 
 
 def top_regret(y: ArrayLike, predicted: ArrayLike, m: int = 1) -> Floats:
@@ -192,7 +195,10 @@ def top_regret(y: ArrayLike, predicted: ArrayLike, m: int = 1) -> Floats:
     tied = predicted == ordered[..., [m]]
     # It matters which of the tied rows are drawn only where their targets differ; copies of one row do not count.
     differ = np.where(tied, y, -np.inf).max(axis=-1) > np.where(tied, y, np.inf).min(axis=-1)
-    for index in np.argwhere(differ & (ordered[..., m - 1] == ordered[..., m])):
+    differ &= ordered[..., m - 1] == ordered[..., m]
+    every = differ & tied.all(axis=-1)
+    best[every] = -np.sort(-y[every], axis=-1)[..., : y.shape[-1] - m + 1] @ _chances_of_best(y.shape[-1], m)
+    for index in np.argwhere(differ & ~every):
         where = tuple(index)
         best[where] = _expected_best(y[where], predicted[where], float(ordered[(*where, m)]), m)
     return np.asarray(y.max(axis=-1) - best)
@@ -250,16 +256,14 @@ def _ratio(top: Any, bottom: Any) -> Floats:
     return np.asarray(np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0))
 
 
-def _pairs(y: Floats, predicted: Floats, groups: NDArray[np.intp] | None) -> PairSums:
-    shape, m = y.shape[:-1], y.shape[-1]
-    y, predicted = y.reshape(-1, m), predicted.reshape(-1, m)
-    codes = None if groups is None else groups.reshape(-1, m)
-    once = np.ones((1, m))
-    parts = [
-        weighted_pairs(y[row], predicted[row], once, None if codes is None else codes[row]) for row in range(len(y))
-    ]
-    sums = np.array(parts, dtype=np.float64).reshape(len(y), 3).T if parts else np.zeros((3, 0))
-    return PairSums(*(column.reshape(shape) for column in sums))
+def _pairs(y: ArrayLike, predicted: ArrayLike, groups: ArrayLike | None) -> PairScores:
+    """Return the scores of pairs of arrays (..., m), each row there once."""
+    a, b = _pair(y, predicted)
+    shape, m = a.shape[:-1], a.shape[-1]
+    codes = None if groups is None else np.broadcast_to(np.asarray(groups), a.shape).reshape(-1, m)
+    a, b = a.reshape(-1, m), b.reshape(-1, m)
+    found = pair_scores(a, b, np.ones((len(a), 1, m)), codes)
+    return PairScores(found.kendall.reshape(shape), found.accuracy.reshape(shape))
 
 
 def _membership(values: Floats, m: int) -> Floats:
@@ -277,6 +281,12 @@ def _expected_best(y: Floats, predicted: Floats, border: float, m: int) -> float
     tied = np.sort(y[predicted == border])[::-1]
     places = m - len(sure)
     floor = sure.max(initial=-np.inf)
-    # The best of the drawn is the i-th of the tied (from the top) if it is drawn and none above it is.
-    chances = [comb(len(tied) - i - 1, places - 1) / comb(len(tied), places) for i in range(len(tied) - places + 1)]
-    return float(sum(chance * max(floor, value) for chance, value in zip(chances, tied, strict=False)))
+    chances = _chances_of_best(len(tied), places)
+    return float(np.maximum(floor, tied[: len(chances)]) @ chances)
+
+
+def _chances_of_best(count: int, places: int) -> Floats:
+    """Return the probability that the i-th best of `count` rows is the best of `places` drawn at random."""
+    # It is drawn, and none above it is.
+    whole = comb(count, places)
+    return np.array([comb(count - i - 1, places - 1) / whole for i in range(count - places + 1)])

@@ -1,0 +1,219 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from quagpredict.errors import CorpusError, IncomparableError, UsageError
+from quagpredict.validation import ValidationReport, validate
+from quagpredict.validation.baselines import BASELINE, model_of
+from quagpredict.validation.report import SCHEMA
+from quagpredict.validation.splits import random_halves
+from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.validation.validating import PROTOCOLS
+
+CORPUS = synthetic_corpus(60, problems=30, seed=1)
+#: One scenario and few measurements: quick to judge.
+SLIM = CORPUS.frame.select(
+    "candidate",
+    "recipe_data_kind",
+    "post_pass_at_1",
+    "pre_held_out_loss_nats",
+    "pre_pass_at_1",
+    "pre_pass_at_64",
+    "pre_samples_per_problem",
+    "pre_problems_count",
+)
+
+
+@pytest.fixture(scope="module")
+def report() -> ValidationReport:
+    return validate(CORPUS.frame, repeats=40)
+
+
+def _value(report: ValidationReport, model: str, metric: str, protocol: str, column: str = "mean") -> float:
+    rows = report.frame.filter(scenario="all", model=model, metric=metric, protocol=protocol)
+    assert rows.height == 1
+    return rows[column][0]
+
+
+def test_every_scenario_and_protocol_is_there(report: ValidationReport) -> None:
+    assert report.frame.schema == pl.Schema(SCHEMA)
+    assert set(report.frame["protocol"]) == set(PROTOCOLS)
+    bases = ["base-0", "base-1"]
+    levels = ["dataset-level", "instance-level"]
+    expected = {"all", *levels, *(f"base:{b}" for b in bases), *(f"{level}:{b}" for level in levels for b in bases)}
+    assert set(report.frame["scenario"]) == expected
+    assert not report.frame.select("scenario", "protocol", "model", "metric").is_duplicated().any()
+    assert report.candidates == 60
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_truth_behind_the_corpus_is_found(report: ValidationReport, protocol: str) -> None:
+    both = _value(report, "linear:both", "r2", protocol)
+    assert both > 0.7
+    assert both > _value(report, BASELINE, "r2", protocol) + 0.3
+    assert _value(report, "mean", "r2", protocol) <= 0.0
+    assert _value(report, "mean", "pairwise_accuracy", protocol) == 0.5
+    assert both < _value(report, "noise ceiling", "r2", protocol)
+    assert _value(report, "linear:both", "r2", protocol, "gain_low") > 0
+    assert _value(report, "linear:both", "regret_1", protocol) < _value(report, "mean", "regret_1", protocol)
+
+
+def test_intervals_hold_the_mean_and_the_gain_is_the_difference(report: ValidationReport) -> None:
+    halves = report.frame.filter(protocol="random-halves").drop_nulls("low")
+    assert (halves["low"] <= halves["mean"]).all()
+    assert (halves["mean"] <= halves["high"]).all()
+    for protocol in PROTOCOLS:
+        difference = _value(report, "linear:loss", "r2", protocol) - _value(report, BASELINE, "r2", protocol)
+        assert _value(report, "linear:loss", "r2", protocol, "gain") == pytest.approx(difference)
+    assert report.frame.filter(model=BASELINE)["gain"].null_count() == report.frame.filter(model=BASELINE).height
+
+
+def test_a_proxy_only_orders(report: ValidationReport) -> None:
+    rows = report.frame.filter(pl.col("model").str.starts_with("proxy:"))
+    assert rows.height
+    assert not set(rows["metric"]) & {"r2", "rmse", "coverage_90", "width_90"}
+    # A falling line through one feature orders as the feature does.
+    assert _value(report, "proxy:held_out_loss_nats", "spearman", "random-halves") == pytest.approx(
+        _value(report, "linear:loss", "spearman", "random-halves")
+    )
+
+
+def test_reading_tables(report: ValidationReport) -> None:
+    table = report.table(metrics=("r2", "spearman"))
+    assert table.columns == ["model", "r2", "r2_sd", "spearman", "spearman_sd"]
+    assert table["model"][0] == "linear:loss"
+    assert report.table("nowhere").height == 0
+    assert report.carries_across_bases("linear:both")
+    assert not report.carries_across_bases("mean")
+    assert not report.carries_across_bases("never judged")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_with_the_target_permuted_nothing_is_predicted(protocol: str) -> None:
+    means = {"linear:loss": [], "linear:both": [], "linear:both:in-fold": []}
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        frame = SLIM.with_columns(
+            post_pass_at_1=rng.permutation(CORPUS.frame["post_pass_at_1"].to_numpy()),
+        )
+        if protocol == "leave-one-base-out":
+            frame = frame.with_columns(CORPUS.frame["base_model"])
+        report = validate(frame, list(means), protocol, repeats=20, seed=seed)
+        for model, values in means.items():
+            values.append(_value(report, model, "r2", protocol))
+    for model, values in means.items():
+        error = np.std(values, ddof=1) / np.sqrt(len(values))
+        assert np.mean(values) <= 2.1 * error, (model, values)  # Student's t, 95 %
+
+
+def test_intervals_cover_when_the_line_is_true() -> None:
+    rng = np.random.default_rng(5)
+    n = 400
+    x = rng.normal(size=(n, 2))
+    frame = pl.DataFrame(
+        {
+            "candidate": [f"c{i}" for i in range(n)],
+            "a": x[:, 0],
+            "b": x[:, 1],
+            "score": 0.4 + x @ [0.1, -0.05] + rng.normal(0, 0.03, n),
+        }
+    )
+    report = validate(frame, ["linear:a+b"], ["random-halves", "k-fold"], target="score", repeats=20)
+    for protocol in ("random-halves", "k-fold"):
+        assert 0.87 <= _value(report, "linear:a+b", "coverage_90", protocol) <= 0.93
+        assert _value(report, "linear:a+b", "r2", protocol) == pytest.approx(1 - 0.03**2 / (0.0125 + 0.03**2), abs=0.02)
+
+
+def test_everything_is_fitted_on_the_training_rows_alone() -> None:
+    """A row's target must not change what is predicted for it: change the test targets, and the fit stays."""
+    frame = CORPUS.frame.drop("post_problems", "pre_problems")
+    first = random_halves(np.arange(frame.height), 1, 0)[0]
+    from quagpredict.validation.validating import _predictions
+
+    model = model_of("linear:both:in-fold", frame)
+    X = frame.select(model.features).to_numpy()
+    y = frame["post_pass_at_1"].to_numpy().copy()
+    before = _predictions(model, X, y, [first], frame, "post_pass_at_1")
+    y[first.test] = 1 - y[first.test]
+    poisoned = frame.with_columns(
+        pre_problems_count=pl.when(pl.int_range(pl.len()).is_in(first.test.tolist()))
+        .then(3)
+        .otherwise("pre_problems_count")
+    )
+    after = _predictions(model, X, y, [first], poisoned, "post_pass_at_1")
+    np.testing.assert_array_equal(before[0], after[0])
+    np.testing.assert_array_equal(before[1], after[1])
+
+
+def test_the_seed_decides_and_row_order_of_other_rows_does_not() -> None:
+    frame = SLIM
+    once, again = (validate(frame, ["linear:both"], PROTOCOLS[:2], repeats=5, seed=3).frame for _ in range(2))
+    assert once.equals(again)
+    held = frame.head(10).with_columns(candidate=pl.col("candidate") + "-held", split=pl.lit("held_out"))
+    frame = frame.with_columns(split=pl.lit("fit"))
+    assert validate(pl.concat([held, frame]), ["linear:both"], PROTOCOLS[:2], repeats=5, seed=3).frame.equals(once)
+
+
+def test_rl_seeds_stay_on_one_side() -> None:
+    corpus = synthetic_corpus(20, rl_seeds=3, problems=20, seed=4)
+    report = validate(corpus.frame, ["linear:both"], "random-halves", repeats=10)
+    assert report.candidates == 20
+    assert any("several RL seeds" in note for note in report.notes)
+
+
+def test_lower_can_be_better() -> None:
+    frame = SLIM.with_columns(error=1 - pl.col("post_pass_at_1"))
+    up = validate(frame, ["linear:loss"], "k-fold")
+    down = validate(frame.drop("post_pass_at_1"), ["linear:loss"], "k-fold", target="error", maximize=False)
+    for metric in ("r2", "regret_1", "regret_3", "recall_3"):
+        assert _value(up, "linear:loss", metric, "k-fold") == pytest.approx(
+            _value(down, "linear:loss", metric, "k-fold")
+        )
+
+
+def test_what_cannot_be_judged_is_noted() -> None:
+    frame = SLIM.with_columns(
+        pre_pass_at_128=pl.when(pl.col("candidate") == "c0007").then(None).otherwise(0.5),
+        base_model=pl.when(pl.col("candidate") < "c0050").then(pl.lit("big")).otherwise(pl.lit("small")),
+        recipe_data_kind=pl.lit("one"),
+        post_pass_at_1=pl.when(pl.col("candidate") == "c0001").then(None).otherwise("post_pass_at_1"),
+    )
+    report = validate(frame, ["linear:both"], ["random-halves", "leave-one-kind-out"], repeats=5)
+    notes = "\n".join(report.notes)
+    assert "1 rows without post_pass_at_1" in notes
+    assert "proxy:pass_at_128 is left out, 1 candidates lack a measurement, e.g. 'c0007'" in notes
+    assert "base:small: 10 candidates, fewer than 12" in notes
+    assert "leave-one-kind-out: not judged" in notes
+    assert "base:small" not in set(report.frame["scenario"])
+
+
+@pytest.mark.parametrize(
+    ("frame", "arguments", "error", "message"),
+    [
+        (CORPUS.frame.head(8), {}, CorpusError, "8 finished candidates are too few"),
+        (CORPUS.frame.drop("post_pass_at_1"), {}, CorpusError, "'post_pass_at_1' is missing"),
+        (CORPUS.frame, {"surrogates": ["linear:nothing"]}, CorpusError, "'nothing' is missing"),
+        (CORPUS.frame, {"surrogates": ["cubic:loss"]}, UsageError, "KIND"),
+        (CORPUS.frame, {"surrogates": ["linear:loss:log"]}, UsageError, "KIND"),
+        (CORPUS.frame, {"surrogates": ["proxy:both"]}, UsageError, "a proxy is one feature"),
+        (CORPUS.frame, {"surrogates": ["linear:post_pass_at_1"]}, UsageError, "cannot be a feature too"),
+        (CORPUS.frame, {"protocol": "bootstrap"}, UsageError, "unknown protocol 'bootstrap'"),
+        (
+            CORPUS.frame.with_columns(rl_recipe_id=pl.col("base_model")),
+            {},
+            IncomparableError,
+            "2 RL recipes",
+        ),
+    ],
+)
+def test_bad_calls_are_refused(frame: pl.DataFrame, arguments: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        validate(frame, **arguments)
+
+
+def test_pandas_and_files_are_read(tmp_path: pytest.TempPathFactory) -> None:
+    frame = synthetic_corpus(16, problems=5, seed=9, nested=False).frame
+    frame.write_parquet(tmp_path / "corpus.parquet")
+    whole = validate(frame, ["linear:loss"], "random-halves", repeats=3)
+    assert validate(tmp_path / "corpus.parquet", ["linear:loss"], "random-halves", repeats=3).frame.equals(whole.frame)
+    assert validate(frame.to_pandas(), ["linear:loss"], "random-halves", repeats=3).frame.equals(whole.frame)
