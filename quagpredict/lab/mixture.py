@@ -8,6 +8,9 @@ from typing import Any
 from quagpredict.errors import RecipeError
 from quagpredict.lab.chains import ChainSpec, Problem, Split, draw_problems
 
+# Repeats in a row before a spec counts as exhausted: at most a few new problems in a thousand draws are then left.
+_MISSES = 1000
+
 
 @dataclass(frozen=True)
 class Source:
@@ -77,9 +80,10 @@ class Mixture:
                 problem = next(stream)
                 if distinct and problem.prompt in seen:
                     misses += 1
-                    if misses > 20 * count + 1000:
+                    if misses > _MISSES:
                         raise RecipeError(f"lab data: source {position} has fewer distinct {split} problems than asked")
                     continue
+                misses = 0
                 seen.add(problem.prompt)
                 drawn.append(problem)
                 quota -= 1
