@@ -1,9 +1,14 @@
+import runpy
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from quagpredict.collection import collect as collect_module
+from quagpredict.collection.launch import Ended
 
 STAND_IN = str(Path(__file__).with_name("stand_in.py"))
 
@@ -33,3 +38,29 @@ def write_plan(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the stand-ins in this process, which takes milliseconds where starting processes takes seconds."""
+    stand_in = runpy.run_path(STAND_IN)
+
+    class InlineLauncher:
+        def __init__(self, *_: object) -> None:
+            self._ended: list[Ended] = []
+
+        def wait_until_ready(self) -> None:
+            pass
+
+        def start(self, name: str, command: list[str], log: Path, *, fork: bool) -> None:
+            with log.open("a") as said, redirect_stdout(said), redirect_stderr(said):
+                self._ended.append(Ended(name, stand_in["main"](command[2:])))
+
+        def ended(self, timeout: float) -> list[Ended]:
+            ended, self._ended = self._ended, []
+            return ended
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(collect_module, "Launcher", InlineLauncher)
