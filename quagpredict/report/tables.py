@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-#: Width in characters from which on the table shows everything.
+#: Width in characters from which on tables show more digits and more columns.
 WIDE = 110
 # Candidates named for one kind of flag before the rest is only counted.
-_NAMED = 4
+_NAMED = 3
 
 MARKS = {
     "outside-domain": "D",
@@ -60,7 +60,7 @@ def print_ranking(ranking: Ranking, console: "Console", top: int = 50) -> None:
     ----------
     ranking : Ranking
     console : rich.console.Console
-        Its width decides what fits: from `WIDE` on everything is shown.
+        Its width decides what is shown: columns are left out before names are broken.
     top : int
         Candidates to show; the rest is counted.
     """
@@ -68,66 +68,81 @@ def print_ranking(ranking: Ranking, console: "Console", top: int = 50) -> None:
 
     score = f"{heading(ranking.target.replace('post_', 'pre_', 1))} after RL"
     if ranking.surrogate is None:
-        title = f"Screening for {score}: no score is predicted (measurements in per cent, loss in nats)"
+        title = f"Screening for {score}: no score is predicted (per cent; loss in nats)"
     else:
         title = f"Predicted {score} and chance to be best in per cent, regret in points"
     console.print(Text(title, style="bold"), end="\n\n")
-    console.print(_candidates(ranking, console.width >= WIDE, top))
+    console.print(_candidates(ranking, console.width, top))
     if ranking.frame.height > top:
         console.print(f"... and {ranking.frame.height - top:,} more candidates (--top, or --format csv)")
     _print_flags(ranking, console, top)
     _print_outcome(ranking, console)
 
 
-def _candidates(ranking: Ranking, wide: bool, top: int) -> "Table":
+def _candidates(ranking: Ranking, width: int, top: int) -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     frame = ranking.frame.head(top)
-    predicted = ranking.surrogate is not None
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1) if wide else 0, show_edge=False, pad_edge=False)
+    names = list(map(plain, frame["candidate"]))
+    places = [str(place or UNKNOWN) for place in frame["rank"]]
+    marks = [" ".join(MARKS[kind] for kind in kinds) for kinds in frame["flags"]]
+    room = width - max(map(len, ("candidate", *names))) - max(map(len, places)) - max(map(len, ("flags", *marks))) - 3
+    columns = _fitting(_columns(frame, width >= WIDE), room)
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("candidate", overflow="fold", min_width=12)
-    columns: list[tuple[str, list[str]]] = []
-    if predicted:
-        low, high = frame["low"], frame["high"]
-        digits = 1 if wide else 0
-        spans = [f"{percent(a, digits)} to {percent(b, digits)}" for a, b in zip(low, high, strict=True)]
-        columns += [
-            ("predicted" if wide else "RL", list(map(percent, frame["prediction"]))),
-            ("90 %", [UNKNOWN if value is None else span for value, span in zip(low, spans, strict=True)]),
-            ("P(best)" if wide else "best", [percent(value, 0) for value in frame["p_best"]]),
-            ("regret", list(map(percent, frame["expected_regret"]))),
-        ]
-    for name in _measurements(frame, wide or not predicted):
-        columns.append((heading(name), [measured(name, value) for value in frame[name]]))
-    if predicted and wide:
-        columns.append(("distance", [number(value, 1) for value in frame["distance"]]))
-    if "actual" in frame.columns:
-        columns.append(("actual", list(map(percent, frame["actual"]))))
-    for name, _ in columns:
+    table.add_column("candidate", overflow="fold", min_width=9)
+    for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
-    has_flags = any(frame["flags"].list.len() > 0)
-    if has_flags:
-        table.add_column("flags", style="yellow", no_wrap=True)
-    for row, name in enumerate(frame["candidate"]):
-        place = frame["rank"][row]
-        marks = [" ".join(MARKS[kind] for kind in frame["flags"][row])] if has_flags else []
-        cells = [Text(str(place or UNKNOWN)), Text(plain(name)), *(Text(values[row]) for _, values in columns)]
-        table.add_row(*cells, *marks, style="bold" if place == 1 else ("dim" if place is None else None))
+    table.add_column("flags" if any(marks) else "", style="yellow", no_wrap=True)
+    for row, place in enumerate(places):
+        cells = [Text(place), Text(names[row]), *(Text(values[row]) for values in columns.values()), Text(marks[row])]
+        table.add_row(*cells, style="bold" if place == "1" else ("dim" if place == UNKNOWN else None))
     return table
 
 
-def _measurements(frame: pl.DataFrame, every: bool) -> list[str]:
-    """Return the columns of measurements to show: all, or only post-SFT Pass@1."""
-    first = frame.columns.index("distance") + 1 if "distance" in frame.columns else frame.columns.index("candidate") + 1
-    names = [name for name in frame.columns[first:] if name not in ("actual", "flags", "base_model")]
-    return names if every else [name for name in names if name == "pre_pass_at_1"]
+def _columns(frame: pl.DataFrame, wide: bool) -> dict[str, list[str]]:
+    """Return every column by its heading, left to right; `wide` shows more digits and longer headings."""
+    columns: dict[str, list[str]] = {}
+    first = frame.columns.index("candidate") + 1
+    if "prediction" in frame.columns:
+        first = frame.columns.index("distance") + 1
+        digits = 1 if wide else 0
+        columns["predicted" if wide else "RL"] = list(map(percent, frame["prediction"]))
+        columns["90 %"] = [
+            UNKNOWN if low is None else f"{percent(low, digits)} to {percent(high, digits)}"
+            for low, high in zip(frame["low"], frame["high"], strict=True)
+        ]
+        columns["P(best)" if wide else "best"] = [percent(value, 0) for value in frame["p_best"]]
+        columns["regret"] = list(map(percent, frame["expected_regret"]))
+    for name in frame.columns[first:]:
+        if name not in ("actual", "flags", "base_model"):
+            columns[heading(name)] = [measured(name, value) for value in frame[name]]
+    if "prediction" in frame.columns:
+        columns["distance"] = [number(value, 1) for value in frame["distance"]]
+    if "actual" in frame.columns:
+        columns["actual"] = list(map(percent, frame["actual"]))
+    return columns
+
+
+def _fitting(columns: dict[str, list[str]], room: int) -> dict[str, list[str]]:
+    """Return the columns without those that must go, so that names are not broken.
+
+    The distance goes first, then the measurements but Pass@1, then the expected regret. A screening keeps its
+    measurements: they are all it has.
+    """
+    if "distance" not in columns:
+        return columns
+    kept = ("predicted", "RL", "90 %", "P(best)", "best", "regret", "Pass@1", "actual")
+    for name in ("distance", *[name for name in columns if name not in kept and name != "distance"], "regret"):
+        if sum(max(map(len, (heading, *values))) + 1 for heading, values in columns.items()) <= room:
+            break
+        columns = {heading: values for heading, values in columns.items() if heading != name}
+    return columns
 
 
 def _print_flags(ranking: Ranking, console: "Console", top: int) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
     shown = set(ranking.frame["candidate"].head(top))
@@ -142,7 +157,7 @@ def _print_flags(ranking: Ranking, console: "Console", top: int) -> None:
         else:
             named = ", ".join(f"{plain(flag.candidate)} ({plain(flag.detail)})" for flag in found[:_NAMED])
             text += Text(named + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""), style="dim")
-        console.print(Padding(text, (0, 0, 0, 0)))
+        console.print(text)
 
 
 def _print_outcome(ranking: Ranking, console: "Console") -> None:
@@ -153,16 +168,17 @@ def _print_outcome(ranking: Ranking, console: "Console") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    title = f"What RL really gave: {found.finished} candidates known, best {plain(found.best)} with "
-    console.print(Text(f"\n{title}{percent(found.best_actual)} per cent", style="bold"), end="\n\n")
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    title = f"What RL really gave {found.finished} of them, in per cent; regret in points"
+    console.print(Text(f"\n{title}", style="bold"), end="\n\n")
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
     table.add_column("chosen by", no_wrap=True)
     table.add_column("candidate", overflow="fold")
     for name in ("actual", "regret", "Spearman"):
         table.add_column(name, justify="right", no_wrap=True)
+    table.add_row("the best of them", Text(plain(found.best)), percent(found.best_actual), "", "")
     for choice in found.choices:
         rule = f"post-SFT {heading(choice.rule)}" if choice.rule.startswith("pre_") else choice.rule
-        values = (percent(choice.actual), f"{percent(choice.regret)} points", number(choice.spearman))
+        values = (percent(choice.actual), percent(choice.regret), number(choice.spearman))
         table.add_row(Text(rule), Text(plain(choice.candidate)), *values)
     console.print(table)
 

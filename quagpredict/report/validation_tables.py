@@ -94,7 +94,7 @@ def print_validation(report: "ValidationReport", console: "Console") -> None:
     for place, (scenario, protocol, candidates) in enumerate(validation_blocks(report)):
         title = f"{scenario}, {protocol}, {candidates} candidates"
         console.print(Text(("\n" if place else "") + title, style="bold"), end="\n\n")
-        table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1) if wide else 0)
+        table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
         table.add_column("model", overflow="fold", min_width=12)
         for metric in metrics:
             table.add_column(METRICS[metric], justify="right", no_wrap=True)
