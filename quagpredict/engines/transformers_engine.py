@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
@@ -54,7 +55,7 @@ class TransformersEngine:
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint)
             model: Any = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             raise CheckpointError(f"{checkpoint}: cannot be loaded ({' '.join(str(error).split())[:300]})") from error
         self.model = model.to(self.device).eval()
         self.end_tokens = self._end_tokens()

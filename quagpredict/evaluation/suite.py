@@ -210,7 +210,10 @@ def _lab(entry: Any, where: str) -> tuple[Mixture, int, int]:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("problems"), int) or "data" not in entry:
         raise RecipeError(f"{where}: lab needs 'problems' (a number), 'seed' and 'data'")
     _known(entry, {"problems", "seed", "data"}, f"{where}: lab")
-    return Mixture.from_mapping(entry["data"]), entry["problems"], int(entry.get("seed", 0))
+    try:
+        return Mixture.from_mapping(entry["data"]), entry["problems"], int(entry.get("seed", 0))
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from None
 
 
 def _rows(path: Path, where: str) -> Sequence[Mapping[str, Any]]:

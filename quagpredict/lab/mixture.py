@@ -106,7 +106,7 @@ class Mixture:
 def _source(entry: Any, position: int) -> Source:
     if not isinstance(entry, Mapping):
         raise RecipeError(f"lab data: source {position} must be a mapping of keys, got {entry!r}")
-    known = {field.name for field in fields(ChainSpec)}
+    known = [field.name for field in fields(ChainSpec)]
     for key in entry:
         if key != "share" and key not in known:
             raise RecipeError(f"lab data: source {position}: unknown key '{key}'; known are share, {', '.join(known)}")
