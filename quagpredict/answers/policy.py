@@ -43,7 +43,8 @@ class GradingPolicy:
     symbolic : bool
         Whether pairs that text and numbers leave open go to Math-Verify. Needs the extra ``grade``.
     time_limit_s : float
-        Seconds for one symbolic comparison, then its worker is killed and the verdict is timeout.
+        Seconds for one symbolic comparison, then its worker is killed and the verdict is timeout. Where the system
+        tells processor time, a worker that a busy machine held up gets the seconds that it missed.
     memory_limit_mib : int
         Address space of a symbolic worker.
     max_answer_length : int

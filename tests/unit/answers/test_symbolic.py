@@ -53,6 +53,11 @@ def test_a_pair_that_takes_too_long_is_killed_and_the_next_is_graded():
     assert grade(r"\boxed{x+x+x}", "3x", policy=POLICY).verdict == "correct"
 
 
+def test_time_runs_out_without_processor_times_too(monkeypatch):
+    monkeypatch.setattr(symbolic, "_processor_seconds", lambda pid: None)
+    assert grade(r"\boxed{8^{9^9}}", "5", policy=SHORT).verdict == "timeout"
+
+
 def test_verdicts_are_remembered_over_calls(monkeypatch):
     grade(r"\boxed{y+y}", "2y", policy=POLICY)
 
