@@ -8,32 +8,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quagpredict.surrogates.average import AverageSurrogate as AverageSurrogate
+    from quagpredict.surrogates.bayesian_ridge import BayesianRidgeSurrogate as BayesianRidgeSurrogate
     from quagpredict.surrogates.fitted import FittedSurrogate as FittedSurrogate
     from quagpredict.surrogates.fitted import Interval as Interval
     from quagpredict.surrogates.fitted import Prediction as Prediction
     from quagpredict.surrogates.fitting import fit as fit
     from quagpredict.surrogates.linear import LinearSurrogate as LinearSurrogate
     from quagpredict.surrogates.mean import MeanSurrogate as MeanSurrogate
+    from quagpredict.surrogates.ridge import RidgeSurrogate as RidgeSurrogate
     from quagpredict.surrogates.store import load_surrogate as load_surrogate
     from quagpredict.surrogates.store import save_surrogate as save_surrogate
 
 _HOME = {
+    "AverageSurrogate": "average",
+    "BayesianRidgeSurrogate": "bayesian_ridge",
     "FittedSurrogate": "fitted",
     "Interval": "fitted",
     "LinearSurrogate": "linear",
     "MeanSurrogate": "mean",
     "Prediction": "fitted",
+    "RidgeSurrogate": "ridge",
     "fit": "fitting",
     "load_surrogate": "store",
     "save_surrogate": "store",
 }
 
 __all__ = [
+    "AverageSurrogate",
+    "BayesianRidgeSurrogate",
     "FittedSurrogate",
     "Interval",
     "LinearSurrogate",
     "MeanSurrogate",
     "Prediction",
+    "RidgeSurrogate",
     "fit",
     "load_surrogate",
     "save_surrogate",

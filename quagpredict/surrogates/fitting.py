@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.files import digest
+from quagpredict.surrogates.averaging import fit_average
 from quagpredict.surrogates.feature_sets import Transforms, resolve_features, resolve_transforms
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.least_squares import fit_linear, fit_mean
+from quagpredict.surrogates.shrinkage import fit_bayesian_ridge, fit_ridge
 from quagpredict.surrogates.training_rows import feature_table, training_rows
 
 #: Kinds of surrogates that `fit` knows.
-SURROGATES = ("linear", "mean")
+SURROGATES = ("average", "bayesian_ridge", "linear", "mean", "ridge")
 
 
 def fit(
@@ -57,7 +59,7 @@ def fit(
     Raises
     ------
     CorpusError
-        If a column or value is missing (named), or there are fewer than p + 3 candidates for p features.
+        If a column or value is missing (named), or there are fewer candidates than `fewest_rows` says.
     IncomparableError
         If eval protocols or RL recipes are mixed.
     UsageError
@@ -70,12 +72,11 @@ def fit(
     >>> fitted.features, fitted.training_rows
     (('pre_held_out_loss_nats', 'pre_pass_at_64'), 40)
     """
-    if surrogate not in SURROGATES:
-        raise UsageError(f"unknown surrogate '{surrogate}': expected one of {', '.join(SURROGATES)}")
+    check_kind(surrogate)
     rows = training_rows(frame, target, split=split, source=source)
     columns = resolve_features(features, rows.frame)
     X = feature_table(rows, columns, target, source)
-    needed = (len(columns) if surrogate != "mean" else 0) + 3
+    needed = fewest_rows(surrogate, len(columns))
     if len(X) < needed:
         raise CorpusError(
             f"{source}: {len(X)} finished candidates are too few for {len(columns)} features ({', '.join(columns)}): "
@@ -107,9 +108,38 @@ def fit(
     )
 
 
+def check_kind(surrogate: str) -> None:
+    """Refuse a kind of surrogate that `fit` does not know."""
+    if surrogate not in SURROGATES:
+        raise UsageError(f"unknown surrogate '{surrogate}': expected one of {', '.join(SURROGATES)}")
+
+
+def fewest_rows(surrogate: str, features: int) -> int:
+    """Return how many candidates a fit needs: two degrees of freedom for its residual variance.
+
+    Examples
+    --------
+    >>> fewest_rows("linear", 2), fewest_rows("ridge", 2), fewest_rows("mean", 2)
+    (5, 4, 3)
+    """
+    return 3 + {"linear": features, "mean": 0}.get(surrogate, 1)
+
+
 def fit_tables(surrogate: str, X: NDArray[np.float64], y: NDArray[np.float64], **settings: Any) -> FittedSurrogate:
     """Fit a kind of surrogate to features X (n, p) and target y (n,); `settings` are those of `fit_linear`."""
-    return fit_mean(X, y, **settings) if surrogate == "mean" else fit_linear(X, y, **settings)
+    check_kind(surrogate)
+    match surrogate:
+        case "average":
+            return fit_average(X, y, **settings)
+        case "bayesian_ridge":
+            return fit_bayesian_ridge(X, y, **settings)
+        case "linear":
+            return fit_linear(X, y, **settings)
+        case "mean":
+            return fit_mean(X, y, **settings)
+        case "ridge":
+            return fit_ridge(X, y, **settings)
+    raise AssertionError(f"'{surrogate}' has passed check_kind")
 
 
 @cache

@@ -89,7 +89,7 @@ def fit_linear(
         covariance[0, 0] = variance / n
         covariance[1:, 1:] = variance * inverse
     form = LinearForm(level, coefficients, center, covariance, variance, df, t_factor(df))
-    return _assemble("linear", form, tables, features, target)
+    return assemble("linear", form, tables, features, target)
 
 
 def fit_mean(
@@ -119,7 +119,7 @@ def fit_mean(
     form = LinearForm(
         float(tables.t.mean()), np.zeros(p), tables.Z.mean(axis=0), covariance, variance, df, t_factor(df)
     )
-    return _assemble("mean", form, tables, features, target)
+    return assemble("mean", form, tables, features, target)
 
 
 def training_tables(
@@ -163,9 +163,10 @@ def t_factor(df: float) -> float:
     return float(stdtrit(df, 0.95)) / Z90
 
 
-def _assemble(
+def assemble(
     name: str, form: LinearForm, tables: TrainingTables, features: Sequence[str] | None, target: str
 ) -> FittedSurrogate:
+    """Return the fitted surrogate of a form, with its training domain."""
     n, p = tables.Z.shape
     return FittedSurrogate(
         name=name,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import resolve_transforms
-from quagpredict.surrogates.fitting import fit_tables
+from quagpredict.surrogates.fitting import fewest_rows, fit_tables
 from quagpredict.surrogates.training_rows import TrainingRows, training_rows
 from quagpredict.validation.baselines import BASELINE, Model, baseline_names, default_surrogates, models_of
 from quagpredict.validation.batched_least_squares import predict_splits
@@ -192,7 +192,7 @@ def _judge_scenario(
         judged: dict[str, Judged] = {}
         features: dict[str, str] = {}
         for model, X in complete:
-            if model.kind != "proxy" and fewest < len(model.features) + 3:
+            if model.kind != "proxy" and fewest < fewest_rows(model.kind, len(model.features)):
                 notes.append(
                     f"{scenario.name}, {protocol}: {model.name} is left out, it would be fitted on {fewest} rows"
                 )

@@ -9,9 +9,17 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import check_estimator
 
-from quagpredict.surrogates import LinearSurrogate, MeanSurrogate, load_surrogate, save_surrogate
+from quagpredict.surrogates import (
+    AverageSurrogate,
+    BayesianRidgeSurrogate,
+    LinearSurrogate,
+    MeanSurrogate,
+    RidgeSurrogate,
+    load_surrogate,
+    save_surrogate,
+)
 
-ESTIMATORS = [LinearSurrogate(), MeanSurrogate()]
+ESTIMATORS = [AverageSurrogate(), BayesianRidgeSurrogate(), LinearSurrogate(), MeanSurrogate(), RidgeSurrogate()]
 each = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
 
 

@@ -1,0 +1,51 @@
+"""The mean of the predictions of single features."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quagpredict.surrogates.fitted import FittedSurrogate, LinearForm
+from quagpredict.surrogates.least_squares import assemble, t_factor, training_tables
+
+Floats = NDArray[np.float64]
+
+
+def fit_average(
+    X: Floats,
+    y: Floats,
+    *,
+    features: Sequence[str] | None = None,
+    target: str = "y",
+    feature_transforms: str | Sequence[str] = "identity",
+    target_transform: str = "identity",
+) -> FittedSurrogate:
+    """Fit a line through each feature alone and predict the mean of their predictions.
+
+    The parameters are those of `fit_linear`. The mean is taken on the transformed scale, so the result is linear
+    again. A constant feature predicts the training mean. The residual variance is that of the mean of the predictions,
+    with n - 2 degrees of freedom; the error of the coefficients is that of the weights that they put on the targets.
+
+    Examples
+    --------
+    >>> X = np.array([[0.0, 0.0], [1.0, -1.0], [2.0, -2.0], [3.0, -3.0]])
+    >>> fit_average(X, X[:, 0]).form.coefficients.round(6)
+    array([ 0.5, -0.5])
+    """
+    tables = training_tables(X, y, feature_transforms, target_transform, features)
+    n, p = tables.Z.shape
+    center, level = tables.Z.mean(axis=0), float(tables.t.mean())
+    error, t = tables.Z - center, tables.t - level
+    squares = (error**2).sum(axis=0)
+    varies = squares > n * (1e-12 * np.maximum(np.abs(center), 1e-300)) ** 2
+    weights = np.divide(error, p * squares, out=np.zeros_like(error), where=varies)
+    coefficients = weights.T @ t
+    residual = t - error @ coefficients
+    df = float(n - 2)
+    variance = float(residual @ residual) / df if df > 0 else np.inf
+    covariance = np.zeros((p + 1, p + 1))
+    if df > 0:
+        covariance[0, 0] = variance / n
+        covariance[1:, 1:] = variance * weights.T @ weights
+    form = LinearForm(level, coefficients, center, covariance, variance, df, t_factor(df))
+    return assemble("average", form, tables, features, target)

@@ -1,0 +1,44 @@
+"""Bayesian ridge regression as a scikit-learn estimator."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quagpredict.surrogates.estimator import SurrogateEstimator
+from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.shrinkage import fit_bayesian_ridge
+
+Floats = NDArray[np.float64]
+
+
+class BayesianRidgeSurrogate(SurrogateEstimator):
+    """Ridge regression with the penalty of the largest marginal likelihood. See `fit_bayesian_ridge`.
+
+    Parameters
+    ----------
+    feature_transforms : str or sequence of str, default="identity"
+        As for `LinearSurrogate`.
+    target_transform : str, default="identity"
+
+    Examples
+    --------
+    >>> model = BayesianRidgeSurrogate().fit([[0.0], [1.0], [2.0], [3.0]], [0.1, 0.4, 0.5, 0.8])
+    >>> mean, std = model.predict([[1.5]], return_std=True)
+    >>> float(mean[0].round(3)), bool(std[0] > 0)
+    (0.45, True)
+    """
+
+    def __init__(self, feature_transforms: str | Sequence[str] = "identity", target_transform: str = "identity"):
+        self.feature_transforms = feature_transforms
+        self.target_transform = target_transform
+
+    def _fit_tables(self, X: Floats, y: Floats, features: Any) -> FittedSurrogate:
+        return fit_bayesian_ridge(
+            X,
+            y,
+            features=features,
+            feature_transforms=self.feature_transforms,
+            target_transform=self.target_transform,
+        )

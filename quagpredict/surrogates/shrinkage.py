@@ -1,0 +1,124 @@
+"""Closed-form fits that shrink coefficients: ridge, chosen by leave-one-out or by evidence."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quagpredict.surrogates.fitted import FittedSurrogate, LinearForm
+from quagpredict.surrogates.least_squares import assemble, t_factor, training_tables
+
+Floats = NDArray[np.float64]
+
+#: Penalties that are tried, in units of the number of rows (features are scaled to variance 1).
+PENALTIES = np.logspace(-6, 3, 91)
+
+
+def fit_ridge(
+    X: Floats,
+    y: Floats,
+    *,
+    features: Sequence[str] | None = None,
+    target: str = "y",
+    feature_transforms: str | Sequence[str] = "identity",
+    target_transform: str = "identity",
+) -> FittedSurrogate:
+    """Fit ridge regression on standardized features; leave-one-out error on the training rows chooses the penalty.
+
+    The parameters are those of `fit_linear`; p may exceed n. The predictive variance is that of the Bayesian reading:
+    coefficients with a normal prior of the penalty's precision.
+
+    References
+    ----------
+    A. E. Hoerl and R. W. Kennard, Ridge regression, Technometrics 12 (1970). D. M. Allen, The relationship between
+    variable selection and data augmentation and a method for prediction, Technometrics 16 (1974), on PRESS.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(30, 1))
+    >>> copies = np.hstack([x, x + 1e-6 * rng.normal(size=(30, 1))])
+    >>> fit_ridge(copies, x[:, 0]).form.coefficients.round(2)
+    array([0.5, 0.5])
+    """
+    return _fit("ridge", X, y, features, target, feature_transforms, target_transform)
+
+
+def fit_bayesian_ridge(
+    X: Floats,
+    y: Floats,
+    *,
+    features: Sequence[str] | None = None,
+    target: str = "y",
+    feature_transforms: str | Sequence[str] = "identity",
+    target_transform: str = "identity",
+) -> FittedSurrogate:
+    """Fit Bayesian ridge regression: as `fit_ridge`, but the penalty is the one of the largest marginal likelihood.
+
+    References
+    ----------
+    D. J. C. MacKay, Bayesian interpolation, Neural Computation 4 (1992).
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(50, 2))
+    >>> bool(abs(fit_bayesian_ridge(X, X[:, 0] + 0.1 * rng.normal(size=50)).form.coefficients - [1, 0]).max() < 0.05)
+    True
+    """
+    return _fit("bayesian_ridge", X, y, features, target, feature_transforms, target_transform)
+
+
+def _fit(
+    name: str,
+    X: Floats,
+    y: Floats,
+    features: Sequence[str] | None,
+    target: str,
+    feature_transforms: str | Sequence[str],
+    target_transform: str,
+) -> FittedSurrogate:
+    tables = training_tables(X, y, feature_transforms, target_transform, features)
+    n, p = tables.Z.shape
+    center, level = tables.Z.mean(axis=0), float(tables.t.mean())
+    error, t = tables.Z - center, tables.t - level
+    scale = np.sqrt((error**2).mean(axis=0))
+    varies = scale > 1e-12 * np.maximum(np.abs(center), 1e-300)
+    inverse_scale = np.divide(1.0, scale, out=np.zeros(p), where=varies)
+    U, s, Vt = np.linalg.svd(error * inverse_scale, full_matrices=False)
+    moment = U.T @ t
+    penalties = PENALTIES * n
+    criterion = _leave_one_out(U, s, t, penalties) if name == "ridge" else _evidence(s, moment, t, penalties)
+    penalty = float(penalties[np.argmin(criterion)])
+    kept = s**2 / (s**2 + penalty)
+    coefficients = (Vt.T @ (moment * s / (s**2 + penalty))) * inverse_scale
+    df = n - 1 - float(kept.sum())
+    residual = t - error @ coefficients
+    variance = float(residual @ residual) / df if df > 0 else np.inf
+    covariance = np.zeros((p + 1, p + 1))
+    if df > 0:
+        # Directions that no row shows keep the prior's variance.
+        unseen = (np.eye(p) - Vt.T @ Vt) / penalty
+        seen = (Vt.T / (s**2 + penalty)) @ Vt
+        covariance[0, 0] = variance / n
+        covariance[1:, 1:] = variance * (unseen + seen) * np.outer(inverse_scale, inverse_scale)
+    form = LinearForm(level, coefficients, center, covariance, variance, df, t_factor(df))
+    return assemble(name, form, tables, features, target)
+
+
+def _leave_one_out(U: Floats, s: Floats, t: Floats, penalties: Floats) -> Floats:
+    """Return the mean squared leave-one-out error for each penalty (the mean of the rest is refitted too)."""
+    kept = s**2 / (s**2 + penalties[:, None])
+    residual = t - (kept * (U.T @ t)) @ U.T
+    leverage = 1.0 / len(t) + kept @ (U**2).T
+    # A leverage of 1 leaves nothing to predict the row with.
+    return np.asarray(((residual / np.maximum(1.0 - leverage, 1e-9)) ** 2).mean(axis=1))
+
+
+def _evidence(s: Floats, moment: Floats, t: Floats, penalties: Floats) -> Floats:
+    """Return -2 log marginal likelihood for each penalty, up to a constant; the noise variance is profiled out."""
+    gain = 1.0 + s**2 / penalties[:, None]
+    unexplained = max(float(t @ t - moment @ moment), 0.0)
+    left = unexplained + (moment**2 / gain).sum(axis=1)
+    tiny = np.finfo(float).tiny
+    return np.asarray((len(t) - 1) * np.log(np.maximum(left, tiny)) + np.log(gain).sum(axis=1))
