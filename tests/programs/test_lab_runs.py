@@ -1,0 +1,179 @@
+"""A real chain with the real libraries: base, TRL SFT, evaluation, TRL GRPO, evaluation, to a row of the corpus."""
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+from quagpredict.collection import collect
+from quagpredict.corpus import read_corpus
+from quagpredict.files import file_digest
+from quagpredict.metrics import pass_at_k
+from quagpredict.plan import Plan
+from quagpredict.shipped import shipped_path
+
+# One-step chains: a base learns them in seconds, and forty GRPO steps then show.
+ONE_STEP = {"operators": "+-", "lengths": [1, 1]}
+PRETRAIN = {"seed": 0, "steps": 450, "warmup_steps": 30, "lab_data": {**ONE_STEP, "noise": 0.25}}
+SUITE = {
+    "name": "one-step",
+    "benchmarks": [{"name": "one", "lab": {"problems": 100, "seed": 1, "data": ONE_STEP}}],
+    "held_out": {"lab": {"problems": 60, "seed": 2, "data": ONE_STEP}},
+    "sampling": {"max_new_tokens": 8},
+    "grading": {"extraction": "last_digits", "digits": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory) -> Path:
+    """The work folder of a collection of one candidate, made by the real programs in forked processes."""
+    folder = tmp_path_factory.mktemp("lab")
+    grpo = yaml.safe_load(shipped_path("training/recipes/lab/grpo.yaml").read_text())
+    grpo |= {"lab_data": ONE_STEP, "lab_prompts": 512, "max_steps": 40, "max_completion_length": 8}
+    sft = yaml.safe_load(shipped_path("training/recipes/lab/sft.yaml").read_text())
+    for name, content in {"suite": SUITE, "sft": sft, "grpo": grpo}.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    plan = {
+        "name": "one-step",
+        "bases": {"tiny": {"family": "qwen3", "pretrain": PRETRAIN}},
+        "data": {"clean": {"lab_data": ONE_STEP}},
+        "sft": {"recipe": str(folder / "sft.yaml")},
+        "rl": {"recipe": str(folder / "grpo.yaml"), "seeds": [0]},
+        "evaluation": {
+            "suite": str(folder / "suite.yaml"),
+            "samples_before": 64,
+            "samples_after": 32,
+            "batch_size": 1024,
+        },
+        "candidates": [
+            {
+                "base": ["tiny"],
+                "data": ["clean"],
+                "unique_examples": [256],
+                "epochs": [2],
+                "learning_rate": [1.0e-3],
+                "seed": [0],
+                "scenario": "dataset-level",
+            }
+        ],
+        "launch": {"mode": "fork", "threads": 1},
+    }
+    (folder / "plan.yaml").write_text(yaml.safe_dump(plan))
+    collect(Plan.from_yaml(folder / "plan.yaml"), folder / "work")
+    return folder / "work"
+
+
+@pytest.fixture(scope="module")
+def row(collected) -> dict:
+    frame = read_corpus(collected / "corpus.parquet")
+    assert frame.height == 1
+    return frame.row(0, named=True)
+
+
+def test_grpo_raises_pass_at_1_beyond_noise(row):
+    gain = row["post_pass_at_1"] - row["pre_pass_at_1"]
+    noise = math.hypot(row["post_pass_at_1_se"], row["pre_pass_at_1_se"])
+    assert gain > 3 * noise
+    rewards = [entry["reward"] for entry in row["rl_curve"]]
+    assert rewards[-1] > rewards[0]
+    assert row["rl_steps"] == 40
+
+
+def test_a_row_holds_what_was_measured_and_how(row):
+    assert row["candidate"] == "tiny.clean-256x2-lr0.001-s0"
+    assert row["recipe_unique_examples"] == 256
+    assert row["recipe_examples_seen"] == 512
+    assert row["eval_protocol_id"]
+    assert row["rl_recipe_id"]
+    counts = pl.DataFrame(row["pre_problems"])
+    assert counts["n"].to_list() == [64] * 100
+    for k in (1, 8, 64):
+        passed = pass_at_k(counts["n"].to_numpy(), counts["c"].to_numpy(), k)
+        assert row[f"pre_pass_at_{k}"] == pytest.approx(np.mean(passed))
+    assert 0 < row["pre_held_out_loss_nats"] < math.log(36)
+    assert row["pre_token_entropy_nats"] > row["post_token_entropy_nats"] > 0
+    assert row["pre_zero_variance_share_g8"] < 1
+
+
+def test_the_reward_and_the_evaluation_agree(collected, row):
+    """The mean reward of the last steps is a Pass@1 on RL prompts: near the one that evaluation measures after RL."""
+    last = row["rl_curve"][-1]["reward"]
+    assert abs(last - row["post_pass_at_1"]) < 0.12
+
+
+def test_every_sample_has_its_own_seed_and_a_verdict(collected):
+    samples = pl.read_parquet(next(collected.glob("stages/evaluate-pre/*/samples/*.parquet")).parent / "*.parquet")
+    assert samples.height == 6400 == samples["seed"].n_unique()
+    assert set(samples["verdict"]) <= {"correct", "wrong", "no_answer", "truncated"}
+    right = samples.filter(pl.col("verdict") == "correct")
+    assert (right["response"].str.slice(-3) == right["answer"]).all()
+    assert (right["finish_reason"] == "stop").all()
+
+
+def test_a_checkpoint_is_an_ordinary_hugging_face_folder(collected):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    for folder in (next(collected.glob(f"stages/{kind}/*")) for kind in ("base", "sft", "grpo")):
+        assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in folder.iterdir()}
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        assert tokenizer.decode(tokenizer("a-8:468")["input_ids"]) == "a-8:468"
+        assert tokenizer.pad_token_id != tokenizer.eos_token_id
+        assert AutoModelForCausalLM.from_pretrained(folder).num_parameters() > 100_000
+
+
+def test_a_base_is_the_same_to_the_bit_when_it_is_made_again(tmp_path):
+    digests = set()
+    for name in ("first", "second"):
+        config = PRETRAIN | {"steps": 12, "output_dir": str(tmp_path / name)}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(config))
+        run_program("training/pretrain_lab_base.py", tmp_path / f"{name}.yaml")
+        digests.add(file_digest(tmp_path / name / "model.safetensors"))
+        record = json.loads((tmp_path / name / "record.json").read_text())
+        assert record["outputs"]["model.safetensors"] == file_digest(tmp_path / name / "model.safetensors")
+    assert len(digests) == 1
+
+
+def test_an_evaluation_is_the_same_when_it_is_repeated(collected, row, tmp_path):
+    checkpoint = next(collected.glob("stages/sft/*"))
+    renamed = tmp_path / "renamed"
+    shutil.copytree(checkpoint, renamed)
+    suite = collected.parent / "suite.yaml"
+    config = {"checkpoint": str(renamed), "suite": str(suite), "samples": 64, "batch_size": 300}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config | {"output_dir": str(tmp_path / "out")}))
+    run_program("collectors/evaluate_checkpoint.py", tmp_path / "config.yaml")
+    repeated = pl.read_parquet(tmp_path / "out" / "problems.parquet")
+    first = pl.read_parquet(next(collected.glob("stages/evaluate-pre/*")) / "problems.parquet")
+    # Another batch size may round a logit otherwise, and so turn a rare sample.
+    assert (repeated["c"] - first["c"]).abs().sum() <= 2
+
+
+@pytest.mark.parametrize(
+    ("program", "config", "message"),
+    [
+        ("training/train_sft.py", {"learning_rat": 1.0}, "unknown key 'learning_rat'; did you mean 'learning_rate'?"),
+        ("training/train_grpo.py", {"num_generation": 8}, "unknown key 'num_generation'"),
+        ("training/pretrain_lab_base.py", {"step": 8}, "unknown key 'step'"),
+        ("collectors/evaluate_checkpoint.py", {"suit": "x"}, "unknown key 'suit'"),
+    ],
+)
+def test_a_program_refuses_an_unknown_key_in_one_line(tmp_path, program, config, message):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config | {"output_dir": str(tmp_path / "out")}))
+    done = run_program(program, tmp_path / "config.yaml", expected=3)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in done.stderr
+
+
+def run_program(program: str, config: Path, expected: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(shipped_path(program)), "--config", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == expected, done.stderr
+    return done
