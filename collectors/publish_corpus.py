@@ -1,10 +1,12 @@
 """Publish a finished collection as a shipped corpus: `python collectors/publish_corpus.py runs/lab-pilot datasets/lab-pilot`.
 
 Writes ``corpus.parquet`` (every row), and for the rows that the plan held out what a team has before RL and what it has
-after: ``candidates/<candidate>.parquet`` without a trace of RL, and ``outcomes.parquet``.
+after: ``candidates/<candidate>.parquet`` without a trace of RL, and ``outcomes.parquet``. The bases that the plan
+pre-trained go to ``bases/``.
 """
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -38,6 +40,11 @@ def main(arguments: list[str]) -> None:
     identity = ["candidate", "base_model", "eval_protocol_id"]
     outcomes = held_out.select(*identity, *after).drop("rl_curve")
     write_corpus(outcomes, given.out / "outcomes.parquet", provenance)
+    for base in sorted((given.work / "stages" / "base").iterdir()):
+        target = given.out / "bases" / base.name
+        target.mkdir(parents=True, exist_ok=True)
+        for file in sorted(base.iterdir()):
+            shutil.copyfile(file, target / file.name)
     print(
         f"{given.out}: {corpus.height} runs, {held_out.height} of them as candidates with their outcomes",
         file=sys.stderr,

@@ -83,6 +83,14 @@ def score_checkpoint(
         For an unknown engine or fewer than one sample.
     MissingExtraError
         If the engine is not installed.
+
+    Examples
+    --------
+    >>> from quagpredict.shipped import shipped_path
+    >>> base = shipped_path("datasets/lab-pilot/bases/weak")
+    >>> score = score_checkpoint(base, shipped_path("collectors/suites/lab-pilot.yaml"), samples=2)
+    >>> score.problems.height, score.samples.height, 0 < score.measurement["held_out_loss_nats"] < 2
+    (160, 320, True)
     """
     if samples < 1:
         raise UsageError(f"samples must be at least 1, got {samples}")

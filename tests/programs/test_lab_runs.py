@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 import yaml
 
-from quagpredict.collection import collect
+from quagpredict.collection.collect import collect
 from quagpredict.corpus import read_corpus
 from quagpredict.files import file_digest
 from quagpredict.metrics import pass_at_k
