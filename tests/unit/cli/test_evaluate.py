@@ -1,0 +1,87 @@
+"""The evaluate command: a measured checkpoint that ranks, and bad input in one line."""
+
+import json
+
+import polars as pl
+import pytest
+import yaml
+
+from quagpredict.cli import main
+from quagpredict.corpus import read_corpus, read_provenance
+from quagpredict.shipped import shipped_path
+
+DATA = {"operators": "+-", "lengths": [1, 1]}
+
+
+@pytest.fixture
+def suite(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    described = {
+        "name": "tiny",
+        "benchmarks": [{"name": "one", "lab": {"problems": 6, "data": DATA}}],
+        "held_out": {"lab": {"problems": 4, "data": DATA}},
+        "sampling": {"max_new_tokens": 8},
+        "grading": {"extraction": "last_digits", "digits": 3},
+    }
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(described))
+    return "suite.yaml"
+
+
+def evaluate(suite, *more):
+    base = str(shipped_path("datasets/lab-pilot/bases/weak"))
+    return main(["evaluate", base, "--suite", suite, "--samples", "8", "--out", "run", *more])
+
+
+def test_a_checkpoint_is_measured_written_and_ranked(suite, capsys):
+    assert evaluate(suite, "--base-model", "weak") == 0
+    shown = capsys.readouterr()
+    assert "Pass@4" in shown.out
+    assert "held-out loss" in shown.out
+    assert shown.err == "wrote run/candidate.parquet\n"
+    row = read_corpus("run/candidate.parquet").row(0, named=True)
+    assert row["candidate"] == "weak" == row["base_model"]
+    assert row["pre_samples_per_problem"] == 8
+    assert len(row["pre_problems"]) == 6
+    assert read_provenance("run/candidate.parquet")["engine"] == "transformers"
+    assert pl.read_parquet("run/samples/*.parquet").height == 48
+    assert main(["rank", "--candidates", "run/candidate.parquet", "--surrogate", "none", "--format", "csv"]) == 0
+    assert "weak" in capsys.readouterr().out
+
+
+def test_json_is_data_alone(suite, capsys):
+    assert evaluate(suite, "--format", "json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["measurement"]["problems_count"] == 6
+    assert [part["part"] for part in shown["parts"]] == ["all", "one"]
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words", "code", "said"),
+    [
+        (None, ["missing"], 3, "missing: no such checkpoint folder"),
+        ("config.json", ["folder"], 3, "folder: holds no weights"),
+        ("model.safetensors", ["folder"], 3, "config.json is missing"),
+        (None, ["missing", "--samples", "many"], 2, "invalid int value"),
+    ],
+)
+def test_what_is_no_checkpoint_is_one_line(break_it, words, code, said, suite, tmp_path, capsys):
+    if break_it:
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / break_it).write_text("{}")
+    try:
+        got = main(["evaluate", *words, "--suite", suite, "--out", "run"])
+    except SystemExit as left:
+        got = left.code
+    error = capsys.readouterr().err
+    assert got == code
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_suite_that_is_not_there_and_a_wrong_engine(suite, capsys):
+    base = str(shipped_path("datasets/lab-pilot/bases/weak"))
+    assert main(["evaluate", base, "--suite", "nope.yaml", "--out", "run"]) == 2
+    assert "'nope.yaml' was not found" in capsys.readouterr().err
+    assert evaluate(suite, "--engine", "abacus") == 2
+    assert "unknown engine 'abacus'" in capsys.readouterr().err
