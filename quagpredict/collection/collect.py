@@ -154,6 +154,7 @@ class _Collection:
             with contextlib.suppress(QuagpredictError):
                 self._rows.write(self._attempts)
             raise
+        self._rows.refresh(self._attempts)
         self._rows.write(self._attempts)
 
     def _run_with_one_launcher(self, progress: Progress, workers: int, fork_server: str | Path | None) -> None:
@@ -188,8 +189,8 @@ class _Collection:
 
     def _start(self, stage: Stage, launcher: Launcher, fork: bool) -> None:
         place = self._work.next_place(stage)
-        self._work.prepare(stage, place)
         self._running[stage.id] = _Running(stage, place, datetime.now(UTC), time.monotonic())
+        self._work.prepare(stage, place)
         launcher.start(stage.id, command_of(self._plan, stage, place.config), place.log, fork=fork)
 
     def _finish(self, ended: Ended) -> Attempt:

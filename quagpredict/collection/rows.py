@@ -1,6 +1,6 @@
 """The corpus of a collection: a pure function of its plan, its ledger and its stages' folders."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -11,6 +11,7 @@ from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import assemble_row, write_corpus
 from quagpredict.corpus.schema import empty_frame
 from quagpredict.errors import IncomparableError, InvalidDataError
+from quagpredict.files import digest
 from quagpredict.plan import Plan
 from quagpredict.run_record import RunRecord
 
@@ -57,13 +58,38 @@ class Rows:
                 frames.append(self._row(row, done, run=False))
         return pl.concat(frames)
 
-    def write(self, attempts: Iterable[Attempt], candidate: str | None = None) -> int:
+    def write(self, attempts: Sequence[Attempt], candidate: str | None = None) -> int:
         """Write the file of one candidate, or the corpus; return its number of rows (no row, no file)."""
+        done = done_attempts(self._stages, attempts)
         frame = self.frame(attempts, candidate)
         if frame.height:
             path = self._work.corpus if candidate is None else self._work.candidate(candidate)
-            write_corpus(frame, path, {"plan": self._plan.name, "plan_id": self._plan.plan_id})
+            provenance = {
+                "plan": self._plan.name,
+                "plan_id": self._plan.plan_id,
+                "made_from": self._source(done, candidate),
+            }
+            write_corpus(frame, path, provenance)
         return frame.height
+
+    def refresh(self, attempts: Sequence[Attempt]) -> None:
+        """Write the files of the candidates for which it was not done: somebody cut us off, or a row failed."""
+        done = done_attempts(self._stages, attempts)
+        for candidate in dict.fromkeys(row.candidate.name for row in self._rows if row.pre in done):
+            try:
+                metadata = pl.read_parquet_metadata(self._work.candidate(candidate))
+            except (OSError, pl.exceptions.PolarsError):
+                metadata = {}
+            if metadata.get("made_from") != self._source(done, candidate):
+                self.write(attempts, candidate)
+
+    def _source(self, done: Mapping[str, Attempt], candidate: str | None) -> str:
+        """Return a digest of the attempts that a file's rows are made from."""
+        rows = [row for row in self._rows if candidate in (None, row.candidate.name)]
+        parts = [part for row in rows for part in (row.sft, row.pre, row.grpo, row.post) if part is not None]
+        return digest(
+            [self._plan.plan_id, *((part, done[part].key, done[part].started) for part in parts if part in done)]
+        )
 
     def _row(self, row: Row, done: Mapping[str, Attempt], *, run: bool) -> pl.DataFrame:
         parts = (row.sft, row.pre, row.grpo, row.post) if run else (row.sft, row.pre)
