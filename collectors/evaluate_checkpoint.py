@@ -7,7 +7,10 @@ after RL, with the same grader.
 import argparse
 import sys
 import time
+from pathlib import Path
 from typing import Any
+
+from huggingface_hub import snapshot_download
 
 from quagpredict.errors import RecipeError
 from quagpredict.evaluation import read_suite, score_checkpoint
@@ -27,6 +30,11 @@ def main(arguments: list[str]) -> None:
     config = parse_config(parser.parse_args(arguments).config)
 
     suite = read_suite(shipped_path(config["suite"]))
+    for reason in suite.unreadable:
+        print(f"note: dropped: {reason}", file=sys.stderr)
+    if not Path(config["checkpoint"]).exists() and config["checkpoint"].count("/") == 1:
+        # "RL from the base": the base may be a model of the hub.
+        config["checkpoint"] = snapshot_download(config["checkpoint"])
     score = score_checkpoint(
         config["checkpoint"],
         suite,

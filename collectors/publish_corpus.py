@@ -1,4 +1,4 @@
-"""Publish a finished collection as a shipped corpus: `python collectors/publish_corpus.py runs/lab-pilot datasets/lab-pilot`.
+"""Publish a finished collection: `python collectors/publish_corpus.py runs/lab-pilot datasets/lab-pilot`.
 
 Writes ``corpus.parquet`` (every row), and for the rows that the plan held out what a team has before RL and what it has
 after: ``candidates/<candidate>.parquet`` without a trace of RL, and ``outcomes.parquet``. The bases that the plan

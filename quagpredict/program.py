@@ -41,7 +41,9 @@ def write_record(
     outputs = {
         path.relative_to(folder).as_posix(): file_digest(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in {RECORD_NAME, "training_args.bin"}
+        if path.is_file()
+        and path.name not in {RECORD_NAME, "training_args.bin"}
+        and not path.relative_to(folder).parts[0].startswith("checkpoint-")
     }
     record = RunRecord(
         program=program,
@@ -96,15 +98,34 @@ def weights_digest(checkpoint: str | Path) -> str:
     weights = sorted({*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")})
     if not weights:
         raise CheckpointError(f"{checkpoint}: holds no weights (expected model.safetensors)")
-    described: tuple[str, ...] = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
-    described += ("chat_template.jinja", "special_tokens_map.json", "tokenizer.model")
-    files = [*weights, *(folder / name for name in described if (folder / name).is_file())]
+    # Every file at the top that can change what is computed, whatever kind of tokenizer it belongs to.
+    described = [
+        path
+        for pattern in ("*.json", "*.jinja", "*.model", "merges.txt")
+        for path in sorted(folder.glob(pattern))
+        if path.name not in {RECORD_NAME, "trainer_state.json"}
+    ]
+    files = [*weights, *described]
     return digest({path.name: file_digest(path) for path in files})
 
 
-def base_digest(model_name_or_path: str) -> str:
-    """Return the weights' digest of a local checkpoint, or the name itself for a model of the hub."""
-    return weights_digest(model_name_or_path) if Path(model_name_or_path).is_dir() else model_name_or_path
+def base_digest(model_name_or_path: str | None, revision: str | None = None) -> str:
+    """Return the weights' digest of a local checkpoint, or name and revision of a model of the hub.
+
+    Raises
+    ------
+    RecipeError
+        If no model is named, or a path is given that is not there.
+    CheckpointError
+        If the folder is not a checkpoint.
+    """
+    if not model_name_or_path:
+        raise RecipeError("the recipe names no model: give model_name_or_path")
+    if Path(model_name_or_path).is_dir():
+        return weights_digest(model_name_or_path)
+    if model_name_or_path.count("/") > 1 or model_name_or_path.startswith((".", "/", "~")):
+        raise RecipeError(f"model_name_or_path: '{model_name_or_path}' is no folder")
+    return f"{model_name_or_path}@{revision or 'main'}"
 
 
 def parse_trl_recipe(parser: Any, arguments: list[str]) -> tuple[Any, ...]:
@@ -137,9 +158,14 @@ def parse_trl_recipe(parser: Any, arguments: list[str]) -> tuple[Any, ...]:
     for key, value in recipe.config.pop("env", {}).items():
         os.environ[key] = str(value)
     unknown = parser.set_defaults_with_config(**recipe.config)
-    if unknown:
-        key = unknown[0].removeprefix("--")
+    keys = [key.removeprefix("--") for key in unknown[::2]]
+    if keys:
         known = [action.dest for action in parser._actions]
-        near = get_close_matches(key, known, 1)
-        raise RecipeError(f"{path}: unknown key '{key}'" + (f"; did you mean '{near[0]}'?" if near else ""))
-    return tuple(parser.parse_args_into_dataclasses(args=arguments[:position] + arguments[position + 2 :]))
+        near = get_close_matches(keys[0], known, 1)
+        others = f" (and {', '.join(keys[1:])})" if keys[1:] else ""
+        raise RecipeError(f"{path}: unknown key '{keys[0]}'{others}" + (f"; did you mean '{near[0]}'?" if near else ""))
+    try:
+        return tuple(parser.parse_args_into_dataclasses(args=arguments[:position] + arguments[position + 2 :]))
+    except (ValueError, TypeError) as error:
+        # What TRL and transformers refuse: impossible combinations, values of a wrong kind.
+        raise RecipeError(f"{path}: {' '.join(str(error).split())}") from error

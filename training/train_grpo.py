@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets import Dataset, disable_progress_bars, load_dataset
-from quagpredict.answers import GradingPolicy, grade_many
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
 from transformers.utils import logging as transformers_logging
-from trl import GRPOConfig, GRPOTrainer, ModelConfig, ScriptArguments, TrlParser, get_peft_config
+from trl import GRPOConfig, GRPOTrainer, ModelConfig, ScriptArguments, TrlParser
 
-from quagpredict.errors import RecipeError
+from quagpredict.answers import GradingPolicy, grade_many, readable_gold
+from quagpredict.errors import InvalidDataError, RecipeError
 from quagpredict.files import digest
 from quagpredict.lab import Mixture
 from quagpredict.program import base_digest, parse_trl_recipe, run_program, write_record
@@ -43,6 +43,8 @@ class GRPORecipeArguments(ScriptArguments):
     dataset_answer_column: str = field(default="answer", metadata={"help": "Column with the gold answer."})
     system_prompt: str | None = field(default=None, metadata={"help": "System message of conversational prompts."})
     chat_template: str | None = field(default=None, metadata={"help": "Jinja chat template to use and save."})
+    max_prompt_length: int | None = field(default=None, metadata={"help": "Prompts of more tokens are dropped."})
+    dataset_num_proc: int | None = field(default=None, metadata={"help": "Processes that prepare the prompts."})
     reward_funcs: list[str] = field(default_factory=lambda: ["accuracy"], metadata={"help": "Only 'accuracy'."})
     grading: dict | None = field(default=None, metadata={"help": "Keys of GradingPolicy; evaluation uses the same."})
 
@@ -61,26 +63,31 @@ def main(arguments: list[str]) -> None:
         transformers_logging.disable_progress_bar()
         disable_progress_bars()
 
+    if model_config.use_peft:
+        raise RecipeError("use_peft: an adapter alone cannot be measured; train full weights")
+    candidate = base_digest(model_config.model_name_or_path, model_config.model_revision)
+
     set_seed(config.seed)
     tokenizer = AutoTokenizer.from_pretrained(model_config.model_name_or_path, revision=model_config.model_revision)
     if recipe.chat_template is not None:
         tokenizer.chat_template = recipe.chat_template
     tokenizer.padding_side = "left"
+    policy = GradingPolicy(**(recipe.grading or {}))
+    prompts = lab_prompts(recipe) if recipe.lab_data else hub_prompts(recipe, tokenizer, policy)
+    inputs = {"candidate": candidate, "prompts": digest(list(prompts))}
     model = AutoModelForCausalLM.from_pretrained(
         model_config.model_name_or_path,
         revision=model_config.model_revision,
         dtype=model_config.dtype,
         attn_implementation=model_config.attn_implementation,
     )
-    prompts = lab_prompts(recipe) if recipe.lab_data else hub_prompts(recipe, tokenizer)
 
     trainer = GRPOTrainer(
         model=model,
-        reward_funcs=accuracy_reward(recipe, tokenizer),
+        reward_funcs=accuracy_reward(policy, tokenizer, model),
         args=config,
         train_dataset=prompts,
         processing_class=tokenizer,
-        peft_config=get_peft_config(model_config),
     )
     if config.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
@@ -93,7 +100,7 @@ def main(arguments: list[str]) -> None:
         program="training/train_grpo.py",
         started=started,
         results={"rl_steps": trainer.state.global_step, "rl_curve": reward_curve(trainer.state.log_history)},
-        inputs={"candidate": base_digest(model_config.model_name_or_path), "prompts": digest(list(prompts))},
+        inputs=inputs,
     )
 
 
@@ -103,7 +110,7 @@ def lab_prompts(recipe: GRPORecipeArguments) -> Dataset:
     return Dataset.from_list([{"prompt": item.prompt, "answer": item.answer} for item in problems])
 
 
-def hub_prompts(recipe: GRPORecipeArguments, tokenizer: Any) -> Dataset:
+def hub_prompts(recipe: GRPORecipeArguments, tokenizer: Any, policy: GradingPolicy) -> Dataset:
     """Return prompts and gold answers of a data set of the hub or of local JSONL or Parquet files."""
     if recipe.dataset_name is None:
         raise RecipeError("the recipe names no data: give dataset_name or lab_data")
@@ -116,21 +123,50 @@ def hub_prompts(recipe: GRPORecipeArguments, tokenizer: Any) -> Dataset:
         if column not in rows.column_names:
             raise RecipeError(f"{recipe.dataset_name}: no column '{column}'; it has {', '.join(rows.column_names)}")
 
+    def readable(row: dict) -> bool:
+        try:
+            readable_gold(str(row[recipe.dataset_answer_column] or ""), policy)
+        except InvalidDataError:
+            return False
+        return True
+
+    kept = rows.filter(readable, num_proc=recipe.dataset_num_proc)
+    if len(kept) < len(rows):
+        print(f"note: {len(rows) - len(kept)} of {len(rows)} golds cannot be read and are dropped", file=sys.stderr)
+
     def prompt_and_answer(row: dict) -> dict:
         prompt = row[recipe.dataset_prompt_column]
+        if tokenizer.chat_template is None:
+            if isinstance(prompt, list):
+                raise RecipeError("the data are conversations and the model has no chat template: give chat_template")
+            if recipe.system_prompt is not None:
+                prompt = f"{recipe.system_prompt}\n\n{prompt}"
         if tokenizer.chat_template is not None:
             prompt = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
             if recipe.system_prompt is not None:
                 prompt = [{"role": "system", "content": recipe.system_prompt}, *prompt]
         return {"prompt": prompt, "answer": str(row[recipe.dataset_answer_column])}
 
-    return rows.map(prompt_and_answer, remove_columns=rows.column_names)
+    prompts = kept.map(prompt_and_answer, remove_columns=rows.column_names, num_proc=recipe.dataset_num_proc)
+    if recipe.max_prompt_length is None:
+        return prompts
+
+    def fits(row: dict) -> bool:
+        if isinstance(row["prompt"], str):
+            return len(tokenizer(row["prompt"])["input_ids"]) <= recipe.max_prompt_length
+        templated = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, return_dict=True)
+        return len(templated["input_ids"]) <= recipe.max_prompt_length
+
+    short = prompts.filter(fits)
+    if len(short) < len(prompts):
+        print(f"note: {len(prompts) - len(short)} of {len(prompts)} prompts are too long and dropped", file=sys.stderr)
+    return short
 
 
-def accuracy_reward(recipe: GRPORecipeArguments, tokenizer: Any) -> Any:
+def accuracy_reward(policy: GradingPolicy, tokenizer: Any, model: Any) -> Any:
     """Return the reward function: 1 for a response that evaluation would call correct, else 0."""
-    policy = GradingPolicy(**(recipe.grading or {}))
-    end_tokens = {tokenizer.eos_token_id, tokenizer.pad_token_id}
+    listed = model.generation_config.eos_token_id
+    end_tokens = {*(listed if isinstance(listed, list) else [listed]), tokenizer.eos_token_id} - {None}
 
     def accuracy(completions: list, completion_ids: list, answer: list[str], **_: Any) -> list[float]:
         texts = [item if isinstance(item, str) else item[-1]["content"] for item in completions]

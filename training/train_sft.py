@@ -13,7 +13,7 @@ from typing import Any
 from datasets import Dataset, disable_progress_bars, load_dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
 from transformers.utils import logging as transformers_logging
-from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser, get_peft_config
+from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser
 
 from quagpredict.errors import RecipeError
 from quagpredict.files import digest
@@ -43,26 +43,25 @@ def main(arguments: list[str]) -> None:
         transformers_logging.disable_progress_bar()
         disable_progress_bars()
 
+    if model_config.use_peft:
+        raise RecipeError("use_peft: an adapter alone cannot be measured or taken to RL; train full weights")
+    base = base_digest(model_config.model_name_or_path, model_config.model_revision)
+
     set_seed(config.seed)
     tokenizer = AutoTokenizer.from_pretrained(model_config.model_name_or_path, revision=model_config.model_revision)
     if recipe.chat_template is not None:
         tokenizer.chat_template = recipe.chat_template
     tokenizer.padding_side = "right"
+    examples = lab_examples(recipe, config.seed) if recipe.lab_data else hub_examples(recipe, config.seed, tokenizer)
+    inputs = {"base": base, "examples": digest(list(examples)[:100_000])}
     model = AutoModelForCausalLM.from_pretrained(
         model_config.model_name_or_path,
         revision=model_config.model_revision,
         dtype=model_config.dtype,
         attn_implementation=model_config.attn_implementation,
     )
-    examples = lab_examples(recipe, config.seed) if recipe.lab_data else hub_examples(recipe, config.seed, tokenizer)
 
-    trainer = SFTTrainer(
-        model=model,
-        args=config,
-        train_dataset=examples,
-        processing_class=tokenizer,
-        peft_config=get_peft_config(model_config),
-    )
+    trainer = SFTTrainer(model=model, args=config, train_dataset=examples, processing_class=tokenizer)
     if config.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
     outcome = trainer.train(resume_from_checkpoint=config.resume_from_checkpoint)
@@ -83,7 +82,7 @@ def main(arguments: list[str]) -> None:
                 {"step": entry["step"], "loss": entry["loss"]} for entry in trainer.state.log_history if "loss" in entry
             ],
         },
-        inputs={"base": base_digest(model_config.model_name_or_path), "examples": digest(list(examples)[:100_000])},
+        inputs=inputs,
     )
 
 
@@ -105,6 +104,13 @@ def hub_examples(recipe: SFTRecipeArguments, seed: int, tokenizer: Any) -> Datas
     else:
         rows = load_dataset(recipe.dataset_name, recipe.dataset_config, split=recipe.dataset_train_split)
     prompt_column, completion_column = recipe.dataset_prompt_column, recipe.dataset_completion_column
+    if prompt_column not in rows.column_names and "messages" in rows.column_names:
+        # Whole conversations: the last message is the worked solution.
+        rows = rows.map(
+            lambda row: {"prompt": row["messages"][:-1], "completion": row["messages"][-1:]},
+            remove_columns=rows.column_names,
+        )
+        prompt_column, completion_column = "prompt", "completion"
     for column in (prompt_column, completion_column):
         if column not in rows.column_names:
             raise RecipeError(f"{recipe.dataset_name}: no column '{column}'; it has {', '.join(rows.column_names)}")
@@ -124,6 +130,10 @@ def hub_examples(recipe: SFTRecipeArguments, seed: int, tokenizer: Any) -> Datas
     def prompt_and_completion(row: dict) -> dict:
         prompt, completion = row[prompt_column], row[completion_column]
         if tokenizer.chat_template is None:
+            if isinstance(prompt, list) or isinstance(completion, list):
+                raise RecipeError("the data are conversations and the model has no chat template: give chat_template")
+            if recipe.system_prompt is not None:
+                prompt = f"{recipe.system_prompt}\n\n{prompt}"
             return {"prompt": prompt, "completion": completion}
         messages = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
         if recipe.system_prompt is not None:
@@ -131,7 +141,21 @@ def hub_examples(recipe: SFTRecipeArguments, seed: int, tokenizer: Any) -> Datas
         answer = completion if isinstance(completion, list) else [{"role": "assistant", "content": completion}]
         return {"prompt": messages, "completion": answer}
 
-    return rows.select(order[:wanted]).map(prompt_and_completion, remove_columns=rows.column_names)
+    examples = rows.select(order[:wanted]).map(prompt_and_completion, remove_columns=rows.column_names)
+    if tokenizer.chat_template is not None and len(examples):
+        check_template(examples[0], tokenizer)
+    return examples
+
+
+def check_template(example: dict, tokenizer: Any) -> None:
+    """Refuse a chat template that renders a prompt otherwise once the answer follows: loss would fall on the prompt."""
+    asked = tokenizer.apply_chat_template(example["prompt"], tokenize=False, add_generation_prompt=True)
+    whole = tokenizer.apply_chat_template([*example["prompt"], *example["completion"]], tokenize=False)
+    if not whole.startswith(asked):
+        raise RecipeError(
+            "the chat template renders the prompt otherwise when the answer follows (some drop the system message, "
+            "some add a thought): give chat_template one that does not"
+        )
 
 
 if __name__ == "__main__":

@@ -53,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
 
     checkpoint_digest = weights_digest(args.checkpoint)
     suite = read_suite(shipped_path(args.suite))
+    for reason in suite.unreadable:
+        say(f"note: dropped: {reason}")
     with progress_of("samples") as progress:
         score: Score = score_checkpoint(
             args.checkpoint,

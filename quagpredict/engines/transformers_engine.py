@@ -19,6 +19,10 @@ from quagpredict.engines.contract import Request, Response, Sampling, sample_see
 from quagpredict.errors import CheckpointError
 from quagpredict.program import weights_digest
 
+# Logits held at once while scoring; at 150,000 tokens of vocabulary this is some seven thousand positions.
+_LOGITS = 2**30
+# Positions whose logits are turned to log-probabilities at once, in single precision.
+_CHUNK = 1024
 # Rows are dropped from the cache once this share of them has finished; each drop copies the cache once.
 _DROP_SHARE = 0.25
 
@@ -68,6 +72,15 @@ class TransformersEngine:
             raise CheckpointError("the checkpoint names no end token, so every response would run to the budget")
         return sorted(ends)
 
+    def _check_context(self, tokens: int) -> None:
+        """Refuse what the model's positions do not reach: beyond them numbers come out, and are wrong."""
+        context = getattr(self.model.config, "max_position_embeddings", None)
+        if context is not None and tokens > context:
+            raise CheckpointError(
+                f"prompt and response may take {tokens} tokens, the checkpoint's context is {context}: lower "
+                "sampling.max_new_tokens or held_out_max_tokens in the suite"
+            )
+
     def encode_prompt(self, prompt: str, system_prompt: str | None = None) -> tuple[int, ...]:
         """Return the prompt's tokens; see `quagpredict.engines.contract.Engine`."""
         if self.tokenizer.chat_template is None:
@@ -92,6 +105,7 @@ class TransformersEngine:
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, list[Response]]]:
         """Draw the samples of all requests; see `quagpredict.engines.contract.Engine`."""
+        self._check_context(max(len(request.prompt) for request in requests) + sampling.max_new_tokens)
         # Prompts of one length need neither padding nor a mask; longest first, so that memory is short early.
         waiting: dict[int, list[Response]] = {}
         left = {position: request.samples for position, request in enumerate(requests)}
@@ -163,9 +177,14 @@ class TransformersEngine:
         """Score given completions, unpacked; see `quagpredict.engines.contract.Engine`."""
         scored: list[NDArray[np.float64]] = [np.empty(0)] * len(pairs)
         order = sorted(range(len(pairs)), key=lambda index: -len(pairs[index][0]) - len(pairs[index][1]))
-        for start in range(0, len(order), self.batch_size):
-            batch = order[start : start + self.batch_size]
-            longest = max(len(pairs[index][0]) + len(pairs[index][1]) for index in batch)
+        vocabulary = self.model.get_output_embeddings().weight.shape[0]
+        start = 0
+        while start < len(order):
+            longest = len(pairs[order[start]][0]) + len(pairs[order[start]][1])
+            self._check_context(longest)
+            rows = max(1, min(self.batch_size, _LOGITS // (longest * vocabulary)))
+            batch = order[start : start + rows]
+            start += rows
             # Padding stands on the right, where no real token of a causal model can see it: no mask is needed.
             tokens = torch.full((len(batch), longest), self.end_tokens[0], device=self.device)
             for row, index in enumerate(batch):
@@ -175,9 +194,12 @@ class TransformersEngine:
             for row, index in enumerate(batch):
                 prompt, completion = pairs[index]
                 span = slice(len(prompt) - 1, len(prompt) + len(completion) - 1)
-                log_p = torch.log_softmax(logits[row, span].float(), dim=-1)
                 target = tokens[row, len(prompt) : len(prompt) + len(completion)]
-                scored[index] = log_p.gather(1, target[:, None])[:, 0].double().cpu().numpy()
+                losses = [
+                    torch.nn.functional.cross_entropy(chunk.float(), wanted, reduction="none")
+                    for chunk, wanted in zip(logits[row, span].split(_CHUNK), target.split(_CHUNK), strict=True)
+                ]
+                scored[index] = -torch.cat(losses).double().cpu().numpy()
         return scored
 
 

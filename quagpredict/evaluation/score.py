@@ -15,7 +15,7 @@ from quagpredict.files import written_aside
 from quagpredict.metrics import measurement, token_weighted_loss
 
 ENGINES = ("transformers",)
-# Samples in one Parquet part: enough to compress well, few enough that a crash costs little.
+# Samples in one Parquet part: enough to compress well, few enough for progress to show.
 _PART_SAMPLES = 32_768
 
 
@@ -96,6 +96,10 @@ def score_checkpoint(
         raise UsageError(f"samples must be at least 1, got {samples}")
     suite = suite if isinstance(suite, Suite) else read_suite(suite)
     loaded = load_engine(engine, checkpoint, batch_size)
+    if out is not None:
+        # Parts of an earlier, longer measurement would otherwise be read as this one's.
+        for old in Path(out).glob("samples/part-*.parquet"):
+            old.unlink()
     parts = []
     done, total = 0, samples * len(suite.problems)
     for position, part in enumerate(_sample_parts(suite, loaded, samples)):

@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from quagpredict.answers import GradingPolicy
+from quagpredict.answers import GradingPolicy, readable_gold
 from quagpredict.engines.contract import Sampling
-from quagpredict.errors import RecipeError
+from quagpredict.errors import InvalidDataError, RecipeError
 from quagpredict.files import digest
 from quagpredict.lab import Mixture
 from quagpredict.recipe import read_yaml
@@ -56,6 +56,8 @@ class Suite:
         Template; ``{question}`` is replaced.
     system_prompt : str or None
         System message, for models with a chat template.
+    unreadable : tuple of str
+        Why problems were dropped: golds that the grader cannot read.
     held_out_max_tokens : int or None
         Held-out solutions are cut after this many tokens; the share that was cut is reported.
     """
@@ -68,6 +70,7 @@ class Suite:
     prompt: str = "{question}"
     system_prompt: str | None = None
     held_out_max_tokens: int | None = None
+    unreadable: tuple[str, ...] = ()
 
     def prompt_of(self, question: str) -> str:
         """Return the prompt of a question; braces in it or elsewhere in the template stay what they are."""
@@ -145,15 +148,26 @@ def read_suite(path: str | Path) -> Suite:
         if (problem.benchmark, problem.problem_id) in seen:
             raise RecipeError(f"{path}: benchmark {problem.benchmark}: the id {problem.problem_id!r} stands twice")
         seen.add((problem.benchmark, problem.problem_id))
+    grading = _settings(GradingPolicy, given.get("grading", {}), f"{path}: grading")
+    readable, unreadable = [], []
+    for problem in problems:
+        try:
+            readable_gold(problem.answer, grading, f"{problem.benchmark}/{problem.problem_id}")
+            readable.append(problem)
+        except InvalidDataError as error:
+            unreadable.append(str(error))
+    if not readable:
+        raise RecipeError(f"{path}: no problem has a gold that can be read; the first: {unreadable[0]}")
     return Suite(
         name=str(given["name"]),
-        problems=tuple(problems),
+        problems=tuple(readable),
         held_out=tuple(_held_out(given["held_out"], Path(path))) if given.get("held_out") else (),
         sampling=_settings(Sampling, given["sampling"], f"{path}: sampling"),
-        grading=_settings(GradingPolicy, given.get("grading", {}), f"{path}: grading"),
+        grading=grading,
         prompt=prompt,
         system_prompt=given.get("system_prompt"),
         held_out_max_tokens=given.get("held_out_max_tokens"),
+        unreadable=tuple(unreadable),
     )
 
 

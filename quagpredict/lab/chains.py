@@ -3,7 +3,7 @@
 A problem is a start value and a chain of labelled operations, e.g. ``a-8b*3c+4:468``. Values have three digits, are
 taken modulo 1000 and are written units digit first (468 means 864), because a left-to-right model can then carry. The
 start value stands last in the prompt, so that every step of the solution finds the previous value at the same
-distance. A solution copies each operation and writes the new value, six characters a step: ``a-8658b*3479c+4873``. The
+distance. A solution copies each operation and writes the new value, six characters a step: ``a-8658b*3865c+4275``. The
 answer is the last value.
 """
 

@@ -126,3 +126,103 @@ def test_accelerate_reads_its_files(file: Path) -> None:
     loaded = load_config_from_file(str(file))
     assert loaded.num_processes == 8
     assert loaded.mixed_precision == "bf16"
+
+
+# The keys of open-r1 recipes for Qwen2.5-1.5B-Instruct (github.com/huggingface/open-r1, recipes/Qwen2.5-1.5B-Instruct,
+# grpo/config_demo.yaml and sft/config_demo.yaml), with a CPU's values where a GPU's would be refused here.
+OPEN_R1 = {
+    "grpo": """
+        model_name_or_path: Qwen/Qwen2.5-1.5B-Instruct
+        model_revision: main
+        torch_dtype: bfloat16
+        attn_implementation: flash_attention_2
+        dataset_name: AI-MO/NuminaMath-TIR
+        dataset_configs: [all]
+        num_processes: 7
+        use_vllm: true
+        vllm_device: auto
+        vllm_gpu_memory_utilization: 0.7
+        do_eval: true
+        eval_strategy: steps
+        eval_steps: 100
+        gradient_accumulation_steps: 16
+        gradient_checkpointing: true
+        gradient_checkpointing_kwargs: {use_reentrant: false}
+        hub_model_id: x/y
+        hub_strategy: every_save
+        learning_rate: 2.0e-05
+        log_completions: true
+        log_level: info
+        logging_first_step: true
+        logging_steps: 1
+        logging_strategy: steps
+        lr_scheduler_type: cosine
+        max_prompt_length: 512
+        max_completion_length: 1024
+        max_steps: -1
+        num_generations: 8
+        num_train_epochs: 1
+        output_dir: data/x
+        overwrite_output_dir: true
+        per_device_eval_batch_size: 32
+        per_device_train_batch_size: 16
+        push_to_hub: true
+        report_to: [wandb]
+        save_strategy: epoch
+        save_total_limit: 1
+        seed: 42
+        warmup_ratio: 0.1
+    """,
+    "sft": """
+        model_name_or_path: Qwen/Qwen2.5-1.5B-Instruct
+        model_revision: main
+        torch_dtype: bfloat16
+        attn_implementation: flash_attention_2
+        dataset_name: open-r1/s1K-1.1
+        dataset_configs: [all]
+        dataset_num_proc: 48
+        do_eval: false
+        eval_strategy: "no"
+        gradient_accumulation_steps: 1
+        gradient_checkpointing: true
+        gradient_checkpointing_kwargs: {use_reentrant: false}
+        hub_strategy: every_save
+        learning_rate: 1.0e-05
+        log_level: info
+        logging_steps: 1
+        logging_strategy: steps
+        lr_scheduler_type: cosine_with_min_lr
+        lr_scheduler_kwargs: {min_lr_rate: 0.1}
+        packing: true
+        max_seq_length: 32768
+        max_steps: -1
+        num_train_epochs: 15
+        output_dir: data/x
+        overwrite_output_dir: true
+        per_device_eval_batch_size: 1
+        per_device_train_batch_size: 2
+        report_to: [wandb]
+        save_strategy: epoch
+        save_total_limit: 1
+        seed: 42
+        warmup_ratio: 0.05
+    """,
+}
+
+
+@pytest.mark.parametrize("kind", OPEN_R1)
+def test_the_keys_of_an_open_r1_recipe_paste_in(
+    kind: str, tmp_path: Path, parsers: dict[str, TrlParser], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "config_demo.yaml"
+    recipe.write_text(OPEN_R1[kind], encoding="utf-8")
+    parsed = parse_trl_recipe(parsers[kind], ["--config", str(recipe), *ON_CPU])
+    found = {key: value for part in parsed for key, value in vars(part).items()}
+    assert found["dtype"] == "bfloat16"
+    assert found["dataset_config"] == "all"
+    assert found["warmup_steps"] == yaml.safe_load(OPEN_R1[kind])["warmup_ratio"]
+    assert str(getattr(found["eval_strategy"], "value", found["eval_strategy"])) == "no"
+    assert found["max_length" if kind == "sft" else "max_prompt_length"] == (32768 if kind == "sft" else 512)
+    notes = capsys.readouterr().err
+    assert "'torch_dtype' is now 'dtype'" in notes
+    assert "'overwrite_output_dir' has no effect here" in notes
