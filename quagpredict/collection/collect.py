@@ -4,7 +4,7 @@ import contextlib
 import shlex
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,21 +171,27 @@ class _Collection:
                     self._start(stage, launcher, fork)
                 if not self._running:
                     return
-                now = time.monotonic()
-                since = {identity: now - running.clock for identity, running in self._running.items()}
-                left = remaining_seconds(self.stages, states, means, since, workers)
-                done = sum(state == "done" for state in states.values())
-                progress.show(done, self._running, left)
+                progress.show(self._count_done(states), self._running, self._remaining(workers))
                 for ended in launcher.ended(timeout=0.5):
                     attempt = self._finish(ended)
                     self._losses = 0
-                    states = states_of(self.stages, self._attempts)
-                    done = sum(state == "done" for state in states.values())
-                    left = remaining_seconds(self.stages, states, mean_seconds(self._attempts), {}, workers)
-                    line = f"[{done}/{len(self.stages)}] {attempt.stage}: {attempt.status} in {attempt.seconds:.1f} s"
-                    line += f", see {self._work.root / attempt.log}" if attempt.status == "failed" else ""
-                    progress.say(f"{line}; {spoken(left)} left")
+                    progress.say(self._line(attempt, workers))
                     self._update_tables(attempt, progress)
+
+    def _count_done(self, states: Mapping[str, State]) -> int:
+        return list(states.values()).count("done")
+
+    def _remaining(self, workers: int) -> float | None:
+        now = time.monotonic()
+        since = {identity: now - running.clock for identity, running in self._running.items()}
+        states = states_of(self.stages, self._attempts)
+        return remaining_seconds(self.stages, states, mean_seconds(self._attempts), since, workers)
+
+    def _line(self, attempt: Attempt, workers: int) -> str:
+        done = self._count_done(states_of(self.stages, self._attempts))
+        line = f"[{done}/{len(self.stages)}] {attempt.stage}: {attempt.status} in {attempt.seconds:.1f} s"
+        line += f", see {self._work.root / attempt.log}" if attempt.status == "failed" else ""
+        return f"{line}; {spoken(self._remaining(workers))} left"
 
     def _start(self, stage: Stage, launcher: Launcher, fork: bool) -> None:
         place = self._work.next_place(stage)

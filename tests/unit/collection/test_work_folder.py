@@ -1,0 +1,129 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from quagpredict.collection.ledger import Attempt, Ledger
+from quagpredict.collection.stages import Stage, stages_of
+from quagpredict.collection.work_folder import WorkFolder
+from quagpredict.plan import Plan
+from quagpredict.run_record import RECORD_NAME
+
+
+@pytest.fixture
+def stages(write_plan: Callable[..., Path]) -> tuple[Stage, ...]:
+    return stages_of(Plan.from_yaml(write_plan()))
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> WorkFolder:
+    (tmp_path / "work").mkdir()
+    return WorkFolder(tmp_path / "work")
+
+
+def make(folder: Path, mark: str, *, whole: bool = True) -> None:
+    folder.mkdir(parents=True)
+    (folder / "weights.txt").write_text(mark)
+    if whole:
+        (folder / RECORD_NAME).write_text(json.dumps({"program": "p", "results": {}, "seconds": 2.0}))
+
+
+def recover(work: WorkFolder, stages: tuple[Stage, ...], *attempts: Attempt) -> tuple[list[str], list[Attempt]]:
+    ledger = Ledger(work.ledger)
+    for attempt in attempts:
+        ledger.append(attempt)
+    saved = work.recover(stages, ledger)
+    ledger.close()
+    return saved, ledger.attempts[len(attempts) :]
+
+
+def done(stage: Stage, key: str | None = None) -> Attempt:
+    return Attempt(key or stage.key, stage.id, "done", None, "", "", 1.0)
+
+
+def left(work: WorkFolder) -> dict[str, str]:
+    folders = (work.root / "stages").glob("*/*")
+    return {f"{folder.parent.name}/{folder.name}": (folder / "weights.txt").read_text() for folder in folders}
+
+
+def test_an_attempt_without_a_record_is_removed(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
+    make(work.next_place(stages[0]).folder, "half", whole=False)
+    assert recover(work, stages) == ([], [])
+    assert left(work) == {}
+
+
+def test_an_attempt_with_a_torn_record_is_removed(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
+    folder = work.next_place(stages[0]).folder
+    make(folder, "half")
+    (folder / RECORD_NAME).write_text('{"program": "p"')
+    assert recover(work, stages) == ([], [])
+    assert left(work) == {}
+
+
+def test_an_attempt_with_a_record_is_saved(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
+    make(work.next_place(stages[0]).folder, "new")
+    saved, added = recover(work, stages)
+    assert saved == [stages[0].id]
+    assert [(one.stage, one.key, one.status, one.seconds) for one in added] == [
+        (stages[0].id, stages[0].key, "done", 2.0)
+    ]
+    assert left(work) == {stages[0].id: "new"}
+    assert recover(work, stages) == ([], added)  # nothing to do, and no second line
+
+
+def test_an_attempt_in_the_ledger_is_put_in_place_and_not_written_twice(
+    work: WorkFolder, stages: tuple[Stage, ...]
+) -> None:
+    make(work.next_place(stages[0]).folder, "new")
+    make(work.stage(stages[0].id), "old")
+    assert recover(work, stages, done(stages[0], "0ld"), done(stages[0])) == ([], [])
+    assert left(work) == {stages[0].id: "new"}
+
+
+def test_a_half_removed_old_folder_does_not_matter(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
+    make(work.next_place(stages[0]).folder, "new")
+    make(work.stage(stages[0].id), "old", whole=False)
+    assert recover(work, stages, done(stages[0])) == ([], [])
+    assert left(work) == {stages[0].id: "new"}
+
+
+def test_a_finished_attempt_of_another_recipe_is_removed(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
+    folder = work.next_place(stages[0]).folder
+    make(folder.with_name(folder.name.replace(stages[0].key, "abc123")), "other")
+    make(work.stage(stages[0].id), "mine")
+    assert recover(work, stages, done(stages[0])) == ([], [])
+    assert left(work) == {stages[0].id: "mine"}
+
+
+def test_attempts_are_numbered_past_what_was_logged(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
+    stage = stages[0]
+    first = work.next_place(stage)
+    work.prepare(stage, first)
+    second = work.next_place(stage)
+    assert (first.log.name, second.log.name) == ("base-weak-1.log", "base-weak-2.log")
+    assert second.folder.name == f"weak.attempt-{stage.key}-2"
+    (work.logs / "base-weak-er-7.yaml").touch()  # another base, whose name begins alike
+    assert work.next_place(stage) == second
+
+
+def test_the_config_of_an_attempt(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
+    sft = stages[1]
+    place = work.next_place(sft)
+    work.prepare(sft, place)
+    written = yaml.safe_load(place.config.read_text())
+    assert written == {
+        **sft.config,
+        "model_name_or_path": str(work.stage("base/weak")),
+        "output_dir": str(place.folder),
+    }
+    assert written["learning_rate"] == 1e-3
+    assert work.given(sft) == {**sft.config, "model_name_or_path": "stages/base/weak"}
+
+
+def test_what_somebody_removed_is_not_there(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
+    make(work.stage(stages[0].id), "mine")
+    failed = Attempt(stages[2].key, stages[2].id, "failed", None, "", "", 1.0)
+    attempts = [done(stages[0]), done(stages[1]), failed]
+    assert list(work.still_there(attempts)) == [attempts[0], failed]
