@@ -214,6 +214,8 @@ class _Collection:
             config=self._work.given(stage),
             exit_code=ended.exit_code,
         )
+        if record is not None:
+            self._work.flush(place.folder)
         self._ledger.append(attempt)  # from here on it has happened; `recover` does the rest if we are cut off
         self._attempts.append(attempt)
         if record is None:

@@ -84,7 +84,7 @@ class Ledger:
         elif tail:
             os.ftruncate(self._file, len(whole))
         os.fsync(self._file)
-        _flush_folder(self._path.parent)
+        flush(self._path.parent)
 
     def append(self, attempt: Attempt) -> None:
         """Write one attempt and flush it to disk."""
@@ -177,8 +177,9 @@ def _attempt_or_none(line: bytes) -> Attempt | None:
         return None
 
 
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def flush(path: Path) -> None:
+    """Flush a file, or the list of names of a folder, to disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

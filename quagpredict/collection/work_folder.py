@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from quagpredict.collection.ledger import Attempt, Ledger
+from quagpredict.collection.ledger import Attempt, Ledger, flush
 from quagpredict.collection.stages import Stage
 from quagpredict.errors import InvalidDataError
 from quagpredict.run_record import RECORD_NAME, read_record
@@ -82,12 +82,19 @@ class WorkFolder:
         """Return the config of a stage as the ledger keeps it: inputs relative to this folder, no ``output_dir``."""
         return {**stage.config, **{key: f"stages/{identity}" for key, identity in stage.inputs.items()}}
 
+    def flush(self, attempt_folder: Path) -> None:
+        """Flush what an attempt made to disk; the ledger may say that it is done only then."""
+        for path in (*attempt_folder.rglob("*"), attempt_folder, attempt_folder.parent):
+            if not path.is_symlink():
+                flush(path)
+
     def keep(self, attempt_folder: Path, identity: str) -> None:
         """Put an attempt's folder in the stage's place, instead of what is there."""
         place = self.stage(identity)
         if place.exists():
             shutil.rmtree(place)
         attempt_folder.rename(place)
+        flush(place.parent)
 
     def still_there(self, attempts: Iterable[Attempt]) -> Iterator[Attempt]:
         """Yield the attempts without those that are done by the ledger and whose folder somebody has removed."""
@@ -114,6 +121,7 @@ class WorkFolder:
             elif done.get(identity) == match["key"]:
                 self.keep(folder, identity)
             elif stage is not None:
+                self.flush(folder)
                 ledger.append(self._found(folder, stage, match["number"]))
                 self.keep(folder, identity)
                 saved.append(identity)

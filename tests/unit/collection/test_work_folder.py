@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,3 +128,18 @@ def test_what_somebody_removed_is_not_there(work: WorkFolder, stages: tuple[Stag
     failed = Attempt(stages[2].key, stages[2].id, "failed", None, "", "", 1.0)
     attempts = [done(stages[0]), done(stages[1]), failed]
     assert list(work.still_there(attempts)) == [attempts[0], failed]
+
+
+def test_flushing_reaches_every_file(
+    work: WorkFolder, stages: tuple[Stage, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = work.next_place(stages[0]).folder
+    make(folder, "new")
+    make(folder / "samples", "part")
+    (folder / "link").symlink_to("nowhere")
+    flushed: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(os.readlink(f"/proc/self/fd/{handle}")))
+    work.flush(folder)
+    files = [path for path in folder.rglob("*") if not path.is_symlink()]
+    assert sorted(flushed) == sorted(str(path) for path in (*files, folder, folder.parent))
+    assert len(files) == 5
