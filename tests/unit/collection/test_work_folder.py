@@ -138,7 +138,7 @@ def test_flushing_reaches_every_file(
     make(folder / "samples", "part")
     (folder / "link").symlink_to("nowhere")
     flushed: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(os.readlink(f"/proc/self/fd/{handle}")))
+    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(str(Path(f"/proc/self/fd/{handle}").readlink())))
     work.flush(folder)
     files = [path for path in folder.rglob("*") if not path.is_symlink()]
     assert sorted(flushed) == sorted(str(path) for path in (*files, folder, folder.parent))
