@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from quagpredict.errors import UsageError
+from quagpredict.errors import StageError, UsageError
 
 
 def add_parser(subparsers: Any) -> None:
@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
+    except OSError as error:  # a full disk, a folder that cannot be written
+        raise StageError(f"{error.filename or out}: {error.strerror or error}") from None
     print(
         f"{summary.done} stages done, {summary.left} left, {summary.rows} rows in {out / 'corpus.parquet'}",
         file=sys.stderr,

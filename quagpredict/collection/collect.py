@@ -15,7 +15,7 @@ from quagpredict.collection.progress import Progress, mean_seconds, remaining_se
 from quagpredict.collection.rows import Rows, missing_result
 from quagpredict.collection.stages import Stage, State, limited, next_stages, stages_of, states_of
 from quagpredict.collection.work_folder import Place, WorkFolder
-from quagpredict.errors import InvalidDataError, QuagpredictError, StageError
+from quagpredict.errors import InvalidDataError, QuagpredictError, StageError, UsageError
 from quagpredict.plan import Plan
 from quagpredict.run_record import RunRecord, read_record
 from quagpredict.shipped import shipped_path
@@ -101,12 +101,16 @@ def collect(
     Raises
     ------
     UsageError
-        If another process collects into the same folder.
+        If another process collects into the same folder, or a fork server is given to a plan that does not fork.
     StageError
         If the process that starts the stages dies again and again.
     KeyboardInterrupt
         After Ctrl-C, when the running stages were stopped and the table was written.
     """
+    if fork_server is not None and plan.launch.mode != "fork":
+        raise UsageError(
+            f"a fork server is for plans with 'launch: {{mode: fork}}'; '{plan.name}' has {plan.launch.mode}"
+        )
     work = WorkFolder(out)
     work.logs.mkdir(parents=True, exist_ok=True)
     with locked(work.root) as lock, contextlib.closing(Ledger(work.ledger)) as ledger:

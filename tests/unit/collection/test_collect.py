@@ -320,6 +320,14 @@ def test_a_lost_supervisor_is_started_again(
     assert sorted(done(tmp_path / "work")) == sorted(set(started))
 
 
+def test_a_work_folder_that_cannot_be_is_one_line(
+    write_plan: WritePlan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "work").touch()
+    assert main(["collect", str(write_plan()), "--out", str(tmp_path / "work")]) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path / 'work' / 'logs'}: Not a directory\n"
+
+
 def test_a_bad_plan_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["collect", str(tmp_path / "none.yaml")]) == RecipeError.exit_code
     assert capsys.readouterr().err == f"error: {tmp_path / 'none.yaml'}: cannot be read: No such file or directory\n"
@@ -328,3 +336,5 @@ def test_a_bad_plan_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_a_fork_server_that_is_not_there_is_one_line(write_plan: WritePlan, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no fork server listens there"):
         collect(Plan.from_yaml(write_plan()), tmp_path / "work", fork_server=tmp_path / "socket")
+    with pytest.raises(UsageError, match="'tiny' has spawn"):
+        collect(Plan.from_yaml(write_plan(launch={})), tmp_path / "work", fork_server=tmp_path / "socket")
