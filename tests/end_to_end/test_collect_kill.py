@@ -163,7 +163,8 @@ def kill_at_random(
             until = time.monotonic() + chance.uniform(0, longest)
             while time.monotonic() < until and is_running(process):
                 time.sleep(0.001)
-            os.kill(process, signal.SIGKILL) if is_running(process) else None
+            if is_running(process):
+                os.kill(process, signal.SIGKILL)
             code = zygote.wait()
             assert code in (0, -signal.SIGKILL)
             if code == 0:
@@ -244,8 +245,10 @@ def test_twenty_kills_of_a_real_collection(tmp_path: Path, start_zygote: Callabl
     names = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS")
     environment = {**os.environ, **dict.fromkeys(names, "1"), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     with subprocess.Popen(command, env=environment) as server:
-        while not path.exists():
-            assert server.poll() is None
-            time.sleep(0.05)
-        kill_at_random(zygote, plan, tmp_path, undisturbed, 20, longest, "--fork-server", str(path))
-        server.kill()
+        try:
+            while not path.exists():
+                assert server.poll() is None
+                time.sleep(0.05)
+            kill_at_random(zygote, plan, tmp_path, undisturbed, 20, longest, "--fork-server", str(path))
+        finally:
+            server.kill()

@@ -285,14 +285,17 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(write_plan: WritePlan
     code = "import sys; from quagpredict.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "collect", str(file), "--out", str(work)]
     with subprocess.Popen(command, env={**os.environ, "STAND_IN_SECONDS": "600"}, stderr=subprocess.PIPE) as process:
-        until = time.monotonic() + 60
-        while not list((work / "stages").glob("base/*.attempt-*")):
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        assert process.stderr is not None
-        said = process.stderr.read().decode()
-        assert process.wait(timeout=60) == 130
+        try:
+            until = time.monotonic() + 60
+            while not list((work / "stages").glob("base/*.attempt-*")):
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            assert process.stderr is not None
+            said = process.stderr.read().decode()
+            assert process.wait(timeout=60) == 130
+        finally:
+            process.kill()
     assert said.endswith("stopped; the same command goes on from here\n")
     assert "Traceback" not in said
     assert not list((work / "stages").glob("*/*"))

@@ -163,15 +163,17 @@ def test_a_listening_server_serves_one_after_the_other_and_kills_what_each_leave
     path = tmp_path / "socket"
     command = [sys.executable, "-P", "-m", "quagpredict.collection.supervisor", "--listen", str(path)]
     with subprocess.Popen(command) as server:
-        wait_until(path.exists)
-        for number in range(3):
-            launcher = Launcher({}, tmp_path / "supervisor.log", listening=path)
-            log = tmp_path / f"{number}.log"
-            launcher.start("one", [sys.executable, program, "family", "600"], log, fork=True)
-            wait_until(lambda log=log: log.exists() and "child" in log.read_text())  # type: ignore[misc]
-            launcher.close()
-            wait_until(lambda log=log: not is_alive(int(log.read_text().split()[-1])))  # type: ignore[misc]
-        server.kill()
+        try:
+            wait_until(path.exists)
+            for number in range(3):
+                launcher = Launcher({}, tmp_path / "supervisor.log", listening=path)
+                log = tmp_path / f"{number}.log"
+                launcher.start("one", [sys.executable, program, "family", "600"], log, fork=True)
+                wait_until(lambda log=log: log.exists() and "child" in log.read_text())  # type: ignore[misc]
+                launcher.close()
+                wait_until(lambda log=log: not is_alive(int(log.read_text().split()[-1])))  # type: ignore[misc]
+        finally:
+            server.kill()
     with pytest.raises(UsageError, match="no fork server listens there"):
         Launcher({}, tmp_path / "supervisor.log", listening=path)
 
