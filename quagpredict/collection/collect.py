@@ -167,6 +167,10 @@ class _Collection:
         log = self._work.logs / "supervisor.log"
         launcher = Launcher(environment_of(self._plan), log, programs, fork_server if fork else None, self._lock)
         with contextlib.closing(launcher):
+            states = states_of(self.stages, self._attempts)
+            progress.show(
+                self._count_done(states), ["(the fork server starts)"] if fork else [], self._remaining(workers)
+            )
             launcher.wait_until_ready()
             while True:
                 states = states_of(self.stages, self._attempts)
