@@ -204,7 +204,7 @@ def test_fifty_kills_of_stand_in_programs(tmp_path: Path, start_zygote: Callable
     undisturbed = tmp_path / "undisturbed"
     assert zygote.run(plan, undisturbed) == 0
     seconds = [attempt.seconds for attempt in read_ledger(undisturbed / "ledger.jsonl")]
-    kill_at_random(zygote, plan, tmp_path, undisturbed, 50, 5 * statistics.mean(seconds), workers=2)
+    kill_at_random(zygote, plan, tmp_path, undisturbed, 50, 2.5 * statistics.mean(seconds), workers=2)
 
 
 LAB_SUITE = """
