@@ -17,6 +17,13 @@ from quagpredict.errors import StageError, UsageError
 from quagpredict.plan import Plan
 from quagpredict.shipped import shipped_path
 
+# glibc gives every freed tensor of a few MiB back to the system and faults it in again a moment later; small models
+# spend a tenth of their time on that. docs/performance.md has the figures.
+_KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(4 * 2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(8 * 2**30),
+    "MALLOC_TOP_PAD_": str(2**28),
+}
 _THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "RAYON")
 
 
@@ -48,6 +55,8 @@ def environment_of(plan: Plan) -> dict[str, str]:
     if plan.launch.threads is not None:
         names = [f"{library}_NUM_THREADS" for library in _THREADS] + ["POLARS_MAX_THREADS"]
         changes |= dict.fromkeys(names, str(plan.launch.threads))
+    if plan.launch.mode == "fork":
+        changes |= _KEEP_MEMORY
     if plan.offline:
         changes["HF_HUB_OFFLINE"] = "1"
     return {**os.environ, **changes}
