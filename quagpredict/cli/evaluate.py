@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, emit, say
+from quagpredict.cli.inputs import FORMATS, emit, say, tables
 
 if TYPE_CHECKING:
     from quagpredict.evaluation import Score
@@ -51,13 +51,14 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.report.progress import progress_of
     from quagpredict.shipped import shipped_path
 
-    checkpoint_digest = weights_digest(args.checkpoint)
+    checkpoint = Path(tables([str(args.checkpoint)])[0])
+    checkpoint_digest = weights_digest(checkpoint)
     suite = read_suite(shipped_path(args.suite))
     for reason in suite.unreadable:
         say(f"note: dropped: {reason}")
     with progress_of("samples") as progress:
         score: Score = score_checkpoint(
-            args.checkpoint,
+            checkpoint,
             suite,
             samples=args.samples,
             engine=args.engine,
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             out=args.out,
             progress=progress,
         )
-    name = args.name or args.checkpoint.resolve().name
+    name = args.name or checkpoint.resolve().name
     identity = {"candidate": name, "base_model": args.base_model, "eval_protocol_id": score.eval_protocol_id}
     row = assemble_row(identity, score.measurement, score.problems)
     file = args.out / "candidate.parquet"

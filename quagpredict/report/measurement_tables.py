@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _SHOWN_KS = (1, 4, 16, 64, 256)
+# Width in characters that a part's name and the shares take, and that each k takes.
+_BESIDES, _PER_K = 40, 15
 
 
 def measurement_csv(summary: pl.DataFrame) -> str:
@@ -48,6 +50,8 @@ def print_measurement(name: str, measurement: Mapping[str, Any], summary: pl.Dat
     from rich.text import Text
 
     ks = [k for k in _SHOWN_KS if f"pass_at_{k}" in summary.columns]
+    while len(ks) > 2 and _BESIDES + _PER_K * len(ks) > console.width:
+        del ks[1]  # the first and the largest k say most
     console.print(
         Text(f"{plain(name)}: Pass@k in per cent, with 90 % intervals over problems", style="bold"), end="\n\n"
     )

@@ -85,3 +85,17 @@ def test_a_suite_that_is_not_there_and_a_wrong_engine(suite, capsys):
     assert "'nope.yaml' was not found" in capsys.readouterr().err
     assert evaluate(suite, "--engine", "abacus") == 2
     assert "unknown engine 'abacus'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_keeps_to_the_width_and_names_every_part(width, suite, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    base = "datasets/lab-pilot/bases/weak"  # shipped, and found from any folder
+    words = ["evaluate", base, "--suite", suite, "--samples", "256", "--out", "run", "--batch-size", "1024"]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert any(line.startswith("all ") for line in lines)
+    assert any(line.startswith("one ") for line in lines)
+    assert not any("…" in line for line in lines)
+    assert any("Pass@1 " in line and "Pass@256" in line for line in lines)
