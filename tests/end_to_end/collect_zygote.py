@@ -70,12 +70,17 @@ def run(request):
     os._exit(code)
 
 
-assert pl
-assert quagpredict.cli.collect
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "collection"))
-for line in sys.stdin:
-    process = os.fork()
-    if not process:
-        run(json.loads(line))
-    print(json.dumps({"pid": process}), flush=True)
-    print(json.dumps({"code": os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])}), flush=True)
+def serve():
+    assert pl
+    assert quagpredict.cli.collect
+    sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "collection"))
+    for line in sys.stdin:
+        process = os.fork()
+        if not process:
+            run(json.loads(line))
+        print(json.dumps({"pid": process}), flush=True)
+        print(json.dumps({"code": os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])}), flush=True)
+
+
+if __name__ == "__main__":
+    serve()

@@ -40,7 +40,7 @@ def test_the_protocol_id_knows_every_setting_and_not_the_name(tmp_path):
             {},
             {"sampling": {"max_new_tokens": 9}},
             {"sampling": {"max_new_tokens": 8, "temperature": 0.9}},
-            {"grading": {"extraction": "last_digits", "digits": 2}},
+            {"grading": {"extraction": "last_digits"}},
             {"prompt": "Q: {question}"},
             {"system_prompt": "Think."},
             {"held_out": None},
@@ -61,12 +61,27 @@ def test_problems_come_from_a_file_with_its_own_column_names(tmp_path, kind):
     else:
         pl.DataFrame(rows).write_parquet(tmp_path / "p.parquet")
     entry = {"name": "file", "path": f"p.{kind}", "question": "q", "answer": "gold", "id": "key", "level": "hard"}
-    problems = suite_of(tmp_path, benchmarks=[entry]).problems
+    problems = suite_of(tmp_path, benchmarks=[entry], grading=None).problems
     assert [(one.problem_id, one.question, one.answer, one.level) for one in problems] == [
         ("p1", "1+1?", "2", 3),
         ("p2", "2+2?", "4", 1),
     ]
-    assert len(suite_of(tmp_path, benchmarks=[{**entry, "limit": 1}]).problems) == 1
+    assert len(suite_of(tmp_path, benchmarks=[{**entry, "limit": 1}], grading=None).problems) == 1
+
+
+def test_a_problem_whose_gold_cannot_be_read_is_dropped_and_named(tmp_path):
+    rows = [{"problem": "1+1?", "answer": "2"}, {"problem": "1+2?", "answer": "{"}]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    suite = suite_of(tmp_path, benchmarks=[{"name": "file", "path": "p.jsonl"}], grading=None)
+    assert [problem.answer for problem in suite.problems] == ["2"]
+    assert len(suite.unreadable) == 1
+    assert "file/00001" in suite.unreadable[0]
+    assert (
+        suite.eval_protocol_id
+        == suite_of(
+            tmp_path, benchmarks=[{"name": "file", "path": "p.jsonl", "limit": 1}], grading=None
+        ).eval_protocol_id
+    )
 
 
 def test_held_out_solutions_come_from_a_file(tmp_path):
