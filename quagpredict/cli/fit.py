@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import say, tables
+from quagpredict.cli.inputs import at_least, say, tables
 
 DESCRIPTION = """\
 Fit a surrogate to the candidates of a corpus whose RL is finished, and store it as a folder of plain data with a card.
@@ -31,7 +31,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add = parser.add_argument
     add("corpus", nargs="+", metavar="CORPUS", help="table of finished runs: files, globs or folders")
     add("--out", required=True, metavar="FOLDER", help="folder to write the surrogate into")
-    add("--surrogate", default="linear", metavar="KIND", help="kind of surrogate (default: linear)")
+    add(
+        "--surrogate",
+        default="linear",
+        metavar="KIND",
+        help="average, bayesian_ridge, linear, mean or ridge",
+    )
     add(
         "--features",
         nargs="+",
@@ -47,7 +52,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="identity: raw values, as in the paper",
     )
     add("--split", choices=("fit", "held_out", "all"), default="fit", help="rows to learn from (default: fit)")
-    add("--repeats", type=int, default=100, metavar="N", help="random halves of the card's validation (default: 100)")
+    add(
+        "--repeats",
+        type=at_least(0),
+        default=100,
+        metavar="N",
+        help="random halves of the card's validation",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.report.card import surrogate_card
     from quagpredict.surrogates import fit
     from quagpredict.surrogates.store import save_surrogate
+    from quagpredict.validation.validating import MIN_CANDIDATES
 
     sources = tables(args.corpus)
     frame = read_corpus(sources)
@@ -70,7 +82,9 @@ def run(args: argparse.Namespace) -> int:
         source=" ".join(args.corpus),
     )
     report = None
-    if args.repeats > 0:
+    if args.repeats > 0 and fitted.training_rows < MIN_CANDIDATES:
+        say(f"note: not validated: {fitted.training_rows} finished candidates, {MIN_CANDIDATES} are needed for that")
+    elif args.repeats > 0:
         from quagpredict.validation import validate
         from quagpredict.validation.baselines import default_surrogates
 

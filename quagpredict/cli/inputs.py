@@ -1,5 +1,6 @@
 """What several commands read and write in the same way: shipped tables, surrogates, files."""
 
+import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -46,11 +47,32 @@ def surrogate_folder(name: str) -> Path:
     raise UsageError(f"unknown surrogate '{name}': there is no such folder ({known}); `quagpredict fit` makes one")
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """Return an argument type: whole numbers from `least` on.
+
+    Examples
+    --------
+    >>> at_least(1)("3")
+    3
+    """
+
+    def number(text: str) -> int:
+        if not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got '{text}'")
+        return int(text)
+
+    return number
+
+
 def console(width: int | None = None) -> "Console":
-    """Return the console that prints tables on stdout."""
+    """Return the console that prints tables on stdout; a reader that has seen enough is ours to handle."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=False, width=width)
+    class Ours(Console):
+        def on_broken_pipe(self) -> None:
+            raise
+
+    return Ours(highlight=False, soft_wrap=False, width=width)
 
 
 def emit(

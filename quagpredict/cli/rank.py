@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, emit, say, surrogate_folder, tables
+from quagpredict.cli.inputs import FORMATS, at_least, emit, say, surrogate_folder, tables
 
 DEFAULT_SURROGATE = "models/lab-pilot"
 
@@ -42,7 +42,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--target", help="column to predict (default: the surrogate's, or post_pass_at_1)")
     add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
     add("--out", metavar="FILE", help="also write the ranking there: .csv, .json or .txt")
-    add("--top", type=int, default=50, metavar="N", help="candidates in the printed table (default: 50)")
+    add("--top", type=at_least(1), default=50, metavar="N", help="candidates in the printed table (default: 50)")
     add("--allow-mixed-protocols", action="store_true", help="rank although eval protocols or RL recipes differ")
     add(
         "--allow-unvalidated-base",
@@ -62,8 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
     frame = read_corpus(tables(args.candidates), nested=False, allow_mixed_protocols=args.allow_mixed_protocols)
     if args.split:
-        split = frame["split"] if "split" in frame.columns else pl.repeat(None, frame.height, eager=True)
-        frame = frame.filter((split == args.split).fill_null(False))
+        frame = frame.filter(pl.col("split") == args.split) if "split" in frame.columns else frame.clear()
         if frame.is_empty():
             raise NothingToRankError(f"no candidate has the split '{args.split}'")
     if args.surrogate is None:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, emit, say, tables
+from quagpredict.cli.inputs import FORMATS, at_least, emit, say, tables
 
 DESCRIPTION = """\
 Predict finished runs from other finished runs, and compare surrogates with the baselines: the training mean, post-SFT
@@ -33,12 +33,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         "--surrogate",
         nargs="+",
         metavar="KIND:FEATURES",
-        help="what to judge, e.g. linear:both, linear:loss (default: the paper's that the table allows)",
+        help="what to judge, e.g. linear:both or average:pass_at_1+loss:in-fold; kinds are average, bayesian_ridge, "
+        "linear, ridge (default: the paper's that the table allows)",
     )
     add("--protocol", nargs="+", metavar="NAME", help="random-halves, k-fold, leave-one-base-out, leave-one-kind-out")
-    add("--repeats", type=int, default=100, metavar="N", help="random halves (default: 100)")
+    add("--repeats", type=at_least(1), default=100, metavar="N", help="random halves (default: 100)")
     add("--target", default="post_pass_at_1", metavar="COLUMN", help="column to predict (default: post_pass_at_1)")
-    add("--split", choices=("fit", "held_out", "all"), default="all", help="rows to use (default: all)")
+    add("--split", choices=("fit", "held_out", "all"), default="fit", help="rows to use (default: fit)")
     add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
     add("--out", metavar="FILE", help="also write the result there: .csv, .json or .txt")
 

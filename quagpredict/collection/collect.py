@@ -16,12 +16,15 @@ from quagpredict.collection.rows import Rows, missing_result
 from quagpredict.collection.stages import Stage, State, limited, next_stages, stages_of, states_of
 from quagpredict.collection.work_folder import Place, WorkFolder
 from quagpredict.errors import InvalidDataError, QuagpredictError, StageError, UsageError
+from quagpredict.evaluation.score import ENGINES
 from quagpredict.plan import Plan
 from quagpredict.run_record import RunRecord, read_record
 from quagpredict.shipped import shipped_path
 
 _ROWS_BETWEEN_WRITES = 8
 _LOSSES_BORNE = 3
+
+_OUR_EVALUATION = "collectors/evaluate_checkpoint.py"  # a program of the user's own may know other engines
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ def collect(
     Raises
     ------
     UsageError
-        If another process collects into the same folder, or a fork server is given to a plan that does not fork.
+        If another process collects into the same folder, a fork server is given to a plan that does not fork, or the
+        plan's evaluation engine does not exist.
     StageError
         If the process that starts the stages dies again and again.
     KeyboardInterrupt
@@ -110,6 +114,12 @@ def collect(
     if fork_server is not None and plan.launch.mode != "fork":
         raise UsageError(
             f"a fork server is for plans with 'launch: {{mode: fork}}'; '{plan.name}' has {plan.launch.mode}"
+        )
+    # Said before the first stage: SFT of hours would otherwise end in checkpoints that nothing here can measure.
+    if plan.evaluation.engine not in ENGINES and plan.programs["evaluate"] == _OUR_EVALUATION:
+        raise UsageError(
+            f"plan '{plan.name}': evaluation.engine '{plan.evaluation.engine}' is not there yet; known are "
+            f"{', '.join(ENGINES)} (--dry-run works with any)"
         )
     work = WorkFolder(out)
     work.logs.mkdir(parents=True, exist_ok=True)

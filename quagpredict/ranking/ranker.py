@@ -39,7 +39,8 @@ def rank(
         Anything that `read_corpus` reads: files, globs, folders, polars or pandas frames. Rows of one candidate with
         several RL seeds are joined.
     surrogate : FittedSurrogate, path or None
-        A fitted surrogate or its folder. None ranks by the paper's screening, which predicts no score.
+        A fitted surrogate or its folder. None, or "none", ranks by the paper's screening, which predicts
+        no score.
     target : str, optional
         Column to predict; the surrogate's own by default, ``post_pass_at_1`` without a surrogate.
     truth : source, optional
@@ -76,6 +77,8 @@ def rank(
     True
     """
     frame = read_corpus(candidates, nested=False, allow_mixed_protocols=allow_mixed_protocols)
+    if surrogate == "none":
+        surrogate = None
     fitted = load_surrogate(surrogate) if isinstance(surrogate, (str, Path)) else surrogate
     if fitted is not None and target not in (None, fitted.target):
         raise UsageError(f"the surrogate predicts '{fitted.target}', but the target is '{target}'")

@@ -17,6 +17,8 @@ _PASS_AT = re.compile(r"(?:pre_|post_)?pass_at_([0-9]+)")
 
 Transforms = Literal["identity", "in-fold"] | Mapping[str, str]
 
+_AFTER_RL = frozenset({"rl_curve", "cost_rl_s", "cost_post_evaluation_s"})
+
 
 def resolve_features(features: str | Sequence[str], frame: pl.DataFrame) -> tuple[str, ...]:
     """Return the columns that `features` names.
@@ -40,7 +42,7 @@ def resolve_features(features: str | Sequence[str], frame: pl.DataFrame) -> tupl
     CorpusError
         If ``both`` is asked for and the table has no Pass@k. An absent column is reported by whoever reads it.
     UsageError
-        If nothing is named.
+        If nothing is named, or something that is known only after RL.
 
     Examples
     --------
@@ -61,6 +63,9 @@ def resolve_features(features: str | Sequence[str], frame: pl.DataFrame) -> tupl
             columns.append(name if name.startswith(("pre_", "post_")) else f"pre_{name}")
         elif name:
             columns.append(name)
+    late = [name for name in columns if name.startswith("post_") or name in _AFTER_RL]
+    if late:
+        raise UsageError(f"'{late[0]}' is known only after RL, so nothing can be predicted from it")
     if not columns:
         raise UsageError("no feature was named: try both, loss, pass_at_64 or a column of the table")
     return tuple(dict.fromkeys(columns))

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.corpus.reading import Source, read_corpus
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.files import digest
 from quagpredict.surrogates.averaging import fit_average
@@ -25,7 +26,7 @@ SURROGATES = ("average", "bayesian_ridge", "linear", "mean", "ridge")
 
 
 def fit(
-    frame: pl.DataFrame,
+    frame: "Source | Sequence[Source]",
     surrogate: str = "linear",
     features: str | Sequence[str] = "both",
     target: str = "post_pass_at_1",
@@ -41,8 +42,8 @@ def fit(
 
     Parameters
     ----------
-    frame : polars.DataFrame
-        A table from `read_corpus`; one row a run.
+    frame : polars.DataFrame, or what `read_corpus` reads
+        One row a run.
     surrogate : str
         One of `SURROGATES`.
     features : str or sequence of str
@@ -73,6 +74,8 @@ def fit(
     (('pre_held_out_loss_nats', 'pre_pass_at_64'), 40)
     """
     check_kind(surrogate)
+    if not isinstance(frame, pl.DataFrame):
+        frame = read_corpus(frame)
     rows = training_rows(frame, target, split=split, source=source)
     columns = resolve_features(features, rows.frame)
     X = feature_table(rows, columns, target, source)

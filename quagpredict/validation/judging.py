@@ -220,4 +220,6 @@ def _row_scores(tables: _Tables, up: float) -> dict[str, Floats]:
 
 def _mean_over_blocks(parts: list[Floats], blocks: list[Block]) -> Floats:
     weights = np.array([len(block.rows) for block in blocks], dtype=np.float64)
-    return np.asarray(weights @ np.stack(parts) / weights.sum())
+    # Blocks of several splits draw rounded up to a multiple of them, so some have a few draws more than others.
+    draws = min(map(len, parts))
+    return np.asarray(weights @ np.stack([part[:draws] for part in parts]) / weights.sum())
