@@ -147,7 +147,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("evaluation.suite", ..., "evaluation.suite: this key is missing"),
     ("evaluation.samples_before", "8", "evaluation.samples_before: expected a whole number of at least 1, got '8'"),
     ("evaluation.samples_after", 0, "evaluation.samples_after: expected a whole number of at least 1, got 0"),
-    ("evaluation.sample", 1, "did you mean 'evaluation.samples_after'?"),
+    ("evaluation.samples_afte", 1, "did you mean 'evaluation.samples_after'?"),
     ("candidates", [], "candidates: expected a list with at least one entry"),
     ("candidates.0", 3, "candidates[0]: expected a mapping"),
     ("candidates.0.base", ["strong"], "candidates[0].base[0]: 'strong' is not among bases: qwen3-4b, weak"),
