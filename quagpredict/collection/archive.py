@@ -101,14 +101,17 @@ def _finished(plan: Plan, attempts: Sequence[Attempt]) -> Iterator[tuple[str, li
     stages = stages_of(plan)
     by_id = {stage.id: stage for stage in stages}
     states = states_of(stages, attempts)
-    unfinished = {stage.candidate for stage in stages if states[stage.id] != "done"}
+    open_names = {stage.candidate for stage in stages if states[stage.id] != "done"}
+    # Weights are left out, so an SFT run whose checkpoints are candidates too is packed when all of them are finished.
+    begun = {candidate.sft_name for candidate in plan.candidates if candidate.name in open_names}
     for base in plan.bases:
-        names = {candidate.name for candidate in plan.candidates if candidate.base == base.name} - unfinished
+        own = [candidate for candidate in plan.candidates if candidate.base == base.name]
+        names = {candidate.name for candidate in own if candidate.sft_name not in begun}
         needed = {stage.id for stage in stages if stage.kind != "base" and stage.candidate in names}
         for stage in reversed(stages):
             if stage.id in needed:
                 needed |= set(stage.inputs.values())
-        if names & {stage.candidate for stage in stages}:
+        if names:
             yield base.name, [by_id[stage.id] for stage in stages if stage.id in needed]
 
 
