@@ -115,8 +115,8 @@ def _least_squares(
     inner: list[Split] = []
     for number, split in enumerate(calibrated):
         if len(split.train) > X.shape[1] + 4:
-            for fold in repeated_k_fold(np.arange(len(split.train)), FOLDS, 1, seed):
-                inner.append(Split(split.train[fold.train], split.train[fold.test], number))
+            folds = repeated_k_fold(np.arange(len(split.train)), FOLDS, 1, seed)
+            inner += [Split(split.train[fold.train], split.train[fold.test], number) for fold in folds]
     left_out = np.full((len(calibrated), n), np.nan)
     if inner:
         found = predict_splits(X, rows.y, inner)
