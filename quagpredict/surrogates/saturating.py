@@ -168,7 +168,7 @@ def fit_budget(
     robust = bread @ (scores.T @ scores * runs / max(runs - q, 1)) @ bread
     # The robust covariance forgets the beliefs and is poor for few runs: it may only widen the model's own.
     wider = np.sqrt(np.maximum(robust.diagonal() / bread.diagonal(), 1.0))
-    covariance = bread * np.outer(wider, wider)
+    covariance = np.asarray(bread * np.outer(wider, wider), dtype=np.float64)
     form = SaturatingForm(center, scale, typical, parameters[:q], parameters[q:], covariance, noise, df, t_factor(df))
     half = float(np.log(2.0) / np.exp(parameters[q]) * typical)
     note = f"{runs} runs, {n} points; half of the way is gone after {half:.3g} steps for the average candidate"
