@@ -1,0 +1,84 @@
+"""``quagpredict replicate``: what corpora say about the paper's claims."""
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import Any
+
+from quagpredict.cli import COMMANDS
+from quagpredict.cli.inputs import at_least, emit, say, tables
+
+DESCRIPTION = """\
+Hold the paper's table and claims against corpora of finished runs: a page with effects, intervals, plain verdicts and
+figures. Needs the extra 'plot'.
+"""
+EPILOG = """\
+examples:
+  quagpredict replicate datasets/lab datasets/lab-2 --page docs/replication.md
+  quagpredict replicate mine.parquet --page mine.md --repeats 20 --format json
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command's options."""
+    parser = subparsers.add_parser(
+        "replicate",
+        help=COMMANDS["replicate"],
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("corpora", nargs="+", metavar="CORPUS", help="tables of finished runs, each judged alone: files or folders")
+    add("--page", required=True, type=Path, metavar="FILE", help="Markdown page to write; figures go beside it")
+    add("--repeats", type=at_least(2), default=100, metavar="N", help="random halves (default: 100)")
+    add("--seed", type=int, default=0, help="seed of the halves (default: 0)")
+    add("--format", choices=("table", "csv", "json"), default="table", help="how the claims are printed")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judge, draw, write, print the claims."""
+    import json
+
+    from quagpredict.corpus import read_corpus
+    from quagpredict.files import written_aside
+    from quagpredict.optional import require
+    from quagpredict.replication import replicate
+    from quagpredict.report.replication_figures import draw
+    from quagpredict.report.replication_page import claims_table, page_of
+
+    require("matplotlib")
+    found = []
+    for corpus in args.corpora:
+        path = Path(corpus)
+        name = path.stem if path.suffix else path.name
+        frame = read_corpus(tables([corpus]))
+        found.append(replicate(frame, name, repeats=args.repeats, seed=args.seed, say=say))
+    folder = args.page.parent / "figures" / args.page.stem
+    figures = {one.name: draw(one, folder) for one in found}
+    words = ["quagpredict", "replicate", *args.corpora, "--page", str(args.page)]
+    for name, default in (("repeats", 100), ("seed", 0)):
+        if getattr(args, name) != default:
+            words += [f"--{name}", str(getattr(args, name))]
+    with written_aside(args.page) as aside:
+        aside.write_text(page_of(found, figures, args.page, shlex.join(words)), encoding="utf-8")
+    table = claims_table(found)
+    makers = {
+        "csv": table.write_csv,
+        "json": lambda: json.dumps(table.to_dicts(), indent=1, ensure_ascii=False) + "\n",
+    }
+    emit(args.format, makers, lambda console: _print(table, console), None)
+    say(f"wrote {args.page}")
+    return 0
+
+
+def _print(table: Any, console: Any) -> None:
+    from rich.table import Table
+
+    shown = Table("claim", "effect", "90 %", "verdict", box=None, title=None, padding=(0, 1))
+    for row in table.iter_rows(named=True):
+        effect = "" if row["effect"] is None else f"{row['effect']:.2f}"
+        ends = "" if row["low"] is None or row["high"] is None else f"{row['low']:.2f} to {row['high']:.2f}"
+        name = row["claim"] if table["corpus"].n_unique() == 1 else f"{row['corpus']}: {row['claim']}"
+        shown.add_row(name, effect, ends, row["verdict"])
+    console.print(shown)

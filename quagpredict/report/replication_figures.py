@@ -1,0 +1,160 @@
+"""Figures of a replication: what was measured before RL against the score after it, and what follows for choosing."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from quagpredict.files import written_aside
+from quagpredict.optional import require
+
+if TYPE_CHECKING:
+    from quagpredict.replication import Replication
+
+_WIDE = (9.0, 3.4)
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+_MEASURED = {
+    "pre_pass_at_1": "SFT Pass@1",
+    "pre_held_out_loss_nats": "held-out loss, nats per token",
+    "pre_pass_at_64": "Pass@64 before RL",
+}
+#: Ways of choosing -> what they are called.
+RULES = {
+    "proxy:pass_at_1": "highest SFT Pass@1",
+    "proxy:loss": "lowest held-out loss",
+    "proxy:held_out_loss_nats": "lowest held-out loss",
+    "proxy:pass_at_64": "highest Pass@64",
+    "linear:both:in-fold": "loss and Pass@64, fitted",
+    "mean": "at random",
+}
+
+
+def draw(replication: "Replication", folder: str | Path) -> dict[str, Path]:
+    """Draw every figure that the corpus allows.
+
+    Returns
+    -------
+    dict
+        Name of the figure -> PNG file in `folder`, called after the corpus.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed (extra ``plot``).
+    """
+    require("matplotlib")
+    from matplotlib.figure import Figure
+
+    drawn = {}
+    parts = {"before-and-after": _scatter, "which-k": _by_k, "which-step": _by_step}
+    for name, part in (parts | {"regret": _regret, "finished-runs": _curve}).items():
+        figure = Figure(figsize=_WIDE, layout="constrained")
+        if part(replication, figure):
+            path = Path(folder) / f"{replication.name}-{name}.png"
+            with written_aside(path) as aside:
+                figure.savefig(aside, format="png", dpi=120, metadata={"Software": None})
+            drawn[name] = path
+    return drawn
+
+
+def _scatter(replication: "Replication", figure: Any) -> bool:
+    frame = replication.frame.filter(pl.col("post_pass_at_1").is_not_null())
+    columns = [column for column in _MEASURED if column in frame.columns and frame[column].null_count() < frame.height]
+    axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    bases = frame["base_model"].unique(maintain_order=True).sort().to_list() if "base_model" in frame.columns else [""]
+    for axis, column in zip(axes, columns, strict=True):
+        for place, base in enumerate(bases):
+            rows = frame.filter(pl.col("base_model") == base) if base else frame
+            for level, filled in (("dataset-level", True), ("instance-level", False)):
+                part = rows.filter(pl.col("recipe_scenario") == level) if "recipe_scenario" in rows.columns else rows
+                axis.plot(
+                    100 * part[column] if column.startswith("pre_pass") else part[column],
+                    100 * part["post_pass_at_1"],
+                    _MARKERS[place % len(_MARKERS)],
+                    color=f"C{place}",
+                    markersize=4,
+                    fillstyle="full" if filled else "none",
+                    linestyle="none",
+                    label=base if filled else None,
+                )
+        axis.set_xlabel(_MEASURED[column] + (", %" if column.startswith("pre_pass") else ""))
+        if "loss" in column:
+            axis.set_xscale("log")
+    axes[0].set_ylabel("Pass@1 after RL, %")
+    axes[0].legend(title="filled: dataset level", fontsize=7, title_fontsize=7)
+    return True
+
+
+def _by_k(replication: "Replication", figure: Any) -> bool:
+    rows = replication.by_k
+    if not rows.height:
+        return False
+    axis = figure.subplots()
+    axis.plot(rows["k"], rows["mean"], "o-")
+    known = rows.drop_nulls()
+    axis.fill_between(known["k"].to_numpy(), known["low"].to_numpy(), known["high"].to_numpy(), alpha=0.2)
+    axis.set_xscale("log", base=2)
+    axis.set_xlabel("k")
+    axis.set_ylabel("Spearman of Pass@k before RL\nwith Pass@1 after it")
+    return True
+
+
+def _by_step(replication: "Replication", figure: Any) -> bool:
+    rows = replication.by_step
+    if rows["step"].n_unique() < 2:
+        return False
+    axis = figure.subplots()
+    names = {"linear:pass_at_1": "SFT Pass@1", "linear:loss:in-fold": "held-out loss (log)"}
+    names |= {"linear:pass_at_64:in-fold": "Pass@64 (logit)", "linear:both:in-fold": "both"}
+    for place, (model, label) in enumerate(names.items()):
+        part = rows.filter(pl.col("model") == model).sort("step").drop_nulls()
+        axis.plot(part["step"], part["mean"], "o-", color=f"C{place}", label=label)
+        low, high = part["low"].to_numpy(), part["high"].to_numpy()
+        axis.fill_between(part["step"].to_numpy(), low, high, color=f"C{place}", alpha=0.1)
+    axis.set_xlabel("RL steps after which the score counts")
+    axis.set_ylabel("Spearman, other half")
+    axis.legend(fontsize=7)
+    return True
+
+
+def _regret(replication: "Replication", figure: Any) -> bool:
+    rows = replication.report.frame.filter(protocol="random-halves", metric="regret_1")
+    models = dict.fromkeys(model for model in RULES if (rows["model"] == model).any())
+    ours = [model for model in replication.report.surrogates if not model.startswith("linear:")]
+    models |= dict.fromkeys(ours)
+    scenarios = [name for name in ("dataset-level", "instance-level", "all") if (rows["scenario"] == name).any()]
+    if not models or not scenarios:
+        return False
+    axes = figure.subplots(1, len(scenarios), sharey=True, squeeze=False)[0]
+    labels = [RULES.get(model, model.partition(":")[0]) for model in models]
+    for axis, scenario in zip(axes, scenarios, strict=True):
+        for place, model in enumerate(models):
+            part = rows.filter(scenario=scenario, model=model)
+            if not part.height:
+                continue
+            row = part.row(0, named=True)
+            axis.barh(place, 100 * row["mean"], color="C0" if model in RULES else "C1")
+            if row["low"] is not None and row["high"] is not None:
+                axis.plot([100 * row["low"], 100 * row["high"]], [place, place], color="black", linewidth=1)
+        axis.set_title(scenario, fontsize=9)
+        axis.set_xlabel("regret, points")
+    axes[0].set_yticks(range(len(labels)), labels, fontsize=7)
+    axes[0].invert_yaxis()
+    return True
+
+
+def _curve(replication: "Replication", figure: Any) -> bool:
+    rows = replication.curve.frame.filter(design="random")
+    axes = figure.subplots(1, 2)
+    for axis, metric, label in zip(axes, ("spearman", "regret_1"), ("Spearman", "regret, points"), strict=True):
+        models = rows.filter(pl.col("metric") == metric)["model"].unique(maintain_order=True).to_list()
+        for place, model in enumerate(models):
+            part = rows.filter(model=model, metric=metric).sort("runs").drop_nulls("mean")
+            scale = 100 if metric.startswith("regret") else 1
+            style = "--" if model.startswith(("proxy", "linear:pass_at_1")) else "-"
+            axis.plot(part["runs"], scale * part["mean"], style, color=f"C{place % 10}", label=model, linewidth=1.2)
+        axis.set_xscale("log")
+        axis.set_xlabel("finished RL runs fitted on")
+        axis.set_ylabel(label)
+    axes[1].legend(fontsize=5)
+    return True
