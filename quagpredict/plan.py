@@ -59,6 +59,8 @@ class Evaluation:
     samples_after: int
     engine: str = "transformers"
     batch_size: int | None = None
+    workers: int | None = None
+    engine_settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -271,7 +273,7 @@ def _rl(section: _Section) -> ReinforcementLearning:
 
 
 def _evaluation(section: _Section) -> Evaluation:
-    section.only("suite", "samples_before", "samples_after", "engine", "batch_size")
+    section.only("suite", "samples_before", "samples_after", "engine", "batch_size", "workers", "engine_settings")
     before = section.whole("samples_before", 1)
     return Evaluation(
         suite=section.recipe("suite"),
@@ -279,6 +281,8 @@ def _evaluation(section: _Section) -> Evaluation:
         samples_after=section.whole("samples_after", 1, before),
         engine=section.text("engine", "transformers"),
         batch_size=section.whole("batch_size", 1) if "batch_size" in section.content else None,
+        workers=section.whole("workers", 1) if "workers" in section.content else None,
+        engine_settings=dict(section.section("engine_settings", {}).content),
     )
 
 

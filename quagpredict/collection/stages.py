@@ -13,6 +13,7 @@ Kind = Literal["base", "sft", "evaluate-pre", "grpo", "evaluate-post"]
 State = Literal["done", "ready", "waiting", "failed", "blocked"]
 KINDS: tuple[Kind, ...] = ("base", "sft", "evaluate-pre", "grpo", "evaluate-post")
 # Which kind is taken for the longer one before any was measured.
+_SPEED_ONLY = {"batch_size", "workers", "engine_settings"}  # keys of evaluation that no result depends on
 _LONGEST_FIRST: tuple[Kind, ...] = ("grpo", "base", "sft", "evaluate-pre", "evaluate-post")
 
 
@@ -96,9 +97,12 @@ def stages_of(plan: Plan) -> tuple[Stage, ...]:
             program = plan.programs[role]
             config = {k: v for k, v in config.items() if k not in inputs and k != "output_dir"}
             content = {"program": program, "config": config, "inputs": {k: found[i].key for k, i in inputs.items()}}
-            if role == "evaluate":  # a suite counts by what it says; the batch size is a matter of speed only
+            if role == "evaluate":  # a suite counts by what it says
                 suite = {"suite": plan.evaluation.suite.config}
-                content["config"] = {k: v for k, v in config.items() if k != "batch_size"} | suite
+                content["config"] = {k: v for k, v in config.items() if k not in _SPEED_ONLY} | suite
+                # Of an engine's settings, this one alone changes results by more than the order of additions.
+                if "dtype" in config.get("engine_settings", {}):
+                    content["config"] |= {"dtype": config["engine_settings"]["dtype"]}
             found[identity] = Stage(kind, name, program, config, dict(inputs), digest(content), owner)
         return identity
 
@@ -235,4 +239,9 @@ def _evaluation(plan: Plan, when: Literal["before", "after"]) -> dict[str, Any]:
         "samples": wanted.samples_before if when == "before" else wanted.samples_after,
         "engine": wanted.engine,
     }
-    return config if wanted.batch_size is None else {**config, "batch_size": wanted.batch_size}
+    optional = {
+        "batch_size": wanted.batch_size,
+        "workers": wanted.workers,
+        "engine_settings": dict(wanted.engine_settings) or None,
+    }
+    return config | {key: value for key, value in optional.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What every engine shares: the tokenizer of a checkpoint, its end tokens and its context. No weights are loaded here."""
+"""What every engine shares: a checkpoint's tokenizer, its end tokens and its context. No weights are loaded here."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
-from quagpredict.errors import CheckpointError
+from quagpredict.errors import CheckpointError, UsageError
 from quagpredict.program import weights_digest
 
 
@@ -98,3 +98,8 @@ class Tokens:
 def cannot_be_loaded(checkpoint: str | Path, error: Exception) -> CheckpointError:
     """Return the one-line error for a checkpoint that a library refused."""
     return CheckpointError(f"{checkpoint}: cannot be loaded ({' '.join(str(error).split())[:300]})")
+
+
+def closed() -> UsageError:
+    """Return the error for an engine that is asked for more after it was closed."""
+    return UsageError("this engine is closed: load the checkpoint again")

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from quagpredict.engines.contract import Request, Response, Sampling, sample_seed, uniforms
-from quagpredict.engines.tokens import Tokens, cannot_be_loaded
+from quagpredict.engines.tokens import Tokens, cannot_be_loaded, closed
 
 # Logits held at once while scoring; at 150,000 tokens of vocabulary this is some seven thousand positions.
 _LOGITS = 2**30
@@ -71,9 +71,14 @@ class TransformersEngine(Tokens):
             gc.collect()
             torch.cuda.empty_cache()
 
+    def _check_open(self) -> None:
+        if self.model is None:
+            raise closed()
+
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, list[Response]]]:
         """Draw the samples of all requests; see `quagpredict.engines.contract.Engine`."""
+        self._check_open()
         self.check_context(max((len(one.prompt) for one in requests), default=0) + sampling.max_new_tokens)
         # Prompts of one length need neither padding nor a mask; longest first, so that memory is short early.
         waiting: dict[int, list[Response]] = {}
@@ -144,6 +149,7 @@ class TransformersEngine(Tokens):
     @torch.inference_mode()
     def completion_log_probs(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[NDArray[np.float64]]:
         """Score given completions, unpacked; see `quagpredict.engines.contract.Engine`."""
+        self._check_open()
         scored: list[NDArray[np.float64]] = [np.empty(0)] * len(pairs)
         order = sorted(range(len(pairs)), key=lambda index: -len(pairs[index][0]) - len(pairs[index][1]))
         vocabulary = self.model.get_output_embeddings().weight.shape[0]

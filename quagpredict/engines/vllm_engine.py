@@ -1,14 +1,13 @@
 """The vLLM engine: continuous batching on GPUs, or on a CPU to test the very same code.
 
 vLLM runs in this process and is stepped from here, as its own `LLM.generate` does, so that samples come out as they
-finish. A new `LLM` is made for every checkpoint: reloading weights into one gave wrong log-probabilities without an error.
+finish. A new `LLM` is made for every checkpoint: loading other weights into one gave wrong log-probabilities without
+an error.
 """
 
 import contextlib
 import gc
-import os
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from quagpredict.engines.contract import Request, Response, Sampling, sample_seed
-from quagpredict.engines.tokens import Tokens, cannot_be_loaded
+from quagpredict.engines.tokens import Tokens, cannot_be_loaded, closed
 from quagpredict.engines.vllm_install import require_vllm
-from quagpredict.errors import CheckpointError, QuagpredictError, RecipeError, UsageError
+from quagpredict.errors import CheckpointError, QuagpredictError, RecipeError
 
 # Below it vLLM draws at 0.01 and says so in a log line.
 _LOWEST_TEMPERATURE = 0.01
@@ -111,7 +110,9 @@ class VLLMEngine(Tokens):
 
     def _own_dtype(self) -> str:
         config = self._config.get_text_config()
-        kept = getattr(config, "dtype", None) or getattr(self._config, "dtype", None) or _dtype_of_weights(self.checkpoint)
+        kept = (
+            getattr(config, "dtype", None) or getattr(self._config, "dtype", None) or _dtype_of_weights(self.checkpoint)
+        )
         return str(kept).removeprefix("torch.")
 
     def close(self) -> None:
@@ -128,7 +129,7 @@ class VLLMEngine(Tokens):
 
     def _engine(self) -> Any:
         if self._llm is None:
-            raise UsageError("this engine is closed: load the checkpoint again")
+            raise closed()
         return self._llm.llm_engine
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, list[Response]]]:

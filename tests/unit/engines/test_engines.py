@@ -1,0 +1,270 @@
+"""What every engine keeps to, whichever it is: `make test` runs it on transformers, `make test-vllm` on vLLM.
+
+Where chance decides, the seeds are fixed and each test names the rate at which it would reject an engine that is right.
+"""
+
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from scipy.stats import chi2
+
+from quagpredict.engines.choose import load_engine
+from quagpredict.engines.contract import Request, Sampling, sample_seed
+from quagpredict.errors import CheckpointError, UsageError
+from quagpredict.evaluation import read_suite, score_checkpoint
+from quagpredict.metrics import pass_at_k
+
+VLLM = pytest.param("vllm", marks=[pytest.mark.vllm, pytest.mark.filterwarnings("ignore")])  # its imports' warnings
+ENGINES = ["transformers", VLLM]
+PROMPTS = ["12+5=", "12+6=", "3*4=", "9-8=", "7", "00"]
+FALSE_ALARM = 1e-4
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint):
+    """The model itself, for what no engine has touched."""
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(checkpoint).eval()
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def loaded(request, checkpoint):
+    with closing(load_engine(request.param, checkpoint)) as engine:
+        yield engine
+
+
+@pytest.fixture
+def engine(loaded, monkeypatch):
+    monkeypatch.setattr(loaded, "batch_size", 256)  # undone after the test, whatever it sets
+    return loaded
+
+
+def requests(engine, samples=24, first=0):
+    return [Request(prompt, engine.encode_prompt(prompt), first, samples) for prompt in PROMPTS]
+
+
+def tokens_of(drawn):
+    return {position: [one.tokens for one in responses] for position, responses in drawn.items()}
+
+
+def first_tokens(engine, samples, **settings):
+    """The first token of that many samples, the end token included."""
+    asked = Request("first", engine.encode_prompt("12+5="), 0, samples)
+    ((_, drawn),) = engine.generate([asked], Sampling(max_new_tokens=1, **settings))
+    return np.array([one.tokens[0] if one.tokens else engine.end_tokens[0] for one in drawn])
+
+
+@torch.inference_mode()
+def forward(model, prompt, completion):
+    """Log-probabilities of the completion's tokens in one pass without a cache."""
+    logits = model(torch.tensor([[*prompt, *completion]])).logits[0].double().log_softmax(-1)
+    return np.array([float(logits[len(prompt) - 1 + step, token]) for step, token in enumerate(completion)])
+
+
+def test_a_name_and_a_version_say_what_drew(engine):
+    assert engine.name in {"transformers", "vllm"}
+    assert engine.version[0].isdigit()
+
+
+def test_a_prompt_has_one_start_token_and_a_completion_its_end(engine):
+    assert engine.encode_prompt("12") == (2, 4, 5)
+    assert engine.encode_completion("de")[-1] == 1
+    assert engine.decode(engine.encode_completion("de")) == "de"
+    assert engine.end_tokens == [1]
+
+
+def test_a_sample_does_not_depend_on_its_batch_and_more_samples_only_add(engine):
+    sampling = Sampling(max_new_tokens=12)
+    whole = dict(engine.generate(requests(engine), sampling))
+    engine.batch_size = 7
+    again = dict(engine.generate(requests(engine), sampling))
+    later = dict(engine.generate(requests(engine, samples=8, first=16), sampling))
+    reversed_order = dict(engine.generate(requests(engine)[::-1], sampling))
+    assert list(whole) != [] == list(engine.generate([], sampling))
+    for position, responses in whole.items():
+        assert [one.tokens for one in responses] == [one.tokens for one in again[position]]
+        assert [one.tokens for one in responses] == [one.tokens for one in reversed_order[5 - position]]
+        assert [one.tokens for one in responses[16:]] == [one.tokens for one in later[position]]
+        assert [one.seed for one in responses] == [sample_seed(PROMPTS[position], index) for index in range(24)]
+    assert len({one.tokens for responses in whole.values() for one in responses}) > 40
+
+
+def test_the_budget_only_cuts(engine):
+    short = dict(engine.generate(requests(engine), Sampling(max_new_tokens=4)))
+    long = dict(engine.generate(requests(engine), Sampling(max_new_tokens=12)))
+    for position, responses in short.items():
+        assert [one.tokens for one in responses] == [one.tokens[:4] for one in long[position]]
+
+
+def test_log_probabilities_are_those_of_one_forward_pass(engine, model):
+    asked = requests(engine, samples=8)
+    drawn = dict(engine.generate(asked, Sampling(max_new_tokens=12, temperature=0.7, top_k=5, top_p=0.9)))
+    flat = [(asked[position].prompt, one) for position, responses in drawn.items() for one in responses]
+    pairs = [(prompt, one.tokens + ((1,) if one.finish_reason == "stop" else ())) for prompt, one in flat]
+    for (_, one), (prompt, completion), score in zip(flat, pairs, engine.completion_log_probs(pairs), strict=True):
+        expected = forward(model, prompt, completion)
+        assert len(score) == one.length
+        np.testing.assert_allclose(score, expected, atol=1e-4)
+        assert one.log_prob_sum == pytest.approx(expected.sum(), abs=1e-4)
+
+
+def test_scores_do_not_depend_on_what_they_are_batched_with(engine):
+    pairs = [(engine.encode_prompt("12+5="), engine.encode_completion("17")), (engine.encode_prompt("1"), (4, 1))]
+    together = engine.completion_log_probs(pairs)
+    for pair, score in zip(pairs, together, strict=True):
+        np.testing.assert_allclose(engine.completion_log_probs([pair])[0], score, atol=1e-5)
+    assert [len(score) for score in together] == [3, 2]
+    assert engine.completion_log_probs([]) == []
+
+
+def test_an_entropy_is_that_of_the_whole_vocabulary_or_none(engine, model):
+    ((_, drawn),) = engine.generate([Request("one", engine.encode_prompt("12+5="), 0, 4)], Sampling(max_new_tokens=1))
+    with torch.inference_mode():
+        log_p = model(torch.tensor([engine.encode_prompt("12+5=")])).logits[0, -1].double().log_softmax(-1)
+    expected = {"transformers": pytest.approx(-float((log_p.exp() * log_p).sum()), abs=1e-4), "vllm": None}
+    assert [one.entropy_sum for one in drawn] == [expected[engine.name]] * 4
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"temperature": 0.5},
+        {"temperature": 2.0},
+        {"top_k": 3},
+        {"top_p": 0.8},
+        {"temperature": 1.5, "top_k": 8, "top_p": 0.9},
+    ],
+    ids=str,
+)
+def test_the_first_token_has_the_distribution_that_the_settings_ask_for(engine, model, settings):
+    samples = 3000
+    with torch.inference_mode():
+        logits = model(torch.tensor([engine.encode_prompt("12+5=")])).logits[0, -1].double().numpy()
+    expected = samples * asked_for(logits, **settings)
+    seen = np.bincount(first_tokens(engine, samples, **settings), minlength=len(logits))
+    assert seen[expected == 0].sum() == 0
+    large = expected >= 5
+    groups = np.append(expected[large], expected[~large].sum()), np.append(seen[large], seen[~large].sum())
+    kept = groups[0] > 0
+    assert kept.sum() > 1
+    statistic = ((groups[1] - groups[0])[kept] ** 2 / groups[0][kept]).sum()
+    assert statistic < chi2.isf(FALSE_ALARM, kept.sum() - 1)
+
+
+def asked_for(logits, temperature=1.0, top_k=0, top_p=1.0):
+    """The distribution as the settings define it: temperature, then the k likeliest, then the nucleus of those."""
+    p = np.exp((logits - logits.max()) / temperature)
+    order = np.argsort(-p)
+    if top_k:
+        p[order[top_k:]] = 0
+    p /= p.sum()
+    before = np.cumsum(p[order]) - p[order]
+    p[order[before >= top_p]] = 0
+    return p / p.sum()
+
+
+def test_a_response_is_cut_at_the_budget_or_ends_with_the_end_token(engine):
+    drawn = dict(engine.generate(requests(engine, samples=64), Sampling(max_new_tokens=6)))
+    flat = [one for responses in drawn.values() for one in responses]
+    assert {one.finish_reason for one in flat} == {"stop", "length"}
+    for one in flat:
+        assert 1 not in one.tokens
+        assert one.length == len(one.tokens) + (one.finish_reason == "stop")
+        assert one.length <= 6
+        assert one.finish_reason == "stop" or one.length == 6
+
+
+def test_what_goes_beyond_the_context_is_refused(engine):
+    with pytest.raises(CheckpointError, match="66 tokens, the checkpoint's context is 64"):
+        list(engine.generate([Request("long", engine.encode_prompt("12345"), 0, 1)], Sampling(max_new_tokens=60)))
+    with pytest.raises(CheckpointError, match="context is 64"):
+        engine.completion_log_probs([(engine.encode_prompt("1"), (4,) * 80)])
+
+
+def test_a_caller_may_stop_listening(engine):
+    asked, sampling = requests(engine, samples=64), Sampling(max_new_tokens=12)
+    whole = tokens_of(dict(engine.generate(asked, sampling)))
+    engine.batch_size = 16
+    unfinished = engine.generate(asked, sampling)
+    position, responses = next(unfinished)
+    unfinished.close()
+    assert [one.tokens for one in responses] == whole[position]
+    assert tokens_of(dict(engine.generate(asked, sampling))) == whole
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_closed_engine_draws_nothing_more(name, checkpoint):
+    engine = load_engine(name, checkpoint)
+    engine.close()
+    engine.close()
+    with pytest.raises(UsageError, match="closed"):
+        list(engine.generate(requests(engine, samples=1), Sampling(max_new_tokens=1)))
+    with pytest.raises(UsageError, match="closed"):
+        engine.completion_log_probs([((2,), (4,))])
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory):
+    """Sums whose answers are single digits: an untrained model says the right one now and then."""
+    folder = tmp_path_factory.mktemp("suite")
+    rows = [{"problem": f"{a}+{b}=", "answer": str(a + b)} for a in range(6) for b in range(10 - a) if a + b < 10]
+    (folder / "sums.jsonl").write_text("\n".join(map(str, rows)).replace("'", '"'))
+    (folder / "solved.jsonl").write_text(
+        '{"prompt": "1+2=", "completion": "3"}\n{"prompt": "9-8=", "completion": "01"}'
+    )
+    described = {
+        "name": "sums",
+        "benchmarks": [{"name": "sums", "path": "sums.jsonl"}],
+        "held_out": {"path": "solved.jsonl"},
+        "sampling": {"max_new_tokens": 6},
+        "grading": {"extraction": "last_digits", "digits": 1},
+    }
+    (folder / "suite.yaml").write_text(yaml.safe_dump(described))
+    return read_suite(folder / "suite.yaml")
+
+
+@pytest.fixture(scope="module")
+def reference(checkpoint, suite):
+    return score_checkpoint(checkpoint, suite, samples=64, engine="transformers")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_engines_measure_the_same(name, checkpoint, suite, reference):
+    # Another prompt text in the key: on transformers the same seeds would make this a comparison with itself.
+    problems = tuple(replace(one, problem_id=f"again {one.problem_id}") for one in suite.problems)
+    score = score_checkpoint(checkpoint, replace(suite, problems=problems), samples=64, engine=name)
+    assert score.engine.startswith(name)
+    assert score.measurement["held_out_loss_nats"] == pytest.approx(
+        reference.measurement["held_out_loss_nats"], abs=1e-5
+    )
+    assert 0.02 < reference.measurement["pass_at_1"] < 0.5
+    assert differs(score.problems, reference.problems) > 1e-3
+
+
+def test_a_wrong_temperature_would_not_pass_for_the_same(checkpoint, suite, reference):
+    colder = replace(suite, sampling=replace(suite.sampling, temperature=0.7))
+    assert differs(score_checkpoint(checkpoint, colder, samples=64).problems, reference.problems) < 1e-3
+
+
+def differs(ours, theirs, ks=(1, 4, 16), draws=4000):
+    """The p value of "Pass@k is the same", for all k at once: it falls below a in a share a of right engines.
+
+    If both drew from one distribution, which of a problem's samples came from which engine is exchangeable: given the
+    sum of both counts, one of them is hypergeometric. The statistic is the largest difference of Pass@k in units of its
+    spread under that.
+    """
+    c = np.stack([ours.sort("problem_id")["c"].to_numpy(), theirs.sort("problem_id")["c"].to_numpy()])
+    n = int(ours["n"][0])
+    generator = np.random.default_rng(0)
+    total = c.sum(axis=0)
+    drawn = generator.hypergeometric(total, 2 * n - total, n, size=(draws, len(total)))
+    counts = np.concatenate([c[:1], drawn])
+    gaps = np.stack([(pass_at_k(n, counts, k) - pass_at_k(n, total - counts, k)).mean(axis=1) for k in ks])
+    largest = (np.abs(gaps) / gaps[:, 1:].std(axis=1, keepdims=True)).max(axis=0)
+    return float((largest >= largest[0]).mean())
