@@ -20,8 +20,8 @@ from quagpredict.engines.tokens import Tokens, cannot_be_loaded, closed
 from quagpredict.engines.vllm_install import require_vllm
 from quagpredict.errors import CheckpointError, QuagpredictError, RecipeError
 
-# Below it vLLM draws at 0.01 and says so in a log line.
-_LOWEST_TEMPERATURE = 0.01
+# Below the lowest vLLM draws at 0.01 and says so in a log line; above the highest it draws nothing.
+_TEMPERATURES = (0.01, 2.0)
 # vLLM's seeds are signed 64-bit numbers.
 _SEED_MASK = 2**63 - 1
 
@@ -135,10 +135,10 @@ class VLLMEngine(Tokens):
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, list[Response]]]:
         """Draw the samples of all requests; see `quagpredict.engines.contract.Engine`."""
         self.check_context(max((len(one.prompt) for one in requests), default=0) + sampling.max_new_tokens)
-        if sampling.temperature < _LOWEST_TEMPERATURE:
+        if not _TEMPERATURES[0] <= sampling.temperature <= _TEMPERATURES[1]:
             raise RecipeError(
-                f"sampling: vLLM draws at temperatures of {_LOWEST_TEMPERATURE} and above, got {sampling.temperature}: "
-                "raise it, or use the engine 'transformers'"
+                f"sampling: vLLM draws at temperatures from {_TEMPERATURES[0]} to {_TEMPERATURES[1]}, got "
+                f"{sampling.temperature}: change it, or use the engine 'transformers'"
             )
         drawn: dict[int, dict[int, Response]] = {}
         wanted = (

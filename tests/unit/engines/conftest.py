@@ -1,13 +1,14 @@
-"""An untrained checkpoint that every engine can load, also vLLM on a CPU (which knows no heads of 16)."""
+"""A checkpoint that every engine can load, also vLLM on a CPU (which knows no heads of 16)."""
 
 import pytest
 
 SYMBOLS = "0123456789+-*=abcdef"
+STEPS = 60
 
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
-    """An untrained model with a peaked distribution, so that every setting of sampling shows."""
+    """A model that has half learned single-digit sums: it is often right, often wrong, and ends most responses."""
     import torch
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
@@ -35,8 +36,14 @@ def checkpoint(tmp_path_factory):
             bos_token_id=2,
         )
     )
-    with torch.no_grad():
-        model.lm_head.weight *= 40
+    sums = [(f"{a}+{b}=", str(a + b)) for a in range(10) for b in range(10 - a)]
+    asked = torch.tensor([[*fast(text)["input_ids"], fast.convert_tokens_to_ids(digit), 1] for text, digit in sums])
+    labels = torch.cat([torch.full((len(sums), 5), -100), asked[:, 5:]], dim=1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        model(asked, labels=labels).loss.backward()
+        optimizer.step()
     folder = tmp_path_factory.mktemp("checkpoint")
     model.save_pretrained(folder)
     fast.save_pretrained(folder)

@@ -3,6 +3,7 @@
 Where chance decides, the seeds are fixed and each test names the rate at which it would reject an engine that is right.
 """
 
+import json
 from contextlib import closing
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ VLLM = pytest.param("vllm", marks=[pytest.mark.vllm, pytest.mark.filterwarnings(
 ENGINES = ["transformers", VLLM]
 PROMPTS = ["12+5=", "12+6=", "3*4=", "9-8=", "7", "00"]
 FALSE_ALARM = 1e-4
+WILD = 2.0  # a temperature at which responses differ; vLLM knows none above
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_a_prompt_has_one_start_token_and_a_completion_its_end(engine):
 
 
 def test_a_sample_does_not_depend_on_its_batch_and_more_samples_only_add(engine):
-    sampling = Sampling(max_new_tokens=12)
+    sampling = Sampling(max_new_tokens=12, temperature=WILD)
     whole = dict(engine.generate(requests(engine), sampling))
     engine.batch_size = 7
     again = dict(engine.generate(requests(engine), sampling))
@@ -95,15 +97,15 @@ def test_a_sample_does_not_depend_on_its_batch_and_more_samples_only_add(engine)
 
 
 def test_the_budget_only_cuts(engine):
-    short = dict(engine.generate(requests(engine), Sampling(max_new_tokens=4)))
-    long = dict(engine.generate(requests(engine), Sampling(max_new_tokens=12)))
+    short = dict(engine.generate(requests(engine), Sampling(max_new_tokens=4, temperature=WILD)))
+    long = dict(engine.generate(requests(engine), Sampling(max_new_tokens=12, temperature=WILD)))
     for position, responses in short.items():
         assert [one.tokens for one in responses] == [one.tokens[:4] for one in long[position]]
 
 
 def test_log_probabilities_are_those_of_one_forward_pass(engine, model):
     asked = requests(engine, samples=8)
-    drawn = dict(engine.generate(asked, Sampling(max_new_tokens=12, temperature=0.7, top_k=5, top_p=0.9)))
+    drawn = dict(engine.generate(asked, Sampling(max_new_tokens=12, temperature=WILD, top_k=9, top_p=0.9)))
     flat = [(asked[position].prompt, one) for position, responses in drawn.items() for one in responses]
     pairs = [(prompt, one.tokens + ((1,) if one.finish_reason == "stop" else ())) for prompt, one in flat]
     for (_, one), (prompt, completion), score in zip(flat, pairs, engine.completion_log_probs(pairs), strict=True):
@@ -170,7 +172,7 @@ def asked_for(logits, temperature=1.0, top_k=0, top_p=1.0):
 
 
 def test_a_response_is_cut_at_the_budget_or_ends_with_the_end_token(engine):
-    drawn = dict(engine.generate(requests(engine, samples=64), Sampling(max_new_tokens=6)))
+    drawn = dict(engine.generate(requests(engine, samples=64), Sampling(max_new_tokens=6, temperature=WILD)))
     flat = [one for responses in drawn.values() for one in responses]
     assert {one.finish_reason for one in flat} == {"stop", "length"}
     for one in flat:
@@ -188,7 +190,7 @@ def test_what_goes_beyond_the_context_is_refused(engine):
 
 
 def test_a_caller_may_stop_listening(engine):
-    asked, sampling = requests(engine, samples=64), Sampling(max_new_tokens=12)
+    asked, sampling = requests(engine, samples=64), Sampling(max_new_tokens=12, temperature=WILD)
     whole = tokens_of(dict(engine.generate(asked, sampling)))
     engine.batch_size = 16
     unfinished = engine.generate(asked, sampling)
@@ -214,15 +216,14 @@ def suite(tmp_path_factory):
     """Sums whose answers are single digits: an untrained model says the right one now and then."""
     folder = tmp_path_factory.mktemp("suite")
     rows = [{"problem": f"{a}+{b}=", "answer": str(a + b)} for a in range(6) for b in range(10 - a) if a + b < 10]
-    (folder / "sums.jsonl").write_text("\n".join(map(str, rows)).replace("'", '"'))
-    (folder / "solved.jsonl").write_text(
-        '{"prompt": "1+2=", "completion": "3"}\n{"prompt": "9-8=", "completion": "01"}'
-    )
+    solved = [{"prompt": "1+2=", "completion": "3"}, {"prompt": "9-8=", "completion": "01"}]
+    for name, lines in (("sums", rows), ("solved", solved)):
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)))
     described = {
         "name": "sums",
         "benchmarks": [{"name": "sums", "path": "sums.jsonl"}],
         "held_out": {"path": "solved.jsonl"},
-        "sampling": {"max_new_tokens": 6},
+        "sampling": {"max_new_tokens": 16},
         "grading": {"extraction": "last_digits", "digits": 1},
     }
     (folder / "suite.yaml").write_text(yaml.safe_dump(described))

@@ -18,7 +18,7 @@ from quagpredict.engines.contract import Request, Response, Sampling
 from quagpredict.errors import CheckpointError, QuagpredictError, UsageError
 
 PROMPTS = ["12+5=", "12+6=", "3*4=", "9-8=", "7", "00"]
-SAMPLING = Sampling(max_new_tokens=12)
+SAMPLING = Sampling(max_new_tokens=12, temperature=2.0)
 
 
 def requests(engine, samples=100):
