@@ -99,10 +99,9 @@ def stages_of(plan: Plan) -> tuple[Stage, ...]:
             content = {"program": program, "config": config, "inputs": {k: found[i].key for k, i in inputs.items()}}
             if role == "evaluate":  # a suite counts by what it says
                 suite = {"suite": plan.evaluation.suite.config}
-                content["config"] = {k: v for k, v in config.items() if k not in _SPEED_ONLY} | suite
                 # Of an engine's settings, this one alone changes results by more than the order of additions.
-                if "dtype" in config.get("engine_settings", {}):
-                    content["config"] |= {"dtype": config["engine_settings"]["dtype"]}
+                dtype = {k: v for k, v in config.get("engine_settings", {}).items() if k == "dtype"}
+                content["config"] = {k: v for k, v in config.items() if k not in _SPEED_ONLY} | suite | dtype
             found[identity] = Stage(kind, name, program, config, dict(inputs), digest(content), owner)
         return identity
 

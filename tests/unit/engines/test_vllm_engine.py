@@ -95,7 +95,7 @@ def test_what_vllm_cannot_load_or_run_is_one_line(checkpoint, tmp_path):
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         load_engine("vllm", folder)
     # The lab's models have heads of 16; vLLM has no attention of that size for CPUs, and says so at the first step.
-    with pytest.raises(CheckpointError, match="cannot be loaded .*head_dim=16"):
+    with pytest.raises(CheckpointError, match=r"cannot be loaded .*head_dim=16"):
         load_engine("vllm", shipped_path("datasets/lab-pilot/bases/weak"))
 
 
