@@ -18,7 +18,7 @@ from quagpredict.engines.contract import Request
 from quagpredict.evaluation import Suite, read_suite, score_checkpoint
 from quagpredict.shipped import shipped_path
 
-SAMPLES, BATCH = 256, 1024
+SAMPLES, BATCH = 128, 1024
 MOST = 1.05
 
 
@@ -53,7 +53,7 @@ def measure() -> list[Figure]:
     torch.set_num_threads(1)
     checkpoint = shipped_path("datasets/lab-pilot/bases/weak")
     suite = read_suite(shipped_path("collectors/suites/lab-pilot.yaml"))
-    ours, alone = in_turn(partial(measured, checkpoint, suite), partial(engine_alone, checkpoint, suite), repeats=5)
+    ours, alone = in_turn(partial(measured, checkpoint, suite), partial(engine_alone, checkpoint, suite), repeats=3)
     note = f"{len(suite.problems)} problems x {SAMPLES} samples, one thread, transformers engine on the CPU"
     return [
         Figure(

@@ -7,6 +7,7 @@ an error.
 
 import contextlib
 import gc
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from quagpredict.engines.contract import Request, Response, Sampling, sample_seed
 from quagpredict.engines.tokens import Tokens, cannot_be_loaded, closed
@@ -24,6 +26,8 @@ from quagpredict.errors import CheckpointError, QuagpredictError, RecipeError
 _TEMPERATURES = (0.01, 2.0)
 # vLLM's seeds are signed 64-bit numbers.
 _SEED_MASK = 2**63 - 1
+
+_opened: "weakref.ref[VLLMEngine] | None" = None
 
 
 class VLLMEngine(Tokens):
@@ -59,7 +63,7 @@ class VLLMEngine(Tokens):
     MissingExtraError
         If vLLM is not installed.
     UsageError
-        If it is, and cannot run here; the message says what to do.
+        If it is, and cannot run here, or another one is open in this process; the message says what to do.
     """
 
     name = "vllm"
@@ -76,8 +80,13 @@ class VLLMEngine(Tokens):
         prefix_caching: bool = True,
         enforce_eager: bool | None = None,
     ) -> None:
+        global _opened
         super().__init__(checkpoint)
         installed = require_vllm()
+        opened = _opened() if _opened is not None else None
+        if opened is not None and opened._llm is not None:
+            # The second would end the first: vLLM keeps its process groups in the module, and shuts them down with it.
+            raise UsageError("one vLLM engine can be open in a process: close the other first, or use workers")
         self.version = installed.version
         self.batch_size = batch_size
         if max_model_len is not None:
@@ -102,9 +111,10 @@ class VLLMEngine(Tokens):
                 generation_config="vllm",  # the checkpoint's own sampling defaults stay out
                 seed=0,
             )
+            _opened = weakref.ref(self)
             # What a device cannot do shows at the first step, not at loading.
             self.completion_log_probs([((self.end_tokens[0],), (self.end_tokens[0],))])
-        except (OSError, ValueError, RuntimeError, KeyError, NotImplementedError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, NotImplementedError, SafetensorError) as error:
             self.close()
             raise cannot_be_loaded(checkpoint, error) from error
 
