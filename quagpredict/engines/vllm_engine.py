@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from quagpredict.engines.contract import Request, Response, Sampling, sample_seed
 from quagpredict.engines.tokens import Tokens, cannot_be_loaded, closed
 from quagpredict.engines.vllm_install import require_vllm
-from quagpredict.errors import CheckpointError, QuagpredictError, RecipeError
+from quagpredict.errors import CheckpointError, QuagpredictError, RecipeError, UsageError
 
 # Below the lowest vLLM draws at 0.01 and says so in a log line; above the highest it draws nothing.
 _TEMPERATURES = (0.01, 2.0)
