@@ -1,11 +1,12 @@
 """Which engine measures: named or chosen by what is installed, on one device or on several."""
 
 import inspect
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from quagpredict.engines.contract import Engine
-from quagpredict.engines.vllm_install import missing_vllm, require_vllm, vllm_is_there
+from quagpredict.engines.vllm_install import missing_vllm, require_vllm, vllm_is_there, vllm_version
 from quagpredict.errors import UsageError
 from quagpredict.optional import require
 
@@ -125,3 +126,22 @@ def chosen_engine(name: str) -> str:
     # A vLLM that is broken on a machine with a GPU is said, not passed over: the other engine would take many times
     # as long.
     return "vllm" if torch.cuda.is_available() and require_vllm().device_type == "cuda" else "transformers"
+
+
+def engine_version(name: str) -> str:
+    """Return the version of an installed engine, as its `Engine.version`, without importing it.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name.
+    MissingExtraError
+        If the engine is not installed.
+
+    Examples
+    --------
+    >>> engine_version("transformers").split(".")[0]
+    '5'
+    """
+    chosen = chosen_engine(name)
+    return vllm_version() if chosen == "vllm" else version(chosen)

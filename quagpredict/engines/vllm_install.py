@@ -55,7 +55,7 @@ def require_vllm() -> Installed:
         raise missing_vllm()
     for name, value in (_SETTINGS | _QUIET).items():
         os.environ.setdefault(name, value)
-    found = _version()
+    found = vllm_version()
     if _is_cpu_build(found):
         for name, value in _CPU_SETTINGS.items():
             os.environ.setdefault(name, value)
@@ -78,7 +78,8 @@ def require_vllm() -> Installed:
     return Installed(found, device)
 
 
-def _version() -> str:
+def vllm_version() -> str:
+    """Return the installed version by its metadata, ``"unknown"`` without any; two distributions bring the package."""
     for distribution in _DISTRIBUTIONS:
         try:
             return version(distribution)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from quagpredict.engines.choose import load_engine
+from quagpredict.engines.choose import engine_version, load_engine
 from quagpredict.engines.contract import Request, Sampling, sample_seed
 from quagpredict.errors import CheckpointError
 
@@ -66,6 +66,7 @@ def forward(model, prompt, completion):
 def test_a_name_and_a_version_say_what_drew(engine):
     assert engine.name in {"transformers", "vllm"}
     assert engine.version[0].isdigit()
+    assert engine.version == engine_version(engine.name)
 
 
 def test_a_prompt_has_one_start_token_and_a_completion_its_end(engine):
