@@ -12,7 +12,8 @@ from quagpredict.answers import grade_many
 from quagpredict.engines.choose import load_engine
 from quagpredict.engines.contract import Engine, Request, Response
 from quagpredict.errors import UsageError
-from quagpredict.evaluation.suite import Problem, Suite, read_suite
+from quagpredict.evaluation.sources import Problem
+from quagpredict.evaluation.suite import Suite, read_suite
 from quagpredict.files import written_aside
 from quagpredict.metrics import measurement, token_weighted_loss
 
