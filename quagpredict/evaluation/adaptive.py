@@ -24,7 +24,7 @@ _EXTREMES = (1, 2, 3, 4)
 # A rule that cannot reach the precision with the samples allowed so far may be this much wider in variance than the best.
 _SLACK = 1.15
 # Weight, in problems, of success probabilities that are spread evenly: what few problems have not shown may still be there.
-_UNSEEN = 2.0
+_UNSEEN = 3.0
 _STEPS = 200  # of the expectation-maximisation
 # Success probabilities on which the mixture of problems is estimated: 0, 1, and evenly in log-odds between.
 _ODDS = np.linspace(np.log(2e-4), np.log(500.0), 118)
