@@ -1,11 +1,11 @@
 """Coverage and bias of adaptive sampling on synthetic candidates: `python bench/adaptive_sampling.py [CANDIDATES]`.
 
-Not a speed figure, and no part of `make bench`. Each candidate is a set of problems with known success probabilities, drawn
-from a mixture of its own: a share that it never solves, a share that it always solves, and a beta distribution for the rest.
-Columns: k, wanted half-width, problems; coverage of the 90 % interval; bias (mean error) with its standard error; mean
-half-width; the share of candidates that reached the precision; mean samples a problem; and the share of samples saved
-against the smallest fixed number that is as precise. The last lines stop naively: when the usual estimate's interval looks
-narrow, problems being left at their first success.
+Not a speed figure, and no part of `make bench`. Each candidate is a set of problems with known success probabilities,
+drawn from a mixture of its own: a share that it never solves, a share that it always solves, a beta distribution for
+the rest. Columns: k, wanted half-width, problems; coverage of the 90 % interval; bias (mean error) with its standard
+error; mean half-width; the share of candidates that reached the precision; mean samples a problem; and the share of
+samples saved against the smallest fixed number that is as precise. The last lines stop naively: when the usual
+estimate's interval looks narrow, problems being left at their first success.
 """
 
 import argparse
@@ -18,7 +18,15 @@ from quagpredict.evaluation.adaptive import ROUNDS, sample_adaptively
 from quagpredict.metrics import pass_at_k
 
 SETTINGS = (
-    *((64, 0.01, 200), (64, 0.02, 200), (64, 0.01, 500), (64, 0.02, 50), (16, 0.01, 200), (256, 0.02, 200)),
+    *(
+        (64, 0.01, 200),
+        (64, 0.02, 200),
+        (64, 0.01, 500),
+        (64, 0.02, 50),
+        (64, 0.03, 30),
+        (16, 0.01, 200),
+        (256, 0.02, 200),
+    ),
     *((1, 0.01, 200), (1, 0.005, 500)),
 )
 
@@ -70,7 +78,7 @@ def simulate(k: int, precision: float, problems: int, candidates: int) -> dict[s
 
 
 def naive(k: int, precision: float, problems: int, candidates: int) -> tuple[float, float]:
-    """Return coverage and bias of the usual estimate where solved problems are left and the interval decides the end."""
+    """Return coverage and bias of the usual estimate where solved problems are left and the interval ends it."""
     random = np.random.default_rng([k, problems])
     z = NormalDist().inv_cdf(0.95)
     errors, inside = [], []
@@ -103,7 +111,8 @@ def main() -> None:
     for k, precision, problems in SETTINGS:
         line = simulate(k, precision, problems, candidates)
         print(
-            f"{k:>3} {precision:>6} {problems:>8} {line['coverage']:>9.1%} {line['bias']:>+9.5f} ± {line['bias_se']:.5f}"
+            f"{k:>3} {precision:>6} {problems:>8} {line['coverage']:>9.1%}"
+            f" {line['bias']:>+9.5f} ± {line['bias_se']:.5f}"
             f" {line['half_width']:>8.4f} {line['reached']:>8.0%} {line['samples']:>8.1f} {line['saved']:>7.0%}",
             flush=True,
         )

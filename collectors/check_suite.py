@@ -34,7 +34,9 @@ def main(arguments: list[str]) -> None:
                 print(f"  {title}: {line}")
         bad = sum(len(wrong) for wrong in table["not_correct"]) + len(suite.unreadable)
         if bad and failed is None:
-            failed = InvalidDataError(f"suite {suite.name}: {bad} golds fail; mend them, or list their ids under `skip`")
+            failed = InvalidDataError(
+                f"suite {suite.name}: {bad} golds fail; mend them, or list their ids under `skip`"
+            )
     if failed is not None:
         raise failed
 

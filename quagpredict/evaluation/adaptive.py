@@ -1,7 +1,7 @@
-"""As many samples as a wanted precision needs: a stopping rule chosen from a first round, and an estimate unbiased under it.
+"""As many samples as a wanted precision needs: a stopping rule from a first round, an estimate unbiased under it.
 
-A problem gets no more samples once its own counts say that they would hardly narrow the interval: for Pass@k at a large k
-that is a handful of correct samples. `quagpredict.metrics.stopped_sampling` keeps the estimate unbiased under such a rule.
+A problem gets no more samples once its own counts say that they would hardly narrow the interval: for Pass@k at a
+large k that is a handful of correct samples. `quagpredict.metrics.stopped_sampling` keeps the estimate unbiased then.
 Which rule is followed depends on all problems together, and on any one of them only a little; what bias that leaves is
 measured by simulation (docs/guide/evaluation.md).
 """
@@ -21,10 +21,10 @@ FIRST = 16
 ROUNDS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _SUCCESSES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 _EXTREMES = (1, 2, 3, 4)
-# A rule that cannot reach the precision with the samples allowed so far may be this much wider in variance than the best.
+# Where no rule reaches the precision with the samples allowed so far, the variance may be this much above the least.
 _SLACK = 1.15
-# Weight, in problems, of success probabilities that are spread evenly: what few problems have not shown may still be there.
-_UNSEEN = 3.0
+# Weight, in problems, of probabilities that are spread evenly: what few problems have not shown may be there.
+_UNSEEN = 5.0
 _STEPS = 200  # of the expectation-maximisation
 # Success probabilities on which the mixture of problems is estimated: 0, 1, and evenly in log-odds between.
 _ODDS = np.linspace(np.log(2e-4), np.log(500.0), 118)
@@ -176,7 +176,7 @@ def _half_width(mixture: NDArray[np.float64], rule: StoppingRule, k: int, proble
 
 
 def _cheapest(mixture: NDArray[np.float64], k: int, variance: float, most: int) -> StoppingRule:
-    """Return the rule that draws least among those that leave at most `variance` a problem, or nearly as little as any."""
+    """Return the rule that draws least among those that leave at most `variance` a problem, or nearly the least."""
     rules, samples, variances = _family(k)
     expected, left = samples @ mixture, variances @ mixture
     small = np.array([rule.rounds[-1] <= most for rule in rules])

@@ -25,7 +25,7 @@ Wanted = Mapping[Problem, int]
 
 
 def draw_of(suite: Suite, checkpoint_digest: str, engine: str) -> dict[str, object]:
-    """Return what samples are bound to, beside their problem and index: not how they are graded, or how many there are."""
+    """Return what samples are bound to, beside problem and index: not how they are graded, or how many there are."""
     return {
         "checkpoint": checkpoint_digest,
         "engine": engine,

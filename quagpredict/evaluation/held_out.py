@@ -36,7 +36,7 @@ def held_out_table(
     engine : callable
         Returns the loaded engine; not called if the scores are there.
     draw : mapping
-        As `quagpredict.evaluation.drawing.draw_of`: checkpoint, engine and prompts decide, how samples are drawn does not.
+        As `quagpredict.evaluation.drawing.draw_of`: checkpoint, engine and prompts decide, the sampling does not.
     folder : path, optional
         Where scores are kept.
 

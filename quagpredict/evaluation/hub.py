@@ -1,4 +1,4 @@
-"""Problems from the Hugging Face hub, read by the `datasets` library: the one module outside the engines that uses it."""
+"""Problems from the Hugging Face hub, read by `datasets`: the one module outside the engines that uses it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

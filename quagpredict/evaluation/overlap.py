@@ -1,4 +1,4 @@
-"""Whether texts that are measured on also stand in texts that are trained on: n-grams of words, and the answers with them."""
+"""Whether texts that are measured on also stand in texts that are trained on: n-grams of words, and answers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -168,9 +168,9 @@ def check_overlap(suite: Suite, check: OverlapCheck, base: Path) -> tuple[Overla
 def overlaps(measured: Sequence[Documents], trained: Documents, ngram: int = 13) -> list[Overlap]:
     """Return how far each kind of measured text stands in the texts that are trained on.
 
-    Words are letters and digits in lower case. A text of fewer words than an n-gram has is compared as a whole, and only
-    with texts that are as short. N-grams are compared by 64-bit hashes: of ten million, some 3 in a million comparisons
-    of whole corpora see a chance match.
+    Words are letters and digits in lower case. A text of fewer words than an n-gram has is compared as a whole, and
+    only with texts that are as short. N-grams are compared by 64-bit hashes: looked up among a billion, one is found
+    by chance once in twenty billion times.
 
     Parameters
     ----------
@@ -206,9 +206,7 @@ def overlaps(measured: Sequence[Documents], trained: Documents, ngram: int = 13)
         )
         examples = tuple(documents.texts[at][:80] for at in np.flatnonzero(copied)[:3])
         result.append(
-            Overlap(
-                documents.name, trained.name, count, int((hits > 0).sum()), int(copied.sum()), int(same), examples
-            )
+            Overlap(documents.name, trained.name, count, int((hits > 0).sum()), int(copied.sum()), int(same), examples)
         )
     return result
 

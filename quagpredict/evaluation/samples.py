@@ -1,11 +1,11 @@
-"""The samples of a checkpoint on disk: Parquet parts that say what they are samples of, whatever their folder is called.
+"""The samples of a checkpoint on disk: Parquet parts that know what they are samples of, whatever RUN is called.
 
     RUN/samples/<draw id>/draw.json                   what the samples are bound to
     RUN/samples/<draw id>/part-00000-<digest>.parquet
 
 The draw id is a digest of weights, tokenizer and template, prompt, sampling settings and engine. Another checkpoint or
-another setting is another folder beside this one: nothing is mixed, and nothing that was drawn is ever deleted. A part is
-written aside and renamed; its name holds a digest of its bytes, so that one that is torn or was changed is seen.
+another setting is another folder beside this one: nothing is mixed, and nothing that was drawn is ever deleted. A part
+is written aside and renamed; its name holds a digest of its bytes, so that one that is torn or changed is seen.
 """
 
 import fcntl
@@ -106,7 +106,9 @@ class SampleStore:
             return True
         aside = part.with_suffix(".corrupt")
         part.replace(aside)
-        self._say(f"{part}: torn or changed since it was written; set aside as {aside.name}, its samples are drawn again")
+        self._say(
+            f"{part}: torn or changed since it was written; set aside as {aside.name}, its samples are drawn again"
+        )
         return False
 
     def add(self, rows: pl.DataFrame) -> None:
@@ -137,9 +139,9 @@ class SampleStore:
     def adopt_longer(self, decode: Callable[[list[int]], str]) -> int:
         """Take over samples that were drawn with a longer budget and differ in nothing else; return how many.
 
-        A response that goes beyond this store's budget is cut at the token where this budget ends, and is then what would
-        have been drawn: ``length`` as finish reason, the text of its first tokens. Sums of log-probability and entropy are
-        not known for a cut response and become null.
+        A response that goes beyond this store's budget is cut at the token where this budget ends, and is then what
+        would have been drawn: ``length`` as finish reason, the text of its first tokens. Sums of log-probability and
+        entropy are not known for a cut response and become null.
 
         Parameters
         ----------
@@ -155,7 +157,9 @@ class SampleStore:
                 self.add(_cut(rows.unique(["key", "sample"], maintain_order=True), budget, decode))
                 taken += rows.height
         if taken:
-            self._say(f"{taken:,} samples are taken from a longer budget, cut to {budget} tokens; none is drawn for them")
+            self._say(
+                f"{taken:,} samples are taken from a longer budget, cut to {budget} tokens; none is drawn for them"
+            )
         return taken
 
     def _longer(self, budget: int) -> list[Path]:

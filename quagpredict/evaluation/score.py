@@ -1,7 +1,7 @@
 """Measure a checkpoint on a suite: draw what is missing, grade, count, and score the held-out solutions."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from quagpredict.evaluation.sources import Problem
 from quagpredict.evaluation.suite import Suite, read_suite
 from quagpredict.evaluation.summary import summarise
 from quagpredict.files import write_json, written_aside
-from quagpredict.metrics import MEASURED_KS, measurement
+from quagpredict.metrics import MEASURED_KS, Measurement, measurement
 from quagpredict.metrics.stopped_sampling import stopped_pass_at_k
 from quagpredict.metrics.uncertainty import standard_error_of_mean
 from quagpredict.program import weights_digest
@@ -112,9 +112,9 @@ def score_checkpoint(
 ) -> Score:
     """Measure a checkpoint on a suite.
 
-    With `out`, what is drawn is kept there and used again: after a kill, for more samples, for another grading policy, for
-    a shorter budget. Samples are bound to weights, template and sampling settings; where those differ nothing is reused,
-    and nothing is deleted.
+    With `out`, what is drawn is kept there and used again: after a kill, for more samples, for another grading policy,
+    for a shorter budget. Samples are bound to weights, template and sampling settings; where those differ nothing is
+    reused, and nothing is deleted.
 
     Parameters
     ----------
@@ -141,8 +141,8 @@ def score_checkpoint(
     name, base_model : str, optional
         Of the candidate; its name is by default the checkpoint folder's.
     overlap : OverlapCheck, optional
-        What to compare problems and held-out solutions with, before anything is drawn. Paths are relative to the current
-        folder.
+        What to compare problems and held-out solutions with, before anything is drawn. Paths are relative to the
+        current folder.
     progress : callable, optional
         Called with (samples there, samples wanted).
     say : callable, optional
@@ -206,9 +206,15 @@ def score_checkpoint(
         if out is None:
             responses = responses.collect().lazy()
         draw_id = store.draw_id
-    values, problems, counted = _measured(graded, adaptive)
-    values |= held_out_values(held_out)
+    # What is not Pass@k has no unbiased estimate where results decide how many samples there are: it is measured on the
+    # samples that every problem has.
     fixed = graded if adaptive is None else graded.filter(pl.col("sample") < FIRST)
+    counted, values = _measured(fixed)
+    problems = counted if adaptive is None else _measured(graded).problems
+    passed = None if adaptive is None else _stopped(suite.problems, adaptive)
+    if passed is not None:
+        values |= _stopped_values(passed)
+    values |= held_out_values(held_out)
     identity = {
         "candidate": name or Path(checkpoint).resolve().name,
         "base_model": base_model,
@@ -222,7 +228,7 @@ def score_checkpoint(
         samples=graded,
         responses=responses,
         held_out=held_out,
-        summary=summarise(counted, fixed),
+        summary=summarise(counted, fixed, passed=passed),
         row=assemble_row(identity, values, counted),
         overlap=found,
         adaptive=adaptive,
@@ -295,27 +301,29 @@ class _Counted:
         return np.array([found[one.benchmark, one.problem_id] for one in problems], dtype=np.int64)
 
 
-def _measured(
-    graded: pl.DataFrame, adaptive: AdaptiveEstimate | None
-) -> tuple[dict[str, float | int | None], pl.DataFrame, pl.DataFrame]:
-    """Return the flat values, the counts of all samples, and the counts that stand for a fixed number of samples."""
+def _measured(graded: pl.DataFrame) -> Measurement:
     for column in ("log_prob_sum", "entropy_sum"):
         if graded[column].null_count():  # known for some samples only would speak of those alone
             graded = graded.with_columns(pl.lit(None, pl.Float64).alias(column))
-    found = measurement(graded)
-    if adaptive is None:
-        return found.values, found.problems, found.problems
-    # What is not Pass@k has no unbiased estimate from all samples: it is measured on the samples that every problem has.
-    first = measurement(graded.filter(pl.col("sample") < FIRST))
-    values = first.values
-    for k in MEASURED_KS:
-        passed = stopped_pass_at_k(adaptive.rule, adaptive.n, adaptive.c, k)
-        mean = float(passed.mean())
-        values[f"pass_at_{k}"] = mean if np.isfinite(mean) else None
-        if k == 1:
-            values["pass_at_1_se"] = standard_error_of_mean(passed)
-    values["samples_per_problem"] = None
-    return values, found.problems, first.problems
+    return measurement(graded)
+
+
+def _stopped(problems: Sequence[Problem], found: AdaptiveEstimate) -> pl.DataFrame:
+    """Return Pass@k of each problem under the rule that was followed, for each k that has an unbiased estimate."""
+    columns = {
+        "benchmark": [problem.benchmark for problem in problems],
+        "problem_id": [problem.problem_id for problem in problems],
+    }
+    passed = {f"pass_at_{k}": stopped_pass_at_k(found.rule, found.n, found.c, k) for k in MEASURED_KS}
+    return pl.DataFrame({**columns, **{name: values for name, values in passed.items() if np.isfinite(values).all()}})
+
+
+def _stopped_values(passed: pl.DataFrame) -> dict[str, float | int | None]:
+    """Return the flat values that all samples of a stopped measurement give; no number of samples is that of all."""
+    found: dict[str, float | int | None] = {f"pass_at_{k}": None for k in MEASURED_KS}
+    found |= {name: float(passed[name].to_numpy().mean()) for name in passed.columns if name.startswith("pass_at_")}
+    found["pass_at_1_se"] = standard_error_of_mean(passed["pass_at_1"].to_numpy())
+    return found | {"samples_per_problem": None}
 
 
 def adaptive_values(found: AdaptiveEstimate) -> dict[str, Any]:

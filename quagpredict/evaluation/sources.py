@@ -115,7 +115,7 @@ def read_problems(entry: Mapping[str, Any], base: Path, where: str, left_out: li
 def _gold(value: Any, columns: _Columns, where: str) -> str:
     text = answer_text(value)
     if columns.answer_after is not None:
-        before, mark, text = text.rpartition(columns.answer_after)
+        _, mark, text = text.rpartition(columns.answer_after)
         if not mark:
             raise RecipeError(f"{where}: '{columns.answer}' has no {columns.answer_after!r} before a gold answer")
         return text.strip()

@@ -125,7 +125,8 @@ def read_suite(path: str | Path) -> Suite:
     prompt = _template(given.get("prompt", "{question}"), str(path))
     grading: GradingPolicy = settings_of(GradingPolicy, given.get("grading", {}), f"{path}: grading")
     skipped: list[str] = []
-    problems, prompts, policies = [], {}, {}
+    problems: list[Problem] = []
+    prompts, policies = {}, {}
     for entry in benchmarks:
         where = f"{path}: benchmark {entry.get('name', '?')}"
         plain = {key: value for key, value in entry.items() if key not in ("prompt", "grading")}

@@ -43,7 +43,12 @@ def check_suite(suite: Suite) -> pl.DataFrame:
             if grade.verdict != "correct"
         ]
         rows.append((benchmark, len(problems), len(problems) - len(failed), failed))
-    schema = {"benchmark": pl.String, "problems": pl.Int64, "correct": pl.Int64, "not_correct": pl.List(pl.String)}
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {
+        "benchmark": pl.String,
+        "problems": pl.Int64,
+        "correct": pl.Int64,
+        "not_correct": pl.List(pl.String),
+    }
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -61,6 +66,6 @@ def require_sound(suite: Suite) -> pl.DataFrame:
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise InvalidDataError(
-            f"suite {suite.name}: {wrong[0]}{more}; mend the gold, or name its id under the benchmark's `skip` with a reason"
+            f"suite {suite.name}: {wrong[0]}{more}; mend the gold, or list its id with a reason under `skip`"
         )
     return table

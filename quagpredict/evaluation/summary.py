@@ -1,4 +1,4 @@
-"""What a measured checkpoint looks like: every statistic with an interval, for all problems, each benchmark, each level."""
+"""What a measured checkpoint looks like: every statistic with an interval, by benchmark and level."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.errors import InvalidDataError
 from quagpredict.metrics import MEASURED_KS, maj_at_k, pass_at_k, reward_variance, zero_variance_share
 from quagpredict.metrics.responses import answer_table
-from quagpredict.errors import InvalidDataError
 
 _PROBLEM = ("benchmark", "problem_id")
 # Pooled over samples: sum of the first over the problems / sum of the second.
@@ -28,6 +28,7 @@ def summarise(
     confidence: float = 0.9,
     resamples: int = 2000,
     seed: int = 0,
+    passed: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Return one row for all problems, each benchmark and, where a benchmark has several, each of its levels.
 
@@ -36,13 +37,16 @@ def summarise(
     problems : polars.DataFrame
         Columns benchmark, level, n, c; optional problem_id, truncated, no_answer, distinct_answers.
     samples : polars.DataFrame, optional
-        The graded samples that the problems were counted from, as `Score.samples`. Without them there is no maj@k, no
-        length, agreement, entropy or log-probability.
+        The graded samples that the problems were counted from, as `Score.samples`. Without them there is no maj@k,
+        no length, agreement, entropy or log-probability.
     confidence : float
         Coverage of the intervals. They are percentile bootstraps over problems: all samples of a problem move together,
         and the same resamples of the problems serve every statistic.
     resamples, seed : int
         Of the bootstrap.
+    passed : polars.DataFrame, optional
+        Columns benchmark, problem_id, ``pass_at_k`` ...: Pass@k of each problem where its number of samples was not
+        fixed, instead of what n and c would give.
 
     Returns
     -------
@@ -50,9 +54,9 @@ def summarise(
         Columns part, benchmark, level (null: all), problems, samples (how many), and for each statistic its value,
         ``_low`` and ``_high``; null where there is none.
 
-        ``avg_at_n`` is the mean share of correct samples (equal to Pass@1); ``pass_at_k`` and ``maj_at_k`` are there for
-        each k up to the smallest n; scores and shares are means over problems; lengths (tokens; all, finished, correct,
-        wrong) and per-token values are pooled, as sums over the part's samples.
+        ``avg_at_n`` is the mean share of correct samples (equal to Pass@1); ``pass_at_k`` and ``maj_at_k`` are there
+        for each k up to the smallest n; scores and shares are means over problems; lengths (tokens; all, finished,
+        correct, wrong) and per-token values are pooled, as sums over the part's samples.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def summarise(
     """
     if problems.height == 0:
         raise InvalidDataError("there is no problem to summarise: the table of problems is empty")
-    top, bottom = _sums(problems, samples)
+    top, bottom = _sums(problems, samples, passed)
     rows = []
     for part, benchmark, level, chosen in _parts(problems):
         row: dict[str, str | float | int | None] = {"part": part, "benchmark": benchmark, "level": level}
@@ -110,7 +114,7 @@ def _parts(problems: pl.DataFrame) -> Iterator[tuple[str, str | None, int | None
 
 
 def _sums(
-    problems: pl.DataFrame, samples: pl.DataFrame | None
+    problems: pl.DataFrame, samples: pl.DataFrame | None, stopped: pl.DataFrame | None
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
     """Return numerators and denominators of every statistic for each problem; a value is sum / sum over problems."""
     n, c = problems["n"].to_numpy(), problems["c"].to_numpy()
@@ -118,7 +122,9 @@ def _sums(
     passed = pass_at_k(n, c, np.array(ks, dtype=np.int64)) if ks else np.empty((n.size, 0))
     top: dict[str, NDArray[np.float64]] = {"avg_at_n": c / np.maximum(n, 1)}
     top |= {f"pass_at_{k}": passed[:, at] for at, k in enumerate(ks)}
-    frames = [] if samples is None else [_of_samples(problems, samples)]
+    if stopped is not None:
+        ordered = problems.select(_PROBLEM).join(stopped, on=_PROBLEM, how="left", maintain_order="left")
+        top |= {name: ordered[name].to_numpy() for name in ordered.columns if name.startswith("pass_at_")}
     if samples is not None:
         votes = samples.select(pl.concat_str(*_PROBLEM, separator="\0").alias("problem"), "answer", "verdict")
         labels, voted = maj_at_k(votes["problem"], votes["answer"], votes["verdict"] == "correct", ks)
@@ -133,7 +139,8 @@ def _sums(
     top["reward_variance"] = reward_variance(n, c)
     top |= {f"zero_variance_share_g{size}": zero_variance_share(n, c, size) for size in GROUP_SIZES}
     bottom = {name: np.ones(n.size) for name in top}
-    for frame in frames:
+    if samples is not None:
+        frame = _of_samples(problems, samples)
         for name in ("agreement_mean", *_LENGTHS, *_PER_TOKEN):
             top[name] = frame[name].to_numpy()
             bottom[name] = frame[f"{name}_of"].to_numpy()
@@ -150,8 +157,11 @@ def _of_samples(problems: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
         *(pl.col(column).sum().cast(pl.Float64).alias(name) for name, column in _PER_TOKEN.items()),
         *(
             # Known for some samples only would speak of those alone: then it is not known.
-            pl.when(pl.col(column).null_count() == 0).then(pl.col("length").sum()).otherwise(None)
-            .cast(pl.Float64).alias(f"{name}_of")
+            pl.when(pl.col(column).null_count() == 0)
+            .then(pl.col("length").sum())
+            .otherwise(None)
+            .cast(pl.Float64)
+            .alias(f"{name}_of")
             for name, column in _PER_TOKEN.items()
         ),
     )

@@ -20,8 +20,9 @@ def maj_at_k(
     wrong. Correct samples are one answer in however many spellings; wrong ones are the same answer if their texts are.
 
     The value is the mean over subsets of k of the n samples, drawn without replacement, hence unbiased for every k <= n
-    (at k = n there is one subset and the value is exact). Subsets are drawn `resamples` times, seeded, for problems with
-    both right and other samples; the error of that is below 1 / (2 sqrt(resamples x such problems)) in the mean over them.
+    (at k = n there is one subset and the value is exact). Subsets are drawn `resamples` times, seeded, for problems
+    with both right and other samples; the standard error that this adds to the mean over such problems is at most
+    1 / (2 sqrt(resamples x problems)).
 
     Parameters
     ----------
@@ -61,7 +62,11 @@ def maj_at_k(
     """
     ks = checked_ks(np.atleast_1d(k))
     table = pl.DataFrame(
-        {"problem": pl.Series(np.asarray(problem)), "answer": pl.Series(answer, dtype=pl.String), "correct": correct}
+        {
+            "problem": pl.Series(values=np.asarray(problem)),
+            "answer": pl.Series(answer, dtype=pl.String),
+            "correct": correct,
+        }
     )
     if not len(table) == len(np.asarray(correct)) == len(np.asarray(problem)):
         raise InvalidDataError("maj@k needs one problem, one answer and one verdict a sample")
@@ -84,7 +89,9 @@ def maj_at_k(
     return grouped["problem"].to_numpy(), values
 
 
-def _values(votes: NDArray[np.int64], ks: NDArray[np.int64], resamples: int, random: np.random.Generator) -> NDArray[np.float64]:
+def _values(
+    votes: NDArray[np.int64], ks: NDArray[np.int64], resamples: int, random: np.random.Generator
+) -> NDArray[np.float64]:
     n = votes.size
     values = np.full(ks.size, np.nan)
     known = ks <= n
@@ -110,8 +117,8 @@ def _values(votes: NDArray[np.int64], ks: NDArray[np.int64], resamples: int, ran
 
 
 def _right_share(votes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return for each row of votes the share of the top that the right answer has: 1 alone, 1/j in a tie of j, else 0."""
-    rows, columns = votes.shape
+    """Return for each row of votes what the right answer gets: 1 alone at the top, 1/j in a tie of j, else 0."""
+    rows = votes.shape[0]
     answers = int(votes.max()) + 2  # the first column is for no vote
     flat = (votes + 1) + answers * np.arange(rows)[:, None]
     counts = np.bincount(flat.reshape(-1), minlength=rows * answers).reshape(rows, answers)[:, 1:]

@@ -1,9 +1,9 @@
 """Pass@k where a problem's own results decide how many samples it gets: unbiased, by counting paths.
 
-The usual estimator, 1 - C(n-c, k) / C(n, k), is unbiased for a number of samples that was fixed. Stop at the first success
-and it is not: problems are then left when they look best. What stays unbiased is the expectation, given where a problem
-stopped, of "one of the first k samples is correct". Under a rule that looks at counts alone, all orders of results that
-lead to the same end are equally likely, so this expectation is a ratio of two numbers of paths.
+The usual estimator, 1 - C(n-c, k) / C(n, k), is unbiased for a number of samples that was fixed. Stop at the first
+success and it is not: problems are then left when they look best. What stays unbiased is the expectation, given where a
+problem stopped, of "one of the first k samples is correct". Under a rule that looks at counts alone, all orders of
+results that lead to the same end are equally likely, so this expectation is a ratio of two numbers of paths.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,8 @@ class StoppingRule:
         rising = all(first < second for first, second in pairwise((0, *self.rounds)))
         if not self.rounds or not rising or len(self.go_on) != len(self.rounds) - 1:
             raise InvalidDataError(
-                f"a stopping rule needs rising rounds and a range after each but the last, got {self.rounds}, {self.go_on}"
+                f"a stopping rule needs rising rounds and a range after each but the last, got "
+                f"{self.rounds}, {self.go_on}"
             )
 
     def end(self, correct: ArrayLike, position: int) -> NDArray[np.bool_]:
@@ -108,7 +109,8 @@ def stopped_pass_at_k(rule: StoppingRule, n: ArrayLike, c: ArrayLike, k: int) ->
     if impossible.any():
         at = int(np.flatnonzero(impossible)[0])
         raise InvalidDataError(
-            f"problem at position {at} cannot have stopped with {correct[at]} of {samples[at]} samples correct under {rule}"
+            f"problem at position {at} cannot have stopped with {correct[at]} of {samples[at]} samples correct "
+            f"under {rule}"
         )
     return np.full(samples.shape, np.nan) if _unknown(rule, k) else values
 
