@@ -1,7 +1,7 @@
 """Measure a checkpoint on a suite: `python collectors/evaluate_checkpoint.py --config evaluate.yaml`.
 
-Keys: checkpoint, suite, samples, output_dir, and optionally engine, batch_size, overlap (against, ngram, max_share).
-The same program measures before and after RL, with the same grader.
+Keys: checkpoint, suite, samples, output_dir, and optionally engine, batch_size, workers, engine_settings, overlap
+(against, ngram, max_share). The same program measures before and after RL, with the same grader.
 """
 
 import argparse
@@ -19,7 +19,10 @@ from quagpredict.recipe import read_yaml
 from quagpredict.shipped import shipped_path
 
 REQUIRED = ("checkpoint", "suite", "samples", "output_dir")
-OPTIONAL = {"engine": "transformers", "batch_size": 256, "overlap": None}
+OPTIONAL: dict[str, Any] = {
+    **{"engine": "transformers", "batch_size": 256, "workers": 1, "engine_settings": {}},
+    "overlap": None,
+}
 
 
 def main(arguments: list[str]) -> None:
@@ -48,7 +51,7 @@ def main(arguments: list[str]) -> None:
         progress=print_progress,
         say=note,
     )
-    results = {"eval_protocol_id": score.eval_protocol_id, "measurement": score.measurement}
+    results = {"eval_protocol_id": score.eval_protocol_id, "measurement": score.measurement, "engine": score.engine}
     if score.overlap:
         results["overlap"] = score.as_dict()["overlap"]
     write_record(
@@ -73,6 +76,8 @@ def parse_config(path: str) -> dict[str, Any]:
     for key in ("samples", "batch_size", "workers"):
         if not isinstance(config[key], int) or isinstance(config[key], bool) or config[key] < 1:
             raise RecipeError(f"{path}: {key} must be a whole number of at least 1, got {config[key]!r}")
+    if not isinstance(config["engine_settings"], dict):
+        raise RecipeError(f"{path}: engine_settings must be a mapping of keys, got {config['engine_settings']!r}")
     if config["overlap"] is not None:
         config["overlap"] = overlap_check(config["overlap"], path)
     return config

@@ -1,11 +1,8 @@
 """``quagpredict evaluate``: measure one checkpoint on a suite."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
-
-import yaml
 
 from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import FORMATS, emit, say, tables
@@ -129,3 +126,28 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _quiet(_line: str) -> None: ...
+
+
+def engine_settings(words: Sequence[str]) -> dict[str, Any]:
+    """Return ``KEY=VALUE`` words as settings, values as YAML reads them.
+
+    Raises
+    ------
+    UsageError
+        For a word without ``=``, or a value that is not YAML.
+
+    Examples
+    --------
+    >>> engine_settings(["gpu_memory_utilization=0.8", "dtype=bfloat16", "prefix_caching=false"])
+    {'gpu_memory_utilization': 0.8, 'dtype': 'bfloat16', 'prefix_caching': False}
+    """
+    settings = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not key or not sign:
+            raise UsageError(f"--engine-setting: expected KEY=VALUE, got {word!r}")
+        try:
+            settings[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UsageError(f"--engine-setting: {value!r} is no value of '{key}'") from None
+    return settings

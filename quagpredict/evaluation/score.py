@@ -3,7 +3,8 @@
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus import assemble_row, write_corpus
+from quagpredict.engines.choose import chosen_engine, load_engine
 from quagpredict.engines.contract import Engine
 from quagpredict.errors import UsageError
 from quagpredict.evaluation.adaptive import FIRST, AdaptiveEstimate, sample_adaptively
@@ -29,8 +31,6 @@ from quagpredict.metrics import MEASURED_KS, Measurement, measurement
 from quagpredict.metrics.stopped_sampling import stopped_pass_at_k
 from quagpredict.metrics.uncertainty import standard_error_of_mean
 from quagpredict.program import weights_digest
-
-ENGINES = ("transformers",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +64,8 @@ class Score:
         With ``samples="auto"``: the estimate, the rule that was followed, and what it saved.
     drawn : int
         Samples that this call drew; the others were there.
+    engine : str
+        What drew and scored: its name and version.
     """
 
     eval_protocol_id: str
@@ -78,6 +80,7 @@ class Score:
     overlap: tuple[Overlap, ...]
     adaptive: AdaptiveEstimate | None
     drawn: int
+    engine: str
 
     def as_dict(self) -> dict[str, Any]:
         """Return what ``summary.json`` holds: plain values, no NaN."""
@@ -85,6 +88,7 @@ class Score:
             "candidate": self.row["candidate"].item(),
             "eval_protocol_id": self.eval_protocol_id,
             "draw_id": self.draw_id,
+            "engine": self.engine,
             "measurement": dict(self.measurement),
             "parts": self.summary.to_dicts(),
             "overlap": [one._asdict() | {"share": one.share} for one in self.overlap],
@@ -99,7 +103,7 @@ def score_checkpoint(
     samples: int | Literal["auto"] = 256,
     precision: float | None = None,
     target: str = "pass@64",
-    engine: str = "transformers",
+    engine: str = "auto",
     batch_size: int = 256,
     workers: int = 1,
     engine_settings: Mapping[str, Any] | None = None,
@@ -128,8 +132,8 @@ def score_checkpoint(
         With "auto": wanted half-width of the 90 % interval of the target on these problems, a fraction.
     target : str
         With "auto": ``"pass@K"``.
-    engine : {"transformers"}
-        What draws and scores.
+    engine : {"auto", "transformers", "vllm"}
+        What draws and scores; see `quagpredict.engines.choose.load_engine`. Not loaded if nothing is missing in `out`.
     batch_size : int
         Samples drawn side by side: a matter of speed and memory, not of results.
     workers : int
@@ -176,13 +180,22 @@ def score_checkpoint(
       candidate  pre_samples_per_problem
     0      weak                        2
     """
-    k = _checked_call(samples, precision, target, engine)
+    k = _checked_call(samples, precision, target)
+    chosen = chosen_engine(engine)
+    settings = dict(engine_settings or {})
     suite = suite if isinstance(suite, Suite) else read_suite(suite)
-    bound = draw_of(suite, weights_digest(checkpoint), engine)
+    bound = draw_of(suite, weights_digest(checkpoint), chosen)
+    if "dtype" in settings:  # the one setting that changes numbers, by rounding
+        bound["dtype"] = settings["dtype"]
     found = () if overlap is None else check_overlap(suite, overlap, Path())
-    loaded: Callable[[], Engine] = cache(partial(load_engine, engine, checkpoint, batch_size))
     note = say or _silent
     with contextlib.ExitStack() as stack:
+
+        @cache
+        def loaded() -> Engine:
+            made = load_engine(chosen, checkpoint, workers=workers, batch_size=batch_size, **settings)
+            return stack.enter_context(contextlib.closing(made))
+
         folder = Path(out) if out is not None else Path(stack.enter_context(TemporaryDirectory()))
         if out is None:
             loaded()  # nothing can be there already: a wrong checkpoint is said at once
@@ -233,19 +246,18 @@ def score_checkpoint(
         overlap=found,
         adaptive=adaptive,
         drawn=drawn,
+        engine=f"{chosen} {version(chosen)}",
     )
     if out is not None:
-        _write(score, folder, {"suite": suite.name, "checkpoint": str(bound["checkpoint"]), "engine": engine})
+        _write(score, folder, {"suite": suite.name, "checkpoint": str(bound["checkpoint"]), "engine": score.engine})
     return score
 
 
 def _silent(_line: str) -> None: ...
 
 
-def _checked_call(samples: int | str, precision: float | None, target: str, engine: str) -> int:
+def _checked_call(samples: int | str, precision: float | None, target: str) -> int:
     """Return the k of the target."""
-    if engine not in ENGINES:
-        raise UsageError(f"unknown engine '{engine}'; known are {', '.join(ENGINES)}")
     if samples == "auto":
         if precision is None:
             raise UsageError("samples 'auto' needs a precision: the wanted half-width of the interval, such as 0.01")
@@ -257,25 +269,6 @@ def _checked_call(samples: int | str, precision: float | None, target: str, engi
     if prefix != "pass" or not k.isdigit() or int(k) < 1:
         raise UsageError(f"target must be pass@K, such as pass@64, got '{target}'")
     return int(k)
-
-
-def load_engine(name: str, checkpoint: str | Path, batch_size: int) -> Engine:
-    """Load a checkpoint into the named engine.
-
-    Raises
-    ------
-    UsageError
-        For an unknown name.
-    """
-    if name not in ENGINES:
-        raise UsageError(f"unknown engine '{name}'; known are {', '.join(ENGINES)}")
-    from quagpredict.optional import require
-
-    for package in ("torch", "transformers"):
-        require(package)
-    from quagpredict.engines.transformers_engine import TransformersEngine
-
-    return TransformersEngine(checkpoint, batch_size=batch_size)
 
 
 class _Counted:

@@ -1,5 +1,8 @@
 """maj@k: how often the most common answer of k samples is right, over all subsets of the samples that were drawn."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +14,13 @@ _CELLS = 4_000_000  # samples held in random order at a time: 32 MB
 
 
 def maj_at_k(
-    problem: ArrayLike, answer: ArrayLike, correct: ArrayLike, k: ArrayLike, *, resamples: int = 200, seed: int = 0
+    problem: Iterable[Any],
+    answer: Iterable[str | None],
+    correct: Iterable[bool],
+    k: ArrayLike,
+    *,
+    resamples: int = 200,
+    seed: int = 0,
 ) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     """Return each problem's probability that a majority vote among k of its samples is right.
 
@@ -26,11 +35,11 @@ def maj_at_k(
 
     Parameters
     ----------
-    problem : array_like, shape (samples,)
+    problem : iterable, shape (samples,)
         Label of each sample's problem.
-    answer : array_like of str or None, shape (samples,)
+    answer : iterable of str or None, shape (samples,)
         Final answer in one spelling; None for no answer.
-    correct : array_like of bool, shape (samples,)
+    correct : iterable of bool, shape (samples,)
     k : array_like of int, shape (ks,)
     resamples, seed : int
         Of the subsets.
@@ -61,15 +70,11 @@ def maj_at_k(
     array([[0.5]])
     """
     ks = checked_ks(np.atleast_1d(k))
-    table = pl.DataFrame(
-        {
-            "problem": pl.Series(values=np.asarray(problem)),
-            "answer": pl.Series(answer, dtype=pl.String),
-            "correct": correct,
-        }
-    )
-    if not len(table) == len(np.asarray(correct)) == len(np.asarray(problem)):
-        raise InvalidDataError("maj@k needs one problem, one answer and one verdict a sample")
+    columns = [pl.Series("problem", problem), pl.Series("answer", answer, pl.String), pl.Series("correct", correct)]
+    if len({len(column) for column in columns}) > 1:
+        sizes = ", ".join(f"{len(column)} {column.name}" for column in columns)
+        raise InvalidDataError(f"maj@k needs one problem, one answer and one verdict a sample, got {sizes}")
+    table = pl.DataFrame(columns)
     # Within a problem: 0 is the right answer, 1, 2, ... are wrong ones, -1 is no vote.
     right = pl.col("correct")
     coded = table.with_columns(
