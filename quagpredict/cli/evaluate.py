@@ -1,8 +1,11 @@
 """``quagpredict evaluate``: measure one checkpoint on a suite."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
+
+import yaml
 
 from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import FORMATS, emit, say, tables

@@ -116,10 +116,11 @@ def sample_adaptively(
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     first = np.full(problems, FIRST)
     n, c = first, correct_among(first)
+    mixture = _mixture(n, c)
     # The first rounds say little about rare successes, so no problem gets many samples on their word: the most that one
     # may get is doubled only when the precision was not reached.
     for most in (end for end in ROUNDS if end >= max(k, 2 * FIRST)):
-        rule = _cheapest(_mixture(n, c), k, (precision / z) ** 2 * problems, most)
+        rule = _cheapest(mixture, k, (precision / z) ** 2 * problems, most)
         n, c = _follow(rule, problems, correct_among)
         mixture = _mixture(n, c)
         half_width = _half_width(mixture, rule, k, problems, z)
@@ -165,8 +166,7 @@ def _mixture(n: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.float64]:
     likelihood = np.exp(log - log.max(1, keepdims=True))
     weights = np.full(GRID.size, 1 / GRID.size)
     for _ in range(_STEPS):
-        joint = likelihood * weights
-        weights = counts @ (joint / joint.sum(1, keepdims=True)) / counts.sum()
+        weights = weights * ((counts / (likelihood @ weights)) @ likelihood) / counts.sum()
     problems = counts.sum()
     return np.asarray((problems * weights + _UNSEEN / GRID.size) / (problems + _UNSEEN))
 

@@ -75,13 +75,13 @@ class SampleStore:
         self._root = root
         known = self.folder.is_dir()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / "lock").open("a")
+        self._lock = (root / "lock").open("a")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock.close()
-            raise UsageError(f"{self.folder}: another process draws samples into this folder") from None
-        for left in self.folder.glob(".*.aside"):  # half-written by a process that was killed
+            raise UsageError(f"{root}: another process draws samples here; wait for it, or end it") from None
+        for left in root.glob("*/.*.aside"):  # half-written by a process that was killed
             left.unlink()
         write_json(self.folder / "draw.json", self.draw)
         self.parts = [part for part in _listed(self.folder) if self._whole(part)]

@@ -32,6 +32,8 @@ from quagpredict.metrics.stopped_sampling import stopped_pass_at_k
 from quagpredict.metrics.uncertainty import standard_error_of_mean
 from quagpredict.program import weights_digest
 
+WRITTEN = ("grades.parquet", "problems.parquet", "summary.json", "candidate.parquet")
+
 
 @dataclass(frozen=True, eq=False)
 class Score:
@@ -200,6 +202,9 @@ def score_checkpoint(
         if out is None:
             loaded()  # nothing can be there already: a wrong checkpoint is said at once
         store = stack.enter_context(SampleStore(folder / "samples", bound, note))
+        for pattern in ("held_out/.*.aside", *(f".{name}.*.aside" for name in WRITTEN)):
+            for left in folder.glob(pattern):  # half-written by a process that was killed
+                left.unlink()
         store.adopt_longer(lambda tokens: loaded().decode(tokens))
         had = store.there().height
         if isinstance(samples, int):
