@@ -16,7 +16,7 @@ from quagpredict.files import digest
 # What an engine is asked for at once: enough to fill its batches, few enough for one call's bookkeeping.
 _CALL_SAMPLES = 32_768
 # Samples of one request. A kill loses the requests that are under way.
-_REQUEST_SAMPLES = 64
+_REQUEST_SAMPLES = 256
 # A part is written when it has this many samples, or this many seconds after the last.
 _PART_SAMPLES = 32_768
 _PART_SECONDS = 20.0
@@ -39,19 +39,6 @@ def draw_of(suite: Suite, checkpoint_digest: str, engine: str) -> dict[str, obje
 def problem_key(problem: Problem) -> str:
     """Return a digest of what is asked, so that a question that was changed under its old id has no samples."""
     return digest([problem.benchmark, problem.problem_id, problem.question])
-
-
-def seed_key(suite: Suite, problem: Problem) -> str:
-    """Return what seeds the samples of a problem, together with their index.
-
-    The budget is left out: a response under a shorter budget is the beginning of the one under a longer budget. So are
-    the checkpoint (candidates then share their random numbers, which makes differences between them less noisy) and the
-    grading.
-    """
-    settings = asdict(suite.sampling)
-    del settings["max_new_tokens"]
-    space = digest([settings, suite.prompt, suite.system_prompt])
-    return f"{space}/{problem.benchmark}/{problem.problem_id}"
 
 
 def missing_samples(store: SampleStore, wanted: Wanted) -> Iterator[tuple[Problem, int, int]]:
@@ -110,14 +97,18 @@ def draw(
         problem: loaded.encode_prompt(suite.prompt_of(problem.question, problem.benchmark), suite.system_prompt)
         for problem in dict.fromkeys(problem for problem, _, _ in blocks)
     }
+    # Eval protocol and problem seed a sample, with its index. Candidates share their random numbers, which makes
+    # differences between them less noisy. What was drawn under another grading policy or budget keeps its seeds.
+    protocol = suite.eval_protocol_id
+    keys = {problem: f"{protocol}/{problem.benchmark}/{problem.problem_id}" for problem in prompts}
     # Prompts of like length side by side, so that an engine without padding can fill its batches.
     blocks.sort(key=lambda block: -len(prompts[block[0]]))
     waiting: list[pl.DataFrame] = []
     written = time.monotonic()
     for call in _calls(blocks):
-        requests = [Request(seed_key(suite, problem), prompts[problem], first, count) for problem, first, count in call]
+        requests = [Request(keys[problem], prompts[problem], first, count) for problem, first, count in call]
         for position, responses in loaded.generate(requests, suite.sampling):
-            waiting.append(_rows(*call[position][:2], responses, loaded))
+            waiting.append(_rows(call[position], len(requests[position].prompt), responses, loaded))
             left -= len(responses)
             full = sum(rows.height for rows in waiting) >= _PART_SAMPLES
             if full or time.monotonic() - written >= _PART_SECONDS:
@@ -143,7 +134,10 @@ def _calls(blocks: Sequence[tuple[Problem, int, int]]) -> Iterator[list[tuple[Pr
         yield call
 
 
-def _rows(problem: Problem, first: int, responses: Sequence[Response], engine: Engine) -> pl.DataFrame:
+def _rows(
+    block: tuple[Problem, int, int], prompt_tokens: int, responses: Sequence[Response], engine: Engine
+) -> pl.DataFrame:
+    problem, first, _ = block
     # Many samples of a small model are the same tokens: each is decoded once.
     texts = {tokens: engine.decode(tokens) for tokens in {response.tokens for response in responses}}
     count = len(responses)
@@ -154,6 +148,7 @@ def _rows(problem: Problem, first: int, responses: Sequence[Response], engine: E
             "problem_id": [problem.problem_id] * count,
             "sample": list(range(first, first + count)),
             "seed": [response.seed for response in responses],
+            "prompt_tokens": [prompt_tokens] * count,
             "response": [texts[response.tokens] for response in responses],
             "tokens": [list(response.tokens) for response in responses],
             "length": [response.length for response in responses],

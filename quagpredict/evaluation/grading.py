@@ -33,7 +33,7 @@ def graded_samples(store: SampleStore, suite: Suite, counts: Mapping[Problem, in
     Returns
     -------
     polars.DataFrame
-        One row a sample, problems in the suite's order: benchmark, problem_id, level, sample, seed, verdict, answer,
+        One row a sample: benchmark, problem_id, level, sample, seed, verdict, answer,
         length, finish_reason, log_prob_sum, entropy_sum, tokens (how many; null where the sums are not known).
     """
     parts = []
@@ -46,7 +46,16 @@ def graded_samples(store: SampleStore, suite: Suite, counts: Mapping[Problem, in
         group.append(problem)
         held += counts[problem]
     parts.append(_graded(store, suite, group, counts))
-    return pl.concat(parts)
+    # Longest prompts first, then as in the suite: one order, and so one rounding of sums, whatever was drawn when.
+    position = pl.DataFrame(
+        {
+            "benchmark": [problem.benchmark for problem in counts],
+            "problem_id": [problem.problem_id for problem in counts],
+            "position": range(len(counts)),
+        }
+    )
+    table = pl.concat(parts).join(position, on=["benchmark", "problem_id"])
+    return table.sort("prompt_tokens", "position", "sample", descending=[True, False, False]).select(SAMPLE_COLUMNS)
 
 
 def _graded(
@@ -81,4 +90,4 @@ def _graded(
         pl.Series("verdict", [str(grade.verdict) for grade in grades], pl.String),
         pl.Series("answer", [grade.answer for grade in grades], pl.String),
         pl.when(known).then("length").alias("tokens"),
-    ).select(SAMPLE_COLUMNS)
+    ).select(*SAMPLE_COLUMNS, "prompt_tokens")

@@ -100,7 +100,7 @@ def held_out_values(table: pl.DataFrame) -> dict[str, float | None]:
     """
     if table.is_empty():
         return dict.fromkeys(NAMES)
-    problems = table["problem_id"].to_numpy()
+    problems = table["problem_id"].to_numpy() if table["problem_id"].is_duplicated().any() else None
     loss = token_weighted_loss(table["nats"], table["tokens"], clusters=problems)
     per_byte = token_weighted_loss(table["text_nats"], table["text_tokens"], table["text_bytes"]).bits_per_byte
     cut = table["cut"].mean()

@@ -27,6 +27,7 @@ COLUMNS = {
     "problem_id": pl.String(),
     "sample": pl.Int64(),
     "seed": pl.UInt64(),
+    "prompt_tokens": pl.Int64(),
     "response": pl.String(),
     "tokens": pl.List(pl.UInt32()),
     "length": pl.Int64(),
@@ -57,8 +58,9 @@ class SampleStore:
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
-    >>> row = {"key": "k", "benchmark": "b", "problem_id": "1", "sample": 0, "seed": 7, "response": "4", "tokens": [4],
-    ...        "length": 2, "finish_reason": "stop", "log_prob_sum": -0.1, "entropy_sum": 0.2}
+    >>> row = {"key": "k", "benchmark": "b", "problem_id": "1", "sample": 0, "seed": 7, "prompt_tokens": 5,
+    ...        "response": "4", "tokens": [4], "length": 2, "finish_reason": "stop", "log_prob_sum": -0.1,
+    ...        "entropy_sum": 0.2}
     >>> with TemporaryDirectory() as folder:
     ...     with SampleStore(Path(folder), {"max_new_tokens": 8}, print) as store:
     ...         store.add(pl.DataFrame([row], schema=COLUMNS))

@@ -18,10 +18,11 @@ import pytest
 from quagpredict.shipped import shipped_path
 
 KILLS = 20
+PROBLEMS = 8
 SAMPLES = 32
 SUITE = """
 name: tiny
-benchmarks: [{name: plain, lab: {problems: 12, seed: 1, data: {operators: "+-", lengths: [1, 2]}}}]
+benchmarks: [{name: plain, lab: {problems: 8, seed: 1, data: {operators: "+-", lengths: [1, 2]}}}]
 held_out: {lab: {problems: 8, seed: 2, data: {operators: "+-", lengths: [1, 2]}}}
 sampling: {temperature: 1.0, top_p: 1.0, top_k: 0, max_new_tokens: 16}
 grading: {extraction: last_digits, digits: 3}
@@ -85,7 +86,7 @@ def test_twenty_kills(tmp_path: Path, zygote: Zygote) -> None:
     assert zygote.wait() == 0
     seconds = time.monotonic() - started
     expected = samples_of(undisturbed)
-    assert expected.height == 12 * SAMPLES
+    assert expected.height == PROBLEMS * SAMPLES
     kills = begun = parts_at_kills = 0
     while kills < KILLS:
         run = tmp_path / f"disturbed-{begun}"
