@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -14,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus import assemble_row, write_corpus
-from quagpredict.engines.choose import chosen_engine, load_engine
+from quagpredict.engines.choose import chosen_engine, engine_version, load_engine
 from quagpredict.engines.contract import Engine
 from quagpredict.errors import UsageError
 from quagpredict.evaluation.adaptive import FIRST, AdaptiveEstimate, sample_adaptively
@@ -251,7 +250,7 @@ def score_checkpoint(
         overlap=found,
         adaptive=adaptive,
         drawn=drawn,
-        engine=f"{chosen} {version(chosen)}",
+        engine=f"{chosen} {engine_version(chosen)}",
     )
     if out is not None:
         _write(score, folder, {"suite": suite.name, "checkpoint": str(bound["checkpoint"]), "engine": score.engine})
