@@ -105,19 +105,21 @@ def draw(
     blocks.sort(key=lambda block: -len(prompts[block[0]]))
     waiting: list[pl.DataFrame] = []
     written = time.monotonic()
-    for call in _calls(blocks):
-        requests = [Request(keys[problem], prompts[problem], first, count) for problem, first, count in call]
-        for position, responses in loaded.generate(requests, suite.sampling):
-            waiting.append(_rows(call[position], len(requests[position].prompt), responses, loaded))
-            left -= len(responses)
-            full = sum(rows.height for rows in waiting) >= _PART_SAMPLES
-            if full or time.monotonic() - written >= _PART_SECONDS:
-                store.add(pl.concat(waiting))
-                waiting, written = [], time.monotonic()
-            if progress is not None:
-                progress(total - left, total)
-    if waiting:
-        store.add(pl.concat(waiting))
+    try:
+        for call in _calls(blocks):
+            requests = [Request(keys[problem], prompts[problem], first, count) for problem, first, count in call]
+            for position, responses in loaded.generate(requests, suite.sampling):
+                waiting.append(_rows(call[position], len(requests[position].prompt), responses, loaded))
+                left -= len(responses)
+                full = sum(rows.height for rows in waiting) >= _PART_SAMPLES
+                if full or time.monotonic() - written >= _PART_SECONDS:
+                    store.add(pl.concat(waiting))
+                    waiting, written = [], time.monotonic()
+                if progress is not None:
+                    progress(total - left, total)
+    finally:  # also what a Ctrl-C or a failing engine leaves
+        if waiting:
+            store.add(pl.concat(waiting))
     return drawn
 
 

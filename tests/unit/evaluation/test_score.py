@@ -12,6 +12,7 @@ from quagpredict.corpus import read_corpus
 from quagpredict.engines.contract import Sampling
 from quagpredict.errors import CheckpointError, UsageError
 from quagpredict.evaluation import OverlapCheck, drawing, read_samples, score_checkpoint
+from quagpredict.evaluation.samples import SampleStore
 
 
 def test_every_sample_is_graded_counted_and_written(suite, tmp_path, monkeypatch, checkpoint, known):
@@ -130,6 +131,29 @@ def test_a_torn_part_is_set_aside_and_its_samples_drawn_again(suite, tmp_path, c
     assert len(said) == 1
     assert "torn" in said[0]
     assert len(list(part.parent.glob("*.corrupt"))) == 1
+
+
+def test_what_was_drawn_before_an_engine_failed_is_kept(suite, tmp_path, checkpoint, known, monkeypatch):
+    whole = known.generate
+
+    def failing(requests, sampling):
+        for at, drawn in enumerate(whole(requests, sampling)):
+            if at == 2:
+                raise RuntimeError("out of memory")
+            yield drawn
+
+    monkeypatch.setattr(known, "generate", failing)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        score_checkpoint(checkpoint, suite, samples=4, out=tmp_path / "run")
+    monkeypatch.setattr(known, "generate", whole)
+    assert score_checkpoint(checkpoint, suite, samples=4, out=tmp_path / "run").drawn == 16
+
+
+def test_two_processes_do_not_draw_into_one_folder(suite, tmp_path, checkpoint, known):
+    with SampleStore(tmp_path / "run" / "samples", {"max_new_tokens": 1}, print):
+        with pytest.raises(UsageError, match="another process draws samples here"):
+            score_checkpoint(checkpoint, suite, samples=1, out=tmp_path / "run")
+    assert score_checkpoint(checkpoint, suite, samples=1, out=tmp_path / "run").drawn == 6
 
 
 def test_adaptive_samples_stop_where_the_answer_is_known(suite, tmp_path, checkpoint, known):
