@@ -330,6 +330,7 @@ def adaptive_values(found: AdaptiveEstimate) -> dict[str, Any]:
         "value": found.value,
         "half_width": found.half_width,
         "reached": found.reached,
+        "problems": found.n.size,
         "samples_mean": float(found.n.mean()),
         "samples_total": int(found.n.sum()),
         "fixed_samples_for_the_same_precision": found.fixed_samples,

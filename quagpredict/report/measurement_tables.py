@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _SHOWN_KS = (1, 4, 16, 64, 256)
+# With fewer problems than this, which rule is followed depends on single problems too much.
+_FEW_PROBLEMS = 50
 # Width in characters that a part's name and the counts take, and that each estimate takes.
 _BESIDES, _PER_ESTIMATE = 22, 15
 
@@ -150,6 +152,10 @@ def _adaptive_lines(found: Mapping[str, Any] | None) -> list[str]:
         )
     if not found["reached"]:
         lines.append("the wanted precision was not reached with 1024 samples a problem")
+    if found["problems"] < _FEW_PROBLEMS:
+        lines.append(
+            f"fewer than {_FEW_PROBLEMS} problems: stopping early biases Pass@k, in simulation by up to -0.3 points"
+        )
     lines.append("what is not Pass@k is measured on the first 16 samples of every problem")
     return lines
 

@@ -150,9 +150,9 @@ def test_what_was_drawn_before_an_engine_failed_is_kept(suite, tmp_path, checkpo
 
 
 def test_two_processes_do_not_draw_into_one_folder(suite, tmp_path, checkpoint, known):
-    with SampleStore(tmp_path / "run" / "samples", {"max_new_tokens": 1}, print):
-        with pytest.raises(UsageError, match="another process draws samples here"):
-            score_checkpoint(checkpoint, suite, samples=1, out=tmp_path / "run")
+    refused = pytest.raises(UsageError, match="another process draws samples here")
+    with SampleStore(tmp_path / "run" / "samples", {"max_new_tokens": 1}, print), refused:
+        score_checkpoint(checkpoint, suite, samples=1, out=tmp_path / "run")
     assert score_checkpoint(checkpoint, suite, samples=1, out=tmp_path / "run").drawn == 6
 
 
