@@ -58,8 +58,8 @@ def test_intervals_cover(kind: str, law: str) -> None:
     "kind", ["linear", "gaussian_process", "lightgbm", "mixed", "effective_k", "sharpening", "auto"]
 )
 def test_nothing_is_found_in_a_shuffled_target(kind: str) -> None:
-    # Both the rows it is fitted on and those it is judged on are shuffled: a kind that knows the way a score goes (trees
-    # bound to it, effective_k) finds much of the truth even where its training targets are in disorder.
+    # Both the rows it is fitted on and those it is judged on are shuffled: a kind that knows which way a score goes
+    # (bound trees, effective_k) finds much of the truth even where its training targets are in disorder.
     scores = []
     for seed in range(8):
         world = World("sharpening", seed=seed, problems=20, samples_before=32)
