@@ -78,10 +78,11 @@ def model_of(name: str, frame: pl.DataFrame, features: str | Sequence[str] = "bo
         raise UsageError(f"model '{name}' must be KIND:FEATURES or KIND:FEATURES:in-fold with KIND one of {kinds}")
     if kind == "mean":
         return Model(name, kind, ())
-    if kind != "proxy":
-        columns = kind_columns(kind, frame, named or features)
-        return Model(name, kind, columns, "in-fold" if transforms == "in-fold" else "identity")
+    if kind in OWN_COLUMNS:
+        return Model(name, kind, kind_columns(kind, frame), "in-fold" if transforms == "in-fold" else "identity")
     columns = resolve_features(named or features, frame)
+    if kind != "proxy":
+        return Model(name, kind, columns, "in-fold" if transforms == "in-fold" else "identity")
     sign = _direction(columns[0])
     if len(columns) != 1 or not sign:
         raise UsageError(f"model '{name}': a proxy is one feature of which higher or lower is known to be better")

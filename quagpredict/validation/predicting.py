@@ -64,13 +64,13 @@ class Predicted(NamedTuple):
 
 
 def predictions(
-    model: Model, rows: Rows, splits: Sequence[Split], *, seed: int = 0, intervals: bool = True
+    model: Model, rows: Rows, splits: Sequence[Split], *, seed: int = 0, intervals: int = CALIBRATED
 ) -> Predicted:
     """Fit a model on the training rows of each split and predict all rows.
 
     Everything is learnt from the training rows of the split: coefficients, transforms, tuning, and the width of the
-    intervals, by leaving out a fifth of them at a time. That is done for the first 20 splits only, which is enough for
-    a share of rows covered.
+    intervals, by leaving out a fifth of them at a time. That is done for the first 20 splits, which is enough for a
+    share of rows covered.
 
     Parameters
     ----------
@@ -80,10 +80,10 @@ def predictions(
     splits : sequence of Split
     seed : int
         Of models that draw random numbers, and of the folds for intervals.
-    intervals : bool
-        False leaves the intervals out.
+    intervals : int
+        How many splits, from the first on, get intervals.
     """
-    calibrated = splits[:CALIBRATED] if intervals else []
+    calibrated = splits[:intervals]
     if model.kind == "proxy":
         values = model.sign * design_matrix(rows.frame, model.features).X[:, 0]
         return Predicted(np.broadcast_to(values, (len(splits), len(values))), None, None)
@@ -98,8 +98,10 @@ def predictions(
         X = fitted.design(rows.frame)
         mean[number] = fitted.predict(X).mean
         if number < len(calibrated):
-            learnt = learn_calibration(model.kind, training, rows.y[split.train], folds=FOLDS, **settings)
-            fitted = replace(fitted, calibration=learnt._replace(floor=rows.floor))
+            learnt = learn_calibration(
+                model.kind, training, rows.y[split.train], folds=FOLDS, floor=rows.floor, **settings
+            )
+            fitted = replace(fitted, calibration=learnt)
             low[number], high[number] = fitted.interval(X, groups=rows.bases)
     return Predicted(mean, low, high)
 

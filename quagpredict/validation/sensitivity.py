@@ -183,7 +183,7 @@ def _judged(
             if loss:
                 frame = frame.with_columns(rows.frame[LOSS].log().alias(LOSS))
             for model in models:
-                predicted = predictions(model, rows._replace(frame=frame), splits, seed=seed, intervals=False)
+                predicted = predictions(model, rows._replace(frame=frame), splits, seed=seed, intervals=0)
                 judged = judge(arrangement, rows.y, predicted, bases, maximize=maximize, top_m=top_m)
                 for metric, values in judged.repeats.items():
                     found.setdefault((model.name, metric), []).append(values)
