@@ -4,12 +4,15 @@ import pytest
 
 from quagpredict.errors import CorpusError, IncomparableError, UsageError
 from quagpredict.validation import ValidationReport, validate
-from quagpredict.validation.baselines import BASELINE, model_of
+from quagpredict.validation.baselines import BASELINE
+from quagpredict.validation.predicting import predictions
 from quagpredict.validation.report import SCHEMA
 from quagpredict.validation.splits import random_halves
 from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.validation.task import task_of
 from quagpredict.validation.validating import PROTOCOLS
 
+TARGET = "post_pass_at_1"
 CORPUS = synthetic_corpus(60, problems=30, seed=1)
 #: One scenario and few measurements: quick to judge.
 SLIM = CORPUS.frame.select(
@@ -129,23 +132,20 @@ def test_intervals_cover_when_the_line_is_true() -> None:
 
 def test_everything_is_fitted_on_the_training_rows_alone() -> None:
     """A row's target must not change what is predicted for it: change the test targets, and the fit stays."""
-    frame = CORPUS.frame.drop("post_problems", "pre_problems")
-    first = random_halves(np.arange(frame.height), 1, 0)[0]
-    from quagpredict.validation.validating import _predictions
-
-    model = model_of("linear:both:in-fold", frame)
-    X = frame.select(model.features).to_numpy()
-    y = frame["post_pass_at_1"].to_numpy().copy()
-    before = _predictions(model, X, y, [first], frame, "post_pass_at_1")
+    task = task_of(CORPUS.frame, ["linear:both", "linear:both:in-fold", "ridge:both:in-fold", "effective_k"], TARGET)
+    first = random_halves(np.arange(len(task.rows.y)), 1, 0)[0]
+    y = task.rows.y.copy()
     y[first.test] = 1 - y[first.test]
-    poisoned = frame.with_columns(
-        pre_problems_count=pl.when(pl.int_range(pl.len()).is_in(first.test.tolist()))
-        .then(3)
-        .otherwise("pre_problems_count")
+    outside = pl.int_range(pl.len()).is_in(first.test.tolist())
+    poisoned = task.rows.frame.with_columns(
+        pre_problems_count=pl.when(outside).then(3).otherwise("pre_problems_count"),
+        post_pass_at_1=pl.Series(y),
     )
-    after = _predictions(model, X, y, [first], poisoned, "post_pass_at_1")
-    np.testing.assert_array_equal(before[0], after[0])
-    np.testing.assert_array_equal(before[1], after[1])
+    for model in task.models[:4]:
+        before = predictions(model, task.rows, [first])
+        after = predictions(model, task.rows._replace(frame=poisoned, y=y), [first])
+        for part in range(3):
+            np.testing.assert_array_equal(before[part], after[part])
 
 
 def test_the_seed_decides_and_row_order_of_other_rows_does_not() -> None:
