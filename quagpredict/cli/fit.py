@@ -67,20 +67,25 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.report.card import surrogate_card
     from quagpredict.surrogates import fit
     from quagpredict.surrogates.store import save_surrogate
+    from quagpredict.validation.conformal import with_calibration
     from quagpredict.validation.validating import MIN_CANDIDATES
 
     sources = tables(args.corpus)
     frame = read_corpus(sources)
     split = None if args.split == "all" else args.split
+    features = args.features[0] if len(args.features) == 1 else args.features
     fitted = fit(
         frame,
         args.surrogate,
-        args.features[0] if len(args.features) == 1 else args.features,
+        features,
         args.target,
         transforms=args.transforms,
         split=split,
         source=" ".join(args.corpus),
     )
+    fitted = with_calibration(fitted, frame, features=features, transforms=args.transforms, split=split)
+    if fitted.calibration is not None and not fitted.calibration.by_group and fitted.training_rows < 9:
+        say(f"note: intervals are {fitted.calibration.method}")
     report = None
     if args.repeats > 0 and fitted.training_rows < MIN_CANDIDATES:
         say(f"note: not validated: {fitted.training_rows} finished candidates, {MIN_CANDIDATES} are needed for that")
@@ -92,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         models = [own, *default_surrogates(frame)]
         report = validate(frame, models, target=args.target, repeats=args.repeats, split=split)
         fitted = replace(fitted, cross_base_validated=report.carries_across_bases(own))
-    path = save_surrogate(fitted, args.out, surrogate_card(fitted, report))
+    path = save_surrogate(fitted, args.out, surrogate_card(fitted, report, _model_name(args)))
     say(
         f"fitted '{fitted.name}' of {', '.join(fitted.features)} on {fitted.training_rows} candidates "
         f"({fitted.dropped_rows} without '{fitted.target}' left out); wrote {path.parent}"

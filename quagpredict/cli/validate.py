@@ -9,7 +9,7 @@ from quagpredict.cli.inputs import FORMATS, at_least, emit, say, tables
 from quagpredict.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 DESCRIPTION = """\
 Predict finished runs from other finished runs, and compare surrogates with the baselines: the training mean, post-SFT
@@ -145,7 +145,7 @@ def _sensitivity(args: argparse.Namespace, frame: Any, shared: dict[str, Any]) -
 
 def _show(
     args: argparse.Namespace,
-    makers: "dict[str, Callable[[], str]]",
+    makers: "Mapping[str, Callable[[], str]]",
     show: "Callable[[Any], None]",
     notes: tuple[str, ...],
 ) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -96,7 +96,12 @@ def predictions(
         return _least_squares(model, rows, splits, calibrated, seed)
     mean = np.empty((len(splits), len(rows.y)))
     low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    settings = {"features": model.features, "transforms": model.transforms, "target": rows.target, "seed": seed}
+    settings: dict[str, Any] = {
+        "features": model.features,
+        "transforms": model.transforms,
+        "target": rows.target,
+        "seed": seed,
+    }
     for number, split in enumerate(splits):
         training = rows.frame[split.train]
         fitted = fit_frame(model.kind, training, rows.y[split.train], **settings)
@@ -124,11 +129,10 @@ def predictions_of(
     pool : Executor, optional
     """
     waiting: dict[str, list[Future[Predicted]]] = {}
-    for model in models if pool is not None else ():
-        if model.kind in _SLOW:
-            starts = range(0, len(splits), _AT_ONCE)
+    if pool is not None:
+        for model in (model for model in models if model.kind in _SLOW):
             waiting[model.name] = [
-                pool.submit(  # type: ignore[union-attr]
+                pool.submit(
                     predictions,
                     model,
                     rows,
@@ -136,12 +140,13 @@ def predictions_of(
                     seed=seed,
                     intervals=max(0, CALIBRATED - start),
                 )
-                for start in starts
+                for start in range(0, len(splits), _AT_ONCE)
             ]
     for model in models:
         if model.name in waiting:
             parts = [future.result() for future in waiting[model.name]]
-            yield model, Predicted(*(np.concatenate(list(part)) for part in zip(*parts, strict=True)))  # type: ignore[arg-type]
+            mean, low, high = (np.concatenate([part[place] for part in parts]) for place in range(3))  # type: ignore[arg-type]
+            yield model, Predicted(mean, low, high)
         else:
             yield model, predictions(model, rows, splits, seed=seed)
 

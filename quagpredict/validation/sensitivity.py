@@ -190,9 +190,9 @@ def _judged(
         whole = arrange(random_halves(np.arange(len(rows.y)), repeats, seed), bootstrap=0, seed=seed)
         for model in models:
             for metric in metric_names(top_m):
-                values = found.get((model.name, metric))
-                line = summarize(np.concatenate(values), None, whole.spread) if values else None
-                if values and line is not None:
+                parts = found.get((model.name, metric))
+                line = summarize(np.concatenate(parts), None, whole.spread) if parts else None
+                if parts and line is not None:
                     result = {"samples": samples, "k": k, "model": model.name, "metric": metric}
-                    known = int(np.isfinite(np.concatenate(values)).sum())
+                    known = int(np.isfinite(np.concatenate(parts)).sum())
                     yield result | line._asdict() | {"repeats": known}
