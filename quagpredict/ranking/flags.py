@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.ranking.result import Flag
+from quagpredict.surrogates.feature_sets import pass_at
 
 #: Kind of flag -> what it means.
 KINDS = {
@@ -15,6 +16,8 @@ KINDS = {
     "few-samples": "fewer samples a problem than k: Pass@k cannot be estimated without bias",
     "saturated": "Pass@k is so close to 1 that it hardly separates candidates",
     "conflict": "held-out loss and Pass@k disagree about it",
+    "over-trained": "held-out loss above what fewer epochs on no more examples reached: over-trained",
+    "no-signal": "nearly all groups of GRPO have equal rewards: RL has little to learn from",
     "truncated": "many responses were cut by the token budget: its scores are too low",
     "off-scale": "the prediction leaves 0 to 1",
     "screened-out": "low Pass@1 and high held-out loss for its base model",
@@ -25,11 +28,17 @@ KINDS = {
 
 TRUNCATED_SHARE = 0.05
 SATURATED = 0.98
+# Share of groups with equal rewards from which on hardly any gradient is left.
+NO_SIGNAL = 0.9
 # Ranks by loss and by Pass@k that differ by half of the candidates of a base model.
 CONFLICT = 0.5
 CONFLICT_CANDIDATES = 4
+# Standard errors that two losses must be apart, and the least relative difference where no error is known.
+APART = 2.0
+APART_SHARE = 0.02
 
 LOSS = "pre_held_out_loss_nats"
+GROUPS = {"pre_zero_variance_share_g8": 8, "pre_zero_variance_share_g16": 16}
 
 
 def measurement_flags(frame: pl.DataFrame, features: Sequence[str]) -> Iterator[Flag]:
@@ -42,28 +51,34 @@ def measurement_flags(frame: pl.DataFrame, features: Sequence[str]) -> Iterator[
     features : sequence of str
         The columns that the ranking rests on.
     """
-    names = frame["candidate"].to_list()
-    ks = {
-        name: int(name.rpartition("_")[2])
-        for name in features
-        if name.startswith("pre_pass_at_") and name[-1].isdigit()
-    }
-    samples = frame["pre_samples_per_problem"].to_list() if "pre_samples_per_problem" in frame.columns else []
     for name in features:
-        values = frame[name].to_list()
-        for row, value in enumerate(values):
-            n = samples[row] if samples else None
-            if n is not None and name in ks and n < ks[name]:
-                yield Flag(names[row], "few-samples", f"{name} from {n} samples a problem")
-            if value is None or value != value:
-                yield Flag(names[row], "missing-feature", name)
-            elif ks.get(name, 0) > 1 and value >= SATURATED:
-                yield Flag(names[row], "saturated", f"{name} is {value:.3f}")
+        k = pass_at(name)
+        if k and "pre_samples_per_problem" in frame.columns:
+            for candidate, n in _where(frame, pl.col("pre_samples_per_problem") < k, "pre_samples_per_problem"):
+                yield Flag(candidate, "few-samples", f"{name} from {n} samples a problem")
+        missing = pl.col(name).is_null() | pl.col(name).cast(pl.Float64, strict=False).is_nan()
+        for candidate, _ in _where(frame, missing, name):
+            yield Flag(candidate, "missing-feature", name)
+        if k > 1:
+            for candidate, value in _where(frame, pl.col(name) >= SATURATED, name):
+                yield Flag(candidate, "saturated", f"{name} is {value:.3f}")
     if "pre_truncated_share" in frame.columns:
-        for row, share in enumerate(frame["pre_truncated_share"].to_list()):
-            if share is not None and share > TRUNCATED_SHARE:
-                yield Flag(names[row], "truncated", f"{share:.0%} of its responses")
+        over = pl.col("pre_truncated_share") > TRUNCATED_SHARE
+        for candidate, share in _where(frame, over, "pre_truncated_share"):
+            yield Flag(candidate, "truncated", f"{share:.0%} of its responses")
+    for name, group in GROUPS.items():
+        if name in frame.columns and frame[name].null_count() < frame.height:
+            for candidate, share in _where(frame, pl.col(name) >= NO_SIGNAL, name):
+                yield Flag(candidate, "no-signal", f"{share:.0%} of groups of {group}")
+            break
+    ks = {name: pass_at(name) for name in features if pass_at(name)}
     yield from _conflicts(frame, max(ks, key=lambda name: ks[name]) if ks else "pre_pass_at_64")
+    yield from _over_trained(frame)
+
+
+def _where(frame: pl.DataFrame, rule: pl.Expr, column: str) -> list[tuple[str, float]]:
+    """Return name and value of the candidates for which the rule holds; a null holds nothing."""
+    return frame.filter(rule).select("candidate", column).rows()
 
 
 def _conflicts(frame: pl.DataFrame, coverage: str) -> Iterator[Flag]:
@@ -85,6 +100,42 @@ def _conflicts(frame: pl.DataFrame, coverage: str) -> Iterator[Flag]:
         for row in np.flatnonzero(apart >= CONFLICT):
             detail = f"{by_loss[row]:g} of {group.height} by loss, {by_coverage[row]:g} by {coverage}"
             yield Flag(group["candidate"][int(row)], "conflict", detail)
+
+
+def _over_trained(frame: pl.DataFrame) -> Iterator[Flag]:
+    """Yield candidates whose held-out loss another of the same base and data beats with fewer epochs.
+
+    The other saw no more examples (repeats counted, where the table says how many), so repetition is what cost the
+    loss. The difference must be over `APART` standard errors of it, where these are known, and over 2 per cent.
+    """
+    needed = {LOSS, "recipe_epochs", "base_model"}
+    if not needed <= set(frame.columns):
+        return
+    trained = frame.filter(pl.all_horizontal(pl.col(name).is_not_null() for name in needed) & (pl.col(LOSS) > 0))
+    keys = [name for name in ("base_model", "recipe_data_kind") if name in frame.columns]
+    for _, group in trained.group_by(keys, maintain_order=True):
+        if group.height < 2 or group["recipe_epochs"].n_unique() < 2:
+            continue
+        epochs, loss = group["recipe_epochs"].to_numpy(), group[LOSS].to_numpy()
+        seen = _filled(group, "recipe_examples_seen")
+        error = _filled(group, "pre_held_out_loss_se")
+        # By epochs: the lowest loss that fewer epochs reached is all that one has to be held against.
+        for row in np.argsort(-epochs, kind="stable"):
+            # Without SFT there are no epochs: what comes before the first is another regime.
+            before = (epochs < epochs[row]) & (epochs > 0) & (seen <= seen[row])
+            if not before.any():
+                continue
+            other = int(np.flatnonzero(before)[loss[before].argmin()])
+            apart = max(APART * float(np.hypot(error[row], error[other])), APART_SHARE * loss[other])
+            if loss[row] - loss[other] > apart:
+                detail = f"{loss[row]:.3f} nats, {loss[other]:.3f} after {epochs[other]:g} of {epochs[row]:g} epochs"
+                yield Flag(group["candidate"][int(row)], "over-trained", detail)
+
+
+def _filled(group: pl.DataFrame, name: str) -> NDArray[np.float64]:
+    """Return a column with 0 where it is not known."""
+    values = group[name].cast(pl.Float64).fill_null(0.0) if name in group.columns else pl.zeros(group.height, eager=True)
+    return values.to_numpy().astype(np.float64)
 
 
 def prediction_flags(
