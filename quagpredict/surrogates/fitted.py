@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
+import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from quagpredict.corpus.derived import with_derived
+from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import UsageError
 from quagpredict.surrogates.domain import TrainingDomain
 from quagpredict.surrogates.transforms import parse_transform
@@ -51,6 +54,62 @@ class TransformedPrediction(NamedTuple):
     std: Floats
 
 
+class JointPrediction(NamedTuple):
+    """How n predictions err together, in the unit of the transformed target.
+
+    The outcome is ``mean + factor @ u + noise * e`` with u of shape (q,) and e of shape (n,), all standard normal and
+    independent: candidates share the error of what was fitted, and each has noise of its own.
+
+    Attributes
+    ----------
+    mean : array (n,)
+    factor : array (n, q)
+    noise : array (n,)
+    """
+
+    mean: Floats
+    factor: Floats
+    noise: Floats
+
+
+class Form(Protocol):
+    """A regressor after its fit, on transformed values; numpy alone."""
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Degrees of freedom of the residual variance."""
+
+    def predict(self, Z: Floats) -> TransformedPrediction:
+        """Return the predictive mean and standard deviation at the transformed features Z, (n, p)."""
+
+    def joint(self, Z: Floats) -> JointPrediction:
+        """Return how the predictions at Z err together."""
+
+
+class Calibration(NamedTuple):
+    """How wide intervals must be to cover, learnt from runs that the fit had not seen.
+
+    Attributes
+    ----------
+    level : float
+        The share of new observations that the interval is to hold.
+    quantile : float
+        Half of the interval in units of `Prediction.std`.
+    floor : float
+        The least half-width, in the unit of the target: the noise of its evaluation.
+    rows : int
+        On how many runs it rests.
+    method : str
+        How it was found.
+    """
+
+    level: float
+    quantile: float
+    floor: float
+    rows: int
+    method: str
+
+
 @dataclass(frozen=True, eq=False)
 class LinearForm:
     """A linear predictor of the transformed target from the transformed features.
@@ -86,6 +145,27 @@ class LinearForm:
         variance = self.residual_variance + np.maximum(spread, 0.0)
         return TransformedPrediction(mean, self.t_factor * np.sqrt(variance))
 
+    def joint(self, Z: Floats) -> JointPrediction:
+        """Return how the predictions at Z err together: all share the error of the coefficients."""
+        offset = Z - self.center
+        design = np.concatenate([np.ones((len(offset), 1)), offset], axis=1)
+        noise = np.full(len(Z), self.t_factor * np.sqrt(self.residual_variance))
+        root = self.t_factor * symmetric_root(self.covariance)
+        return JointPrediction(self.intercept + offset @ self.coefficients, design @ root, noise)
+
+
+def symmetric_root(covariance: Floats) -> Floats:
+    """Return R with R R' = covariance, (q, q); what is negative by rounding counts as 0.
+
+    Examples
+    --------
+    >>> symmetric_root(np.diag([4.0, 9.0]))
+    array([[2., 0.],
+           [0., 3.]])
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+
 
 @dataclass(frozen=True, eq=False)
 class FittedSurrogate:
@@ -96,15 +176,17 @@ class FittedSurrogate:
     name : str
         Kind of surrogate, e.g. ``linear``.
     features : tuple of str
-        Columns, in the order in which `predict` expects them.
+        Columns, in the order in which `predict` expects them; some may be derived, see `quagpredict.corpus.derived`.
     target : str
         Column that it predicts.
     feature_transforms : tuple of str
         One name a feature; applied inside `predict`.
     target_transform : str
-    form : LinearForm
+    form : Form
         The regressor itself, on transformed values.
     domain : TrainingDomain
+    domain_columns : tuple of int or None
+        Which features the domain looks at; None for all.
     eval_protocol_id, rl_recipe_id : str
         The only protocol and RL recipe for which the predictions hold; empty where the table had none.
     base_models : tuple of str
@@ -113,6 +195,12 @@ class FittedSurrogate:
         Whether leave-one-base-model-out validation has shown that it carries over to an unseen base model.
     training_rows, dropped_rows : int
         Rows that were used, and rows without target that were not.
+    rl_steps : float or None
+        RL steps that predictions are for unless others are asked for; None where the surrogate does not depend on them.
+    notes : tuple of str
+        What a reader should know of the fit: what was chosen, what was found.
+    calibration : Calibration or None
+        Width of intervals that cover, where it was learnt.
     corpus_digest : str
         Digest of the training rows' names, features and targets.
     versions : mapping of str to str
@@ -124,14 +212,18 @@ class FittedSurrogate:
     target: str
     feature_transforms: tuple[str, ...]
     target_transform: str
-    form: LinearForm
+    form: Form
     domain: TrainingDomain
+    domain_columns: tuple[int, ...] | None = None
     eval_protocol_id: str = ""
     rl_recipe_id: str = ""
     base_models: tuple[str, ...] = ()
     cross_base_validated: bool = False
     training_rows: int = 0
     dropped_rows: int = 0
+    rl_steps: float | None = None
+    notes: tuple[str, ...] = ()
+    calibration: Calibration | None = None
     corpus_digest: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -164,9 +256,73 @@ class FittedSurrogate:
         Z = self._transformed(X)
         target = parse_transform(self.target_transform)
         prediction = self.form.predict(Z)
+        seen = Z if self.domain_columns is None else Z[:, self.domain_columns]
         return Prediction(
-            target.inverse(prediction.mean), target.slope(prediction.mean) * prediction.std, self.domain.distance(Z)
+            target.inverse(prediction.mean), target.slope(prediction.mean) * prediction.std, self.domain.distance(seen)
         )
+
+    def design(self, frame: pl.DataFrame, *, rl_steps: float | None = None, source: str = "candidates") -> Floats:
+        """Return the features of a table's rows, (n, p), as `predict` takes them; NaN where one is missing.
+
+        Parameters
+        ----------
+        frame : polars.DataFrame
+            Flat columns, and ``pre_problems`` where derived columns are needed and not there yet.
+        rl_steps : float, optional
+            RL steps to predict for; by default the row's own, or `FittedSurrogate.rl_steps` where it has none.
+        source : str
+            What to call the table in errors.
+
+        Raises
+        ------
+        CorpusError
+            If a column is missing or not numeric.
+        UsageError
+            If `rl_steps` is not above 0.
+        """
+        if "rl_steps" in self.features:
+            if rl_steps is not None and not rl_steps > 0:
+                raise UsageError(f"rl_steps must be above 0, got {rl_steps}")
+            own = pl.col("rl_steps").cast(pl.Float64) if "rl_steps" in frame.columns else pl.lit(None, pl.Float64)
+            steps = own.fill_null(self.rl_steps) if rl_steps is None else pl.lit(float(rl_steps))
+            frame = frame.with_columns(steps.alias("rl_steps"))
+        frame = with_derived(frame, self.features, source=source)
+        return design_matrix(frame, self.features, allow_missing=True, source=source).X
+
+    def predict_frame(
+        self, frame: pl.DataFrame, *, rl_steps: float | None = None, source: str = "candidates"
+    ) -> Prediction:
+        """Predict the target of the rows of a table; see `design` for the parameters, `predict` for the result.
+
+        Examples
+        --------
+        >>> from quagpredict.surrogates import fit
+        >>> from quagpredict.validation.synthetic import synthetic_corpus
+        >>> frame = synthetic_corpus(40, seed=1).frame
+        >>> fit(frame).predict_frame(frame.head(2)).mean.shape
+        (2,)
+        """
+        return self.predict(self.design(frame, rl_steps=rl_steps, source=source))
+
+    def joint(self, X: ArrayLike) -> JointPrediction:
+        """Return how the predictions for X err together, on the transformed scale; NaN rows as in `predict`."""
+        return self.form.joint(self._transformed(X))
+
+    def draw(self, X: ArrayLike, draws: int, seed: int = 0) -> Floats:
+        """Draw outcomes of all candidates together, (draws, n), in the unit of the target.
+
+        Examples
+        --------
+        >>> from quagpredict.surrogates.least_squares import fit_linear
+        >>> fitted = fit_linear(np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.1, 0.4, 0.5, 0.8]))
+        >>> fitted.draw([[1.0], [2.0]], 5).shape
+        (5, 2)
+        """
+        mean, factor, noise = self.joint(X)
+        rng = np.random.default_rng(seed)
+        shared = rng.standard_normal((draws, factor.shape[1])) @ factor.T
+        outcome = mean + shared + noise * rng.standard_normal((draws, len(mean)))
+        return parse_transform(self.target_transform).inverse(outcome)
 
     def interval(self, X: ArrayLike, level: float = 0.9) -> Interval:
         """Return the predictive interval that holds a new observation with probability `level`.

@@ -102,6 +102,8 @@ def load_surrogate(folder: str | Path) -> FittedSurrogate:
 
 def _to_json(fitted: FittedSurrogate) -> dict[str, Any]:
     form, domain = fitted.form, fitted.domain
+    if not isinstance(form, LinearForm):
+        raise SurrogateError(f"a surrogate of kind '{fitted.name}' cannot be stored")
     return {
         "schema_version": SCHEMA_VERSION,
         "name": fitted.name,
