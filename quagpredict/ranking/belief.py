@@ -76,9 +76,7 @@ class Belief:
     def take(self, rows: NDArray[np.int64] | Sequence[int]) -> "Belief":
         """Return the belief about some of the candidates, in that order."""
         rows = np.asarray(rows, dtype=np.int64)
-        return replace(
-            self, mean=self.mean[rows], shared=self.shared[rows], own=self.own[rows], known=self.known[rows]
-        )
+        return replace(self, mean=self.mean[rows], shared=self.shared[rows], own=self.own[rows], known=self.known[rows])
 
     def merits(self) -> Floats:
         """Return the expected merit of each candidate, (n,): the score, negated if a lower one is better.

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from quagpredict.ranking.belief import Belief
 from quagpredict.surrogates.transforms import parse_transform
 
-
 DRAWS = 4000
 #: Sets that are tried one by one; if there are more, they are built greedily.
 ENUMERATED = 3000

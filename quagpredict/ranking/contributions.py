@@ -23,8 +23,8 @@ def shapley(value: Callable[[Masks], Floats], features: int) -> Floats:
         others as the average candidate has them.
     features : int
         Up to `EXACT` every set is tried, and the values sum to the prediction less that of the average candidate.
-        Beyond that the value is an ablation: what the prediction loses if the feature alone is set to its average; these
-        do not sum up where features interact.
+        Beyond that the value is an ablation: what the prediction loses if the feature alone is set to its average;
+        these do not sum up where features interact.
 
     References
     ----------
@@ -35,7 +35,7 @@ def shapley(value: Callable[[Masks], Floats], features: int) -> Floats:
     --------
     >>> x = np.array([[2.0, 3.0]])
     >>> shapley(lambda mask: np.where(mask, x, 1.0).prod(axis=1), 2)
-    array([[2. , 3. ]])
+    array([[2., 3.]])
     """
     whole = np.ones(features, dtype=np.bool_)
     if features > EXACT:

@@ -84,7 +84,8 @@ def chances(belief: Belief, *, top_m: int = 3, bar: Bar | None = None, draws: in
     usable = np.flatnonzero(belief.usable)
     n, size = len(usable), len(belief.mean)
     if n == 0:
-        return Chances(*(np.full(size, np.nan) for _ in range(4)), float("nan"))
+        nothing = np.full(size, np.nan)
+        return Chances(nothing, nothing, nothing, nothing, float("nan"))
     top_m = min(top_m, n)
     part = belief if n == size else belief.take(usable)
     references = _references(bar, usable, size)
@@ -106,16 +107,21 @@ def chances(belief: Belief, *, top_m: int = 3, bar: Bar | None = None, draws: in
         total += inside.sum(axis=0, dtype=np.float64)
     if bar is not None:
         clears[~_judged(bar, references)] = np.nan
-    found = (
-        wins / draws,
-        tops / draws,
-        np.maximum(best - total, 0.0) / draws,
-        clears / draws if bar is not None else np.full(n, np.nan),
+    else:
+        clears[:] = np.nan
+
+    def spread(values: Floats) -> Floats:
+        whole = np.full(size, np.nan)
+        whole[usable] = values / draws
+        return whole
+
+    return Chances(
+        p_best=spread(wins),
+        p_top=spread(tops),
+        expected_regret=spread(np.maximum(best - total, 0.0)),
+        p_clear=spread(clears),
+        p_any_clears=any_clears / draws if bar is not None else float("nan"),
     )
-    spread = [np.full(size, np.nan) for _ in found]
-    for whole, values in zip(spread, found, strict=True):
-        whole[usable] = values
-    return Chances(*spread, any_clears / draws if bar is not None else float("nan"))
 
 
 def _among_best(merits: Draws, m: int) -> Floats:

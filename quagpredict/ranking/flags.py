@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.corpus.derived import origin
+from quagpredict.ranking.over_training import over_trained
 from quagpredict.ranking.result import Flag
 from quagpredict.surrogates.feature_sets import pass_at
 
@@ -33,15 +35,14 @@ NO_SIGNAL = 0.9
 # Ranks by loss and by Pass@k that differ by half of the candidates of a base model.
 CONFLICT = 0.5
 CONFLICT_CANDIDATES = 4
-# Standard errors that two losses must be apart, and the least relative difference where no error is known.
-APART = 2.0
-APART_SHARE = 0.02
 
 LOSS = "pre_held_out_loss_nats"
 GROUPS = {"pre_zero_variance_share_g8": 8, "pre_zero_variance_share_g16": 16}
 
 
-def measurement_flags(frame: pl.DataFrame, features: Sequence[str]) -> Iterator[Flag]:
+def measurement_flags(
+    frame: pl.DataFrame, features: Sequence[str], design: NDArray[np.float64] | None = None
+) -> Iterator[Flag]:
     """Yield what the measurements of the candidates themselves give reason to doubt.
 
     Parameters
@@ -49,19 +50,22 @@ def measurement_flags(frame: pl.DataFrame, features: Sequence[str]) -> Iterator[
     frame : polars.DataFrame
         One row a candidate.
     features : sequence of str
-        The columns that the ranking rests on.
+        The columns that the ranking rests on; some may be derived.
+    design : array (n, features), optional
+        Their values; by default they are columns of the frame.
     """
-    for name in features:
-        k = pass_at(name)
-        if k and "pre_samples_per_problem" in frame.columns:
+    names = frame["candidate"].to_list()
+    ks = {name: pass_at(name) for name in features if pass_at(name)}
+    for name, k in ks.items():
+        if "pre_samples_per_problem" in frame.columns:
             for candidate, n in _where(frame, pl.col("pre_samples_per_problem") < k, "pre_samples_per_problem"):
                 yield Flag(candidate, "few-samples", f"{name} from {n} samples a problem")
-        missing = pl.col(name).is_null() | pl.col(name).cast(pl.Float64, strict=False).is_nan()
-        for candidate, _ in _where(frame, missing, name):
-            yield Flag(candidate, "missing-feature", name)
-        if k > 1:
-            for candidate, value in _where(frame, pl.col(name) >= SATURATED, name):
-                yield Flag(candidate, "saturated", f"{name} is {value:.3f}")
+    for column, missing in _missing(frame, features, design).items():
+        for row in np.flatnonzero(missing):
+            yield Flag(names[int(row)], "missing-feature", column)
+    for name in (name for name, k in ks.items() if k > 1 and name in frame.columns):
+        for candidate, value in _where(frame, pl.col(name) >= SATURATED, name):
+            yield Flag(candidate, "saturated", f"{name} is {value:.3f}")
     if "pre_truncated_share" in frame.columns:
         over = pl.col("pre_truncated_share") > TRUNCATED_SHARE
         for candidate, share in _where(frame, over, "pre_truncated_share"):
@@ -71,9 +75,20 @@ def measurement_flags(frame: pl.DataFrame, features: Sequence[str]) -> Iterator[
             for candidate, share in _where(frame, pl.col(name) >= NO_SIGNAL, name):
                 yield Flag(candidate, "no-signal", f"{share:.0%} of groups of {group}")
             break
-    ks = {name: pass_at(name) for name in features if pass_at(name)}
     yield from _conflicts(frame, max(ks, key=lambda name: ks[name]) if ks else "pre_pass_at_64")
-    yield from _over_trained(frame)
+    yield from over_trained(frame)
+
+
+def _missing(
+    frame: pl.DataFrame, features: Sequence[str], design: NDArray[np.float64] | None
+) -> dict[str, NDArray[np.bool_]]:
+    """Return which rows lack each measurement; what is derived from one column counts as that column."""
+    found: dict[str, NDArray[np.bool_]] = {}
+    for place, name in enumerate(features):
+        values = frame[name].cast(pl.Float64).to_numpy() if design is None else design[:, place]
+        column = origin(name)
+        found[column] = np.isnan(values) | found.get(column, np.zeros(len(values), dtype=np.bool_))
+    return found
 
 
 def _where(frame: pl.DataFrame, rule: pl.Expr, column: str) -> list[tuple[str, float]]:
@@ -100,42 +115,6 @@ def _conflicts(frame: pl.DataFrame, coverage: str) -> Iterator[Flag]:
         for row in np.flatnonzero(apart >= CONFLICT):
             detail = f"{by_loss[row]:g} of {group.height} by loss, {by_coverage[row]:g} by {coverage}"
             yield Flag(group["candidate"][int(row)], "conflict", detail)
-
-
-def _over_trained(frame: pl.DataFrame) -> Iterator[Flag]:
-    """Yield candidates whose held-out loss another of the same base and data beats with fewer epochs.
-
-    The other saw no more examples (repeats counted, where the table says how many), so repetition is what cost the
-    loss. The difference must be over `APART` standard errors of it, where these are known, and over 2 per cent.
-    """
-    needed = {LOSS, "recipe_epochs", "base_model"}
-    if not needed <= set(frame.columns):
-        return
-    trained = frame.filter(pl.all_horizontal(pl.col(name).is_not_null() for name in needed) & (pl.col(LOSS) > 0))
-    keys = [name for name in ("base_model", "recipe_data_kind") if name in frame.columns]
-    for _, group in trained.group_by(keys, maintain_order=True):
-        if group.height < 2 or group["recipe_epochs"].n_unique() < 2:
-            continue
-        epochs, loss = group["recipe_epochs"].to_numpy(), group[LOSS].to_numpy()
-        seen = _filled(group, "recipe_examples_seen")
-        error = _filled(group, "pre_held_out_loss_se")
-        # By epochs: the lowest loss that fewer epochs reached is all that one has to be held against.
-        for row in np.argsort(-epochs, kind="stable"):
-            # Without SFT there are no epochs: what comes before the first is another regime.
-            before = (epochs < epochs[row]) & (epochs > 0) & (seen <= seen[row])
-            if not before.any():
-                continue
-            other = int(np.flatnonzero(before)[loss[before].argmin()])
-            apart = max(APART * float(np.hypot(error[row], error[other])), APART_SHARE * loss[other])
-            if loss[row] - loss[other] > apart:
-                detail = f"{loss[row]:.3f} nats, {loss[other]:.3f} after {epochs[other]:g} of {epochs[row]:g} epochs"
-                yield Flag(group["candidate"][int(row)], "over-trained", detail)
-
-
-def _filled(group: pl.DataFrame, name: str) -> NDArray[np.float64]:
-    """Return a column with 0 where it is not known."""
-    values = group[name].cast(pl.Float64).fill_null(0.0) if name in group.columns else pl.zeros(group.height, eager=True)
-    return values.to_numpy().astype(np.float64)
 
 
 def prediction_flags(

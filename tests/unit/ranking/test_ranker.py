@@ -5,12 +5,9 @@ import math
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from quagpredict.errors import CorpusError, IncomparableError, NothingToRankError, SurrogateError, UsageError
 from quagpredict.ranking import rank, why_not_applicable
-from quagpredict.ranking.decisions import chances
 from quagpredict.ranking.flags import KINDS
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.store import save_surrogate
@@ -261,34 +258,3 @@ def test_wrong_calls(fresh, fitted, tmp_path):
         rank(fresh, tmp_path)
     with pytest.raises(NothingToRankError):
         rank(fresh.clear(), fitted)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.001, 0.5)), min_size=1, max_size=8), st.integers(0, 3))
-def test_chances_are_chances(pairs, seed):
-    mean, std = np.array(pairs).T
-    found = chances(mean, std, draws=400, seed=seed)
-    assert found.p_best.sum() == pytest.approx(1.0)
-    assert (found.expected_regret >= 0).all()
-    again = chances(mean, std, draws=400, seed=seed)
-    assert np.array_equal(found.p_best, again.p_best)
-
-
-def test_chances_of_two_candidates_are_exact():
-    gap, std = 0.05, 0.1
-    found = chances(np.array([0.5, 0.5 + gap]), np.array([std, std]), draws=40_000)
-    spread = std * math.sqrt(2)
-    exact = 0.5 * (1 + math.erf(gap / spread / math.sqrt(2)))
-    assert found.p_best[1] == pytest.approx(exact, abs=0.01)
-    density = math.exp(-0.5 * (gap / spread) ** 2) / math.sqrt(2 * math.pi)
-    regret_of_better = spread * density - gap * (1 - exact)  # E max(0, other - better)
-    assert found.expected_regret[1] == pytest.approx(regret_of_better, abs=0.002)
-    assert found.expected_regret[0] - found.expected_regret[1] == pytest.approx(gap, abs=0.003)
-
-
-def test_blocks_of_draws_agree_with_one_block(monkeypatch):
-    mean, std = np.linspace(0.3, 0.5, 20), np.full(20, 0.1)
-    whole = chances(mean, std, draws=1000)
-    monkeypatch.setattr("quagpredict.ranking.decisions._AT_ONCE", 100)
-    assert np.allclose(chances(mean, std, draws=1000).p_best, whole.p_best)
-    assert chances(np.array([]), np.array([])).p_best.shape == (0,)
