@@ -14,7 +14,7 @@ from quagpredict.ranking.assembling import Parts, assembled
 from quagpredict.ranking.belief import Belief
 from quagpredict.ranking.budget import best_set
 from quagpredict.ranking.decisions import chances
-from quagpredict.ranking.finished import evidence, finished
+from quagpredict.ranking.finished import evidence, finished, taught
 from quagpredict.ranking.flags import measurement_flags, prediction_flags
 from quagpredict.ranking.gate import judged, parse_bar
 from quagpredict.ranking.next_run import regret_reductions
@@ -82,9 +82,15 @@ def predicted(
         needs = ", ".join(surrogate.features[:8]) + (", ..." if len(surrogate.features) > 8 else "")
         raise NothingToRankError(f"no candidate has every measurement that the surrogate needs ({needs})")
     belief = believe(surrogate, X, lower_is_better=minimize)
-    before = belief.merits()
+    # What it was fitted on says nothing about how well it predicts.
+    fitted_on = taught(own, surrogate)
+    before = np.where(fitted_on.to_numpy(), np.nan, belief.merits())
+    if fitted_on.any():
+        said.append(
+            f"the surrogate was fitted on {int(fitted_on.sum())} of the candidates: not compared with its prediction"
+        )
     if asked.calibrate:
-        seen, about = evidence(own, surrogate, found, asked.rl_steps)
+        seen, about = evidence(own, surrogate, found, asked.rl_steps, fitted_on)
         belief = belief if seen is None else learnt(surrogate, belief, seen)
         said += [about] if about else []
     bar = None if asked.gate is None else parse_bar(asked.gate, asked.margin, frame, lower_is_better=minimize)

@@ -98,50 +98,47 @@ def evidence(
     surrogate: FittedSurrogate,
     found: Sequence[Mismatch],
     rl_steps: float | None,
+    taught: pl.Series,
 ) -> tuple[Evidence | None, str]:
     """Return what the surrogate can learn from the finished candidates, and a sentence about it.
 
-    Nothing if no candidate is finished or none is left to predict. Rows on which the surrogate was fitted are known
-    but taught it all they can; they are recognised when they are exactly its training rows.
+    Nothing if no candidate is finished or none is left to predict. Rows that have `taught` the surrogate already count
+    with their score and teach nothing more.
     """
-    target = surrogate.target
-    done = finished(frame, target)
+    done = finished(frame, surrogate.target)
     if not done.any() or done.all():
         return None, ""
-    score = frame[target].cast(pl.Float64).to_numpy()
+    score = frame[surrogate.target].cast(pl.Float64).to_numpy()
     known = np.where(done.to_numpy(), score, np.nan)
     if "rl_steps" in surrogate.features and rl_steps is not None and "rl_steps" in frame.columns:
         # A result after fewer or more steps is evidence, but not the score after these.
         known = np.where(frame["rl_steps"].cast(pl.Float64).to_numpy() == rl_steps, known, np.nan)
-    seen = done & ~_fitted_on(frame, done, surrogate)
-    rows = np.flatnonzero(seen.to_numpy())
-    count = int(done.sum())
+    rows = np.flatnonzero((done & ~taught).to_numpy())
+    said = f"{int(done.sum())} candidates have a result already, which counts as their score"
     if not len(rows):
-        return (
-            Evidence(frame.clear(), np.zeros(0), np.full(frame.height, -1), known),
-            f"{count} candidates have a result already: it counts as their score; the surrogate was fitted on them",
-        )
+        return Evidence(frame.clear(), np.zeros(0), np.full(frame.height, -1), known), said
     group = _beside(frame, found, done.to_numpy())
-    offset_of = np.concatenate([group, group[rows]])
     return (
-        Evidence(frame[rows.tolist()], score[rows], offset_of, known),
-        f"{count} candidates have a result already: it counts as their score, and {len(rows)} of them correct the "
-        "predictions of the others (--no-calibrate leaves them out; do so if the surrogate was fitted on them)",
+        Evidence(frame[rows.tolist()], score[rows], np.concatenate([group, group[rows]]), known),
+        f"{said}; {len(rows)} of them correct the predictions of the others (if the surrogate was fitted on them, they "
+        "count twice: pass --no-calibrate)",
     )
 
 
-def _fitted_on(frame: pl.DataFrame, done: pl.Series, surrogate: FittedSurrogate) -> pl.Series:
-    """Return which finished candidates are the rows that the surrogate was fitted on, as far as its digest tells."""
-    in_fit = (
-        frame["split"].fill_null("fit") == "fit"
-        if "split" in frame.columns
-        else pl.repeat(True, frame.height, eager=True)
-    )
-    for rows in dict.fromkeys((tuple(done.arg_true()), tuple((done & in_fit).arg_true()))):
-        table = frame[list(rows)]
-        if len(rows) == surrogate.training_rows and _digest(table, surrogate) == surrogate.corpus_digest:
-            return pl.int_range(frame.height, eager=True).is_in(list(rows))
-    return pl.repeat(False, frame.height, eager=True)
+def taught(frame: pl.DataFrame, surrogate: FittedSurrogate) -> pl.Series:
+    """Return which candidates are the rows that the surrogate was fitted on, booleans (n,).
+
+    They are recognised by the digest of the surrogate's training rows: when all finished candidates, or all finished
+    ones of the split "fit", are exactly these.
+    """
+    nothing = pl.repeat(False, frame.height, eager=True)
+    done = finished(frame, surrogate.target)
+    of_fit = frame["split"].fill_null("fit") == "fit" if "split" in frame.columns else ~nothing
+    for chosen in (done, done & of_fit):
+        table = frame.filter(chosen)
+        if table.height == surrogate.training_rows > 0 and _digest(table, surrogate) == surrogate.corpus_digest:
+            return chosen
+    return nothing
 
 
 def _digest(table: pl.DataFrame, surrogate: FittedSurrogate) -> str:

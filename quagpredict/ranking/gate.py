@@ -71,7 +71,8 @@ def judged(text: str | float, bar: Bar, found: Chances, frame: pl.DataFrame, pro
     judges = bool(np.isfinite(found.p_clear).any())
     closest = int(order[0]) if judges else -1
     return Gate(
-        bar=str(text) if np.isfinite(bar.threshold) or not bar.margin else f"{text} and {bar.margin:g}",
+        bar=str(text),
+        margin=bar.margin,
         probability=probability,
         cleared=cleared,
         closest=names[closest] if judges else "",

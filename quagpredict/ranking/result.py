@@ -106,7 +106,9 @@ class Gate(NamedTuple):
     Attributes
     ----------
     bar : str
-        What has to be reached, in words.
+        What has to be reached: a score, a candidate, or ``no-sft``.
+    margin : float
+        By how much.
     probability : float
         A candidate clears the bar if it reaches it with at least this probability.
     cleared : tuple of str
@@ -120,6 +122,7 @@ class Gate(NamedTuple):
     """
 
     bar: str
+    margin: float
     probability: float
     cleared: tuple[str, ...]
     closest: str

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from quagpredict.ranking import Ranking
+from quagpredict.ranking.result import Gate
 from quagpredict.report.formats import heading, is_share, percent, plain, score
 
 if TYPE_CHECKING:
@@ -69,9 +70,7 @@ def _gate(ranking: Ranking) -> str:
     gate = ranking.gate
     if gate is None:
         return ""
-    bar = plain(gate.bar)
-    if is_share(ranking.target):
-        bar = " and ".join(_points(part) for part in bar.split(" and "))
+    bar = _bar(ranking.target, gate)
     sure = f"a probability of {percent(gate.probability, 0)} % or more"
     chances = dict(ranking.frame.select("candidate", "p_clear").iter_rows())
     if gate.cleared:
@@ -87,12 +86,15 @@ def _gate(ranking: Ranking) -> str:
     )
 
 
-def _points(part: str) -> str:
-    """Return a score of the gate in per cent; a name as it is."""
+def _bar(target: str, gate: Gate) -> str:
+    """Return what has to be reached, in words."""
+    by = f" by {score(target, gate.margin)}{' points' if is_share(target) else ''}" if gate.margin else ""
+    if gate.bar == "no-sft":
+        return f"RL from its own base without SFT{by}"
     try:
-        return f"{percent(float(part))} %"
+        return f"{score(target, float(gate.bar))}{' %' if is_share(target) else ''}{by}"
     except ValueError:
-        return part
+        return f"{plain(gate.bar)}{by}"
 
 
 def _budget(ranking: Ranking) -> str:

@@ -68,7 +68,7 @@ def test_rl_from_the_base_as_gate_is_that_of_the_own_base(fresh, fitted):
     bases = fresh["base_model"].to_list()
     assert all(bases[row] == bases[reference] for row, reference in enumerate(bar.reference))
     ranking = rank(fresh, fitted, gate="no-sft", margin=0.02)
-    assert ranking.gate.bar == "no-sft and 0.02"
+    assert (ranking.gate.bar, ranking.gate.margin) == ("no-sft", 0.02)
     assert ranking.frame["p_clear"].null_count() == 2
 
 
