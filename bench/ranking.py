@@ -92,7 +92,9 @@ def write_candidates(path: Path, size: int) -> None:
         ).to_arrow()
         flat_counts = pa.StructArray.from_arrays(
             [
-                pa.DictionaryArray.from_arrays(np.zeros(c.size, dtype=np.int32), pa.array(["synthetic"])).cast(pa.string()),
+                pa.DictionaryArray.from_arrays(np.zeros(c.size, dtype=np.int32), pa.array(["synthetic"])).cast(
+                    pa.string()
+                ),
                 names.take(pa.array(np.tile(np.arange(PROBLEMS), rows))),
                 pa.array(np.full(c.size, SAMPLES)),
                 pa.array(c.reshape(-1)),

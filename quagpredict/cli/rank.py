@@ -152,6 +152,7 @@ def _shipped() -> Any:
 
 def _default(frame: Any, shipped: Any, args: argparse.Namespace) -> tuple[Any, str]:
     """Return the surrogate to use where none was named, and what to say about it."""
+    from quagpredict.errors import UsageError
     from quagpredict.ranking import why_not_applicable
     from quagpredict.ranking.finished import can_fit
 
@@ -161,4 +162,10 @@ def _default(frame: Any, shipped: Any, args: argparse.Namespace) -> tuple[Any, s
     if shipped is not None and not why:
         return shipped, ""
     note = f"the shipped surrogate {DEFAULT_SURROGATE} does not apply: {why}" if why else ""
-    return ("fit" if can_fit(frame, args.target) else "none"), note
+    if can_fit(frame, args.target):
+        return "fit", note
+    asked = [name for name in ("gate", "next", "rl_steps") if getattr(args, name)]
+    if asked:
+        because = note or "there is no surrogate"
+        raise UsageError(f"--{asked[0].replace('_', '-')} needs predicted scores, but {because}; name a surrogate")
+    return "none", note
