@@ -1,25 +1,28 @@
-"""Publish a finished collection: `python collectors/publish_corpus.py runs/lab-pilot datasets/lab-pilot`.
+"""Publish a collection: `python collectors/publish_corpus.py collectors/plans/lab.yaml runs/lab datasets/lab`.
 
-Writes ``corpus.parquet`` (every row), and for the rows that the plan held out what a team has before RL and what it has
-after: ``candidates/<candidate>.parquet`` without a trace of RL, and ``outcomes.parquet``. The bases that the plan
-pre-trained go to ``bases/``.
+Writes ``corpus.parquet`` (every finished run), and for the rows that the plan held out what a team has before RL and
+what it has after: ``candidates/<candidate>.parquet`` without a trace of RL, and ``outcomes.parquet``.
+``records-<base>.parquet`` holds what the rows were made from; with it, `quagpredict collect PLAN --records FILES` goes
+on elsewhere. A collection that is not finished can be published: candidates that are only begun are left out.
 """
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
 import polars as pl
 
+from quagpredict.collection.archive import pack
 from quagpredict.corpus import read_corpus, read_provenance, write_corpus
 from quagpredict.errors import CorpusError
+from quagpredict.plan import Plan
 from quagpredict.program import run_program
 
 
 def main(arguments: list[str]) -> None:
     """Read the work folder's corpus, write the shipped files."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("plan", type=Path, help="its plan")
     parser.add_argument("work", type=Path, help="work folder of `quagpredict collect`")
     parser.add_argument("out", type=Path, help="folder to write, e.g. datasets/lab-pilot")
     given = parser.parse_args(arguments)
@@ -27,9 +30,9 @@ def main(arguments: list[str]) -> None:
     source = given.work / "corpus.parquet"
     corpus = read_corpus(source)
     provenance = read_provenance(source)
-    unfinished = corpus.filter(pl.col("post_pass_at_1").is_null())["candidate"].to_list()
-    if unfinished:
-        raise CorpusError(f"{source}: RL has not run for {', '.join(unfinished[:5])}; finish the collection first")
+    corpus = corpus.filter(pl.col("post_pass_at_1").is_not_null())
+    if corpus.is_empty():
+        raise CorpusError(f"{source}: RL has not run for any candidate yet; go on with the collection first")
 
     write_corpus(corpus, given.out / "corpus.parquet", provenance)
     held_out = corpus.filter(pl.col("split") == "held_out").drop("split")
@@ -40,13 +43,10 @@ def main(arguments: list[str]) -> None:
     identity = ["candidate", "base_model", "eval_protocol_id"]
     outcomes = held_out.select(*identity, *after).drop("rl_curve")
     write_corpus(outcomes, given.out / "outcomes.parquet", provenance)
-    for base in sorted((given.work / "stages" / "base").iterdir()):
-        target = given.out / "bases" / base.name
-        target.mkdir(parents=True, exist_ok=True)
-        for file in sorted(base.iterdir()):
-            shutil.copyfile(file, target / file.name)
+    archives = pack(Plan.from_yaml(given.plan), given.work, given.out)
     print(
-        f"{given.out}: {corpus.height} runs, {held_out.height} of them as candidates with their outcomes",
+        f"{given.out}: {corpus.height} runs, {held_out.height} of them as candidates with their outcomes, "
+        f"records in {len(archives)} files",
         file=sys.stderr,
     )
 

@@ -1,17 +1,18 @@
 """The plan of a collection: bases, data, recipes and the candidates that they span, read from one YAML file."""
 
-import re
+import random
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from quagpredict.errors import RecipeError, UsageError
+from quagpredict.errors import UsageError
 from quagpredict.files import digest
-from quagpredict.recipe import Recipe, known_keys_only
+from quagpredict.recipe import Recipe
+from quagpredict.section import NAME, Section
 from quagpredict.shipped import shipped_path
 
 Scenario = Literal["dataset-level", "instance-level", "no-sft"]
@@ -23,7 +24,6 @@ PROGRAMS = {
     "rl": "training/train_grpo.py",
     "evaluate": "collectors/evaluate_checkpoint.py",
 }
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,29 @@ class Base:
 
 @dataclass(frozen=True)
 class ReinforcementLearning:
-    """The RL recipe and the seeds that every candidate is taken through, unless its entry says otherwise."""
+    """The RL recipe and the seeds that every candidate is taken through, unless its entry says otherwise.
+
+    `measure_at` are the steps on the way at which a run is measured too.
+    """
 
     recipe: Recipe
     seeds: tuple[int, ...] = (0,)
+    measure_at: tuple[int, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """The steps after which a run's score counts: the recipe's ``max_steps``, or -1 if it goes by epochs."""
+        return int(self.recipe.config.get("max_steps", -1))
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How candidates are measured before RL and runs after it."""
+    """How candidates are measured before RL, runs after it, and runs on the way."""
 
     suite: Recipe
     samples_before: int
     samples_after: int
+    samples_along: int
     engine: str = "transformers"
     batch_size: int | None = None
 
@@ -72,7 +82,11 @@ class Launch:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One candidate: a base and an SFT setting (or none), the RL seeds it is run with, and its split."""
+    """One candidate: a base and an SFT setting (or none), the RL seeds it is run with, and its split.
+
+    `checkpoint_epoch` is set for a checkpoint from the middle of an SFT run of `epochs`. `rl_further` are steps beyond
+    the RL recipe's to which its runs are taken and at which they are measured.
+    """
 
     name: str
     base: str
@@ -84,6 +98,13 @@ class Candidate:
     epochs: float | None = None
     learning_rate: float | None = None
     seed: int | None = None
+    checkpoint_epoch: float | None = None
+    rl_further: tuple[int, ...] = ()
+
+    @property
+    def sft_name(self) -> str:
+        """Name of the SFT run that it comes from: its own, or for a checkpoint that of the whole run."""
+        return self.name.partition("@")[0]
 
 
 @dataclass(frozen=True)
@@ -126,8 +147,11 @@ class Plan:
         RecipeError
             At the first thing that is wrong; the message names the file and the key.
         """
-        top = _Section(Recipe.read(path).config, str(path))
-        top.only("name", "bases", "data", "sft", "rl", "evaluation", "candidates", "held_out", "launch", "programs")
+        top = Section(Recipe.read(path).config, str(path))
+        top.only(
+            *("name", "bases", "data", "sft", "rl", "evaluation", "candidates", "held_out", "launch", "programs"),
+            "order_seed",
+        )
         bases = tuple(_base(name, top.section("bases").section(name)) for name in top.section("bases").names())
         data = {name: _data(top.section("data").section(name)) for name in top.section("data", {}).names()}
         sft = _sft(top.section("sft")) if "sft" in top.content else None
@@ -137,7 +161,7 @@ class Plan:
         programs = _programs(top.section("programs", {}))
         candidates = _candidates(top, {base.name for base in bases}, set(data), sft, rl)
         name = top.text("name")
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise top.error("name", f"expected letters, digits and _ . + -, got {name!r}")
         return cls(name, bases, data, sft, rl, evaluation, candidates, launch, programs)
 
@@ -159,84 +183,7 @@ class Plan:
         return digest(asdict(self))
 
 
-class _Section:
-    """A mapping of the plan with the file and key path it stands at, so that every error can name both."""
-
-    def __init__(self, content: Mapping[str, Any], source: str, where: str = "") -> None:
-        self.content = content
-        self.source = source
-        self.where = where
-
-    def error(self, key: str, problem: str) -> RecipeError:
-        return RecipeError(f"{self.source}: {self.where}{key}: {problem}")
-
-    def only(self, *known: str) -> None:
-        known_keys_only(self.content, known, self.source, self.where)
-
-    def names(self) -> list[str]:
-        for name in self.content:
-            if not isinstance(name, str) or not _NAME.fullmatch(name) or ".attempt-" in name:
-                raise self.error(
-                    str(name), "a name has letters, digits and _ . + - only, and starts with one of the first two"
-                )
-        return list(self.content)
-
-    def section(self, key: str, default: Mapping[str, Any] | None = None) -> "_Section":
-        content = self._value(key, default)
-        if not isinstance(content, Mapping):
-            raise self.error(key, f"expected a mapping of keys to values, got {content!r}")
-        return _Section(content, self.source, f"{self.where}{key}.")
-
-    def text(self, key: str, default: str | None = None) -> str:
-        value = self._value(key, default)
-        if not isinstance(value, str) or not value:
-            raise self.error(key, f"expected text, got {value!r}")
-        return value
-
-    def whole(self, key: str, low: int, default: int | None = None) -> int:
-        value = self._value(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < low:
-            raise self.error(key, f"expected a whole number of at least {low}, got {value!r}")
-        return value
-
-    def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> Any:
-        value = self._value(key, default)
-        if value not in choices:
-            raise self.error(key, f"expected one of {', '.join(choices)}, got {value!r}")
-        return value
-
-    def listed(self, key: str, kind: type, *, low: float | None = None, empty: bool = False) -> list[Any]:
-        """Return a list of values of one kind; a single value stands for a list of one."""
-        value = self._value(key, None)
-        values = value if isinstance(value, list) else [value]
-        if not values and not empty:
-            raise self.error(key, "expected at least one value, got an empty list")
-        expected = {str: "text", int: "a whole number", float: "a number"}[kind]
-        expected += "" if low is None else f" of at least {low}" if kind is int else f" above {low}"
-        for position, entry in enumerate(values):
-            right = isinstance(entry, int | float if kind is float else kind) and not isinstance(entry, bool)
-            if not right or (low is not None and (entry < low or (kind is float and entry == low))):
-                raise self.error(f"{key}[{position}]", f"expected {expected}, got {entry!r}")
-        if len(set(values)) != len(values):
-            raise self.error(key, f"the same value is there twice: {values}")
-        return [kind(entry) for entry in values]
-
-    def recipe(self, key: str) -> Recipe:
-        path = self.text(key)
-        try:
-            return Recipe.read(path, shipped_path(path))
-        except (UsageError, RecipeError) as error:
-            raise self.error(key, str(error)) from None
-
-    def _value(self, key: str, default: Any) -> Any:
-        if key in self.content:
-            return self.content[key]
-        if default is None:
-            raise self.error(key, "this key is missing")
-        return default
-
-
-def _base(name: str, section: _Section) -> Base:
+def _base(name: str, section: Section) -> Base:
     section.only("family", "pretrain", "model_name_or_path")
     family = section.text("family")
     if ("pretrain" in section.content) == ("model_name_or_path" in section.content):
@@ -249,14 +196,14 @@ def _base(name: str, section: _Section) -> Base:
     return Base(name, family, model_name_or_path=section.text("model_name_or_path"))
 
 
-def _data(section: _Section) -> dict[str, Any]:
+def _data(section: Section) -> dict[str, Any]:
     for key in SET_BY_PLAN:
         if key in section.content:
             raise section.error(key, "a data entry cannot set this key: the candidates do")
     return dict(section.content)
 
 
-def _sft(section: _Section) -> Recipe:
+def _sft(section: Section) -> Recipe:
     section.only("recipe")
     recipe = section.recipe("recipe")
     if recipe.config.get("max_steps", -1) != -1:
@@ -264,25 +211,31 @@ def _sft(section: _Section) -> Recipe:
     return recipe
 
 
-def _rl(section: _Section) -> ReinforcementLearning:
-    section.only("recipe", "seeds")
+def _rl(section: Section) -> ReinforcementLearning:
+    section.only("recipe", "seeds", "measure_at")
     seeds = section.listed("seeds", int, low=0) if "seeds" in section.content else [0]
-    return ReinforcementLearning(section.recipe("recipe"), tuple(seeds))
+    along = sorted(section.listed("measure_at", int, low=1, empty=True)) if "measure_at" in section.content else []
+    rl = ReinforcementLearning(section.recipe("recipe"), tuple(seeds), tuple(along))
+    if along and along[-1] >= rl.steps:
+        raise section.error("measure_at", f"expected steps below max_steps of the recipe ({rl.steps}), got {along[-1]}")
+    return rl
 
 
-def _evaluation(section: _Section) -> Evaluation:
-    section.only("suite", "samples_before", "samples_after", "engine", "batch_size")
+def _evaluation(section: Section) -> Evaluation:
+    section.only("suite", "samples_before", "samples_after", "samples_along", "engine", "batch_size")
     before = section.whole("samples_before", 1)
+    after = section.whole("samples_after", 1, before)
     return Evaluation(
         suite=section.recipe("suite"),
         samples_before=before,
-        samples_after=section.whole("samples_after", 1, before),
+        samples_after=after,
+        samples_along=section.whole("samples_along", 1, after),
         engine=section.text("engine", "transformers"),
         batch_size=section.whole("batch_size", 1) if "batch_size" in section.content else None,
     )
 
 
-def _launch(section: _Section) -> Launch:
+def _launch(section: Section) -> Launch:
     section.only("mode", "threads", "accelerate")
     mode = section.choice("mode", ("fork", "spawn"), "spawn")
     accelerate = section.section("accelerate", {})
@@ -293,12 +246,12 @@ def _launch(section: _Section) -> Launch:
     return Launch(mode, threads, {key: _existing(accelerate, key) for key in accelerate.content})
 
 
-def _programs(section: _Section) -> dict[str, str]:
+def _programs(section: Section) -> dict[str, str]:
     section.only(*PROGRAMS)
     return {**PROGRAMS, **{key: _existing(section, key) for key in section.content}}
 
 
-def _existing(section: _Section, key: str) -> str:
+def _existing(section: Section, key: str) -> str:
     try:
         shipped_path(section.text(key))
     except UsageError as error:
@@ -307,7 +260,7 @@ def _existing(section: _Section, key: str) -> str:
 
 
 def _candidates(
-    top: _Section, bases: set[str], data: set[str], sft: Recipe | None, rl: ReinforcementLearning | None
+    top: Section, bases: set[str], data: set[str], sft: Recipe | None, rl: ReinforcementLearning | None
 ) -> tuple[Candidate, ...]:
     entries = top.content.get("candidates")
     if not isinstance(entries, list) or not entries:
@@ -316,25 +269,29 @@ def _candidates(
     for position, content in enumerate(entries):
         if not isinstance(content, Mapping):
             raise top.error(f"candidates[{position}]", f"expected a mapping of keys to lists, got {content!r}")
-        entry = _Section(content, top.source, f"candidates[{position}].")
+        entry = Section(content, top.source, f"candidates[{position}].")
         found += _entry(entry, bases, data, sft, rl)
     for name, count in Counter(candidate.name for candidate in found).items():
         if count > 1:
             raise top.error("candidates", f"'{name}' is there {count} times; no two candidates may have the same name")
+    if "order_seed" in top.content:
+        # In a random order an unfinished collection is a random sample of the plan.
+        random.Random(top.whole("order_seed", 0)).shuffle(found)
     return _with_splits(top, found)
 
 
 def _entry(
-    entry: _Section, bases: set[str], data: set[str], sft: Recipe | None, rl: ReinforcementLearning | None
+    entry: Section, bases: set[str], data: set[str], sft: Recipe | None, rl: ReinforcementLearning | None
 ) -> list[Candidate]:
     no_sft = entry.content.get("no_sft", False)
     if not isinstance(no_sft, bool):
         raise entry.error("no_sft", f"expected true or false, got {no_sft!r}")
+    shared = ("base", "no_sft", "rl_seeds", "rl_further")
     if no_sft:
-        entry.only("base", "no_sft", "rl_seeds")
+        entry.only(*shared)
     else:
         entry.only(
-            *("base", "data", "unique_examples", "epochs", "learning_rate", "seed", "scenario", "no_sft", "rl_seeds")
+            *shared, "data", "unique_examples", "epochs", "learning_rate", "seed", "scenario", "checkpoint_epochs"
         )
         if sft is None:
             raise entry.error("data", "the plan has no 'sft' recipe to train this candidate with")
@@ -343,9 +300,10 @@ def _entry(
         seeds = tuple(entry.listed("rl_seeds", int, low=0, empty=True))
         if seeds and rl is None:
             raise entry.error("rl_seeds", "the plan has no 'rl' recipe")
+    further = _further(entry, rl)
     chosen_bases = _named(entry, "base", bases, "bases")
     if no_sft:
-        return [Candidate(f"{base}.no-sft", base, "no-sft", "fit", seeds) for base in chosen_bases]
+        return [Candidate(f"{base}.no-sft", base, "no-sft", "fit", seeds, rl_further=further) for base in chosen_bases]
     scenario = entry.choice("scenario", ("dataset-level", "instance-level"))
     grid = product(
         chosen_bases,
@@ -355,13 +313,40 @@ def _entry(
         entry.listed("learning_rate", float, low=0),
         entry.listed("seed", int, low=0),
     )
-    return [
-        Candidate(f"{b}.{d}-{n}x{e:g}-lr{lr:g}-s{s}", b, scenario, "fit", seeds, d, n, e, lr, s)
+    found = [
+        Candidate(f"{b}.{d}-{n}x{e:g}-lr{lr:g}-s{s}", b, scenario, "fit", seeds, d, n, e, lr, s, rl_further=further)
         for b, d, n, e, lr, s in grid
     ]
+    return [*found, *(part for whole in found for part in _checkpoints(entry, whole))]
 
 
-def _named(entry: _Section, key: str, known: set[str], section: str) -> list[str]:
+def _further(entry: Section, rl: ReinforcementLearning | None) -> tuple[int, ...]:
+    """Return the steps beyond the recipe's; a run taken further passes the recipe's end as if it ended there."""
+    if "rl_further" not in entry.content:
+        return ()
+    further = tuple(sorted(entry.listed("rl_further", int, low=1)))
+    if rl is None or further[0] <= rl.steps or rl.steps < 1:
+        raise entry.error("rl_further", f"expected steps above max_steps of the RL recipe, got {further[0]}")
+    schedule = rl.recipe.config.get("lr_scheduler_type")
+    if schedule not in ("constant", "constant_with_warmup"):
+        raise entry.error(
+            "rl_further", f"needs an RL recipe whose learning rate stays constant; lr_scheduler_type is {schedule!r}"
+        )
+    return further
+
+
+def _checkpoints(entry: Section, whole: Candidate) -> list[Candidate]:
+    """Return the candidates that are checkpoints from the middle of an SFT run."""
+    if "checkpoint_epochs" not in entry.content:
+        return []
+    epochs = entry.listed("checkpoint_epochs", float, low=0)
+    assert whole.epochs is not None
+    if max(epochs) >= whole.epochs:
+        raise entry.error("checkpoint_epochs", f"expected epochs below {whole.epochs:g}, got {max(epochs):g}")
+    return [replace(whole, name=f"{whole.name}@e{epoch:g}", checkpoint_epoch=epoch) for epoch in epochs]
+
+
+def _named(entry: Section, key: str, known: set[str], section: str) -> list[str]:
     names: list[str] = entry.listed(key, str)
     for position, name in enumerate(names):
         if name not in known:
@@ -371,7 +356,7 @@ def _named(entry: _Section, key: str, known: set[str], section: str) -> list[str
     return names
 
 
-def _with_splits(top: _Section, candidates: list[Candidate]) -> tuple[Candidate, ...]:
+def _with_splits(top: Section, candidates: list[Candidate]) -> tuple[Candidate, ...]:
     patterns = top.listed("held_out", str, empty=True) if "held_out" in top.content else []
     for position, pattern in enumerate(patterns):
         if not any(fnmatchcase(candidate.name, pattern) for candidate in candidates):
@@ -379,7 +364,7 @@ def _with_splits(top: _Section, candidates: list[Candidate]) -> tuple[Candidate,
                 f"held_out[{position}]", f"'{pattern}' matches no candidate, e.g. not '{candidates[0].name}'"
             )
     return tuple(
-        Candidate(**{**asdict(candidate), "split": "held_out"})
+        replace(candidate, split="held_out")
         if any(fnmatchcase(candidate.name, pattern) for pattern in patterns)
         else candidate
         for candidate in candidates

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets import Dataset, disable_progress_bars, load_dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback, set_seed
 from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer, ModelConfig, ScriptArguments, TrlParser
 
@@ -47,6 +47,9 @@ class GRPORecipeArguments(ScriptArguments):
     dataset_num_proc: int | None = field(default=None, metadata={"help": "Processes that prepare the prompts."})
     reward_funcs: list[str] = field(default_factory=lambda: ["accuracy"], metadata={"help": "Only 'accuracy'."})
     grading: dict | None = field(default=None, metadata={"help": "Keys of GradingPolicy; evaluation uses the same."})
+    keep_steps: list[int] = field(
+        default_factory=list, metadata={"help": "Steps after which the checkpoint is kept, in at-STEP/."}
+    )
 
 
 def main(arguments: list[str]) -> None:
@@ -91,6 +94,7 @@ def main(arguments: list[str]) -> None:
     )
     if config.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(KeepCheckpoints(trainer, recipe.keep_steps))
     trainer.train(resume_from_checkpoint=config.resume_from_checkpoint)
     trainer.save_model(config.output_dir)
     if not trainer.accelerator.is_main_process:
@@ -102,6 +106,19 @@ def main(arguments: list[str]) -> None:
         results={"rl_steps": trainer.state.global_step, "rl_curve": reward_curve(trainer.state.log_history)},
         inputs=inputs,
     )
+
+
+class KeepCheckpoints(TrainerCallback):
+    """Saves the model after certain steps."""
+
+    def __init__(self, trainer: GRPOTrainer, steps: list[int]) -> None:
+        self.trainer = trainer
+        self.steps = set(steps)
+
+    def on_step_end(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
+        """Save if this is a step that is asked for."""
+        if state.global_step in self.steps:
+            self.trainer.save_model(f"{args.output_dir}/at-{state.global_step}")
 
 
 def lab_prompts(recipe: GRPORecipeArguments) -> Dataset:

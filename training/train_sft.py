@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets import Dataset, disable_progress_bars, load_dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback, set_seed
 from transformers.utils import logging as transformers_logging
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser
 
@@ -32,6 +32,9 @@ class SFTRecipeArguments(ScriptArguments):
     dataset_completion_column: str = field(default="completion", metadata={"help": "Column with the worked solution."})
     system_prompt: str | None = field(default=None, metadata={"help": "System message of conversational prompts."})
     chat_template: str | None = field(default=None, metadata={"help": "Jinja chat template to use and save."})
+    keep_epochs: list[float] = field(
+        default_factory=list, metadata={"help": "Epochs after which the checkpoint is kept, in at-EPOCH/."}
+    )
 
 
 def main(arguments: list[str]) -> None:
@@ -64,6 +67,7 @@ def main(arguments: list[str]) -> None:
     trainer = SFTTrainer(model=model, args=config, train_dataset=examples, processing_class=tokenizer)
     if config.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(KeepCheckpoints(trainer, tokenizer, recipe.keep_epochs))
     outcome = trainer.train(resume_from_checkpoint=config.resume_from_checkpoint)
     tokenizer.padding_side = "left"
     trainer.save_model(config.output_dir)
@@ -84,6 +88,22 @@ def main(arguments: list[str]) -> None:
         },
         inputs=inputs,
     )
+
+
+class KeepCheckpoints(TrainerCallback):
+    """Saves the model at the first step at which a number of epochs is complete."""
+
+    def __init__(self, trainer: SFTTrainer, tokenizer: Any, epochs: list[float]) -> None:
+        self.trainer = trainer
+        self.tokenizer = tokenizer
+        self.left = sorted(epochs)
+
+    def on_step_end(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
+        """Save if an epoch that is asked for has just been completed; its fraction may be off by a rounding error."""
+        while self.left and state.epoch >= self.left[0] - 1e-6:
+            self.tokenizer.padding_side = "left"
+            self.trainer.save_model(f"{args.output_dir}/at-{self.left.pop(0):g}")
+            self.tokenizer.padding_side = "right"
 
 
 def lab_examples(recipe: SFTRecipeArguments, seed: int) -> Dataset:

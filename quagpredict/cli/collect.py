@@ -21,6 +21,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N candidates with something left to do")
     parser.add_argument("--retry-failed", action="store_true", help="try failed stages again")
     parser.add_argument("--dry-run", action="store_true", help="print every stage's command line and do nothing")
+    parser.add_argument(
+        "--records",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="archives of this collection from elsewhere: what they hold is not done again",
+    )
     parser.add_argument("--fork-server", type=Path, metavar="SOCKET", help="use the fork server that listens there")
     parser.set_defaults(run=run)
 
@@ -47,6 +54,10 @@ def run(args: argparse.Namespace) -> int:
             print(f"# {stage.id}: {state}\n{command}")
         return 0
     try:
+        if args.records:
+            from quagpredict.collection.archive import unpack
+
+            print(f"{unpack(args.records, out)} stages taken from the archives", file=sys.stderr)
         summary = collect(
             *(plan, out),
             workers=args.workers,

@@ -76,7 +76,7 @@ class Ledger:
         content = self._path.read_bytes() if self._path.exists() else b""
         whole, _, tail = content.rpartition(b"\n")
         whole = whole + b"\n" if whole else b""
-        missing_end = bool(tail) and _attempt_or_none(tail) is not None
+        missing_end = bool(tail) and attempt_of(tail) is not None
         self.attempts: list[Attempt] = read_ledger(self._path) if self._path.exists() else []
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         if missing_end:
@@ -114,7 +114,7 @@ def read_ledger(path: str | Path) -> list[Attempt]:
     for number, line in enumerate(lines, start=1):
         if not line and number == len(lines):
             break
-        attempt = _attempt_or_none(line)
+        attempt = attempt_of(line)
         if attempt is not None:
             attempts.append(attempt)
         elif number < len(lines):
@@ -167,7 +167,8 @@ def _taken(handle: int, patience: float) -> bool:
             time.sleep(0.02)
 
 
-def _attempt_or_none(line: bytes) -> Attempt | None:
+def attempt_of(line: bytes) -> Attempt | None:
+    """Return the attempt that a line of a ledger says, or None if it is not whole."""
     try:
         content = json.loads(line)
         record = content.pop("record")

@@ -9,7 +9,7 @@ from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import Row, Stage, rows_of, stages_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import assemble_row, write_corpus
-from quagpredict.corpus.schema import empty_frame
+from quagpredict.corpus.schema import POINT_FIELDS, empty_frame
 from quagpredict.errors import IncomparableError, InvalidDataError
 from quagpredict.files import digest
 from quagpredict.plan import Plan
@@ -86,14 +86,14 @@ class Rows:
     def _source(self, done: Mapping[str, Attempt], candidate: str | None) -> str:
         """Return a digest of the attempts that a file's rows are made from."""
         rows = [row for row in self._rows if candidate in (None, row.candidate.name)]
-        parts = [part for row in rows for part in (row.sft, row.pre, row.grpo, row.post) if part is not None]
+        parts = [part for row in rows for part in _parts(row)]
         return digest(
             [self._plan.plan_id, *((part, done[part].key, done[part].started) for part in parts if part in done)]
         )
 
     def _row(self, row: Row, done: Mapping[str, Attempt], *, run: bool) -> pl.DataFrame:
-        parts = (row.sft, row.pre, row.grpo, row.post) if run else (row.sft, row.pre)
-        ends = [done[part] for part in parts if part is not None]
+        parts = [part for part in (_parts(row) if run else (row.sft, row.pre)) if part is not None]
+        ends = [done[part] for part in parts if part in done]
         made = (row.candidate.name, *(end.started + end.key for end in ends))
         if made not in self._made:
             self._made[made] = self._assembled(row, done, run)
@@ -114,13 +114,29 @@ class Rows:
                 f"{row.post}: measured under protocol {post['eval_protocol_id']}, but {row.pre} under "
                 f"{pre['eval_protocol_id']}; the two must be the same: run one of them again"
             )
-        identity |= {"rl_recipe_id": row.rl_recipe_id, "rl_seed": row.rl_seed, "rl_steps": rl["rl_steps"]}
+        # A run that was taken further counts at the recipe's end.
+        steps = self._plan.rl.steps if row.candidate.rl_further and self._plan.rl else rl["rl_steps"]
+        identity |= {"rl_recipe_id": row.rl_recipe_id, "rl_seed": row.rl_seed, "rl_steps": steps}
         costs |= {"rl": _cost(done, row.grpo), "post_evaluation": _cost(done, row.post)}
         return assemble_row(
             *(identity, pre["measurement"], pre_problems, post["measurement"], self._problems(row.post)),
             rl_curve=rl["rl_curve"],
+            post_curve=self._curve(row, done),
             costs=costs,
         )
+
+    def _curve(self, row: Row, done: Mapping[str, Attempt]) -> list[dict[str, Any]]:
+        """Return the measurements before, along, at the end of and after a run, by step."""
+        assert row.post is not None
+        assert self._plan.rl is not None
+        stages = {0: row.pre, self._plan.rl.steps: row.post, **row.along}
+        measured = {step: _results(done[stage])["measurement"] for step, stage in stages.items() if stage in done}
+        if self._plan.rl.steps < 1 and row.grpo is not None:  # a recipe by epochs says its steps afterwards
+            measured[_results(done[row.grpo])["rl_steps"]] = measured.pop(self._plan.rl.steps)
+        return [
+            {"step": step} | {field: measured[step].get(field) for field in POINT_FIELDS if field != "step"}
+            for step in sorted(measured)
+        ]
 
     def _problems(self, identity: str) -> pl.DataFrame:
         path = self._work.stage(identity) / "problems.parquet"
@@ -128,6 +144,11 @@ class Rows:
             return pl.read_parquet(path)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise InvalidDataError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _parts(row: Row) -> tuple[str, ...]:
+    """Return the stages that a row is made of."""
+    return tuple(part for part in (row.sft, row.pre, row.grpo, row.post, *row.along.values()) if part is not None)
 
 
 def done_attempts(stages: Mapping[str, Stage], attempts: Iterable[Attempt]) -> dict[str, Attempt]:
@@ -141,7 +162,7 @@ def done_attempts(stages: Mapping[str, Stage], attempts: Iterable[Attempt]) -> d
 
 
 _NEEDED = {"evaluate-pre": ("eval_protocol_id", "measurement"), "grpo": ("rl_curve", "rl_steps")}
-_NEEDED["evaluate-post"] = _NEEDED["evaluate-pre"]
+_NEEDED["evaluate-post"] = _NEEDED["evaluate-along"] = _NEEDED["evaluate-pre"]
 
 
 def missing_result(stage: Stage, record: RunRecord) -> str | None:
@@ -162,7 +183,8 @@ def _cost(done: Mapping[str, Attempt], identity: str | None) -> float | None:
 def _identity(plan: Plan, row: Row) -> dict[str, Any]:
     candidate = row.candidate
     trained = candidate.unique_examples is not None and candidate.epochs is not None
-    seen = round((candidate.unique_examples or 0) * (candidate.epochs or 0))
+    epochs = candidate.epochs if candidate.checkpoint_epoch is None else candidate.checkpoint_epoch
+    seen = round((candidate.unique_examples or 0) * (epochs or 0))
     return {
         "candidate": candidate.name,
         "base_model": candidate.base,
@@ -170,7 +192,8 @@ def _identity(plan: Plan, row: Row) -> dict[str, Any]:
         "recipe_id": row.recipe_id,
         "recipe_data_kind": candidate.data or _NO_DATA,
         "recipe_unique_examples": candidate.unique_examples or 0,
-        "recipe_epochs": candidate.epochs or 0.0,
+        "recipe_epochs": epochs or 0.0,
+        "recipe_planned_epochs": candidate.epochs or 0.0,
         "recipe_learning_rate": candidate.learning_rate,
         "recipe_seed": candidate.seed,
         "recipe_examples_seen": seen if trained else 0,

@@ -2,18 +2,18 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from quagpredict.collection.ledger import Attempt
 from quagpredict.files import digest
 from quagpredict.plan import Candidate, Plan
 from quagpredict.recipe import recipe_id, rl_recipe_id
 
-Kind = Literal["base", "sft", "evaluate-pre", "grpo", "evaluate-post"]
+Kind = Literal["base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post"]
 State = Literal["done", "ready", "waiting", "failed", "blocked"]
-KINDS: tuple[Kind, ...] = ("base", "sft", "evaluate-pre", "grpo", "evaluate-post")
+KINDS: tuple[Kind, ...] = ("base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post")
 # Which kind is taken for the longer one before any was measured.
-_LONGEST_FIRST: tuple[Kind, ...] = ("grpo", "base", "sft", "evaluate-pre", "evaluate-post")
+_LONGEST_FIRST: tuple[Kind, ...] = ("grpo", "base", "sft", "evaluate-pre", "evaluate-post", "evaluate-along")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Stage:
         Digest of program, config and the inputs' keys: equal keys, equal work.
     candidate : str
         The candidate it belongs to; for a base, the first candidate that needs it.
+    within : str
+        The part of the inputs' folders that is meant, e.g. ``at-50``; empty for the whole.
     """
 
     kind: Kind
@@ -43,6 +45,7 @@ class Stage:
     inputs: Mapping[str, str]
     key: str
     candidate: str
+    within: str = ""
 
     @property
     def id(self) -> str:
@@ -62,6 +65,7 @@ class Row:
     pre: str
     grpo: str | None
     post: str | None
+    along: Mapping[int, str] = field(default_factory=dict)
 
 
 def run_name(candidate: Candidate, rl_seed: int) -> str:
@@ -83,53 +87,107 @@ def sft_config(plan: Plan, candidate: Candidate) -> dict[str, Any]:
     }
 
 
+def checkpoint_folder(step: float) -> str:
+    """Return the name of the folder in which a training program keeps a checkpoint, by its step or epoch."""
+    return f"at-{step:g}"
+
+
+class _Model(NamedTuple):
+    """How a stage is told its model: by a plain value, or as a stage's folder or a part of it."""
+
+    value: str | None = None
+    stage: str = ""
+    within: str = ""
+
+
+class _Stages:
+    """The stages of a plan, each after its inputs."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.found: dict[str, Stage] = {}
+        for candidate in plan.candidates:
+            self._add_candidate(candidate)
+
+    def _add(
+        self, kind: Kind, name: str, role: str, config: Mapping[str, Any], owner: str, key: str, model: _Model
+    ) -> str:
+        """Add a stage unless it is there; `key` is the config key that tells its program its model."""
+        identity = f"{kind}/{name}"
+        if identity in self.found:
+            return identity
+        program = self._plan.programs[role]
+        inputs = {key: model.stage} if model.stage else {}
+        config = {k: v for k, v in config.items() if k not in inputs and k != "output_dir"}
+        config |= {} if model.value is None else {key: model.value}
+        content: dict[str, Any] = {
+            "program": program,
+            "config": config,
+            "inputs": {k: self.found[i].key for k, i in inputs.items()},
+        }
+        if role == "evaluate":  # a suite counts by what it says; the batch size is a matter of speed only
+            suite = {"suite": self._plan.evaluation.suite.config}
+            content["config"] = {k: v for k, v in config.items() if k != "batch_size"} | suite
+        if model.within:
+            content["within"] = model.within
+        self.found[identity] = Stage(kind, name, program, config, inputs, digest(content), owner, model.within)
+        return identity
+
+    def _add_candidate(self, candidate: Candidate) -> None:
+        plan, name = self._plan, candidate.name
+        base = plan.base(candidate.base)
+        model = _Model(base.model_name_or_path)
+        if base.pretrain is not None:
+            model = _Model(stage=self._add("base", base.name, "base", base.pretrain, name, "", _Model()))
+        if candidate.data is not None:
+            config = {**sft_config(plan, candidate), **self._kept_epochs(candidate)}
+            sft = self._add("sft", candidate.sft_name, "sft", config, name, "model_name_or_path", model)
+            part = "" if candidate.checkpoint_epoch is None else checkpoint_folder(candidate.checkpoint_epoch)
+            model = _Model(stage=sft, within=part)
+        self._add("evaluate-pre", name, "evaluate", _evaluation(plan, "before"), name, "checkpoint", model)
+        for seed in candidate.rl_seeds:
+            self._add_run(candidate, seed, model)
+
+    def _add_run(self, candidate: Candidate, seed: int, model: _Model) -> None:
+        plan, name, run = self._plan, candidate.name, run_name(candidate, seed)
+        assert plan.rl is not None
+        config = {**plan.rl.recipe.config, "seed": seed}
+        last = candidate.rl_further[-1] if candidate.rl_further else plan.rl.steps
+        along = measured_along(plan, candidate)
+        kept = sorted({*along, *([plan.rl.steps] if candidate.rl_further else [])} - {last})
+        if candidate.rl_further:
+            config["max_steps"] = last
+        if kept:
+            config["keep_steps"] = kept
+        grpo = self._add("grpo", run, "rl", config, name, "model_name_or_path", model)
+
+        def measured(kind: Literal["evaluate-along", "evaluate-post"], stage: str, step: int) -> None:
+            which: Literal["along", "after"] = "along" if kind == "evaluate-along" else "after"
+            part = _Model(stage=grpo, within="" if step == last else checkpoint_folder(step))
+            self._add(kind, stage, "evaluate", _evaluation(plan, which), name, "checkpoint", part)
+
+        measured("evaluate-post", run, plan.rl.steps)
+        for step in along:
+            measured("evaluate-along", f"{run}@{step}", step)
+
+    def _kept_epochs(self, candidate: Candidate) -> dict[str, Any]:
+        """Return the key that makes an SFT run keep the checkpoints that are candidates of their own."""
+        parts = [part.checkpoint_epoch for part in self._plan.candidates if part.sft_name == candidate.sft_name]
+        kept = sorted(epoch for epoch in parts if epoch is not None)
+        return {"keep_epochs": kept} if kept else {}
+
+
+def measured_along(plan: Plan, candidate: Candidate) -> tuple[int, ...]:
+    """Return the steps other than the recipe's last at which the runs of a candidate are measured."""
+    return () if plan.rl is None else (*plan.rl.measure_at, *candidate.rl_further)
+
+
 def stages_of(plan: Plan) -> tuple[Stage, ...]:
     """Return all stages of a plan, each after its inputs, candidates in plan order.
 
     A base model that exists already gives no stage, and a base that no candidate uses is not made.
     """
-    found: dict[str, Stage] = {}
-
-    def add(kind: Kind, name: str, role: str, config: Mapping[str, Any], inputs: Mapping[str, str], owner: str) -> str:
-        identity = f"{kind}/{name}"
-        if identity not in found:
-            program = plan.programs[role]
-            config = {k: v for k, v in config.items() if k not in inputs and k != "output_dir"}
-            content = {"program": program, "config": config, "inputs": {k: found[i].key for k, i in inputs.items()}}
-            if role == "evaluate":  # a suite counts by what it says; the batch size is a matter of speed only
-                suite = {"suite": plan.evaluation.suite.config}
-                content["config"] = {k: v for k, v in config.items() if k != "batch_size"} | suite
-            found[identity] = Stage(kind, name, program, config, dict(inputs), digest(content), owner)
-        return identity
-
-    for candidate in plan.candidates:
-        base = plan.base(candidate.base)
-        model: tuple[dict[str, Any], dict[str, str]]  # how a stage is told its model: plain keys, or a stage's folder
-        if base.pretrain is not None:
-            model = {}, {"model": add("base", base.name, "base", base.pretrain, {}, candidate.name)}
-        else:
-            model = {"model": base.model_name_or_path}, {}
-        if candidate.data is not None:
-            plain, inputs = _as_keys(model, "model_name_or_path")
-            model = (
-                {},
-                {
-                    "model": add(
-                        "sft", candidate.name, "sft", {**sft_config(plan, candidate), **plain}, inputs, candidate.name
-                    )
-                },
-            )
-        plain, inputs = _as_keys(model, "checkpoint")
-        add(
-            "evaluate-pre", candidate.name, "evaluate", {**_evaluation(plan, "before"), **plain}, inputs, candidate.name
-        )
-        for seed in candidate.rl_seeds:
-            assert plan.rl is not None
-            run = run_name(candidate, seed)
-            plain, inputs = _as_keys(model, "model_name_or_path")
-            grpo = add("grpo", run, "rl", {**plan.rl.recipe.config, "seed": seed, **plain}, inputs, candidate.name)
-            add("evaluate-post", run, "evaluate", _evaluation(plan, "after"), {"checkpoint": grpo}, candidate.name)
-    return tuple(found.values())
+    return tuple(_Stages(plan).found.values())
 
 
 def rows_of(plan: Plan) -> tuple[Row, ...]:
@@ -138,12 +196,16 @@ def rows_of(plan: Plan) -> tuple[Row, ...]:
     rows: list[Row] = []
     for candidate in plan.candidates:
         trained = candidate.data is not None
-        identity = recipe_id(plan.base(candidate.base).content(), sft_config(plan, candidate) if trained else None)
-        sft = f"sft/{candidate.name}" if trained else None
+        config = sft_config(plan, candidate) if trained else None
+        if config is not None and candidate.checkpoint_epoch is not None:
+            config["checkpoint_epoch"] = candidate.checkpoint_epoch
+        identity = recipe_id(plan.base(candidate.base).content(), config)
+        sft = f"sft/{candidate.sft_name}" if trained else None
         pre = f"evaluate-pre/{candidate.name}"
         for seed in candidate.rl_seeds:
             run = run_name(candidate, seed)
-            rows.append(Row(candidate, seed, identity, rl_id, sft, pre, f"grpo/{run}", f"evaluate-post/{run}"))
+            along = {step: f"evaluate-along/{run}@{step}" for step in measured_along(plan, candidate)}
+            rows.append(Row(candidate, seed, identity, rl_id, sft, pre, f"grpo/{run}", f"evaluate-post/{run}", along))
         if not candidate.rl_seeds:
             rows.append(Row(candidate, None, identity, None, sft, pre, None, None))
     return tuple(rows)
@@ -217,22 +279,15 @@ def limited(stages: Sequence[Stage], states: Mapping[str, State], limit: int) ->
     open_states = ("ready", "waiting")
     todo = dict.fromkeys(s.candidate for s in stages if s.kind != "base" and states[s.id] in open_states)
     chosen = set(list(todo)[:limit])
-    own = [stage for stage in stages if stage.kind != "base" and stage.candidate in chosen]
-    needed = {identity for stage in own for identity in stage.inputs.values()}
-    return tuple(stage for stage in stages if stage in own or stage.id in needed)
+    needed = {stage.id for stage in stages if stage.kind != "base" and stage.candidate in chosen}
+    for stage in reversed(stages):  # inputs come first
+        if stage.id in needed:
+            needed |= set(stage.inputs.values())
+    return tuple(stage for stage in stages if stage.id in needed)
 
 
-def _as_keys(model: tuple[dict[str, Any], dict[str, str]], key: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return how a stage is told its model, under the config key that its program has for it."""
-    plain, inputs = ({key if name == "model" else name: value for name, value in part.items()} for part in model)
-    return plain, inputs
-
-
-def _evaluation(plan: Plan, when: Literal["before", "after"]) -> dict[str, Any]:
+def _evaluation(plan: Plan, when: Literal["before", "along", "after"]) -> dict[str, Any]:
     wanted = plan.evaluation
-    config = {
-        "suite": wanted.suite.path,
-        "samples": wanted.samples_before if when == "before" else wanted.samples_after,
-        "engine": wanted.engine,
-    }
+    samples = {"before": wanted.samples_before, "along": wanted.samples_along, "after": wanted.samples_after}[when]
+    config = {"suite": wanted.suite.path, "samples": samples, "engine": wanted.engine}
     return config if wanted.batch_size is None else {**config, "batch_size": wanted.batch_size}

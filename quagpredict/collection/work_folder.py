@@ -75,12 +75,13 @@ class WorkFolder:
 
     def resolved(self, stage: Stage, output_dir: Path) -> dict[str, Any]:
         """Return the whole config of a stage, with the paths of its inputs and of its outputs."""
-        inputs = {key: str(self.stage(identity)) for key, identity in stage.inputs.items()}
+        inputs = {key: str(self.stage(identity) / stage.within) for key, identity in stage.inputs.items()}
         return {**stage.config, **inputs, "output_dir": str(output_dir)}
 
     def given(self, stage: Stage) -> dict[str, Any]:
         """Return the config of a stage as the ledger keeps it: inputs relative to this folder, no ``output_dir``."""
-        return {**stage.config, **{key: f"stages/{identity}" for key, identity in stage.inputs.items()}}
+        part = f"/{stage.within}" if stage.within else ""
+        return {**stage.config, **{key: f"stages/{identity}{part}" for key, identity in stage.inputs.items()}}
 
     def flush(self, attempt_folder: Path) -> None:
         """Flush what an attempt made to disk; the ledger may say that it is done only then."""

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from quagpredict.corpus.check import check_corpus
-from quagpredict.corpus.schema import CURVE, IDENTITY, MEASUREMENT, PROBLEMS, empty_frame
+from quagpredict.corpus.schema import CURVES, IDENTITY, MEASUREMENT, PROBLEMS, empty_frame
 from quagpredict.errors import CorpusError
 
 _STAGES = ("sft", "pre_evaluation", "rl", "post_evaluation")
@@ -20,6 +20,7 @@ def assemble_row(
     post: Mapping[str, Any] | None = None,
     post_problems: pl.DataFrame | None = None,
     rl_curve: list[dict[str, Any]] | None = None,
+    post_curve: list[dict[str, Any]] | None = None,
     costs: Mapping[str, float | None] | None = None,
 ) -> pl.DataFrame:
     """Return a table of one row with every column of the schema.
@@ -35,6 +36,8 @@ def assemble_row(
         Counts of each problem, one row a problem: ``benchmark``, ``problem_id``, ``level``, ``n``, ``c`` and so on.
     rl_curve : list of dict
         The training log of GRPO, one record a logged step.
+    post_curve : list of dict
+        Measurements along RL, one record a measured step, by step.
     costs : mapping
         Seconds by stage: ``sft``, ``pre_evaluation``, ``rl``, ``post_evaluation``.
 
@@ -66,21 +69,23 @@ def assemble_row(
     for name, problems in (("pre_problems", pre_problems), ("post_problems", post_problems)):
         if problems is not None:
             columns.append(pl.Series(name, [problems.to_struct()], None if problems.height else PROBLEMS))
-    if rl_curve is not None:
-        columns.append(pl.Series("rl_curve", [_curve(rl_curve, source)], CURVE))
+    for name, records in (("rl_curve", rl_curve), ("post_curve", post_curve)):
+        if records is not None:
+            columns.append(_curve(name, records, source))
     row = check_corpus(pl.DataFrame(columns), source)
     whole = empty_frame()
     return pl.concat([whole, row], how="diagonal").select(whole.columns)
 
 
-def _curve(records: list[dict[str, Any]], source: str) -> pl.Series:
-    fields = CURVE.inner.to_schema() if isinstance(CURVE.inner, pl.Struct) else {}
+def _curve(name: str, records: list[dict[str, Any]], source: str) -> pl.Series:
+    fields = CURVES[name]
     for record in records:
-        _known(record, list(fields), f"{source}: rl_curve")
+        _known(record, list(fields), f"{source}: {name}")
     try:
-        return pl.DataFrame(records, schema=fields, strict=False).to_struct()
+        curve = pl.DataFrame(records, schema=fields, strict=False).to_struct()
+        return pl.Series(name, [curve], pl.List(pl.Struct(fields)))
     except (TypeError, pl.exceptions.PolarsError) as error:
-        raise CorpusError(f"{source}: column 'rl_curve' cannot be stored ({error})") from None
+        raise CorpusError(f"{source}: column '{name}' cannot be stored ({error})") from None
 
 
 def _known(given: Mapping[str, Any], names: Any, what: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Check the nested columns: counts of each problem, and the training log."""
+"""Check the nested columns: counts of each problem, the training log, and the measurements along RL."""
 
 import polars as pl
 
-from quagpredict.corpus.schema import CURVE_FIELDS, PROBLEM_FIELDS, Column
+from quagpredict.corpus.schema import CURVES, PROBLEM_FIELDS, Column
 from quagpredict.errors import CorpusError
 
 # Rows are unnested so many problems at a time: 100,000 candidates of 500 problems would not fit in memory at once.
@@ -17,7 +17,7 @@ def conform_nested(series: pl.Series, column: Column, source: str) -> pl.Series:
     CorpusError
         If it is no list of records, or a field cannot be cast without loss, or ``n`` or ``c`` is absent.
     """
-    want = CURVE_FIELDS if column.name == "rl_curve" else PROBLEM_FIELDS
+    want = CURVES.get(column.name, PROBLEM_FIELDS)
     have = series.dtype
     if have == pl.Null or have == pl.List(pl.Null):
         return _only_empty(series, column)

@@ -11,7 +11,7 @@ import polars as pl
 from quagpredict.corpus.check import check_rows, check_types, check_values
 from quagpredict.corpus.derived import is_derived, origin, with_derived
 from quagpredict.corpus.nested import check_problems
-from quagpredict.corpus.schema import BY_NAME, NESTED, SCHEMA_VERSION
+from quagpredict.corpus.schema import BY_NAME, NESTED, PROBLEM_COLUMNS, SCHEMA_VERSION
 from quagpredict.errors import CorpusError, NothingToRankError, QuagpredictError, UsageError
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ def _read_flat_parquet(path: Path, derived: tuple[str, ...]) -> pl.DataFrame:
         for start in range(0, flat.height, _ROWS_AT_ONCE):
             part = check_types(whole.slice(start, _ROWS_AT_ONCE).collect(), str(path))
             for name in names:
-                if name != "rl_curve":
+                if name in PROBLEM_COLUMNS:
                     check_problems(part[name], part["candidate"], str(path))
             made.append(with_derived(part, here, source=str(path)).select(here))
         if here:

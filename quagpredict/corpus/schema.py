@@ -71,8 +71,19 @@ CURVE_FIELDS: dict[str, pl.DataType] = {
     "completion_length": _REAL,
     "clipped_share": _REAL,
 }
+POINT_FIELDS: dict[str, pl.DataType] = {
+    "step": _INTEGER,
+    "samples_per_problem": _INTEGER,
+    "pass_at_1": _REAL,
+    "pass_at_1_se": _REAL,
+    "pass_at_16": _REAL,
+    "token_entropy_nats": _REAL,
+    "length_mean": _REAL,
+    "truncated_share": _REAL,
+}
 PROBLEMS = pl.List(pl.Struct(PROBLEM_FIELDS))
 CURVE = pl.List(pl.Struct(CURVE_FIELDS))
+POINTS = pl.List(pl.Struct(POINT_FIELDS))
 
 
 def _identity(
@@ -94,6 +105,9 @@ IDENTITY = (
     _identity("recipe_data_kind", _TEXT, "name of the SFT data"),
     _identity("recipe_unique_examples", _INTEGER, "distinct SFT examples", "examples", 0),
     _identity("recipe_epochs", _REAL, "passes over the SFT data", "epochs", 0),
+    _identity(
+        "recipe_planned_epochs", _REAL, "epochs of the whole SFT run, of which it may be a checkpoint", "epochs", 0
+    ),
     _identity("recipe_learning_rate", _REAL, "peak learning rate of SFT", "1", 0),
     _identity("recipe_seed", _INTEGER, "seed of SFT"),
     _identity("recipe_examples_seen", _INTEGER, "SFT examples seen, repeats counted", "examples", 0),
@@ -153,7 +167,11 @@ NESTED = (
     Column("pre_problems", PROBLEMS, "", None, None, "nested", "counts of each problem before RL"),
     Column("post_problems", PROBLEMS, "", None, None, "nested", "counts of each problem after RL"),
     Column("rl_curve", CURVE, "", None, None, "nested", "training log of GRPO"),
+    Column("post_curve", POINTS, "", None, None, "nested", "measurements along RL, before and after it included"),
 )
+# The nested columns that hold counts of problems, and the fields of the others.
+PROBLEM_COLUMNS = ("pre_problems", "post_problems")
+CURVES = {"rl_curve": CURVE_FIELDS, "post_curve": POINT_FIELDS}
 COSTS = tuple(
     Column(f"cost_{stage}_s", _REAL, "seconds", 0, None, "cost", f"seconds spent on {text}")
     for stage, text in (

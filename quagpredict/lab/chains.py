@@ -1,10 +1,10 @@
-"""A seeded world of arithmetic chains: problems with verifiable answers and step-by-step solutions.
+"""Seeded chains of operations: problems with verifiable answers and step-by-step solutions.
 
-A problem is a start value and a chain of labelled operations, e.g. ``a-8b*3c+4:468``. Values have three digits, are
-taken modulo 1000 and are written units digit first (468 means 864), because a left-to-right model can then carry. The
-start value stands last in the prompt, so that every step of the solution finds the previous value at the same
-distance. A solution copies each operation and writes the new value, six characters a step: ``a-8658b*3865c+4275``. The
-answer is the last value.
+A problem is a start value and a chain of labelled operations, e.g. ``a-8b*3c+4:468``. In the world of numbers values
+have three digits, are taken modulo 1000 and are written units digit first (468 means 864). The start value stands last
+in the prompt, so that every step of the solution finds the previous value at the same distance. A solution copies each
+operation and writes the new value, six characters a step: ``a-8658b*3865c+4275``. The answer is the last value.
+`quagpredict.lab.worlds` says what values and operations there are.
 """
 
 import hashlib
@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from quagpredict.errors import RecipeError
+from quagpredict.lab.worlds import NUMBERS, WORLDS, World
 
 LABELS = "abcdefgh"
-DIGITS = 3
-MODULUS: int = 10**DIGITS
-OPERANDS = {"+": (2, 9), "-": (2, 9), "*": (2, 3), "^": (1, 9), "<": (1, 2)}
-CHARACTERS = "0123456789" + "".join(OPERANDS) + ":=?," + LABELS
+CHARACTERS = "0123456789" + "".join(NUMBERS.operands) + ":=?," + LABELS
 
 Split = Literal["train", "rl", "held_out", "test"]
 # A problem belongs to one split for ever, by a hash of its prompt: sixteen buckets, shared out here. Training, RL,
@@ -45,8 +43,7 @@ class ChainSpec:
     lengths : (int, int)
         Shortest and longest chain, in operations (1-8); lengths are equally likely. The length is the level.
     operators : str
-        Operators to draw from, some of ``+ - * ^ <``: plus, minus and times modulo 1000; ``^d`` adds ``d`` to every
-        digit without carry; ``<d`` rotates the written digits by ``d`` places.
+        Operators to draw from, some of ``+ - * ^ <``; the world says what they do.
     required : str
         If not empty, every chain holds at least one of these operators.
     homogeneous : bool
@@ -56,6 +53,8 @@ class ChainSpec:
         stays right.
     direct : bool
         If true, the solution is ``=`` and the answer, without steps.
+    world : str
+        ``numbers`` or ``words``.
 
     Raises
     ------
@@ -69,53 +68,22 @@ class ChainSpec:
     homogeneous: bool = False
     noise: float = 0.0
     direct: bool = False
+    world: str = "numbers"
 
     def __post_init__(self) -> None:
         lengths = tuple(self.lengths)
         object.__setattr__(self, "lengths", lengths)
         if len(lengths) != 2 or not 1 <= lengths[0] <= lengths[1] <= len(LABELS):
             raise RecipeError(f"lengths must be two numbers with 1 <= low <= high <= {len(LABELS)}, got {lengths}")
-        if not self.operators or not set(self.operators) <= set(OPERANDS):
-            raise RecipeError(f"operators must be some of {' '.join(OPERANDS)}, got {self.operators!r}")
+        if self.world not in WORLDS:
+            raise RecipeError(f"world must be one of {', '.join(WORLDS)}, got {self.world!r}")
+        known = WORLDS[self.world].operands
+        if not self.operators or not set(self.operators) <= set(known):
+            raise RecipeError(f"operators must be some of {' '.join(known)}, got {self.operators!r}")
         if not set(self.required) <= set(self.operators):
             raise RecipeError(f"required operators {self.required!r} must be among operators {self.operators!r}")
         if not 0 <= self.noise <= 1:
             raise RecipeError(f"noise must be a probability between 0 and 1, got {self.noise}")
-
-
-def apply(operator: str, operand: int, value: int) -> int:
-    """Return the value after one operation.
-
-    Examples
-    --------
-    >>> apply("*", 3, 856), apply("^", 9, 856), apply("<", 1, 856)
-    (568, 745, 685)
-    """
-    if operator == "+":
-        return (value + operand) % MODULUS
-    if operator == "-":
-        return (value - operand) % MODULUS
-    if operator == "*":
-        return (value * operand) % MODULUS
-    written = written_value(value)
-    if operator == "^":
-        return _read("".join(str((int(digit) + operand) % 10) for digit in written))
-    return _read(written[operand:] + written[:operand])
-
-
-def written_value(value: int) -> str:
-    """Write a value as the lab does: three digits, units first.
-
-    Examples
-    --------
-    >>> written_value(864), written_value(7)
-    ('468', '700')
-    """
-    return f"{value:0{DIGITS}d}"[::-1]
-
-
-def _read(written: str) -> int:
-    return int(written[::-1])
 
 
 def split_of(prompt: str) -> Split:
@@ -137,6 +105,7 @@ def draw_problem(spec: ChainSpec, rng: random.Random) -> Problem:
     >>> draw_problem(ChainSpec(lengths=(2, 2), operators="+-"), random.Random(0))
     Problem(prompt='e-9h+8:049', completion='e-9139h+8939', answer='939', level=2)
     """
+    world: World = WORLDS[spec.world]
     length = rng.randint(*spec.lengths)
     while True:
         if spec.homogeneous:
@@ -147,20 +116,20 @@ def draw_problem(spec: ChainSpec, rng: random.Random) -> Problem:
             break
     labels = rng.sample(LABELS, length)
     operations = [
-        (f"{label}{operator}{(operand := rng.randint(*OPERANDS[operator]))}", operator, operand)
+        (f"{label}{operator}{(operand := rng.randint(*world.operands[operator]))}", operator, operand)
         for label, operator in zip(labels, operators, strict=True)
     ]
-    start = rng.randrange(MODULUS)
+    start = rng.randrange(world.values)
     answer = start
     shown = start
     steps = []
     for text, operator, operand in operations:
-        answer = apply(operator, operand, answer)
-        shown = rng.randrange(MODULUS) if rng.random() < spec.noise else apply(operator, operand, shown)
-        steps.append(text + written_value(shown))
-    prompt = "".join(text for text, _, _ in operations) + ":" + written_value(start)
-    completion = "=" + written_value(answer) if spec.direct else "".join(steps)
-    return Problem(prompt, completion, written_value(answer), length)
+        answer = world.apply(operator, operand, answer)
+        shown = rng.randrange(world.values) if rng.random() < spec.noise else world.apply(operator, operand, shown)
+        steps.append(text + world.written(shown))
+    prompt = "".join(text for text, _, _ in operations) + ":" + world.written(start)
+    completion = "=" + world.written(answer) if spec.direct else "".join(steps)
+    return Problem(prompt, completion, world.written(answer), length)
 
 
 def draw_problems(spec: ChainSpec, split: Split, rng: random.Random) -> Iterator[Problem]:

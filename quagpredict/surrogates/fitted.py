@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -12,6 +12,8 @@ from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import UsageError
 from quagpredict.surrogates.domain import TrainingDomain
+from quagpredict.surrogates.forms import Form, JointPrediction
+from quagpredict.surrogates.forms import LinearForm as LinearForm
 from quagpredict.surrogates.transforms import parse_transform
 
 Floats = NDArray[np.float64]
@@ -47,45 +49,6 @@ class Interval(NamedTuple):
     high: Floats
 
 
-class TransformedPrediction(NamedTuple):
-    """Mean and standard deviation in the unit of the transformed target, each of shape (n,)."""
-
-    mean: Floats
-    std: Floats
-
-
-class JointPrediction(NamedTuple):
-    """How n predictions err together, in the unit of the transformed target.
-
-    The outcome is ``mean + factor @ u + noise * e`` with u of shape (q,) and e of shape (n,), all standard normal and
-    independent: candidates share the error of what was fitted, and each has noise of its own.
-
-    Attributes
-    ----------
-    mean : array (n,)
-    factor : array (n, q)
-    noise : array (n,)
-    """
-
-    mean: Floats
-    factor: Floats
-    noise: Floats
-
-
-class Form(Protocol):
-    """A regressor after its fit, on transformed values; numpy alone."""
-
-    @property
-    def degrees_of_freedom(self) -> float:
-        """Degrees of freedom of the residual variance."""
-
-    def predict(self, Z: Floats) -> TransformedPrediction:
-        """Return the predictive mean and standard deviation at the transformed features Z, (n, p)."""
-
-    def joint(self, Z: Floats) -> JointPrediction:
-        """Return how the predictions at Z err together."""
-
-
 class Calibration(NamedTuple):
     """How wide intervals must be to cover, learnt from runs that the fit had not seen.
 
@@ -111,63 +74,6 @@ class Calibration(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class LinearForm:
-    """A linear predictor of the transformed target from the transformed features.
-
-    Attributes
-    ----------
-    intercept : float
-        Prediction at `center`.
-    coefficients, center : array (p,)
-    covariance : array (p + 1, p + 1)
-        Of the intercept at `center` (first) and the coefficients.
-    residual_variance : float
-    degrees_of_freedom : float
-        Of the residual variance.
-    t_factor : float
-        Student's 95 % point over the normal one.
-    """
-
-    intercept: float
-    coefficients: Floats
-    center: Floats
-    covariance: Floats
-    residual_variance: float
-    degrees_of_freedom: float
-    t_factor: float
-
-    def predict(self, Z: Floats) -> TransformedPrediction:
-        """Return the predictive mean and standard deviation at the transformed features Z, (n, p)."""
-        offset = Z - self.center
-        mean = self.intercept + offset @ self.coefficients
-        design = np.concatenate([np.ones((len(offset), 1)), offset], axis=1)
-        spread = ((design @ self.covariance) * design).sum(axis=1)
-        variance = self.residual_variance + np.maximum(spread, 0.0)
-        return TransformedPrediction(mean, self.t_factor * np.sqrt(variance))
-
-    def joint(self, Z: Floats) -> JointPrediction:
-        """Return how the predictions at Z err together: all share the error of the coefficients."""
-        offset = Z - self.center
-        design = np.concatenate([np.ones((len(offset), 1)), offset], axis=1)
-        noise = np.full(len(Z), self.t_factor * np.sqrt(self.residual_variance))
-        root = self.t_factor * symmetric_root(self.covariance)
-        return JointPrediction(self.intercept + offset @ self.coefficients, design @ root, noise)
-
-
-def symmetric_root(covariance: Floats) -> Floats:
-    """Return R with R R' = covariance, (q, q); what is negative by rounding counts as 0.
-
-    Examples
-    --------
-    >>> symmetric_root(np.diag([4.0, 9.0]))
-    array([[2., 0.],
-           [0., 3.]])
-    """
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
-
-
-@dataclass(frozen=True, eq=False)
 class FittedSurrogate:
     """A surrogate after its fit: everything needed to predict, to judge and to store it.
 
@@ -185,8 +91,6 @@ class FittedSurrogate:
     form : Form
         The regressor itself, on transformed values.
     domain : TrainingDomain
-    domain_columns : tuple of int or None
-        Which features the domain looks at; None for all.
     eval_protocol_id, rl_recipe_id : str
         The only protocol and RL recipe for which the predictions hold; empty where the table had none.
     base_models : tuple of str
@@ -214,7 +118,6 @@ class FittedSurrogate:
     target_transform: str
     form: Form
     domain: TrainingDomain
-    domain_columns: tuple[int, ...] | None = None
     eval_protocol_id: str = ""
     rl_recipe_id: str = ""
     base_models: tuple[str, ...] = ()
@@ -256,9 +159,10 @@ class FittedSurrogate:
         Z = self._transformed(X)
         target = parse_transform(self.target_transform)
         prediction = self.form.predict(Z)
-        seen = Z if self.domain_columns is None else Z[:, self.domain_columns]
         return Prediction(
-            target.inverse(prediction.mean), target.slope(prediction.mean) * prediction.std, self.domain.distance(seen)
+            target.inverse(prediction.mean),
+            target.slope(prediction.mean) * prediction.std,
+            self.domain.distance(self.form.seen(Z)),
         )
 
     def design(self, frame: pl.DataFrame, *, rl_steps: float | None = None, source: str = "candidates") -> Floats:

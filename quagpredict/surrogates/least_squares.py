@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.domain import training_domain
-from quagpredict.surrogates.fitted import Z90, FittedSurrogate, LinearForm, transform_columns
+from quagpredict.surrogates.fitted import Z90, FittedSurrogate, transform_columns
+from quagpredict.surrogates.forms import Form, LinearForm
 from quagpredict.surrogates.transforms import parse_transform
 
 Floats = NDArray[np.float64]
@@ -164,9 +165,15 @@ def t_factor(df: float) -> float:
 
 
 def assemble(
-    name: str, form: LinearForm, tables: TrainingTables, features: Sequence[str] | None, target: str
+    name: str,
+    form: Form,
+    tables: TrainingTables,
+    features: Sequence[str] | None,
+    target: str,
+    *,
+    notes: tuple[str, ...] = (),
 ) -> FittedSurrogate:
-    """Return the fitted surrogate of a form, with its training domain."""
+    """Return the fitted surrogate of a form, with the domain of what the form has seen in training."""
     n, p = tables.Z.shape
     return FittedSurrogate(
         name=name,
@@ -175,6 +182,7 @@ def assemble(
         feature_transforms=tables.feature_transforms,
         target_transform=tables.target_transform,
         form=form,
-        domain=training_domain(tables.Z),
+        domain=training_domain(form.seen(tables.Z)),
         training_rows=n,
+        notes=notes,
     )

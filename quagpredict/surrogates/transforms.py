@@ -63,7 +63,7 @@ class Transform(NamedTuple):
         if self.name == "log":
             with np.errstate(over="ignore"):
                 return np.exp(given)
-        share = _expit(given)
+        share = expit(given)
         return share if self.trials is None else (share * (self.trials + 1.0) - 0.5) / self.trials
 
     def slope(self, values: ArrayLike) -> Floats:
@@ -73,7 +73,7 @@ class Transform(NamedTuple):
             return np.ones_like(given)
         if self.name == "log":
             return self.inverse(given)
-        share = _expit(given)
+        share = expit(given)
         return share * (1.0 - share) * (1.0 if self.trials is None else (self.trials + 1.0) / self.trials)
 
     def __str__(self) -> str:
@@ -106,7 +106,7 @@ def parse_transform(text: str) -> Transform:
     )
 
 
-def _expit(values: Floats) -> Floats:
+def expit(values: Floats) -> Floats:
     """Return 1 / (1 + exp(-x)) without overflow."""
     small = np.exp(-np.abs(values))
     return np.where(values >= 0, 1.0 / (1.0 + small), small / (1.0 + small))

@@ -68,6 +68,34 @@ def test_entries_are_cartesian_products_in_plan_order(tmp_path: Path, content: d
     assert (last.data, last.unique_examples, last.scenario, last.rl_seeds) == (None, None, "no-sft", (5,))
 
 
+def test_checkpoints_of_an_sft_run_are_candidates(tmp_path: Path, content: dict[str, Any]) -> None:
+    changed(content, "candidates.0", {**content["candidates"][0], "epochs": [4], "checkpoint_epochs": [1, 2.5]})
+    found = read(tmp_path, content).candidates
+    parts = [candidate for candidate in found if candidate.checkpoint_epoch is not None]
+    assert len(parts) == 2 * sum(candidate.epochs == 4 and candidate.checkpoint_epoch is None for candidate in found)
+    assert [part.name for part in parts[:2]] == ["weak.broad-16x4-lr0.001-s0@e1", "weak.broad-16x4-lr0.001-s0@e2.5"]
+    assert {part.sft_name for part in parts[:2]} == {"weak.broad-16x4-lr0.001-s0"}
+    assert [(part.epochs, part.checkpoint_epoch) for part in parts[:2]] == [(4.0, 1.0), (4.0, 2.5)]
+
+
+def test_an_order_seed_shuffles_the_candidates_and_changes_none(tmp_path: Path, content: dict[str, Any]) -> None:
+    plain = read(tmp_path, content).candidates
+    shuffled = read(tmp_path, {**content, "order_seed": 3}).candidates
+    assert shuffled != plain
+    assert sorted(shuffled, key=str) == sorted(plain, key=str)
+    assert read(tmp_path, {**content, "order_seed": 3}).candidates == shuffled
+    assert read(tmp_path, {**content, "order_seed": 4}).candidates != shuffled
+
+
+def test_runs_may_go_further_where_the_learning_rate_stays_constant(tmp_path: Path, content: dict[str, Any]) -> None:
+    (tmp_path / "rl.yaml").write_text("{max_steps: 7, lr_scheduler_type: constant_with_warmup}")
+    changed(content, "rl.measure_at", [5, 2])
+    plan = read(tmp_path, changed(content, "candidates.1.rl_further", [20, 9]))
+    assert plan.rl is not None
+    assert (plan.rl.steps, plan.rl.measure_at) == (7, (2, 5))
+    assert {candidate.rl_further for candidate in plan.candidates} == {(), (9, 20)}
+
+
 def test_splits_follow_the_patterns(tmp_path: Path, content: dict[str, Any]) -> None:
     plan = read(tmp_path, content)
     held_out = {candidate.name for candidate in plan.candidates if candidate.split == "held_out"}
@@ -147,7 +175,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("evaluation.suite", ..., "evaluation.suite: this key is missing"),
     ("evaluation.samples_before", "8", "evaluation.samples_before: expected a whole number of at least 1, got '8'"),
     ("evaluation.samples_after", 0, "evaluation.samples_after: expected a whole number of at least 1, got 0"),
-    ("evaluation.sample", 1, "did you mean 'evaluation.samples_after'?"),
+    ("evaluation.samples_afte", 1, "did you mean 'evaluation.samples_after'?"),
     ("candidates", [], "candidates: expected a list with at least one entry"),
     ("candidates.0", 3, "candidates[0]: expected a mapping"),
     ("candidates.0.base", ["strong"], "candidates[0].base[0]: 'strong' is not among bases: qwen3-4b, weak"),
@@ -169,6 +197,13 @@ WRONG: list[tuple[str, Any, str]] = [
     ("launch", {"accelerate": {"rl": "x.yaml"}}, "launch.accelerate.rl: 'x.yaml' was not found"),
     ("launch", {"accelerate": {"grpo": "x.yaml"}}, "unknown key 'launch.accelerate.grpo'"),
     ("programs", {"rl": "x.py"}, "programs.rl: 'x.py' was not found"),
+    ("rl.measure_at", [3, 7], "rl.measure_at: expected steps below max_steps of the recipe (7), got 7"),
+    ("rl.measure_at", [0], "rl.measure_at[0]: expected a whole number of at least 1, got 0"),
+    ("candidates.0.rl_further", [7], "candidates[0].rl_further: expected steps above max_steps of the RL recipe"),
+    ("candidates.0.rl_further", [9], "needs an RL recipe whose learning rate stays constant; lr_scheduler_type is"),
+    ("candidates.0.checkpoint_epochs", [1], "candidates[0].checkpoint_epochs: expected epochs below 1, got 1"),
+    ("candidates.1.checkpoint_epochs", [1], "unknown key 'candidates[1].checkpoint_epochs'"),
+    ("order_seed", -1, "order_seed: expected a whole number of at least 0"),
 ]
 
 

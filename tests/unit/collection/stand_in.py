@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 INPUTS = ("model_name_or_path", "checkpoint")
+KEPT = ("keep_steps", "keep_epochs")
 
 
 def main(arguments):
@@ -37,6 +38,9 @@ def main(arguments):
     else:
         results = {}
     (folder / "weights.txt").write_text(seed)
+    for kept in (value for key in KEPT for value in config.get(key, [])):
+        (folder / f"at-{kept:g}").mkdir()
+        (folder / f"at-{kept:g}" / "weights.txt").write_text(f"{seed} at {kept:g}")
     record = {"program": "stand_in", "results": results, "seconds": time.perf_counter() - started}
     (folder / "record.json.aside").write_text(json.dumps(record))
     (folder / "record.json.aside").rename(folder / "record.json")

@@ -81,6 +81,62 @@ def test_each_rl_seed_is_a_run_and_a_row(write_plan: WritePlan) -> None:
     assert len({row.rl_recipe_id for row in rows_of(plan)[:2]}) == 1
 
 
+def test_a_run_is_measured_along_the_way_and_may_be_taken_further(write_plan: WritePlan, tmp_path: Path) -> None:
+    (tmp_path / "rl.yaml").write_text("{max_steps: 7, lr_scheduler_type: constant}")
+    rl = {"recipe": str(tmp_path / "rl.yaml"), "measure_at": [2, 4]}
+    entries = [{"base": "weak", "no_sft": True, "rl_further": [9, 20]}]
+    plan = Plan.from_yaml(write_plan(rl=rl, candidates=entries))
+    run = "weak.no-sft.rl-s0"
+    by_id = {stage.id: stage for stage in stages_of(plan)}
+    assert by_id[f"grpo/{run}"].config == {
+        "max_steps": 20,
+        "lr_scheduler_type": "constant",
+        "seed": 0,
+        "keep_steps": [2, 4, 7, 9],
+    }
+    measured = {
+        stage.id: stage.within for stage in by_id.values() if stage.inputs.get("checkpoint", "").startswith("g")
+    }
+    assert measured == {
+        f"evaluate-post/{run}": "at-7",  # a score counts where the recipe ends
+        f"evaluate-along/{run}@2": "at-2",
+        f"evaluate-along/{run}@4": "at-4",
+        f"evaluate-along/{run}@9": "at-9",
+        f"evaluate-along/{run}@20": "",
+    }
+    (row,) = rows_of(plan)
+    assert row.along == {step: f"evaluate-along/{run}@{step}" for step in (2, 4, 9, 20)}
+    entries = [{"base": "weak", "no_sft": True}]
+    (other,) = rows_of(Plan.from_yaml(write_plan(rl=rl, candidates=entries)))
+    assert other.rl_recipe_id == row.rl_recipe_id  # the recipe is the same up to the step that counts
+
+
+def test_a_checkpoint_shares_its_runs_sft_stage(write_plan: WritePlan) -> None:
+    entries = [{"base": "weak", **GRID, "epochs": 4, "checkpoint_epochs": [1, 2], "rl_seeds": []}]
+    plan = Plan.from_yaml(write_plan(candidates=entries))
+    name = "weak.broad-16x4-lr0.001-s0"
+    by_id = {stage.id: stage for stage in stages_of(plan)}
+    assert [identity for identity in by_id if identity.startswith("sft/")] == [f"sft/{name}"]
+    assert by_id[f"sft/{name}"].config["keep_epochs"] == [1.0, 2.0]
+    parts = {stage.name: stage.within for stage in by_id.values() if stage.kind == "evaluate-pre"}
+    assert parts == {name: "", f"{name}@e1": "at-1", f"{name}@e2": "at-2"}
+    assert len({stage.key for stage in by_id.values()}) == len(by_id)
+    rows = rows_of(plan)
+    assert len({row.recipe_id for row in rows}) == 3
+    assert {row.sft for row in rows} == {f"sft/{name}"}
+    alone = Plan.from_yaml(write_plan(candidates=[{"base": "weak", **GRID, "epochs": 4, "rl_seeds": []}]))
+    assert rows_of(alone)[0].recipe_id == rows[0].recipe_id  # keeping checkpoints does not change what comes out
+
+
+def test_a_limit_takes_what_a_checkpoint_needs_along(write_plan: WritePlan) -> None:
+    entries = [{"base": "weak", **GRID, "epochs": 4, "checkpoint_epochs": [1]}]
+    stages = stages_of(Plan.from_yaml(write_plan(candidates=entries, order_seed=1)))
+    for limit in (1, 2):
+        chosen = limited(stages, states_of(stages, []), limit)
+        there = {stage.id for stage in chosen}
+        assert all(set(stage.inputs.values()) <= there for stage in chosen)
+
+
 SFT, PRE, RL, POST = (f"{kind}/weak.broad-16x" for kind in ("sft", "evaluate-pre", "grpo", "evaluate-post"))
 NO_SFT = {"evaluate-pre/weak.no-sft", "grpo/weak.no-sft.rl-s0", "evaluate-post/weak.no-sft.rl-s0"}
 RUNS = {f"{stage}{epochs}" for stage in (RL, POST) for epochs in (1, 2)} | {run for run in NO_SFT if ".rl-" in run}

@@ -29,12 +29,14 @@ def test_a_finished_run_round_trips(tmp_path):
         {"pass_at_1": 1},
         PROBLEMS,
         curve,
+        [{"step": 0, "pass_at_1": 0.5, "samples_per_problem": 8}, {"step": 2, "pass_at_1": 1}],
         {"sft": 1, "rl": None},
     )
     write_corpus(row, tmp_path / "a.parquet")
     back = read_corpus(tmp_path / "a.parquet")
     assert back.equals(row)
     assert [record["reward"] for record in back["rl_curve"].item().to_list()] == [0.25, 1.0]
+    assert [record["pass_at_1"] for record in back["post_curve"].item().to_list()] == [0.5, 1.0]
     assert back["post_pass_at_1"].item() == 1.0
 
 
@@ -54,6 +56,7 @@ def test_an_empty_curve_and_no_problem():
         ({"pre": {"pre_pass_at_1": 0.5}}, "pre measurement: unknown key 'pre_pass_at_1'; did you mean 'pass_at_1'"),
         ({"costs": {"grpo": 1.0}}, "costs: unknown key 'grpo'"),
         ({"rl_curve": [{"steps": 1}]}, "rl_curve: unknown key 'steps'; did you mean 'step'"),
+        ({"post_curve": [{"steps": 1}]}, "post_curve: unknown key 'steps'; did you mean 'step'"),
         ({"pre": {"pass_at_1": math.nan}}, "column 'pre_pass_at_1': nan"),
         ({"pre": {"pass_at_1": object()}}, "column 'pre_pass_at_1'"),
         ({"pre": {"pass_at_1": 2**70}}, "column 'pre_pass_at_1'"),

@@ -8,19 +8,46 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quagpredict.errors import RecipeError
-from quagpredict.lab.chains import CHARACTERS, OPERANDS, ChainSpec, apply, draw_problem, draw_problems, split_of
+from quagpredict.lab.chains import CHARACTERS, ChainSpec, draw_problem, draw_problems, split_of
+from quagpredict.lab.worlds import NUMBERS, WORDS, WORLDS
 
 SPECS = st.builds(
     ChainSpec,
     lengths=st.tuples(st.integers(1, 4), st.integers(4, 8)),
-    operators=st.sets(st.sampled_from(sorted(OPERANDS)), min_size=1).map("".join),
+    operators=st.sets(st.sampled_from(sorted(NUMBERS.operands)), min_size=1).map("".join),
     noise=st.sampled_from([0.0, 0.5]),
     homogeneous=st.booleans(),
+    world=st.sampled_from(sorted(WORLDS)),
 )
 
 
 def recompute(prompt):
-    """Solve a prompt with integer arithmetic of its own, digit lists for the two digit operators."""
+    """Solve a prompt in another way than the lab does."""
+    return recompute_word(prompt) if len(prompt.split(":")[1]) == WORDS.digits else recompute_number(prompt)
+
+
+def recompute_word(prompt):
+    """Rearrange a list of letters in place."""
+    chain, start = prompt.split(":")
+    word = list(start)
+    for operator, operand in re.findall(r"[a-h]([-+*^<])(\d)", chain):
+        k = int(operand)
+        if operator == "+":
+            word.insert(k - 1, word.pop(k))
+        elif operator == "-":
+            for _ in range(k):
+                word.append(word.pop(0))
+        elif operator == "*":
+            word.sort(key=lambda letter: int(letter) if k == 1 else -int(letter))
+        elif operator == "^":
+            word[k - 1] = str(max(int(letter) for letter in word))
+        else:
+            word = [word[3], word[2], word[1], word[0]] if k == 1 else [word[1], word[0], word[3], word[2]]
+    return "".join(word)
+
+
+def recompute_number(prompt):
+    """Use integer arithmetic, and digit lists for the two digit operators."""
     chain, start = prompt.split(":")
     value = int(start[::-1])
     for operator, operand in re.findall(r"[a-h]([-+*^<])(\d)", chain):
@@ -41,7 +68,7 @@ def test_the_gold_answer_is_right_and_a_clean_solution_ends_with_it(spec, seed):
     problem = draw_problem(spec, random.Random(seed))
     assert problem.answer == recompute(problem.prompt)
     assert set(problem.prompt + problem.completion) <= set(CHARACTERS)
-    assert len(problem.completion) == 6 * problem.level
+    assert len(problem.completion) == (3 + WORLDS[spec.world].digits) * problem.level
     if spec.noise == 0:
         assert problem.completion.endswith(problem.answer)
 
@@ -70,7 +97,7 @@ def test_a_noisy_solution_goes_on_from_its_own_mistake():
         values = [start, *re.findall(r"[a-h]\+\d(\d{3})", problem.completion)]
         operands = re.findall(r"\+(\d)", problem.prompt)
         wrong = [
-            apply("+", int(operand), int(before[::-1])) != int(after[::-1])
+            NUMBERS.apply("+", int(operand), int(before[::-1])) != int(after[::-1])
             for operand, before, after in zip(operands, values, values[1:], strict=False)
         ]
         broken += sum(wrong)
@@ -105,3 +132,8 @@ def test_the_splits_take_their_shares():
 def test_a_bad_spec_is_refused_by_its_key(key, value):
     with pytest.raises(RecipeError, match=key):
         ChainSpec(**{key: value})
+
+
+def test_a_world_that_is_not_there_is_refused():
+    with pytest.raises(RecipeError, match="world must be one of numbers, words, got 'letters'"):
+        ChainSpec(world="letters")

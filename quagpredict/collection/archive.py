@@ -1,0 +1,169 @@
+"""The archive of a collection: everything that its table is made from, small enough to ship, without weights.
+
+A collection that takes days is carried from one machine to the next, and every row of a shipped corpus can be traced to
+the records that it was made from. Both need the ledger's lines and the counts of every measurement, and no checkpoint.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from quagpredict.collection.ledger import Attempt, Ledger, attempt_of, locked, read_ledger
+from quagpredict.collection.stages import Stage, stages_of, states_of
+from quagpredict.collection.work_folder import WorkFolder
+from quagpredict.corpus.schema import PROBLEMS
+from quagpredict.errors import InvalidDataError
+from quagpredict.files import canonical_json, write_json, written_aside
+from quagpredict.plan import Plan
+from quagpredict.run_record import RECORD_NAME
+
+_FILES = pl.List(pl.Struct({"name": pl.String, "content": pl.Binary}))
+_SCHEMA: dict[str, pl.DataType] = {"stage": pl.String(), "attempt": pl.String(), "problems": PROBLEMS, "files": _FILES}
+_PROBLEMS = "problems.parquet"
+
+
+def pack(plan: Plan, work: str | Path, out: str | Path) -> list[Path]:
+    """Write ``records-<base>.parquet`` for every base: its candidates of which every stage is done.
+
+    A row is a stage: its line of the ledger, and the counts if it is an evaluation. A base model that the plan makes is
+    there with all its files, since every later stage needs it.
+
+    Parameters
+    ----------
+    plan : Plan
+    work : path
+        The work folder; it is only read.
+    out : path
+        The folder to write to.
+
+    Returns
+    -------
+    list of path
+        The files that were written; a base without a finished candidate has none.
+    """
+    folder = WorkFolder(work)
+    attempts = list(folder.still_there(read_ledger(folder.ledger)))
+    done = {attempt.stage: attempt for attempt in attempts if attempt.status == "done"}
+    written = []
+    for base, stages in _finished(plan, attempts):
+        rows = [_packed(folder, stage, done[stage.id]) for stage in stages]
+        path = Path(out) / f"records-{base}.parquet"
+        with written_aside(path) as aside:
+            pl.DataFrame(rows, schema=_SCHEMA).write_parquet(aside, compression="zstd", compression_level=19)
+        written.append(path)
+    return written
+
+
+def unpack(archives: Sequence[str | Path], work: str | Path) -> int:
+    """Put the stages of archives into a work folder, except those that it has already.
+
+    Parameters
+    ----------
+    archives : sequence of path
+        Files that `pack` wrote.
+    work : path
+        The work folder; made if it is not there.
+
+    Returns
+    -------
+    int
+        How many stages were put there.
+
+    Raises
+    ------
+    InvalidDataError
+        If a file is no archive; the message names it, and nothing of it is put anywhere.
+    UsageError
+        If another process collects into the work folder.
+    """
+    folder = WorkFolder(work)
+    folder.root.mkdir(parents=True, exist_ok=True)
+    put = 0
+    with locked(folder.root), contextlib.closing(Ledger(folder.ledger)) as ledger:
+        there = {attempt.stage for attempt in folder.still_there(ledger.attempts) if attempt.status == "done"}
+        for archive in archives:
+            for attempt, row in _read(Path(archive)):
+                if attempt.stage in there:
+                    continue
+                _restore(folder, attempt, row)
+                ledger.append(attempt)
+                there.add(attempt.stage)
+                put += 1
+    return put
+
+
+def _finished(plan: Plan, attempts: Sequence[Attempt]) -> Iterator[tuple[str, list[Stage]]]:
+    """Yield each base with the stages of its finished candidates, each after its inputs."""
+    stages = stages_of(plan)
+    by_id = {stage.id: stage for stage in stages}
+    states = states_of(stages, attempts)
+    open_names = {stage.candidate for stage in stages if states[stage.id] != "done"}
+    # Weights are left out, so an SFT run whose checkpoints are candidates too is packed when all of them are finished.
+    begun = {candidate.sft_name for candidate in plan.candidates if candidate.name in open_names}
+    for base in plan.bases:
+        own = [candidate for candidate in plan.candidates if candidate.base == base.name]
+        names = {candidate.name for candidate in own if candidate.sft_name not in begun}
+        needed = {stage.id for stage in stages if stage.kind != "base" and stage.candidate in names}
+        for stage in reversed(stages):
+            if stage.id in needed:
+                needed |= set(stage.inputs.values())
+        if names:
+            yield base.name, [by_id[stage.id] for stage in stages if stage.id in needed]
+
+
+def _packed(folder: WorkFolder, stage: Stage, attempt: Attempt) -> dict[str, Any]:
+    place = folder.stage(stage.id)
+    problems = pl.read_parquet(place / _PROBLEMS).to_dicts() if (place / _PROBLEMS).exists() else None
+    fields = PROBLEMS.inner.to_schema() if isinstance(PROBLEMS.inner, pl.Struct) else {}
+    counts = None if problems is None else [{name: row.get(name) for name in fields} for row in problems]
+    files = None
+    if stage.kind == "base":
+        kept = [path for path in sorted(place.iterdir()) if path.is_file() and path.name != RECORD_NAME]
+        files = [{"name": path.name, "content": path.read_bytes()} for path in kept]
+    return {
+        "stage": stage.id,
+        "attempt": canonical_json(asdict(attempt)),
+        "problems": counts,
+        "files": files,
+    }
+
+
+def _read(path: Path) -> list[tuple[Attempt, dict[str, Any]]]:
+    try:
+        frame = pl.read_parquet(path, glob=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InvalidDataError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+    if dict(frame.schema) != _SCHEMA:
+        raise InvalidDataError(f"{path}: not an archive of a collection (columns {', '.join(frame.columns)})")
+    found = []
+    for row in frame.iter_rows(named=True):
+        attempt = attempt_of((row["attempt"] or "").encode())
+        if attempt is None or attempt.record is None or attempt.stage != row["stage"] or attempt.status != "done":
+            raise InvalidDataError(f"{path}: stage '{row['stage']}' has no whole line of a ledger")
+        names = [file["name"] or "" for file in row["files"] or []]
+        parts = (*attempt.stage.split("/"), *names)
+        # An archive may come from a stranger: nothing is written outside the stage's own folder.
+        if len(attempt.stage.split("/")) != 2 or any(
+            part in ("", ".", "..") or set(part) & set("/\\\0") for part in parts
+        ):
+            raise InvalidDataError(f"{path}: '{attempt.stage}' is not a stage, or a file in it has no plain name")
+        found.append((attempt, row))
+    return found
+
+
+def _restore(folder: WorkFolder, attempt: Attempt, row: dict[str, Any]) -> None:
+    place = folder.stage(attempt.stage)
+    place.mkdir(parents=True, exist_ok=True)
+    for file in row["files"] or []:
+        with written_aside(place / file["name"]) as aside:
+            aside.write_bytes(file["content"])
+    if row["problems"] is not None:
+        fields = PROBLEMS.inner.to_schema() if isinstance(PROBLEMS.inner, pl.Struct) else {}
+        with written_aside(place / _PROBLEMS) as aside:
+            pl.DataFrame(row["problems"], schema=fields).write_parquet(aside)
+    assert attempt.record is not None
+    write_json(place / RECORD_NAME, attempt.record.as_dict())

@@ -1,0 +1,145 @@
+"""What a fit leaves behind: frozen values that predict on transformed values with numpy alone.
+
+Here are what all forms have in common and the linear one; the others lie beside their fits.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+class TransformedPrediction(NamedTuple):
+    """Mean and standard deviation in the unit of the transformed target, each of shape (n,)."""
+
+    mean: Floats
+    std: Floats
+
+
+class JointPrediction(NamedTuple):
+    """How n predictions err together, in the unit of the transformed target.
+
+    The outcome is ``mean + factor @ u + noise * e`` with u of shape (q,) and e of shape (n,), all standard normal and
+    independent: candidates share the error of what was fitted, and each has noise of its own.
+
+    Attributes
+    ----------
+    mean : array (n,)
+    factor : array (n, q)
+    noise : array (n,)
+    """
+
+    mean: Floats
+    factor: Floats
+    noise: Floats
+
+
+class Form(Protocol):
+    """A regressor after its fit, on transformed values; numpy alone."""
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Degrees of freedom of the residual variance."""
+
+    @property
+    def t_factor(self) -> float:
+        """Student's 95 % point over the normal one; it is contained in every deviation that a form gives."""
+
+    def predict(self, Z: Floats) -> TransformedPrediction:
+        """Return the predictive mean and standard deviation at the transformed features Z, (n, p)."""
+
+    def joint(self, Z: Floats) -> JointPrediction:
+        """Return how the predictions at Z err together."""
+
+    def seen(self, Z: Floats) -> Floats:
+        """Return what the distance from the training set is measured on, (n, q)."""
+
+
+@dataclass(frozen=True, eq=False)
+class LinearForm:
+    """A linear predictor of the transformed target from the transformed features.
+
+    Attributes
+    ----------
+    intercept : float
+        Prediction at `center`.
+    coefficients, center : array (p,)
+    covariance : array (p + 1, p + 1)
+        Of the intercept at `center` (first) and the coefficients.
+    residual_variance : float
+    degrees_of_freedom : float
+        Of the residual variance.
+    t_factor : float
+        Student's 95 % point over the normal one.
+    """
+
+    intercept: float
+    coefficients: Floats
+    center: Floats
+    covariance: Floats
+    residual_variance: float
+    degrees_of_freedom: float
+    t_factor: float
+
+    def predict(self, Z: Floats) -> TransformedPrediction:
+        """Return the predictive mean and standard deviation at the transformed features Z, (n, p)."""
+        offset = Z - self.center
+        mean = self.intercept + offset @ self.coefficients
+        design = np.concatenate([np.ones((len(offset), 1)), offset], axis=1)
+        spread = ((design @ self.covariance) * design).sum(axis=1)
+        variance = self.residual_variance + np.maximum(spread, 0.0)
+        return TransformedPrediction(mean, self.t_factor * np.sqrt(variance))
+
+    def joint(self, Z: Floats) -> JointPrediction:
+        """Return how the predictions at Z err together: all share the error of the coefficients."""
+        offset = Z - self.center
+        design = np.concatenate([np.ones((len(offset), 1)), offset], axis=1)
+        noise = np.full(len(Z), self.t_factor * np.sqrt(self.residual_variance))
+        root = self.t_factor * symmetric_root(self.covariance)
+        return JointPrediction(self.intercept + offset @ self.coefficients, design @ root, noise)
+
+    def seen(self, Z: Floats) -> Floats:
+        """Return the features themselves."""
+        return Z
+
+
+def symmetric_root(covariance: Floats) -> Floats:
+    """Return R with R R' = covariance, (q, q); what is negative by rounding counts as 0.
+
+    Examples
+    --------
+    >>> symmetric_root(np.diag([4.0, 9.0]))
+    array([[2., 0.],
+           [0., 3.]])
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+
+def with_jacobian(
+    mean: Floats, jacobian: Floats, covariance: Floats, residual_variance: float, t_factor: float
+) -> tuple[TransformedPrediction, JointPrediction]:
+    """Return the prediction, and how it errs together, of a predictor with few parameters, linearised in them.
+
+    Parameters
+    ----------
+    mean : array (n,)
+    jacobian : array (n, q)
+        Derivatives of the mean by the parameters.
+    covariance : array (q, q)
+        Of the parameters.
+    residual_variance, t_factor : float
+
+    Examples
+    --------
+    >>> single, joint = with_jacobian(np.zeros(2), np.ones((2, 1)), np.array([[3.0]]), 1.0, 1.0)
+    >>> single.std, joint.factor.round(3).ravel(), joint.noise
+    (array([2., 2.]), array([1.732, 1.732]), array([1., 1.]))
+    """
+    spread = np.maximum(((jacobian @ covariance) * jacobian).sum(axis=1), 0.0)
+    noise = np.full(len(mean), t_factor * np.sqrt(residual_variance))
+    single = TransformedPrediction(mean, t_factor * np.sqrt(residual_variance + spread))
+    return single, JointPrediction(mean, t_factor * (jacobian @ symmetric_root(covariance)), noise)

@@ -1,0 +1,202 @@
+"""RL sharpens: each problem's success moves along the logit by an amount that depends on its learning signal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quagpredict.corpus.derived import LOGITS
+from quagpredict.errors import UsageError
+from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
+from quagpredict.surrogates.least_squares import assemble, t_factor, training_tables
+from quagpredict.surrogates.transforms import expit, parse_transform
+
+Floats = NDArray[np.float64]
+
+#: What is believed of the deviation of a run from the model before any is seen; it weighs as much as one run.
+PRIOR_DEVIATION = 0.05
+
+# Both parameters are known to be a few logits at most; this weak belief keeps them finite where scores are all 0 or 1.
+_PRIOR = np.array([3.0, 6.0])
+_STEPS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class SharpeningForm:
+    """Mean over the bins of a distribution of success, each moved along the logit.
+
+    Attributes
+    ----------
+    logits : array (p,)
+        Centre of each bin.
+    signal : array (p,)
+        Chance that a group of that success rate holds both right and wrong answers.
+    shift, gain : float
+        What is added to every logit, and for each unit of signal.
+    covariance : array (2, 2)
+        Of shift and gain.
+    residual_variance, degrees_of_freedom, t_factor : float
+    target_transform : str
+        Scale on which predictions are given.
+    """
+
+    logits: Floats
+    signal: Floats
+    shift: float
+    gain: float
+    covariance: Floats
+    residual_variance: float
+    degrees_of_freedom: float
+    t_factor: float
+    target_transform: str
+
+    def predict(self, Z: Floats) -> TransformedPrediction:
+        """Return the predictive mean and standard deviation for the shares Z, (n, p)."""
+        return self._both(Z)[0]
+
+    def joint(self, Z: Floats) -> JointPrediction:
+        """Return how the predictions at Z err together: all share the error of shift and gain."""
+        return self._both(Z)[1]
+
+    def seen(self, Z: Floats) -> Floats:
+        """Return the mean success, the share of problems with signal and the share of those out of reach, (n, 3)."""
+        success = expit(self.logits)
+        return np.asarray(Z @ np.column_stack([success, self.signal, (success < 0.02).astype(np.float64)]))
+
+    def _both(self, Z: Floats) -> tuple[TransformedPrediction, JointPrediction]:
+        mean, jacobian = sharpened(Z, self.logits, self.signal, self.shift, self.gain, self.target_transform)
+        return with_jacobian(mean, jacobian, self.covariance, self.residual_variance, self.t_factor)
+
+
+def sharpened(
+    Z: Floats, logits: Floats, signal: Floats, shift: float, gain: float, target_transform: str = "identity"
+) -> tuple[Floats, Floats]:
+    """Return the mean success after sharpening, (n,), and its derivatives by shift and gain, (n, 2).
+
+    Examples
+    --------
+    >>> mean, _ = sharpened(np.array([[1.0]]), np.zeros(1), np.ones(1), 0.0, 2.0)
+    >>> mean.round(4)
+    array([0.8808])
+    """
+    moved = expit(logits + shift + gain * signal)
+    slope = moved * (1.0 - moved)
+    mean = Z @ moved
+    jacobian = Z @ np.column_stack([slope, slope * signal])
+    transform = parse_transform(target_transform)
+    if transform.name == "identity":
+        return mean, jacobian
+    t = transform.forward(np.clip(mean, 1e-9, 1 - 1e-9))
+    return t, jacobian / np.maximum(transform.slope(t), 1e-12)[:, None]
+
+
+def fit_sharpening(
+    X: Floats,
+    y: Floats,
+    *,
+    logits: Sequence[float] | None = None,
+    group_size: int = 8,
+    features: Sequence[str] | None = None,
+    target: str = "y",
+    target_transform: str = "identity",
+) -> FittedSurrogate:
+    """Fit by how much RL moves the logit of success: ``shift + gain * s``, s being the learning signal before RL.
+
+    s(p) = 1 - p^G - (1-p)^G is the chance that a group of G rewards is not all equal, so that GRPO has a gradient.
+
+    Parameters
+    ----------
+    X : array (n, p)
+        Share of problems in each bin of success probability, n >= 1.
+    y : array (n,)
+        Mean success after RL.
+    logits : sequence of float, optional
+        Centre of each bin; p centres from -8 to 8 by default, as in `quagpredict.corpus.derived.LOGITS`.
+    group_size : int
+        G.
+    features, target, target_transform
+        As for `fit_linear`.
+
+    Returns
+    -------
+    FittedSurrogate
+        With fewer than 3 runs the shift is 0 and the gain alone is fitted.
+
+    References
+    ----------
+    Yu et al., DAPO, arXiv 2503.14476, section 3.2: groups of equal rewards give no gradient.
+
+    Examples
+    --------
+    >>> X = np.array([[0.2, 0.8, 0.0], [0.0, 0.5, 0.5], [0.5, 0.5, 0.0], [0.1, 0.8, 0.1]])
+    >>> truth, _ = sharpened(X, np.array([-8.0, 0.0, 8.0]), np.array([0.0, 1.0, 0.0]), 0.0, 1.5)
+    >>> bool(abs(fit_sharpening(X, truth, logits=[-8.0, 0.0, 8.0]).predict(X).mean - truth).max() < 1e-3)
+    True
+    """
+    tables = training_tables(X, y, "identity", target_transform, features)
+    n, p = tables.Z.shape
+    bins = np.linspace(LOGITS[0], LOGITS[-1], p) if logits is None else np.asarray(logits, dtype=np.float64)
+    if len(bins) != p:
+        raise UsageError(f"logits must be {p} numbers, one for each column, got {len(bins)}")
+    if group_size < 2:
+        raise UsageError(f"group_size must be at least 2, got {group_size}")
+    success = expit(bins)
+    signal = 1.0 - success**group_size - (1.0 - success) ** group_size
+    free = np.array([n >= 3, True])
+    parameters, curvature, missed = _least_squares(tables.Z, tables.t, bins, signal, free, target_transform)
+    count = int(free.sum())
+    df = float(max(n - count, 1))
+    variance = (PRIOR_DEVIATION**2 + missed) / (1.0 + max(n - count, 0))
+    covariance = np.zeros((2, 2))
+    covariance[np.ix_(free, free)] = np.linalg.inv(
+        curvature[np.ix_(free, free)] / variance + np.diag(1.0 / _PRIOR[free] ** 2)
+    )
+    form = SharpeningForm(
+        bins,
+        signal,
+        float(parameters[0]),
+        float(parameters[1]),
+        covariance,
+        variance,
+        df,
+        t_factor(df),
+        target_transform,
+    )
+    shift, gain = np.sqrt(covariance.diagonal())
+    note = f"shift {form.shift:.2f} ± {shift:.2f}, gain {form.gain:.2f} ± {gain:.2f} logits (group size {group_size})"
+    return assemble("sharpening", form, tables, features, target, notes=(note,))
+
+
+def _least_squares(
+    Z: Floats, t: Floats, logits: Floats, signal: Floats, free: NDArray[np.bool_], target_transform: str
+) -> tuple[Floats, Floats, float]:
+    """Return shift and gain of the least squared error, the curvature J'J there, and the sum of squares."""
+    parameters = np.zeros(2)
+    penalty = np.diag((PRIOR_DEVIATION / _PRIOR) ** 2)
+    damping = 1e-3
+
+    def cost(at: Floats) -> tuple[float, Floats, Floats]:
+        mean, jacobian = sharpened(Z, logits, signal, float(at[0]), float(at[1]), target_transform)
+        residual = t - mean
+        return float(residual @ residual + at @ penalty @ at), residual, jacobian * free
+
+    now, residual, jacobian = cost(parameters)
+    for _ in range(_STEPS):
+        hessian = jacobian.T @ jacobian + penalty
+        gradient = jacobian.T @ residual - penalty @ parameters
+        step = np.linalg.solve(hessian + damping * np.diag(hessian.diagonal()), gradient) * free
+        tried = np.clip(parameters + step, -30.0, 30.0)
+        then, new_residual, new_jacobian = cost(tried)
+        if then < now:
+            close = now - then <= 1e-13 * now
+            parameters, now, residual, jacobian = tried, then, new_residual, new_jacobian
+            damping = max(damping / 5.0, 1e-9)
+            if close:
+                break
+        else:
+            damping *= 5.0
+            if damping > 1e6:
+                break
+    return parameters, jacobian.T @ jacobian, float(residual @ residual)
