@@ -18,7 +18,7 @@ from quagpredict.ranking.finished import evidence, finished, taught
 from quagpredict.ranking.flags import measurement_flags, prediction_flags
 from quagpredict.ranking.gate import judged, parse_bar
 from quagpredict.ranking.next_run import regret_reductions
-from quagpredict.ranking.predicting import believe, contributions, interval, learnt
+from quagpredict.ranking.predicting import believe, contributions, interval
 from quagpredict.ranking.result import Budget, Flag, NextRun, Ranking
 from quagpredict.ranking.screening import screen
 from quagpredict.surrogates.fitted import FittedSurrogate
@@ -81,21 +81,21 @@ def predicted(
     if np.isnan(X).any(axis=1).all():
         needs = ", ".join(surrogate.features[:8]) + (", ..." if len(surrogate.features) > 8 else "")
         raise NothingToRankError(f"no candidate has every measurement that the surrogate needs ({needs})")
-    belief = believe(surrogate, X, lower_is_better=minimize)
+    prediction = surrogate.predict(X)
     # What it was fitted on says nothing about how well it predicts.
     fitted_on = taught(own, surrogate)
-    before = np.where(fitted_on.to_numpy(), np.nan, belief.merits())
+    before = np.where(fitted_on.to_numpy(), np.nan, -prediction.mean if minimize else prediction.mean)
     if fitted_on.any():
-        said.append(
-            f"the surrogate was fitted on {int(fitted_on.sum())} of the candidates: not compared with its prediction"
-        )
+        count = int(fitted_on.sum())
+        said.append(f"the surrogate was fitted on {count} of the candidates: its prediction of them is no test of it")
+    seen = None
     if asked.calibrate:
         seen, about = evidence(own, surrogate, found, asked.rl_steps, fitted_on)
-        belief = belief if seen is None else learnt(surrogate, belief, seen)
         said += [about] if about else []
+    belief = believe(surrogate, X, seen, lower_is_better=minimize)
     bar = None if asked.gate is None else parse_bar(asked.gate, asked.margin, frame, lower_is_better=minimize)
     chance = chances(belief, top_m=asked.top_m, bar=bar)
-    merits, ends, distance = belief.merits(), interval(belief), surrogate.predict(X).distance
+    merits, ends, distance = belief.merits(), interval(belief), prediction.distance
     numbers = {
         "prediction": -merits if minimize else merits,
         "low": ends.low,

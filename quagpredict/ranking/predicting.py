@@ -11,7 +11,8 @@ from quagpredict.corpus.schema import BY_NAME
 from quagpredict.ranking.belief import Belief, Bounds
 from quagpredict.ranking.calibration import condition
 from quagpredict.ranking.contributions import of_linear, shapley
-from quagpredict.surrogates.fitted import Z90, FittedSurrogate, Interval, LinearForm, transform_columns
+from quagpredict.surrogates.fitted import Z90, FittedSurrogate, Interval, transform_columns
+from quagpredict.surrogates.forms import LinearForm
 from quagpredict.surrogates.transforms import parse_transform
 
 Floats = NDArray[np.float64]
@@ -38,45 +39,42 @@ class Evidence(NamedTuple):
     known: Floats
 
 
-def believe(surrogate: FittedSurrogate, X: Floats, *, lower_is_better: bool = False) -> Belief:
-    """Return the joint belief of a surrogate about the candidates with features X, (n, p)."""
-    mean, factor, noise = surrogate.joint(X)
+def believe(
+    surrogate: FittedSurrogate, X: Floats, evidence: Evidence | None = None, *, lower_is_better: bool = False
+) -> Belief:
+    """Return the joint belief of a surrogate about candidates, after learning from the finished ones.
+
+    Parameters
+    ----------
+    surrogate : FittedSurrogate
+    X : array (n, p)
+        Features of the candidates, from `FittedSurrogate.design`.
+    evidence : Evidence, optional
+        What is known already.
+    lower_is_better : bool
+    """
+    # All at once: some forms find the errors that candidates share only where they see them together.
+    rows = X if evidence is None else np.vstack([X, surrogate.design(evidence.frame)])
+    mean, factor, noise = surrogate.joint(rows)
     form = surrogate.form
-    # The joint errors are widened for Student's t; where the form says by how much, t itself is drawn from.
-    t_factor = form.t_factor if isinstance(form, LinearForm) else 1.0
-    widening = _widening(surrogate, X)
+    # The joint errors are widened for Student's t; here t itself is drawn from.
+    widening = _widening(surrogate, rows) / form.t_factor
     column = BY_NAME.get(surrogate.target)
-    is_share = column is not None and column.unit == "fraction"
-    return Belief(
+    belief = Belief(
         mean=mean,
-        shared=factor * (widening / t_factor)[:, None],
-        own=noise * widening / t_factor,
-        degrees_of_freedom=form.degrees_of_freedom if isinstance(form, LinearForm) else np.inf,
-        t_factor=t_factor,
+        shared=factor * widening[:, None],
+        own=noise * widening,
+        degrees_of_freedom=form.degrees_of_freedom,
+        t_factor=form.t_factor,
         target_transform=surrogate.target_transform,
         known=np.full(len(mean), np.nan),
-        bounds=Bounds(0.0, 1.0) if is_share else None,
+        bounds=Bounds(0.0, 1.0) if column is not None and column.unit == "fraction" else None,
         lower_is_better=lower_is_better,
     )
-
-
-def learnt(surrogate: FittedSurrogate, belief: Belief, evidence: Evidence) -> Belief:
-    """Return the belief about the candidates after learning from the finished ones among them."""
-    of_evidence = believe(surrogate, surrogate.design(evidence.frame), lower_is_better=belief.lower_is_better)
-    n = len(belief.mean)
-    together = Belief(
-        mean=np.concatenate([belief.mean, of_evidence.mean]),
-        shared=np.vstack([belief.shared, of_evidence.shared]),
-        own=np.concatenate([belief.own, of_evidence.own]),
-        degrees_of_freedom=belief.degrees_of_freedom,
-        t_factor=belief.t_factor,
-        target_transform=belief.target_transform,
-        known=np.full(n + len(evidence.score), np.nan),
-        bounds=belief.bounds,
-        lower_is_better=belief.lower_is_better,
-    )
-    score = np.concatenate([np.full(n, np.nan), evidence.score])
-    after = condition(together, score, offset_of=evidence.offset_of).take(np.arange(n))
+    if evidence is None:
+        return belief
+    score = np.concatenate([np.full(len(X), np.nan), evidence.score])
+    after = condition(belief, score, offset_of=evidence.offset_of).take(np.arange(len(X)))
     after.known[:] = evidence.known
     return after
 
