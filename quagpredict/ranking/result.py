@@ -1,9 +1,12 @@
 """What a ranking is made of; plain values, all scores as fractions."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Flag(NamedTuple):
@@ -191,3 +194,15 @@ class Ranking:
     gate: Gate | None = None
     next_run: NextRun | None = None
     lower_is_better: bool = False
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return `frame` as a pandas frame.
+
+        Examples
+        --------
+        >>> from quagpredict.ranking import rank
+        >>> table = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_64": [0.5, 0.6]})
+        >>> rank(table).to_pandas()["candidate"].tolist()
+        ['b', 'a']
+        """
+        return self.frame.to_pandas()
