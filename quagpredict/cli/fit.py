@@ -16,6 +16,7 @@ examples:
   quagpredict fit runs/lab-pilot --out models/mine
   quagpredict fit corpus.parquet --features pass_at_64 --out models/coverage
   quagpredict fit corpus.parquet --features loss pass_at_64 recipe_epochs --split all --out models/wide
+  quagpredict fit mixtures.csv --surrogate ridge --features web code books --target loss --out models/mixtures
 """
 
 
@@ -35,7 +36,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         "--surrogate",
         default="linear",
         metavar="KIND",
-        help="average, bayesian_ridge, linear, mean or ridge",
+        help="kind of surrogate: linear (the paper's, the default), average, ridge, ...; the guide lists them",
     )
     add(
         "--features",
@@ -45,6 +46,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="both (held-out loss and Pass@64), loss, pass_at_K, or columns of the table (default: both)",
     )
     add("--target", default="post_pass_at_1", metavar="COLUMN", help="column to predict (default: post_pass_at_1)")
+    add("--groups", metavar="COLUMN", help="column of groups that kinds which use them share (default: base_model)")
+    add("--seed", type=at_least(0), default=0, metavar="N", help="for kinds that draw random numbers (default: 0)")
     add(
         "--transforms",
         choices=("identity", "in-fold"),
@@ -78,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
         args.features[0] if len(args.features) == 1 else args.features,
         args.target,
         transforms=args.transforms,
+        groups=args.groups,
+        seed=args.seed,
         split=split,
         source=" ".join(args.corpus),
     )
