@@ -2,8 +2,8 @@
 
     python bench/decisions.py [CORPORA]
 
-Each corpus is drawn anew: some finished runs that a surrogate is fitted on, and 16 fresh candidates. Printed is what was
-promised beside what happened, with standard errors over the corpora.
+Each corpus is drawn anew: some finished runs that a surrogate is fitted on, and 16 fresh candidates. Printed is what
+was promised beside what happened, with standard errors over the corpora.
 """
 
 import sys
@@ -27,12 +27,12 @@ Floats = NDArray[np.float64]
 
 
 def independent_of(belief: Belief) -> Belief:
-    """The same marginal distributions, with errors of each candidate's own."""
+    """Return the same marginal distributions, with errors of each candidate's own."""
     return replace(belief, shared=belief.shared[:, :0], own=belief.std / belief.t_factor)
 
 
 def shown(values: list[float], scale: float = 100.0) -> str:
-    """Mean and standard error, in per cent or points."""
+    """Return mean and standard error, in per cent or points."""
     table = scale * np.array(values)
     return f"{table.mean():6.1f} ± {table.std() / np.sqrt(len(table)):.1f}"
 
@@ -64,7 +64,7 @@ def chances_table(corpora: int, finished: int) -> None:
         print(
             f"{name:<12} P(best) of the first {shown(p_best)} %, was best {shown(was_best)} %; "
             f"P(top 3) {shown(p_top)} %, was {shown(was_top)} %;\n{'':<12} expected regret {shown(regret)}, "
-            f"real {shown(real)} points; log loss of P(best) {shown(log_loss, 1.0)}"
+            f"real {shown(real)} points; log loss of P(best) {np.mean(log_loss):.3f}"
         )
 
 

@@ -71,6 +71,11 @@ def predicted(
     own : polars.DataFrame
         The same rows with the results that may be learnt from.
     """
+    # What it was fitted on says nothing about how well it predicts.
+    fitted_on = taught(own, surrogate)
+    # By name, so that the draws do not depend on the order of the rows.
+    order = frame["candidate"].arg_sort()
+    frame, own, fitted_on = frame[order], own[order], fitted_on[order]
     flags, found = _allowed(frame, surrogate, allow_mixed, allow_base)
     said = [_about(surrogate), *notes, *surrogate.notes]
     if asked.rl_steps is not None and "rl_steps" not in surrogate.features:
@@ -82,8 +87,6 @@ def predicted(
         needs = ", ".join(surrogate.features[:8]) + (", ..." if len(surrogate.features) > 8 else "")
         raise NothingToRankError(f"no candidate has every measurement that the surrogate needs ({needs})")
     prediction = surrogate.predict(X)
-    # What it was fitted on says nothing about how well it predicts.
-    fitted_on = taught(own, surrogate)
     before = np.where(fitted_on.to_numpy(), np.nan, -prediction.mean if minimize else prediction.mean)
     if fitted_on.any():
         count = int(fitted_on.sum())

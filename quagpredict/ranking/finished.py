@@ -31,7 +31,9 @@ def finished(frame: pl.DataFrame, target: str) -> pl.Series:
 
 
 def can_fit(frame: pl.DataFrame, target: str | None = None) -> bool:
-    """Return whether a surrogate can be fitted on the finished candidates and has others to rank.
+    """Return whether a surrogate can be fitted on the finished candidates and may rank the others.
+
+    They must be of one RL recipe, and the others of base models that are among them.
 
     Examples
     --------
@@ -41,7 +43,15 @@ def can_fit(frame: pl.DataFrame, target: str | None = None) -> bool:
     """
     done = finished(frame, target or "post_pass_at_1")
     learnable = any(name in frame.columns and frame[name].null_count() == 0 for name in (SFT_SCORE, LOSS))
-    return FEWEST <= int(done.sum()) < frame.height and learnable
+    if not (FEWEST <= int(done.sum()) < frame.height and learnable):
+        return False
+    recipes = frame.filter(done)["rl_recipe_id"].n_unique() if "rl_recipe_id" in frame.columns else 1
+    new = (
+        set(frame["base_model"].filter(~done)) - set(frame["base_model"].filter(done))
+        if "base_model" in frame
+        else set()
+    )
+    return recipes == 1 and not new
 
 
 def fit_finished(

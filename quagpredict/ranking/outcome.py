@@ -13,10 +13,23 @@ SFT_SCORE = "pre_pass_at_1"
 
 
 def one_row_each(frame: pl.DataFrame, target: str) -> pl.DataFrame:
-    """Return one row a candidate, with the target's mean over its RL seeds; the order is kept."""
-    key = [name for name in ("candidate", "eval_protocol_id", "rl_recipe_id") if name in frame.columns]
-    if not frame.select(key).is_duplicated().any():
+    """Return one row a candidate, with the target's mean over its RL seeds; the order is kept.
+
+    A candidate that is there twice, with its result and as it was before RL, is kept with its result.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"candidate": ["a", "b", "a"], "score": [None, None, 0.5]})
+    >>> one_row_each(table, "score")["score"].to_list()
+    [None, 0.5]
+    """
+    who = [name for name in ("candidate", "eval_protocol_id") if name in frame.columns]
+    key = [*who, *(["rl_recipe_id"] if "rl_recipe_id" in frame.columns else [])]
+    if not frame.select(who).is_duplicated().any():
         return frame
+    if target in frame.columns:
+        has = pl.col(target).is_not_null()
+        frame = frame.filter(has | ~has.any().over(who))
     others = [
         pl.col(name).mean() if name == target else pl.col(name).first() for name in frame.columns if name not in key
     ]
