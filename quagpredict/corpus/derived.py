@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from quagpredict.corpus.schema import PROBLEM_COLUMNS
 from quagpredict.errors import CorpusError, InvalidDataError
 
 Floats = NDArray[np.float64]
@@ -87,7 +88,7 @@ def with_derived(
     names : sequence of str
         Names that are not derived ones are left to whoever reads them.
     drop_nested : bool
-        Leave the nested columns out of the result.
+        Leave the nested counts out of the result.
     source : str
         What to call the table in errors.
 
@@ -135,7 +136,7 @@ def with_derived(
         columns[name] = hit.fill_null(value == "*").cast(pl.Float64).to_numpy()
     result = frame.with_columns(pl.Series(name, values, nan_to_null=True) for name, values in columns.items())
     if drop_nested:
-        result = result.drop(name for name, dtype in result.schema.items() if isinstance(dtype, pl.List))
+        result = result.drop(name for name in PROBLEM_COLUMNS if name in result.columns)
     return result
 
 

@@ -2,7 +2,6 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
@@ -12,23 +11,31 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.derived import with_derived
+from quagpredict.corpus.derived import curve_k, with_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.corpus.reading import Source, read_corpus
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.files import digest
 from quagpredict.surrogates.averaging import fit_average
-from quagpredict.surrogates.feature_sets import Transforms, resolve_features, resolve_transforms
+from quagpredict.surrogates.boosted_trees import fit_lightgbm
+from quagpredict.surrogates.effective_samples import fit_effective_k
+from quagpredict.surrogates.feature_sets import Transforms, resolve_transforms
 from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.kinds import OWN_COLUMNS as OWN_COLUMNS
+from quagpredict.surrogates.kinds import SURROGATES as SURROGATES
+from quagpredict.surrogates.kinds import bins, check_kind, kind_columns, plain
+from quagpredict.surrogates.kinds import fewest_rows as fewest_rows
+from quagpredict.surrogates.kinds import prepare as prepare
 from quagpredict.surrogates.least_squares import fit_linear, fit_mean
+from quagpredict.surrogates.pooling import fit_mixed
+from quagpredict.surrogates.processes import fit_gaussian_process
+from quagpredict.surrogates.rl_points import rl_points
+from quagpredict.surrogates.saturating import fit_budget
+from quagpredict.surrogates.sharpened import fit_sharpening
 from quagpredict.surrogates.shrinkage import fit_bayesian_ridge, fit_ridge
-from quagpredict.surrogates.training_rows import feature_table, training_rows
+from quagpredict.surrogates.training_rows import training_rows
 
-#: Kinds of surrogates that `fit` knows.
-SURROGATES = ("average", "bayesian_ridge", "linear", "mean", "ridge")
-
-#: Kinds that read columns of their own, whatever features are named.
-OWN_COLUMNS: tuple[str, ...] = ()
+Floats = NDArray[np.float64]
 
 
 def fit(
@@ -55,13 +62,14 @@ def fit(
     surrogate : str
         One of `SURROGATES`.
     features : str or sequence of str
-        ``loss``, ``pass_at_64``, ``both`` or any columns, see `resolve_features`.
+        ``loss``, ``pass_at_64``, ``both``, ``all-numeric``, a pattern or any columns, see `resolve_features`. Kinds in
+        `OWN_COLUMNS` read the counts of each problem, or the scores along RL, whatever is named here.
     target : str
         Column to predict.
     transforms : "identity", "in-fold" or mapping of column to transform
         See `resolve_transforms`; the default is raw, as in the paper.
     groups : str, optional
-        Column that says which rows belong together, for kinds that use it; ``base_model`` by default.
+        Column that says which rows belong together, for ``mixed``; ``base_model`` by default.
     split : str or None
         Only rows of this split are used, so that held-out candidates stay unseen; None uses all.
     seed : int
@@ -89,12 +97,9 @@ def fit(
     if not isinstance(frame, pl.DataFrame):
         frame = read_corpus(frame)
     rows = training_rows(frame, target, split=split, source=source)
-    columns = kind_columns(surrogate, rows.frame, features, groups)
-    prepared = with_derived(rows.frame, columns, source=source)
-    X = feature_table(replace(rows, frame=prepared), columns, target, source)
     fitted = fit_frame(
         surrogate,
-        prepared,
+        rows.frame,
         rows.y,
         features=features,
         transforms=transforms,
@@ -103,6 +108,7 @@ def fit(
         seed=seed,
         source=source,
     )
+    X = fitted.design(rows.frame, source=source)
     bases = rows.frame["base_model"].drop_nulls().unique().to_list() if "base_model" in rows.frame.columns else []
     return replace(
         fitted,
@@ -110,7 +116,7 @@ def fit(
         rl_recipe_id=rows.rl_recipe_id,
         base_models=tuple(sorted(map(str, bases))),
         dropped_rows=rows.dropped_rows,
-        corpus_digest=digest([rows.frame["candidate"].to_list(), columns, X.tolist(), target, rows.y.tolist()]),
+        corpus_digest=digest([rows.frame["candidate"].to_list(), fitted.features, X.tolist(), target, rows.y.tolist()]),
         versions=library_versions(),
     )
 
@@ -118,7 +124,7 @@ def fit(
 def fit_frame(
     kind: str,
     frame: pl.DataFrame,
-    y: NDArray[np.float64],
+    y: Floats,
     *,
     features: str | Sequence[str] = "both",
     transforms: Transforms = "identity",
@@ -140,7 +146,8 @@ def fit_frame(
     features : str or sequence of str
         As for `fit`; a kind that reads columns of its own (`OWN_COLUMNS`) takes those instead.
     transforms : "identity", "in-fold" or mapping
-        What "in-fold" needs to know is learnt from these rows alone.
+        What "in-fold" needs to know is learnt from these rows alone. ``effective_k`` and ``sharpening`` apply the
+        target's transform to what they model; ``budget`` always takes logits.
     target, groups, seed, source
         As for `fit`.
 
@@ -165,99 +172,82 @@ def fit_frame(
     (20,)
     """
     check_kind(kind)
-    del seed  # no kind draws random numbers yet
+    if kind == "auto":
+        from quagpredict.surrogates.choosing import choose  # which fits the other kinds through this module
+
+        return choose(frame, y, features, transforms, target, groups, seed, source)
     columns = kind_columns(kind, frame, features, groups)
-    needed = fewest_rows(kind, len(columns))
+    if target in columns:
+        raise UsageError(f"'{target}' is the target and cannot be a feature too")
+    needed = fewest_rows(kind, plain(columns))
     if len(y) < needed:
         raise CorpusError(
-            f"{source}: {len(y)} finished candidates are too few for {len(columns)} features ({', '.join(columns)}): "
-            f"at least {needed} are needed; finish more runs or use fewer features"
+            f"{source}: {len(y)} finished candidates are too few for {plain(columns) or len(columns)} features "
+            f"({_shown(columns)}): at least {needed} are needed; finish more runs or use fewer features"
         )
-    X = design_matrix(with_derived(frame, columns, source=source), columns, source=source).X
+    frame = with_derived(frame, columns, source=source)
+    X = design_matrix(frame, columns, source=source).X
     if isinstance(transforms, Mapping):
         of_target = transforms.get(target, "identity")
         transforms = {column: name for column, name in transforms.items() if column != target}
     else:
         (of_target,) = resolve_transforms(transforms, [target], frame)
-    return fit_tables(
-        kind,
-        X,
-        y,
-        features=columns,
-        target=target,
-        feature_transforms=resolve_transforms(transforms, columns, frame),
-        target_transform=of_target,
-    )
+    settings: dict[str, Any] = {"features": columns, "target": target, "target_transform": of_target}
+    match kind:
+        case "effective_k":
+            return fit_effective_k(
+                X, y, ks=[curve_k(name) for name in columns], feature_transforms=of_target, **settings
+            )
+        case "sharpening":
+            return fit_sharpening(X, y, logits=bins(), **settings)
+        case "budget":
+            points = rl_points(frame, y, target=target, source=source)
+            names = (target, *columns)
+            settings["target_transform"], *of_features = resolve_transforms("in-fold", names, frame)
+            at_points = np.column_stack([X[points.row, :-1], points.step])
+            return fit_budget(at_points, points.score, groups=points.row, feature_transforms=of_features, **settings)
+    settings["feature_transforms"] = resolve_transforms(transforms, columns, frame)
+    if kind == "mixed":
+        settings["groups"] = len(columns) - plain(columns)
+    if kind == "lightgbm":
+        settings["seed"] = seed
+    return fit_tables(kind, X, y, **settings)
 
 
-def kind_columns(
-    kind: str, frame: pl.DataFrame, features: str | Sequence[str] = "both", groups: str | None = None
-) -> tuple[str, ...]:
-    """Return the columns, some of them derived, that a kind of surrogate reads from this table."""
-    del kind, groups  # no kind has columns of its own yet
-    return resolve_features(features, frame)
-
-
-def prepare(
-    frame: pl.DataFrame,
-    kinds: Sequence[str] = SURROGATES,
-    *,
-    features: str | Sequence[str] = "both",
-    groups: str | None = None,
-) -> pl.DataFrame:
-    """Return the table with everything derived that these kinds read, and without its nested columns.
-
-    Fitting many times on slices of a table is fast after this. Kinds that the table does not allow are passed over.
-
-    Examples
-    --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
-    >>> prepared = prepare(synthetic_corpus(6, seed=1).frame)
-    >>> "pre_problems" in prepared.columns
-    False
-    """
-    names: dict[str, None] = {}
-    for kind in kinds:
-        with suppress(CorpusError):
-            names |= dict.fromkeys(kind_columns(kind, frame, features, groups))
-    return with_derived(frame, list(names), drop_nested=True)
-
-
-def check_kind(surrogate: str) -> None:
-    """Refuse a kind of surrogate that `fit` does not know."""
-    if surrogate not in SURROGATES:
-        raise UsageError(f"unknown surrogate '{surrogate}': expected one of {', '.join(SURROGATES)}")
-
-
-def fewest_rows(surrogate: str, features: int) -> int:
-    """Return how many candidates a fit needs: two degrees of freedom for its residual variance.
-
-    Examples
-    --------
-    >>> fewest_rows("linear", 2), fewest_rows("ridge", 2), fewest_rows("mean", 2)
-    (5, 4, 3)
-    """
-    return 3 + {"linear": features, "mean": 0}.get(surrogate, 1)
-
-
-def fit_tables(surrogate: str, X: NDArray[np.float64], y: NDArray[np.float64], **settings: Any) -> FittedSurrogate:
-    """Fit a kind of surrogate to features X (n, p) and target y (n,); `settings` are those of `fit_linear`."""
+def fit_tables(surrogate: str, X: Floats, y: Floats, **settings: Any) -> FittedSurrogate:
+    """Fit a kind of surrogate to features X (n, p) and target y (n,); `settings` are those of its fit function."""
     check_kind(surrogate)
     match surrogate:
         case "average":
             return fit_average(X, y, **settings)
         case "bayesian_ridge":
             return fit_bayesian_ridge(X, y, **settings)
+        case "budget":
+            return fit_budget(X, y, **settings)
+        case "effective_k":
+            return fit_effective_k(X, y, **settings)
+        case "gaussian_process":
+            return fit_gaussian_process(X, y, **settings)
+        case "lightgbm":
+            return fit_lightgbm(X, y, **settings)
         case "linear":
             return fit_linear(X, y, **settings)
         case "mean":
             return fit_mean(X, y, **settings)
+        case "mixed":
+            return fit_mixed(X, y, **settings)
         case "ridge":
             return fit_ridge(X, y, **settings)
-    raise AssertionError(f"'{surrogate}' has passed check_kind")
+        case "sharpening":
+            return fit_sharpening(X, y, **settings)
+    raise UsageError(f"'{surrogate}' chooses among kinds by their names: use fit_frame")
 
 
 @cache
 def library_versions() -> dict[str, str]:
     """Return the versions of what makes a surrogate."""
     return {"quagpredict": version("quagpredict"), "numpy": np.__version__, "python": platform.python_version()}
+
+
+def _shown(columns: Sequence[str]) -> str:
+    return ", ".join(columns) if len(columns) <= 6 else f"{', '.join(columns[:3])}, ... {columns[-1]}"

@@ -14,8 +14,8 @@ from quagpredict.surrogates.least_squares import assemble, t_factor, training_ta
 Floats = NDArray[np.float64]
 
 #: Deviations that are tried, in units of the residual one: of the groups' intercepts, and of their slopes.
-INTERCEPTS = np.concatenate([[0.03], np.logspace(-1, 1.5, 16)])
-SLOPES = np.array([0.0, 0.1, 0.3, 1.0, 3.0])
+INTERCEPTS = np.concatenate([[0.03], np.logspace(-1, 1.5, 11)])
+SLOPES = np.array([0.0, 0.2, 0.6, 2.0])
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.design import design_matrix
-from quagpredict.errors import CorpusError, IncomparableError, UsageError
+from quagpredict.errors import CorpusError, IncomparableError
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +88,6 @@ def training_rows(
         eval_protocol_id=protocol,
         rl_recipe_id=recipe,
     )
-
-
-def feature_table(rows: TrainingRows, features: tuple[str, ...], target: str, source: str) -> NDArray[np.float64]:
-    """Return the features of the training rows, (n, p), or say which candidate lacks one."""
-    if target in features:
-        raise UsageError(f"'{target}' is the target and cannot be a feature too")
-    return design_matrix(rows.frame, features, source=source).X
 
 
 def _only(runs: pl.DataFrame, column: str, what: str, source: str) -> str:

@@ -1,0 +1,171 @@
+"""Choose a surrogate by cross-validation inside the training rows."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from quagpredict.errors import CorpusError, QuagpredictError, UsageError
+from quagpredict.surrogates.feature_sets import Transforms
+from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.fitting import fit_frame, fit_tables
+from quagpredict.surrogates.kinds import OWN_COLUMNS, kind_columns, prepare
+
+Floats = NDArray[np.float64]
+
+#: Folds of the inner cross-validation.
+FOLDS = 5
+#: Rows from which on boosted trees take part: they are slow, and learn little from fewer.
+ROWS_FOR_TREES = 200
+
+#: Kinds that are tried, the simplest first: it wins a tie.
+_KINDS = ("mean", "linear", "average", "ridge", "bayesian_ridge", "mixed", "effective_k", "sharpening", "budget")
+
+
+class Option(NamedTuple):
+    """One surrogate that may be chosen.
+
+    Attributes
+    ----------
+    label : str
+    fit : callable
+        From training rows (array of int) to the fitted surrogate.
+    predict : callable
+        From a fitted surrogate and rows to the predicted means.
+    """
+
+    label: str
+    fit: Callable[[NDArray[np.intp]], FittedSurrogate]
+    predict: Callable[[FittedSurrogate, NDArray[np.intp]], Floats]
+
+
+def choose(
+    frame: pl.DataFrame,
+    y: Floats,
+    features: str | Sequence[str],
+    transforms: Transforms,
+    target: str,
+    groups: str | None,
+    seed: int,
+    source: str,
+) -> FittedSurrogate:
+    """Fit the kind of surrogate whose inner cross-validation error on these rows is smallest.
+
+    Parameters
+    ----------
+    frame, y, features, transforms, target, groups, seed, source
+        As for `fit_frame`. With the transforms "identity", in-fold ones are tried as well.
+
+    Returns
+    -------
+    FittedSurrogate
+        Its name is ``auto``; its notes tell what was chosen, and the inner root mean squared errors of all.
+
+    Raises
+    ------
+    CorpusError
+        If there are fewer than 8 rows.
+
+    Examples
+    --------
+    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> frame = synthetic_corpus(40, seed=1).frame
+    >>> fitted = fit_frame("auto", frame, frame["post_pass_at_1"].to_numpy())
+    >>> fitted.name, fitted.notes[0][:6]
+    ('auto', 'chose ')
+    """
+    if len(y) < 8:
+        raise CorpusError(f"{source}: {len(y)} finished candidates are too few to choose by: at least 8 are needed")
+    kinds = [*_KINDS, "gaussian_process", *(["lightgbm"] if len(y) >= ROWS_FOR_TREES else [])]
+    ready = prepare(frame, kinds, features=features, groups=groups)
+    tried: list[tuple[str, Transforms]] = []
+    for kind in kinds:
+        with suppress(CorpusError):  # a kind that the table does not allow is not tried
+            kind_columns(kind, ready, features, groups)
+            both = isinstance(transforms, str) and kind not in (*OWN_COLUMNS, "mean", "lightgbm")
+            tried += [(kind, "identity"), (kind, "in-fold")] if both else [(kind, transforms)]
+
+    def option(kind: str, how: Transforms) -> Option:
+        return Option(
+            f"{kind}:in-fold" if how == "in-fold" else kind,
+            lambda rows: fit_frame(
+                kind, ready[rows], y[rows], features=features, transforms=how, target=target, groups=groups,
+                seed=seed, source=source,
+            ),
+            lambda fitted, rows: fitted.predict_frame(ready[rows]).mean,
+        )  # fmt: skip
+
+    return choose_option([option(kind, how) for kind, how in tried], y, seed)
+
+
+def choose_tables(
+    X: Floats,
+    y: Floats,
+    *,
+    seed: int = 0,
+    features: Sequence[str] | None = None,
+    target: str = "y",
+    feature_transforms: str | Sequence[str] = "identity",
+    target_transform: str = "identity",
+) -> FittedSurrogate:
+    """Choose as `choose` does, among the kinds that need nothing but a matrix.
+
+    Examples
+    --------
+    >>> x = np.linspace(0, 1, 20)[:, None]
+    >>> choose_tables(x, 2 * x[:, 0]).notes[0].partition(" (")[0]
+    'chose linear'
+    """
+    kinds = ["mean", "linear", "average", "ridge", "bayesian_ridge", "gaussian_process"]
+    kinds += ["lightgbm"] if len(y) >= ROWS_FOR_TREES else []
+
+    def option(kind: str) -> Option:
+        return Option(
+            kind,
+            lambda rows: fit_tables(
+                kind, X[rows], y[rows], features=features, target=target, feature_transforms=feature_transforms,
+                target_transform=target_transform,
+            ),
+            lambda fitted, rows: fitted.predict(X[rows]).mean,
+        )  # fmt: skip
+
+    return choose_option([option(kind) for kind in kinds], y, seed)
+
+
+def choose_option(options: Sequence[Option], y: Floats, seed: int) -> FittedSurrogate:
+    """Return the option of the smallest inner error, fitted on all rows; on few rows every row is a fold.
+
+    An option that cannot be fitted on a fold is out.
+    """
+    n = len(y)
+    folds = _folds(y, min(FOLDS, n) if n > 12 else n, seed)
+    errors: dict[str, float] = {}
+    for option in options:
+        missed = np.full(n, np.inf)
+        with suppress(QuagpredictError):
+            for fold in range(int(folds.max()) + 1):
+                inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+                missed[outside] = (y[outside] - option.predict(option.fit(inside), outside)) ** 2
+        error = float(np.sqrt(missed.mean()))
+        if np.isfinite(error):
+            errors[option.label] = error
+    if not errors:
+        raise UsageError("no kind of surrogate could be fitted to choose from")
+    best = min(errors, key=lambda label: errors[label])
+    chosen = next(option for option in options if option.label == best).fit(np.arange(n))
+    order = sorted(errors, key=lambda label: errors[label])
+    told = ", ".join(f"{label} {errors[label]:.4g}" for label in order)
+    notes = (f"chose {best} (inner error {errors[best]:.4g}) out of {len(errors)}: {told}", *chosen.notes)
+    return replace(chosen, name="auto", notes=notes)
+
+
+def _folds(y: Floats, count: int, seed: int) -> NDArray[np.int64]:
+    """Return the fold of each row; rows of equal rank are spread over the folds, whatever order they come in."""
+    rank = np.argsort(np.argsort(y, kind="stable"), kind="stable")
+    rng = np.random.default_rng(seed)
+    blocks = [rng.permutation(count) for _ in range(-(-len(y) // count))]
+    return np.concatenate(blocks)[rank].astype(np.int64)
