@@ -94,8 +94,8 @@ def comparisons(cells: Cells) -> Iterator[Comparison]:
 
     - For each factor, cells that are equal in all others: one comparison for each pair of values, the larger number
       first.
-    - ``repeated data``, at equal budget: the same data kind, other settings and examples seen; the first has a share of the
-      unique examples of the second and the more epochs for it (all unique x 1 against half x 2).
+    - ``repeated data``, at equal budget: the same data kind, other settings and examples seen; the first has a share
+      of the unique examples of the second and the more epochs for it (all unique x 1 against half x 2).
     - ``SFT``: the mean over all recipes of a data kind (and over all recipes) against RL from the same base.
     """
     frame = cells.frame.with_row_index("cell")

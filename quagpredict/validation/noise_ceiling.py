@@ -118,6 +118,22 @@ def noise_ceiling(runs: pl.DataFrame, target: str = TARGET, *, resamples: int = 
     )
 
 
+def evaluation_noise(runs: pl.DataFrame, target: str = TARGET) -> float:
+    """Return the standard deviation of a run's target from the finite number of samples; NaN where it is not known.
+
+    Examples
+    --------
+    >>> problems = [[{"n": 4, "c": 2}, {"n": 4, "c": 2}]]
+    >>> table = pl.DataFrame({"candidate": ["a"], "post_pass_at_1": [0.5], "post_problems": problems})
+    >>> round(evaluation_noise(table), 4)
+    0.2041
+    """
+    if target != TARGET:
+        return float("nan")
+    variances, _ = _evaluation_variances(runs)
+    return float("nan") if variances is None else float(np.sqrt(variances.mean()))
+
+
 def _evaluation_variances(runs: pl.DataFrame) -> tuple[Floats | None, str]:
     """Return the variance of each run's Pass@1 from its finite number of samples."""
     if "post_problems" in runs.columns and runs["post_problems"].null_count() == 0:
