@@ -18,7 +18,7 @@ from quagpredict.ranking.finished import evidence, finished, taught
 from quagpredict.ranking.flags import measurement_flags, prediction_flags
 from quagpredict.ranking.gate import judged, parse_bar
 from quagpredict.ranking.next_run import regret_reductions
-from quagpredict.ranking.predicting import believe, contributions, interval
+from quagpredict.ranking.predicting import base_models, believe, contributions, interval
 from quagpredict.ranking.result import Budget, Flag, NextRun, Ranking
 from quagpredict.ranking.screening import screen
 from quagpredict.surrogates.fitted import FittedSurrogate
@@ -78,10 +78,8 @@ def predicted(
     frame, own, fitted_on = frame[order], own[order], fitted_on[order]
     flags, found = _allowed(frame, surrogate, allow_mixed, allow_base)
     said = [_about(surrogate), *notes, *surrogate.notes]
-    if asked.rl_steps is not None and "rl_steps" not in surrogate.features:
-        said.append(
-            f"this surrogate does not depend on RL steps: for {asked.rl_steps:g} it predicts what it does for any"
-        )
+    if asked.rl_steps is not None:
+        said.append(_about_steps(surrogate, asked.rl_steps))
     X = surrogate.design(frame, rl_steps=asked.rl_steps)
     if np.isnan(X).any(axis=1).all():
         needs = ", ".join(surrogate.features[:8]) + (", ..." if len(surrogate.features) > 8 else "")
@@ -95,10 +93,12 @@ def predicted(
     if asked.calibrate:
         seen, about = evidence(own, surrogate, found, asked.rl_steps, fitted_on)
         said += [about] if about else []
-    belief = believe(surrogate, X, seen, lower_is_better=minimize)
+    bases = base_models(frame)
+    belief = believe(surrogate, X, seen, bases=bases, lower_is_better=minimize)
     bar = None if asked.gate is None else parse_bar(asked.gate, asked.margin, frame, lower_is_better=minimize)
     chance = chances(belief, top_m=asked.top_m, bar=bar)
-    merits, ends, distance = belief.merits(), interval(belief), prediction.distance
+    merits, distance = belief.merits(), prediction.distance
+    ends = surrogate.interval(X, groups=bases) if seen is None else interval(belief)
     numbers = {
         "prediction": -merits if minimize else merits,
         "low": ends.low,
@@ -194,6 +194,14 @@ def _about(surrogate: FittedSurrogate) -> str:
         f"surrogate '{surrogate.name}' of {of}, fitted on {surrogate.training_rows} finished candidates; low to high "
         "is its 90 % interval"
     )
+
+
+def _about_steps(surrogate: FittedSurrogate, steps: float) -> str:
+    if "rl_steps" not in surrogate.features:
+        return f"this surrogate does not depend on RL steps: for {steps:g} it predicts what it does for any"
+    usual = surrogate.rl_steps
+    far = f", far from the {usual:g} it was fitted on" if usual and not usual / 2 <= steps <= 2 * usual else ""
+    return f"predictions are for {steps:g} RL steps{far}"
 
 
 def _budget(belief: Belief, frame: pl.DataFrame, size: int) -> Budget:

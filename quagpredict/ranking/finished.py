@@ -13,7 +13,7 @@ from quagpredict.ranking.applicability import Mismatch
 from quagpredict.ranking.predicting import Evidence
 from quagpredict.surrogates.feature_sets import Transforms, pass_at_columns
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.fitting import SURROGATES, fewest_rows, fit
+from quagpredict.surrogates.fitting import OWN_COLUMNS, SURROGATES, fewest_rows, fit
 
 Floats = NDArray[np.float64]
 
@@ -64,9 +64,10 @@ def fit_finished(
 ) -> FittedSurrogate:
     """Fit a surrogate to the finished candidates of a table.
 
-    Without `features`, it is the mean of a line through post-SFT Pass@1, one through Pass@k of the largest k up to 64,
-    and one through the held-out loss, with in-fold transforms: each that every finished candidate has. With features
-    and without `kind`, least squares if there are twice as many rows as features, otherwise ridge.
+    Without `kind` and `features`, it is the mean of a line through post-SFT Pass@1, one through Pass@k of the largest k
+    up to 64, and one through the held-out loss, with in-fold transforms: each that every finished candidate has. With
+    fewer than `FEWEST` finished candidates it is ``effective_k``. With features and without `kind`, least squares if
+    there are twice as many rows as features, otherwise ridge.
 
     Raises
     ------
@@ -79,6 +80,8 @@ def fit_finished(
     if kind and kind not in SURROGATES:
         raise UsageError(f"--surrogate fit:{kind}: unknown kind; expected one of {', '.join(SURROGATES)}")
     transforms: Transforms = "identity"
+    if features is None and (kind in OWN_COLUMNS or (not kind and 0 < done.height < FEWEST)):
+        kind, features = kind or "effective_k", "both"
     if features is None:
         known = [name for name in done.columns if name.startswith("pre_") and done[name].null_count() == 0]
         measured = done.select(known)
@@ -91,8 +94,7 @@ def fit_finished(
                 f"pre_pass_at_K and {LOSS}; name the features"
             )
     kind = kind or ("linear" if done.height >= max(2 * _count(features), _count(features) + 3) else "ridge")
-    # A kind with columns of its own says itself how few runs it can be fitted on.
-    needed = min(FEWEST, fewest_rows(kind, _count(features)))
+    needed = fewest_rows(kind, _count(features))
     if done.height < needed:
         raise CorpusError(
             f"{done.height} of {frame.height} candidates have '{target}': at least {needed} are needed to fit a "

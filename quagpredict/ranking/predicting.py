@@ -1,5 +1,6 @@
 """From a fitted surrogate and a table of candidates to predictions, their joint errors and what drives them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +41,12 @@ class Evidence(NamedTuple):
 
 
 def believe(
-    surrogate: FittedSurrogate, X: Floats, evidence: Evidence | None = None, *, lower_is_better: bool = False
+    surrogate: FittedSurrogate,
+    X: Floats,
+    evidence: Evidence | None = None,
+    *,
+    bases: Sequence[str | None] | None = None,
+    lower_is_better: bool = False,
 ) -> Belief:
     """Return the joint belief of a surrogate about candidates, after learning from the finished ones.
 
@@ -51,6 +57,8 @@ def believe(
         Features of the candidates, from `FittedSurrogate.design`.
     evidence : Evidence, optional
         What is known already.
+    bases : sequence of str, optional
+        Base model of each candidate: intervals may be calibrated for each.
     lower_is_better : bool
     """
     # All at once: some forms find the errors that candidates share only where they see them together.
@@ -58,7 +66,9 @@ def believe(
     mean, factor, noise = surrogate.joint(rows)
     form = surrogate.form
     # The joint errors are widened for Student's t; here t itself is drawn from.
-    widening = _widening(surrogate, rows) / form.t_factor
+    if bases is not None and evidence is not None:
+        bases = [*bases, *base_models(evidence.frame)]
+    widening = _widening(surrogate, rows, bases) / form.t_factor
     column = BY_NAME.get(surrogate.target)
     belief = Belief(
         mean=mean,
@@ -90,15 +100,19 @@ def interval(belief: Belief) -> Interval:
     )
 
 
-def _widening(surrogate: FittedSurrogate, X: Floats) -> Floats:
+def base_models(frame: pl.DataFrame) -> list[str | None]:
+    """Return the base model of each row; None where it is not known."""
+    return frame["base_model"].to_list() if "base_model" in frame.columns else [None] * frame.height
+
+
+def _widening(surrogate: FittedSurrogate, X: Floats, bases: Sequence[str | None] | None) -> Floats:
     """Return by how much the calibrated 90 % interval is wider than that of the joint errors, (n,)."""
     if surrogate.calibration is None:
         return np.ones(len(X))
     transform = parse_transform(surrogate.target_transform)
-    low, high = map(transform.forward, surrogate.interval(X))
-    std = surrogate.form.predict(transform_columns(X, surrogate.feature_transforms)).std
+    low, high = map(transform.forward, surrogate.interval(X, groups=bases))
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = (high - low) / (2.0 * Z90 * std)
+        ratio = (high - low) / (2.0 * Z90 * surrogate.predict_transformed(X).std)
     return np.where(np.isfinite(ratio) & (ratio > 0), ratio, 1.0)
 
 
