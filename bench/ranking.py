@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from timing import Figure
 
 from quagpredict.surrogates import fit
-from quagpredict.surrogates.fitting import SURROGATES
 from quagpredict.surrogates.store import save_surrogate
 from quagpredict.validation.synthetic import synthetic_corpus
 
@@ -57,11 +56,9 @@ def measure() -> list[Figure]:
 def _surrogates(folder: Path) -> dict[str, Path]:
     """Fit and store a surrogate of flat columns, and one of the nested counts."""
     runs = synthetic_corpus(60, problems=PROBLEMS, samples_before=SAMPLES, bases=1).frame
-    kinds = {"average": "both", **({"effective_k": "both"} if "effective_k" in SURROGATES else {})}
-    models = {}
-    for kind, features in kinds.items():
-        models[kind] = folder / kind
-        save_surrogate(fit(runs, kind, features), models[kind])
+    models = {kind: folder / kind for kind in ("average", "effective_k", "sharpening")}
+    for kind, path in models.items():
+        save_surrogate(fit(runs, kind), path)
     return models
 
 

@@ -126,14 +126,16 @@ def evidence(
         # A result after fewer or more steps is evidence, but not the score after these.
         known = np.where(frame["rl_steps"].cast(pl.Float64).to_numpy() == rl_steps, known, np.nan)
     rows = np.flatnonzero((done & ~taught).to_numpy())
-    said = f"{int(done.sum())} candidates have a result already, which counts as their score"
+    count, counting = int(done.sum()), int(np.isfinite(known).sum())
+    said = f"{count} candidates have a result already"
+    said += ", which counts as their score" if counting == count else f"; that of {counting} is after so many RL steps"
     if not len(rows):
         return Evidence(frame.clear(), np.zeros(0), np.full(frame.height, -1), known), said
     group = _beside(frame, found, done.to_numpy())
     return (
         Evidence(frame[rows.tolist()], score[rows], np.concatenate([group, group[rows]]), known),
-        f"{said}; {len(rows)} of them correct the predictions of the others (if the surrogate was fitted on them, they "
-        "count twice: pass --no-calibrate)",
+        f"{said}; {'they' if len(rows) == count else f'{len(rows)} of them'} correct the predictions of the others (if "
+        "the surrogate was fitted on them, they count twice: pass --no-calibrate)",
     )
 
 
