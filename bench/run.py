@@ -10,7 +10,7 @@ import sys
 
 from timing import Figure
 
-BENCHMARKS = ("cold_start", "pass_at_k", "evaluation")
+BENCHMARKS = ("cold_start", "pass_at_k", "evaluation", "ranking")
 
 
 def line(figure: Figure) -> str:
