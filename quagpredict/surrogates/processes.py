@@ -171,10 +171,9 @@ def fit_gaussian_process(
         degrees_of_freedom=df,
         t_factor=t_factor(df),
     )
-    notes = (f"length scale {length:g}, linear share {trend:g}, noise {noise:.2g} of the signal's variance",)
-    if n < len(tables.t):
-        notes += (f"fitted on {n} of the {len(tables.t)} rows",)
-    return assemble("gaussian_process", form, tables, features, target, notes=notes)
+    note = f"length scale {length:g}, linear share {trend:g}, noise {noise:.2g} of the signal's variance"
+    thinned = (f"fitted on {n} of the {len(tables.t)} rows",) if n < len(tables.t) else ()
+    return assemble("gaussian_process", form, tables, features, target, notes=(note, *thinned))
 
 
 def _kernel(A: Floats, B: Floats, length: float, trend: float) -> Floats:

@@ -1,5 +1,6 @@
 """Scores along RL as rows: what a curve in RL steps is fitted on."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -122,7 +123,7 @@ def _moved(
         here = (row == one) & np.isfinite(reward) & (reward >= 0) & (reward <= 1)
         at, got = step[here], reward[here]
         edges = np.array((0.0, *_WINDOWS)) * last[one]
-        inside = [(at > low) & (at <= high + 0.5) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+        inside = [(at > low) & (at <= high + 0.5) for low, high in pairwise(edges)]
         if not all(mask.any() for mask in inside):
             continue
         place = np.array([at[mask].mean() for mask in inside])

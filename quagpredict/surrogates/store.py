@@ -9,21 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quagpredict.errors import QuagpredictError, SurrogateError
 from quagpredict.files import write_json, written_aside
 from quagpredict.surrogates.domain import TrainingDomain
-from quagpredict.surrogates.fitted import FittedSurrogate, LinearForm
+from quagpredict.surrogates.fitted import Calibration, FittedSurrogate
+from quagpredict.surrogates.json_object import MAX_TEXT as MAX_TEXT
+from quagpredict.surrogates.json_object import JsonObject
+from quagpredict.surrogates.stored_forms import form_from_json, form_to_json
 from quagpredict.surrogates.transforms import parse_transform
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE = "surrogate.json"
 CARD = "card.md"
 
 MAX_BYTES = 64 * 1024**2
 MAX_FEATURES = 1000
-MAX_TEXT = 1000
+MAX_NOTES = 100
 
 
 def save_surrogate(fitted: FittedSurrogate, folder: str | Path, card: str = "") -> Path:
@@ -101,9 +103,7 @@ def load_surrogate(folder: str | Path) -> FittedSurrogate:
 
 
 def _to_json(fitted: FittedSurrogate) -> dict[str, Any]:
-    form, domain = fitted.form, fitted.domain
-    if not isinstance(form, LinearForm):
-        raise SurrogateError(f"a surrogate of kind '{fitted.name}' cannot be stored")
+    domain = fitted.domain
     return {
         "schema_version": SCHEMA_VERSION,
         "name": fitted.name,
@@ -111,16 +111,7 @@ def _to_json(fitted: FittedSurrogate) -> dict[str, Any]:
         "target": fitted.target,
         "feature_transforms": list(fitted.feature_transforms),
         "target_transform": fitted.target_transform,
-        "form": {
-            "kind": "linear",
-            "intercept": float(form.intercept),
-            "coefficients": form.coefficients.tolist(),
-            "center": form.center.tolist(),
-            "covariance": form.covariance.tolist(),
-            "residual_variance": float(form.residual_variance),
-            "degrees_of_freedom": float(form.degrees_of_freedom),
-            "t_factor": float(form.t_factor),
-        },
+        "form": form_to_json(fitted.form),
         "domain": {
             "mean": domain.mean.tolist(),
             "whitening": domain.whitening.tolist(),
@@ -132,19 +123,34 @@ def _to_json(fitted: FittedSurrogate) -> dict[str, Any]:
         "cross_base_validated": bool(fitted.cross_base_validated),
         "training_rows": int(fitted.training_rows),
         "dropped_rows": int(fitted.dropped_rows),
+        "rl_steps": None if fitted.rl_steps is None else float(fitted.rl_steps),
+        "notes": [note[:MAX_TEXT] for note in fitted.notes],
+        "calibration": None if fitted.calibration is None else _plain(fitted.calibration),
         "corpus_digest": fitted.corpus_digest,
         "versions": dict(fitted.versions),
     }
 
 
+def _plain(calibration: Calibration) -> dict[str, Any]:
+    return {
+        "level": float(calibration.level),
+        "quantile": float(calibration.quantile),
+        "floor": float(calibration.floor),
+        "rows": int(calibration.rows),
+        "method": calibration.method,
+    }
+
+
 def _from_json(value: Any, path: Path) -> FittedSurrogate:
     found = value.get("schema_version") if isinstance(value, dict) else None
-    if isinstance(value, dict) and (isinstance(found, bool) or found != SCHEMA_VERSION):
+    if isinstance(value, dict) and (type(found) is not int or not 1 <= found <= SCHEMA_VERSION):
         raise SurrogateError(
-            f"{path}: key 'schema_version' is {str(found)[:40]!r}, but this version of quagpredict reads "
+            f"{path}: key 'schema_version' is {str(found)[:40]!r}, but this version of quagpredict reads 1 to "
             f"{SCHEMA_VERSION}: fit the surrogate again, or use the version that wrote it"
         )
-    whole = _Object(value, path, "", _KEYS)
+    if found == 1:  # had linear forms only, and none of these
+        value = {"rl_steps": None, "notes": [], "calibration": None} | value
+    whole = JsonObject(value, path, "", _KEYS)
     features = whole.texts("features", 1, MAX_FEATURES)
     p = len(features)
     if len(set(features)) < p:
@@ -156,32 +162,23 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
             parse_transform(name)
         except QuagpredictError as error:
             raise SurrogateError(f"{path}: key '{key}': {error}") from None
-    form = _Object(whole.value["form"], path, "form.", _FORM_KEYS)
-    if form.text("kind") != "linear":
-        raise form.error("kind", "'linear'", form.value["kind"])
-    domain = _Object(whole.value["domain"], path, "domain.", _DOMAIN_KEYS)
+    form = form_from_json(whole.value["form"], path, p)
+    domain = JsonObject(whole.value["domain"], path, "domain.", _DOMAIN_KEYS)
+    seen = form.seen(np.zeros((1, p))).shape[1]
     versions = whole.value["versions"]
     if not isinstance(versions, dict) or len(versions) > 100:
         raise whole.error("versions", "an object of texts", versions)
-    names = _Object(versions, path, "versions.", frozenset(versions))
+    names = JsonObject(versions, path, "versions.", frozenset(versions))
     return FittedSurrogate(
         name=whole.text("name"),
         features=features,
         target=whole.text("target"),
         feature_transforms=transforms,
         target_transform=target_transform,
-        form=LinearForm(
-            intercept=form.number("intercept"),
-            coefficients=form.array("coefficients", (p,)),
-            center=form.array("center", (p,)),
-            covariance=form.array("covariance", (p + 1, p + 1)),
-            residual_variance=form.number("residual_variance", low=0.0),
-            degrees_of_freedom=form.number("degrees_of_freedom", low=1.0),
-            t_factor=form.number("t_factor", low=1.0, high=4.0),
-        ),
+        form=form,
         domain=TrainingDomain(
-            mean=domain.array("mean", (p,)),
-            whitening=domain.array("whitening", (p, p)),
+            mean=domain.array("mean", (seen,)),
+            whitening=domain.array("whitening", (seen, seen)),
             edge=domain.number("edge", low=np.finfo(float).tiny),
         ),
         eval_protocol_id=whole.text("eval_protocol_id"),
@@ -190,85 +187,35 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
         cross_base_validated=whole.flag("cross_base_validated"),
         training_rows=whole.count("training_rows"),
         dropped_rows=whole.count("dropped_rows"),
+        rl_steps=None if whole.value["rl_steps"] is None else whole.number("rl_steps", low=np.finfo(float).tiny),
+        notes=whole.texts("notes", 0, MAX_NOTES),
+        calibration=_calibration(whole.value["calibration"], path),
         corpus_digest=whole.text("corpus_digest"),
         versions={name: names.text(name) for name in versions},
     )
 
 
+def _calibration(value: Any, path: Path) -> Calibration | None:
+    if value is None:
+        return None
+    found = JsonObject(value, path, "calibration.", frozenset(Calibration._fields))
+    level = found.number("level", low=0.0, high=1.0)
+    if not 0.0 < level < 1.0:
+        raise found.error("level", "strictly between 0 and 1", level)
+    return Calibration(
+        level=level,
+        quantile=found.number("quantile", low=0.0),
+        floor=found.number("floor", low=0.0),
+        rows=found.count("rows"),
+        method=found.text("method"),
+    )
+
+
 _TEXT_KEYS = {"name", "target", "target_transform", "eval_protocol_id", "rl_recipe_id", "corpus_digest"}
 _OTHER_KEYS = {"schema_version", "features", "feature_transforms", "form", "domain", "base_models", "versions"}
-_KEYS = frozenset(_TEXT_KEYS | _OTHER_KEYS | {"cross_base_validated", "training_rows", "dropped_rows"})
-_FORM_NUMBERS = {"intercept", "residual_variance", "degrees_of_freedom", "t_factor"}
-_FORM_KEYS = frozenset(_FORM_NUMBERS | {"kind", "coefficients", "center", "covariance"})
+_LATER_KEYS = {"rl_steps", "notes", "calibration"}
+_KEYS = frozenset(_TEXT_KEYS | _OTHER_KEYS | _LATER_KEYS | {"cross_base_validated", "training_rows", "dropped_rows"})
 _DOMAIN_KEYS = frozenset({"mean", "whitening", "edge"})
-
-
-class _Object:
-    """A JSON object that is read key by key, with errors that name the file and the key."""
-
-    def __init__(self, value: Any, path: Path, prefix: str, keys: frozenset[str]):
-        self.path, self.prefix = path, prefix
-        if not isinstance(value, dict):
-            where = f"key '{prefix[:-1]}'" if prefix else "the file"
-            raise SurrogateError(f"{path}: {where} must hold a JSON object, got {repr(value)[:80]}")
-        self.value: dict[str, Any] = value
-        for key in sorted(keys - value.keys()):
-            raise SurrogateError(f"{path}: key '{prefix}{key}' is missing")
-        for key in sorted(value.keys() - keys):
-            raise SurrogateError(
-                f"{path}: key '{prefix}{key[:80]}' is unknown; expected only {', '.join(sorted(keys))}"
-            )
-
-    def error(self, key: str, expected: str, got: Any) -> SurrogateError:
-        return SurrogateError(f"{self.path}: key '{self.prefix}{key}' must be {expected}, got {repr(got)[:80]}")
-
-    def number(self, key: str, low: float = -np.inf, high: float = np.inf) -> float:
-        value = self.value[key]
-        if type(value) not in (int, float) or not low <= value <= high or abs(value) > 1e300:
-            raise self.error(key, f"a finite number from {low:g} to {high:g}", value)
-        return float(value)
-
-    def count(self, key: str) -> int:
-        value = self.value[key]
-        if type(value) is not int or not 0 <= value <= 10**12:
-            raise self.error(key, "a whole number from 0 to 1e12", value)
-        return value
-
-    def flag(self, key: str) -> bool:
-        if type(self.value[key]) is not bool:
-            raise self.error(key, "true or false", self.value[key])
-        return bool(self.value[key])
-
-    def text(self, key: str) -> str:
-        value = self.value[key]
-        if not isinstance(value, str) or len(value) > MAX_TEXT:
-            raise self.error(key, f"a text of at most {MAX_TEXT} characters", value)
-        return value
-
-    def texts(self, key: str, fewest: int, most: int) -> tuple[str, ...]:
-        value = self.value[key]
-        if (
-            not isinstance(value, list)
-            or not fewest <= len(value) <= most
-            or not all(isinstance(item, str) and len(item) <= MAX_TEXT for item in value)
-        ):
-            raise self.error(key, f"a list of {fewest} to {most} texts", value)
-        return tuple(value)
-
-    def array(self, key: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-        value = self.value[key]
-        expected = f"finite numbers of shape {shape}"
-        rows = value if len(shape) == 2 else [value]
-        wanted = shape[0] if len(shape) == 2 else 1
-        if not isinstance(rows, list) or len(rows) != wanted:
-            raise self.error(key, expected, value)
-        for row in rows:
-            if not isinstance(row, list) or len(row) != shape[-1]:
-                raise self.error(key, expected, value)
-            for item in row:
-                if type(item) not in (int, float) or not abs(item) <= 1e300:
-                    raise self.error(key, expected, item)
-        return np.array(value, dtype=np.float64).reshape(shape)
 
 
 def _refuse_constant(name: str) -> Any:
