@@ -63,7 +63,7 @@ def learn_calibration(
     groups: str | None = None,
     seed: int = 0,
     folds: int = 10,
-    runs: pl.DataFrame | None = None,
+    floor: float | None = None,
 ) -> Calibration:
     """Learn how wide the 90 % intervals of a surrogate must be, by leaving out each tenth of its training rows in turn.
 
@@ -80,8 +80,8 @@ def learn_calibration(
         default.
     folds : int
         With fewer rows, each is left out alone.
-    runs : polars.DataFrame, optional
-        The finished runs, for the evaluation noise of the target; `frame` by default.
+    floor : float, optional
+        Least half-width, in the unit of the target; by default that of its evaluation noise in `frame`.
 
     Returns
     -------
@@ -103,7 +103,8 @@ def learn_calibration(
     >>> found.method, found.rows, sorted(found.by_group)
     ('conformal, 10 folds', 60, ['base-0', 'base-1'])
     """
-    floor = noise_floor(frame if runs is None else runs, target)
+    if floor is None:
+        floor = noise_floor(frame, target)
     n = len(y)
     folds = min(folds, n)
     scores = np.full(n, np.nan)

@@ -64,13 +64,13 @@ class Predicted(NamedTuple):
 
 
 def predictions(
-    model: Model, rows: Rows, splits: Sequence[Split], *, seed: int = 0, intervals: bool = True
+    model: Model, rows: Rows, splits: Sequence[Split], *, seed: int = 0, intervals: int = CALIBRATED
 ) -> Predicted:
     """Fit a model on the training rows of each split and predict all rows.
 
     Everything is learnt from the training rows of the split: coefficients, transforms, tuning, and the width of the
-    intervals, by leaving out a fifth of them at a time. That is done for the first 20 splits only, which is enough for
-    a share of rows covered.
+    intervals, by leaving out a fifth of them at a time. That is done for the first 20 splits, which is enough for a
+    share of rows covered.
 
     Parameters
     ----------
@@ -80,10 +80,10 @@ def predictions(
     splits : sequence of Split
     seed : int
         Of models that draw random numbers, and of the folds for intervals.
-    intervals : bool
-        False leaves the intervals out.
+    intervals : int
+        How many splits, from the first on, get intervals.
     """
-    calibrated = splits[:CALIBRATED] if intervals else []
+    calibrated = splits[:intervals]
     if model.kind == "proxy":
         values = model.sign * design_matrix(rows.frame, model.features).X[:, 0]
         return Predicted(np.broadcast_to(values, (len(splits), len(values))), None, None)
@@ -98,8 +98,10 @@ def predictions(
         X = fitted.design(rows.frame)
         mean[number] = fitted.predict(X).mean
         if number < len(calibrated):
-            learnt = learn_calibration(model.kind, training, rows.y[split.train], folds=FOLDS, **settings)
-            fitted = replace(fitted, calibration=learnt._replace(floor=rows.floor))
+            learnt = learn_calibration(
+                model.kind, training, rows.y[split.train], folds=FOLDS, floor=rows.floor, **settings
+            )
+            fitted = replace(fitted, calibration=learnt)
             low[number], high[number] = fitted.interval(X, groups=rows.bases)
     return Predicted(mean, low, high)
 
@@ -115,8 +117,8 @@ def _least_squares(
     inner: list[Split] = []
     for number, split in enumerate(calibrated):
         if len(split.train) > X.shape[1] + 4:
-            for fold in repeated_k_fold(np.arange(len(split.train)), FOLDS, 1, seed):
-                inner.append(Split(split.train[fold.train], split.train[fold.test], number))
+            folds = repeated_k_fold(np.arange(len(split.train)), FOLDS, 1, seed)
+            inner += [Split(split.train[fold.train], split.train[fold.test], number) for fold in folds]
     left_out = np.full((len(calibrated), n), np.nan)
     if inner:
         found = predict_splits(X, rows.y, inner)
