@@ -32,6 +32,8 @@ class BestSet(NamedTuple):
         Whether every set was tried.
     at_most_lost : float
         How much better the best set can be at most, on the draws that chose: 0 if every set was tried.
+    in_hand : float
+        The best known merit; minus infinity without one.
     """
 
     rows: tuple[int, ...]
@@ -39,6 +41,7 @@ class BestSet(NamedTuple):
     expected_best_of_top: float
     exact: bool
     at_most_lost: float
+    in_hand: float
 
 
 def best_set(belief: Belief, size: int, *, seed: int = 0) -> BestSet:
@@ -78,7 +81,7 @@ def best_set(belief: Belief, size: int, *, seed: int = 0) -> BestSet:
     contenders = contenders[np.argsort(-merits[contenders], kind="stable")]
     size = min(size, len(contenders))
     if size == 0:
-        return BestSet((), float(in_hand), float(in_hand), True, 0.0)
+        return BestSet((), float(in_hand), float(in_hand), True, 0.0, float(in_hand))
     part = belief.take(contenders)
     random = np.random.default_rng(seed)
     choosing, judging = (part.bounded(part.draw(random, DRAWS)) for _ in range(2))
@@ -95,7 +98,7 @@ def best_set(belief: Belief, size: int, *, seed: int = 0) -> BestSet:
         chosen, of_chosen = list(range(size)), of_top
         lost = 0.0 if exact else _at_most_lost(choosing, chosen, float(floor))
     rows = tuple(int(contenders[place]) for place in chosen)
-    return BestSet(rows, _mean(of_chosen), _mean(of_top), exact, lost)
+    return BestSet(rows, _mean(of_chosen), _mean(of_top), exact, lost, float(in_hand))
 
 
 def _mean(draws: NDArray[np.float32]) -> float:

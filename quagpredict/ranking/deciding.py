@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.corpus.derived import origin
 from quagpredict.errors import IncomparableError, NothingToRankError, UsageError
 from quagpredict.ranking.applicability import Mismatch, mismatches
 from quagpredict.ranking.assembling import Parts, assembled
@@ -18,7 +19,7 @@ from quagpredict.ranking.finished import evidence, finished, taught
 from quagpredict.ranking.flags import measurement_flags, prediction_flags
 from quagpredict.ranking.gate import judged, parse_bar
 from quagpredict.ranking.next_run import regret_reductions
-from quagpredict.ranking.predicting import base_models, believe, contributions, interval
+from quagpredict.ranking.predicting import base_models, believe, contributions, interval, within
 from quagpredict.ranking.result import Budget, Flag, NextRun, Ranking
 from quagpredict.ranking.screening import screen
 from quagpredict.surrogates.fitted import FittedSurrogate
@@ -98,7 +99,7 @@ def predicted(
     bar = None if asked.gate is None else parse_bar(asked.gate, asked.margin, frame, lower_is_better=minimize)
     chance = chances(belief, top_m=asked.top_m, bar=bar)
     merits, distance = belief.merits(), prediction.distance
-    ends = surrogate.interval(X, groups=bases) if seen is None else interval(belief)
+    ends = within(surrogate.interval(X, groups=bases) if seen is None else interval(belief), belief)
     numbers = {
         "prediction": -merits if minimize else merits,
         "low": ends.low,
@@ -166,7 +167,7 @@ def screened(frame: pl.DataFrame, own: pl.DataFrame, target: str, asked: Asked, 
     left = set(own["candidate"].filter(~finished(own, target)))
     ordered = ranking.frame.filter(pl.col("rank").is_not_null())["candidate"]
     first = tuple(name for name in ordered if name in left)[: asked.budget]
-    return replace(ranking, budget=Budget(asked.budget, first, None, None, False, None))
+    return replace(ranking, budget=Budget(asked.budget, first, None, None, False, None, None))
 
 
 def _allowed(
@@ -187,9 +188,8 @@ def _allowed(
 
 
 def _about(surrogate: FittedSurrogate) -> str:
-    of = ", ".join(surrogate.features[:4]) + (
-        f" and {len(surrogate.features) - 4} more" * (len(surrogate.features) > 4)
-    )
+    measured = list(dict.fromkeys(map(origin, surrogate.features)))
+    of = ", ".join(measured[:4]) + (f" and {len(measured) - 4} more" if len(measured) > 4 else "")
     return (
         f"surrogate '{surrogate.name}' of {of}, fitted on {surrogate.training_rows} finished candidates; low to high "
         "is its 90 % interval"
@@ -215,6 +215,7 @@ def _budget(belief: Belief, frame: pl.DataFrame, size: int) -> Budget:
         expected_best_of_top=sign * found.expected_best_of_top,
         exact=found.exact,
         at_most_lost=found.at_most_lost,
+        in_hand=sign * found.in_hand if np.isfinite(found.in_hand) else None,
     )
 
 

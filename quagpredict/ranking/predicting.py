@@ -100,6 +100,17 @@ def interval(belief: Belief) -> Interval:
     )
 
 
+def within(ends: Interval, belief: Belief) -> Interval:
+    """Return intervals without what the target cannot be, such as a score above 1; they still hold the prediction."""
+    if belief.bounds is None:
+        return ends
+    score = -belief.merits() if belief.lower_is_better else belief.merits()
+    return Interval(
+        np.maximum(ends.low, np.minimum(score, belief.bounds.low)),
+        np.minimum(ends.high, np.maximum(score, belief.bounds.high)),
+    )
+
+
 def base_models(frame: pl.DataFrame) -> list[str | None]:
     """Return the base model of each row; None where it is not known."""
     return frame["base_model"].to_list() if "base_model" in frame.columns else [None] * frame.height

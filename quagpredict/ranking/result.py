@@ -93,6 +93,8 @@ class Budget(NamedTuple):
         Whether every set was tried; otherwise the set was built greedily.
     at_most_lost : float or None
         How much better the best set can be at most.
+    in_hand : float or None
+        The best result that is known already, which costs nothing; None without one.
     """
 
     size: int
@@ -101,6 +103,7 @@ class Budget(NamedTuple):
     expected_best_of_top: float | None
     exact: bool
     at_most_lost: float | None
+    in_hand: float | None
 
 
 class Gate(NamedTuple):

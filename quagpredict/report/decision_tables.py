@@ -112,6 +112,8 @@ def _budget(ranking: Ranking) -> str:
         text += (
             f" (the {len(budget.candidates)} best predictions: {score(ranking.target, budget.expected_best_of_top)})"
         )
+    if budget.in_hand is not None:
+        text += f", with {score(ranking.target, budget.in_hand)} in hand already"
     if budget.exact:
         return f"{text}; every set was tried"
     return f"{text}; no set is expected to be better by more than {score(ranking.target, budget.at_most_lost, 2)}"
@@ -122,7 +124,9 @@ def _next_run(ranking: Ranking) -> str:
     if found is None:
         return ""
     unit = " points" if is_share(ranking.target) else ""
+    now, after = (score(ranking.target, value, 2) for value in (found.regret_now, found.regret_after))
+    if now == after:
+        return f"no single run is expected to change the choice (expected regret {now}{unit})"
     return (
-        f"{plain(found.candidate)} would teach most: expected regret {score(ranking.target, found.regret_now, 2)} now, "
-        f"{score(ranking.target, found.regret_after, 2)}{unit} once its result is known"
+        f"{plain(found.candidate)} would teach most: expected regret {now} now, {after}{unit} once its result is known"
     )
