@@ -15,7 +15,7 @@ APART_SHARE = 0.02
 
 
 def over_trained(frame: pl.DataFrame) -> Iterator[Flag]:
-    """Yield candidates whose held-out loss another of the same base and data beats with fewer epochs.
+    """Yield candidates whose held-out loss another of the same base, data and learning rate beats with fewer epochs.
 
     The other saw no more examples (repeats counted, where the table says how many), so it is repetition that cost the
     loss, not lack of training. The difference must be over two standard errors of it, where these are known, and over
@@ -39,7 +39,8 @@ def over_trained(frame: pl.DataFrame) -> Iterator[Flag]:
     trained = frame.filter(
         pl.all_horizontal(pl.col(name).is_not_null() for name in needed), pl.col("recipe_epochs") > 0
     )
-    keys = [name for name in ("base_model", "recipe_data_kind") if name in frame.columns]
+    # With another learning rate a higher loss may be one of too little training.
+    keys = [name for name in ("base_model", "recipe_data_kind", "recipe_learning_rate") if name in frame.columns]
     for _, group in trained.group_by(keys, maintain_order=True):
         if group["recipe_epochs"].n_unique() < 2:
             continue

@@ -49,6 +49,8 @@ def recipes(**columns):
         ({"recipe_epochs": [0.0, 1.0], "loss": [0.2, 0.3]}, ""),
         # Other data say nothing about these.
         ({"recipe_epochs": [1.0, 8.0], "loss": [0.2, 0.3], "recipe_data_kind": ["short", "long"]}, ""),
+        # Another learning rate may have trained too little.
+        ({"recipe_epochs": [1.0, 8.0], "loss": [0.2, 0.3], "recipe_learning_rate": [1e-3, 1e-4]}, ""),
         # The lowest of several is what counts, and only that with fewer epochs.
         ({"recipe_epochs": [1.0, 2.0, 4.0, 8.0], "loss": [0.3, 0.2, 0.25, 0.19]}, "c"),
     ],
