@@ -169,7 +169,10 @@ def fit_budget(
     # The robust covariance forgets the beliefs and is poor for few runs: it may only widen the model's own.
     wider = np.sqrt(np.maximum(robust.diagonal() / bread.diagonal(), 1.0))
     covariance = np.asarray(bread * np.outer(wider, wider), dtype=np.float64)
-    form = SaturatingForm(center, scale, typical, parameters[:q], parameters[q:], covariance, noise, df, t_factor(df))
+    # Runs drift apart as they go: what a new run may differ by is seen at their ends, not over all points.
+    final = np.lexsort((Z[:, -1], run))[np.cumsum(np.bincount(run)) - 1]
+    at_ends = max(noise, float((residual[final] ** 2).sum()) / df)
+    form = SaturatingForm(center, scale, typical, parameters[:q], parameters[q:], covariance, at_ends, df, t_factor(df))
     half = float(np.log(2.0) / np.exp(parameters[q]) * typical)
     note = f"{runs} runs, {n} points; half of the way is gone after {half:.3g} steps for the average candidate"
     fitted = assemble("budget", form, tables, features, target, notes=(note,))
