@@ -42,7 +42,8 @@ def main(arguments: list[str]) -> None:
         write_corpus(row.drop(after), given.out / "candidates" / f"{name}.parquet", provenance)
     identity = ["candidate", "base_model", "eval_protocol_id"]
     outcomes = held_out.select(*identity, *after).drop("rl_curve")
-    write_corpus(outcomes, given.out / "outcomes.parquet", provenance)
+    if outcomes.height:
+        write_corpus(outcomes, given.out / "outcomes.parquet", provenance)
     archives = pack(Plan.from_yaml(given.plan), given.work, given.out)
     print(
         f"{given.out}: {corpus.height} runs, {held_out.height} of them as candidates with their outcomes, "

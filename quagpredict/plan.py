@@ -81,6 +81,38 @@ class Launch:
 
 
 @dataclass(frozen=True)
+class Assumptions:
+    """What an estimate of the cost assumes where nothing was measured.
+
+    Attributes
+    ----------
+    gpus : int
+        GPUs that every stage holds.
+    gpu_tflops : float
+        Peak of one GPU in the data type of training, 1e12 operations a second.
+    utilization : float
+        Share of it that training delivers, above 0 and up to 1.
+    tokens_per_second : float
+        Tokens that one GPU generates in a second, all sequences together.
+    tokens_per_example, tokens_per_response : float
+        Mean lengths.
+    problems : int
+        Problems of the suite.
+    parameters : mapping
+        Base -> number of parameters.
+    """
+
+    gpus: int
+    gpu_tflops: float
+    utilization: float
+    tokens_per_second: float
+    tokens_per_example: float
+    tokens_per_response: float
+    problems: int
+    parameters: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Candidate:
     """One candidate: a base and an SFT setting (or none), the RL seeds it is run with, and its split.
 
@@ -137,6 +169,7 @@ class Plan:
     candidates: tuple[Candidate, ...]
     launch: Launch
     programs: Mapping[str, str]
+    assumptions: Assumptions | None = None
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> "Plan":
@@ -150,7 +183,7 @@ class Plan:
         top = Section(Recipe.read(path).config, str(path))
         top.only(
             *("name", "bases", "data", "sft", "rl", "evaluation", "candidates", "held_out", "launch", "programs"),
-            "order_seed",
+            *("order_seed", "estimate"),
         )
         bases = tuple(_base(name, top.section("bases").section(name)) for name in top.section("bases").names())
         data = {name: _data(top.section("data").section(name)) for name in top.section("data", {}).names()}
@@ -163,7 +196,8 @@ class Plan:
         name = top.text("name")
         if not NAME.fullmatch(name):
             raise top.error("name", f"expected letters, digits and _ . + -, got {name!r}")
-        return cls(name, bases, data, sft, rl, evaluation, candidates, launch, programs)
+        assumed = _assumptions(top.section("estimate"), bases) if "estimate" in top.content else None
+        return cls(name, bases, data, sft, rl, evaluation, candidates, launch, programs, assumed)
 
     def base(self, name: str) -> Base:
         """Return the base model called `name`."""
@@ -179,8 +213,8 @@ class Plan:
 
     @property
     def plan_id(self) -> str:
-        """Digest of all that the plan says, recipes and suite included."""
-        return digest(asdict(self))
+        """Digest of all that decides what is made, recipes and suite included; not of what is assumed of its cost."""
+        return digest({key: value for key, value in asdict(self).items() if key != "assumptions"})
 
 
 def _base(name: str, section: Section) -> Base:
@@ -249,6 +283,20 @@ def _launch(section: Section) -> Launch:
 def _programs(section: Section) -> dict[str, str]:
     section.only(*PROGRAMS)
     return {**PROGRAMS, **{key: _existing(section, key) for key in section.content}}
+
+
+def _assumptions(section: Section, bases: tuple[Base, ...]) -> Assumptions:
+    numbers = ("gpu_tflops", "utilization", "tokens_per_second", "tokens_per_example", "tokens_per_response")
+    section.only("gpus", "problems", "parameters", *numbers)
+    values = {name: section.listed(name, float, low=0)[0] for name in numbers}
+    if values["utilization"] > 1:
+        raise section.error("utilization", f"expected a share of at most 1, got {values['utilization']:g}")
+    sizes = section.section("parameters")
+    sizes.only(*(base.name for base in bases))
+    parameters = {base.name: sizes.listed(base.name, float, low=0)[0] for base in bases}
+    return Assumptions(
+        gpus=section.whole("gpus", 1), problems=section.whole("problems", 1), parameters=parameters, **values
+    )
 
 
 def _existing(section: Section, key: str) -> str:

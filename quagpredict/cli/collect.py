@@ -28,6 +28,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE",
         help="archives of this collection from elsewhere: what they hold is not done again",
     )
+    parser.add_argument("--estimate", action="store_true", help="print what the whole plan costs, and run nothing")
     parser.add_argument("--fork-server", type=Path, metavar="SOCKET", help="use the fork server that listens there")
     parser.set_defaults(run=run)
 
@@ -53,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
         for stage, state, command in planned_commands(plan, out, args.limit):
             print(f"# {stage.id}: {state}\n{command}")
         return 0
+    if args.estimate:
+        return _print_estimate(plan, out)
     try:
         if args.records:
             from quagpredict.collection.archive import unpack
@@ -81,3 +84,20 @@ def run(args: argparse.Namespace) -> int:
     if summary.failed:
         print("--retry-failed tries them again", file=sys.stderr)
     return 1 if summary.failed else 0
+
+
+def _print_estimate(plan: Any, out: Path) -> int:
+    """Print the cost of each kind of stage, and of all."""
+    from quagpredict.collection.estimate import estimate
+    from quagpredict.collection.ledger import read_ledger
+
+    ledger = out / "ledger.jsonl"
+    costs = estimate(plan, read_ledger(ledger) if ledger.exists() else ())
+    print(f"{'stages':16}{'number':>8}{'hours':>12}{'GPU-hours':>12}  from")
+    for cost in costs:
+        gpu = "" if cost.gpu_hours is None else f"{cost.gpu_hours:,.0f}"
+        print(f"{cost.kind:16}{cost.stages:8,}{cost.hours:12,.1f}{gpu:>12}  {cost.how}")
+    known = [cost.gpu_hours for cost in costs if cost.gpu_hours is not None]
+    total = f"{sum(known):,.0f}" if known else ""
+    print(f"{'all':16}{sum(cost.stages for cost in costs):8,}{sum(cost.hours for cost in costs):12,.1f}{total:>12}")
+    return 0

@@ -58,7 +58,7 @@ def pack(plan: Plan, work: str | Path, out: str | Path) -> list[Path]:
     return written
 
 
-def unpack(archives: Sequence[str | Path], work: str | Path) -> int:
+def unpack(archives: Sequence[str | Path], work: str | Path, *, bases_only: bool = False) -> int:
     """Put the stages of archives into a work folder, except those that it has already.
 
     Parameters
@@ -67,6 +67,8 @@ def unpack(archives: Sequence[str | Path], work: str | Path) -> int:
         Files that `pack` wrote.
     work : path
         The work folder; made if it is not there.
+    bases_only : bool
+        Whether to take the base models alone, so that everything else is done again.
 
     Returns
     -------
@@ -87,7 +89,7 @@ def unpack(archives: Sequence[str | Path], work: str | Path) -> int:
         there = {attempt.stage for attempt in folder.still_there(ledger.attempts) if attempt.status == "done"}
         for archive in archives:
             for attempt, row in _read(Path(archive)):
-                if attempt.stage in there:
+                if attempt.stage in there or (bases_only and not attempt.stage.startswith("base/")):
                     continue
                 _restore(folder, attempt, row)
                 ledger.append(attempt)

@@ -45,11 +45,12 @@ def collected(tmp_path_factory) -> Path:
         "bases": {"tiny": {"family": "qwen3", "pretrain": PRETRAIN}},
         "data": {"clean": {"lab_data": ONE_STEP}},
         "sft": {"recipe": str(folder / "sft.yaml")},
-        "rl": {"recipe": str(folder / "grpo.yaml"), "seeds": [0]},
+        "rl": {"recipe": str(folder / "grpo.yaml"), "seeds": [0], "measure_at": [20]},
         "evaluation": {
             "suite": str(folder / "suite.yaml"),
             "samples_before": 64,
             "samples_after": 32,
+            "samples_along": 16,
             "batch_size": 1024,
         },
         "candidates": [
@@ -58,6 +59,7 @@ def collected(tmp_path_factory) -> Path:
                 "data": ["clean"],
                 "unique_examples": [256],
                 "epochs": [2],
+                "checkpoint_epochs": [1],
                 "learning_rate": [1.0e-3],
                 "seed": [0],
                 "scenario": "dataset-level",
@@ -73,7 +75,7 @@ def collected(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def row(collected) -> dict:
     frame = read_corpus(collected / "corpus.parquet")
-    assert frame.height == 1
+    assert frame["candidate"].to_list() == ["tiny.clean-256x2-lr0.001-s0", "tiny.clean-256x2-lr0.001-s0@e1"]
     return frame.row(0, named=True)
 
 
@@ -100,6 +102,21 @@ def test_a_row_holds_what_was_measured_and_how(row):
     assert 0 < row["pre_held_out_loss_nats"] < math.log(36)
     assert row["pre_token_entropy_nats"] > row["post_token_entropy_nats"] > 0
     assert row["pre_zero_variance_share_g8"] < 1
+
+
+def test_a_run_is_measured_before_along_and_after(row):
+    curve = row["post_curve"]
+    assert [(point["step"], point["samples_per_problem"]) for point in curve] == [(0, 64), (20, 16), (40, 32)]
+    assert [curve[0]["pass_at_1"], curve[-1]["pass_at_1"]] == [row["pre_pass_at_1"], row["post_pass_at_1"]]
+    assert curve[0]["pass_at_1"] < curve[1]["pass_at_1"]
+
+
+def test_a_checkpoint_of_sft_is_a_candidate_of_its_own(collected, row):
+    part = read_corpus(collected / "corpus.parquet").row(1, named=True)
+    assert (part["recipe_epochs"], part["recipe_planned_epochs"], part["recipe_examples_seen"]) == (1, 2, 256)
+    assert part["recipe_id"] != row["recipe_id"]
+    assert part["pre_held_out_loss_nats"] != row["pre_held_out_loss_nats"]
+    assert part["cost_sft_s"] == row["cost_sft_s"]
 
 
 def test_the_reward_and_the_evaluation_agree(collected, row):
@@ -152,6 +169,20 @@ def test_an_evaluation_is_the_same_when_it_is_repeated(collected, row, tmp_path)
     first = pl.read_parquet(next(collected.glob("stages/evaluate-pre/*")) / "problems.parquet")
     # Another batch size may round a logit otherwise, and so turn a rare sample.
     assert (repeated["c"] - first["c"]).abs().sum() <= 2
+
+
+def test_a_run_taken_further_passes_the_shorter_runs_end(collected, tmp_path):
+    """What `rl_further` rests on: the first steps of a longer run are the shorter run, to the bit."""
+    recipe = yaml.safe_load((collected.parent / "grpo.yaml").read_text())
+    recipe |= {"model_name_or_path": str(next(collected.glob("stages/sft/*"))), "per_device_train_batch_size": 64}
+    for name, steps in (("short", {"max_steps": 3}), ("long", {"max_steps": 5, "keep_steps": [3]})):
+        config = recipe | steps | {"seed": 0, "output_dir": str(tmp_path / name)}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(config))
+        run_program("training/train_grpo.py", tmp_path / f"{name}.yaml")
+    digests = [file_digest(tmp_path / part / "model.safetensors") for part in ("short", "long/at-3", "long")]
+    assert digests[0] == digests[1] != digests[2]
+    record = json.loads((tmp_path / "long" / "record.json").read_text())
+    assert record["outputs"]["at-3/model.safetensors"] == digests[1]
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("candidates.0.rl_further", [9], "needs an RL recipe whose learning rate stays constant; lr_scheduler_type is"),
     ("candidates.0.checkpoint_epochs", [1], "candidates[0].checkpoint_epochs: expected epochs below 1, got 1"),
     ("candidates.1.checkpoint_epochs", [1], "unknown key 'candidates[1].checkpoint_epochs'"),
+    ("estimate", {"gpus": 8}, "estimate.gpu_tflops: this key is missing"),
+    ("estimate", {"gpu": 8}, "did you mean 'estimate.gpus'?"),
     ("order_seed", -1, "order_seed: expected a whole number of at least 0"),
 ]
 

@@ -1,0 +1,123 @@
+"""What a collection will cost: from the times of stages that were run, else from what the plan assumes."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from quagpredict.collection.ledger import Attempt
+from quagpredict.collection.progress import mean_seconds
+from quagpredict.collection.stages import KINDS, Kind, Stage, stages_of
+from quagpredict.errors import UsageError
+from quagpredict.plan import Assumptions, Plan
+
+# Floating-point operations a parameter and token: forward 2, backward 4, and 2 more where activations are recomputed.
+_TRAINING, _RECOMPUTED = 6, 2
+
+
+class KindCost(NamedTuple):
+    """The cost of one kind of stage.
+
+    Attributes
+    ----------
+    kind : str
+    stages : int
+        How many there are in the plan.
+    hours : float
+        Machine-hours of all of them together: the time that the plan's GPUs (or one core, in the lab) are held.
+    gpu_hours : float or None
+        The same times the number of GPUs; None where times were measured and the plan does not say how many it uses.
+    how : str
+        What it was computed from.
+    """
+
+    kind: Kind
+    stages: int
+    hours: float
+    gpu_hours: float | None
+    how: str
+
+
+def estimate(plan: Plan, attempts: Iterable[Attempt] = ()) -> list[KindCost]:
+    """Estimate what the whole plan costs, kind by kind.
+
+    A kind of which stages were run costs their mean time. Any other is computed from the plan's ``estimate`` section:
+
+    - SFT: tokens x parameters x 6 operations (8 with gradient checkpointing) over what the GPUs deliver;
+    - evaluation: problems x samples x tokens of a response over the rate of generation;
+    - RL: a step's responses are generated at that rate and trained on as in SFT.
+
+    Loading, saving and grading are left out, and so is the waiting of GPUs for the longest response.
+
+    Parameters
+    ----------
+    plan : Plan
+    attempts : iterable of Attempt
+        What was run so far.
+
+    Raises
+    ------
+    UsageError
+        If stages of a kind were never run and the plan has no ``estimate`` section.
+    """
+    means = mean_seconds(attempts)
+    of_kind: dict[Kind, list[Stage]] = {}
+    for stage in stages_of(plan):
+        of_kind.setdefault(stage.kind, []).append(stage)
+    costs = []
+    for kind in (kind for kind in KINDS if kind in of_kind):
+        stages = of_kind[kind]
+        assumed = plan.assumptions
+        if kind in means:
+            hours, how = len(stages) * means[kind] / 3600, f"mean of the stages that were run, {means[kind]:.0f} s"
+        elif assumed is None:
+            raise UsageError(
+                f"no '{kind}' stage was run yet and plan '{plan.name}' has no 'estimate' section: run a few candidates "
+                "with --limit, or write the section"
+            )
+        else:
+            seconds = [_seconds(plan, stage, assumed) for stage in stages]
+            hours, how = sum(seconds) / 3600, _how(kind, assumed)
+        costs.append(KindCost(kind, len(stages), hours, None if assumed is None else hours * assumed.gpus, how))
+    return costs
+
+
+def _seconds(plan: Plan, stage: Stage, assumed: Assumptions) -> float:
+    candidate = next(candidate for candidate in plan.candidates if candidate.name == stage.candidate)
+    parameters = assumed.parameters[candidate.base]
+    config = stage.config
+    if stage.kind == "base":
+        raise UsageError(f"the cost of making base model '{stage.name}' cannot be assumed; run it once")
+    if stage.kind == "sft":
+        tokens = config["unique_examples"] * config["num_train_epochs"] * assumed.tokens_per_example
+        return _training(tokens, parameters, config, assumed)
+    if stage.kind == "grpo":
+        responses = _responses_a_step(config, assumed)
+        tokens = config["max_steps"] * responses * assumed.tokens_per_response
+        return _generation(tokens, assumed) + _training(tokens, parameters, config, assumed)
+    return _generation(assumed.problems * config["samples"] * assumed.tokens_per_response, assumed)
+
+
+def _training(tokens: float, parameters: float, config: Mapping[str, Any], assumed: Assumptions) -> float:
+    operations = _TRAINING + (_RECOMPUTED if config.get("gradient_checkpointing", True) else 0)
+    return tokens * parameters * operations / (assumed.gpus * assumed.gpu_tflops * 1e12 * assumed.utilization)
+
+
+def _generation(tokens: float, assumed: Assumptions) -> float:
+    return tokens / (assumed.gpus * assumed.tokens_per_second)
+
+
+def _responses_a_step(config: Mapping[str, Any], assumed: Assumptions) -> float:
+    return float(
+        config.get("per_device_train_batch_size", 8) * config.get("gradient_accumulation_steps", 1) * assumed.gpus
+    )
+
+
+def _how(kind: Kind, assumed: Assumptions) -> str:
+    machine = f"{assumed.gpus} GPUs"
+    training = f"{assumed.gpu_tflops:g} TFLOP/s at {assumed.utilization:.0%}"
+    generation = f"{assumed.tokens_per_second:,.0f} tokens/s a GPU"
+    if kind == "sft":
+        return f"{assumed.tokens_per_example:,.0f} tokens an example, {machine}, {training}"
+    response = f"{assumed.tokens_per_response:,.0f} tokens a response"
+    if kind == "grpo":
+        return f"{response}, {machine}, {generation}, then {training}"
+    return f"{assumed.problems:,} problems, {response}, {machine}, {generation}"

@@ -1,0 +1,79 @@
+"""What a collection will cost, worked out by hand beside it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from quagpredict.cli import main
+from quagpredict.collection.estimate import estimate
+from quagpredict.collection.ledger import Attempt
+from quagpredict.errors import UsageError
+from quagpredict.plan import Plan
+from quagpredict.shipped import shipped_path
+
+ASSUMED = {
+    "gpus": 2,
+    "gpu_tflops": 100,
+    "utilization": 0.5,
+    "tokens_per_second": 1000,
+    "tokens_per_example": 600,
+    "tokens_per_response": 400,
+    "problems": 50,
+    "parameters": {"big": 1.0e9},
+}
+GRID = {"data": "broad", "unique_examples": 1000, "epochs": 2, "learning_rate": 1e-3, "seed": 0}
+WritePlan = Callable[..., Path]
+
+
+@pytest.fixture
+def file(write_plan: WritePlan, tmp_path: Path) -> Path:
+    (tmp_path / "rl.yaml").write_text("{max_steps: 10, per_device_train_batch_size: 8, gradient_accumulation_steps: 4}")
+    return write_plan(
+        bases={"big": {"family": "qwen3", "model_name_or_path": "a/b"}},
+        candidates=[{"base": "big", **GRID, "scenario": "dataset-level"}],
+        estimate=ASSUMED,
+    )
+
+
+def test_the_sums_are_those_of_the_definition(file: Path) -> None:
+    costs = {cost.kind: cost for cost in estimate(Plan.from_yaml(file))}
+    rate = 2 * 100e12 * 0.5
+    training = 8 * 1e9 / rate  # seconds a token, activations recomputed
+    assert costs["sft"].hours * 3600 == pytest.approx(1000 * 2 * 600 * training)
+    assert costs["evaluate-pre"].hours * 3600 == pytest.approx(50 * 8 * 400 / 2000)
+    assert costs["evaluate-post"].hours * 3600 == pytest.approx(50 * 4 * 400 / 2000)
+    tokens = 10 * (8 * 4 * 2) * 400
+    assert costs["grpo"].hours * 3600 == pytest.approx(tokens / 2000 + tokens * training)
+    assert {cost.gpu_hours / cost.hours for cost in costs.values() if cost.gpu_hours} == {2.0}
+
+
+def test_what_was_measured_is_taken_before_what_is_assumed(file: Path) -> None:
+    done = [
+        Attempt("k", f"grpo/{name}", "done", None, "", "", seconds) for name, seconds in (("a", 60.0), ("b", 180.0))
+    ]
+    cost = next(cost for cost in estimate(Plan.from_yaml(file), done) if cost.kind == "grpo")
+    assert cost.hours * 3600 == pytest.approx(120)
+    assert cost.how == "mean of the stages that were run, 120 s"
+
+
+def test_without_either_there_is_no_estimate(write_plan: WritePlan) -> None:
+    with pytest.raises(UsageError, match="no 'base' stage was run yet and plan 'tiny' has no 'estimate' section"):
+        estimate(Plan.from_yaml(write_plan()))
+
+
+def test_assumptions_are_no_part_of_what_is_made(file: Path) -> None:
+    plan = Plan.from_yaml(file)
+    file.write_text(file.read_text().replace("gpus: 2", "gpus: 4"))
+    assert Plan.from_yaml(file).plan_id == plan.plan_id
+
+
+@pytest.mark.parametrize("name", ["qwen3-4b", "llama3-8b", "mistral-nemo-12b"])
+def test_the_papers_plans_have_an_estimate(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["collect", str(shipped_path(f"collectors/plans/paper-{name}.yaml")), "--estimate"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["stages", "sft", "evaluate-pre", "grpo", "evaluate-post", "all"]
+    assert not list(tmp_path.iterdir())
