@@ -10,7 +10,11 @@ import sys
 
 from timing import Figure
 
+<<<<<<< HEAD
 BENCHMARKS = ("cold_start", "pass_at_k", "evaluation", "validation", "ranking")
+=======
+BENCHMARKS = ("cold_start", "pass_at_k", "evaluation", "engine_overhead")
+>>>>>>> main
 
 
 def line(figure: Figure) -> str:
