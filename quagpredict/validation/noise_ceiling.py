@@ -217,5 +217,18 @@ def _interval(values: Floats) -> tuple[float, float]:
 
 def _unknown(runs: pl.DataFrame, note: str) -> NoiseCeiling:
     missing = float("nan")
-    candidates = runs["candidate"].n_unique()
-    return NoiseCeiling(*[missing] * 10, candidates, 0, note)
+    return NoiseCeiling(
+        r2=missing,
+        spearman=missing,
+        r2_low=missing,
+        r2_high=missing,
+        spearman_low=missing,
+        spearman_high=missing,
+        evaluation_variance=missing,
+        rl_seed_variance=missing,
+        sft_seed_variance=missing,
+        recipe_r2=missing,
+        candidates=runs["candidate"].n_unique(),
+        replicated=0,
+        note=note,
+    )
