@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from quagpredict.corpus import read_corpus, write_corpus
     from quagpredict.evaluation import score_checkpoint
     from quagpredict.metrics import pass_at_k
+    from quagpredict.quagmires import audit
     from quagpredict.ranking import rank
     from quagpredict.surrogates import fit
     from quagpredict.validation import validate
@@ -38,6 +39,7 @@ __all__ = [
     "StageError",
     "SurrogateError",
     "UsageError",
+    "audit",
     "fit",
     "grade",
     "pass_at_k",
@@ -49,6 +51,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "audit": "quagpredict.quagmires",
     "fit": "quagpredict.surrogates",
     "grade": "quagpredict.answers",
     "pass_at_k": "quagpredict.metrics",

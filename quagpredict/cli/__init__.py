@@ -17,6 +17,7 @@ from quagpredict.errors import QuagpredictError
 
 # Module name -> line in `quagpredict --help`.
 COMMANDS = {
+    "audit": "list where the order after SFT reverses after RL",
     "collect": "carry a plan out: SFT, evaluation, RL, evaluation; resumable",
     "evaluate": "measure one checkpoint on a suite",
     "fit": "fit a surrogate to finished runs",
