@@ -10,7 +10,7 @@ import polars as pl
 from quagpredict.corpus.schema import BY_NAME
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import largest_pass_at, pass_at_columns, resolve_features
-from quagpredict.surrogates.fitting import OWN_COLUMNS, SURROGATES, kind_columns
+from quagpredict.surrogates.kinds import OWN_COLUMNS, SURROGATES, kind_columns
 from quagpredict.validation.probes import PREFIX, probe_columns
 
 #: Every score is also reported as a difference from this model's on the same splits.

@@ -1,6 +1,7 @@
 """Intervals that cover: how wide they must be, learnt from runs that the fit had not seen."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil
 from types import MappingProxyType
 
@@ -10,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from quagpredict.errors import CorpusError
 from quagpredict.surrogates.feature_sets import Transforms
-from quagpredict.surrogates.fitted import Z90, Calibration
+from quagpredict.surrogates.fitted import Z90, Calibration, FittedSurrogate
 from quagpredict.surrogates.fitting import fit_frame
+from quagpredict.surrogates.training_rows import training_rows
 from quagpredict.surrogates.transforms import parse_transform
 from quagpredict.validation.noise_ceiling import evaluation_noise
 from quagpredict.validation.splits import repeated_k_fold
@@ -120,6 +122,49 @@ def learn_calibration(
     except CorpusError:
         scores = np.empty(0)
     return calibration_of(scores, _names(frame, groups or "base_model"), floor, n, folds)
+
+
+def with_calibration(
+    fitted: FittedSurrogate,
+    frame: pl.DataFrame,
+    *,
+    features: str | Sequence[str] = "both",
+    transforms: Transforms = "identity",
+    groups: str | None = None,
+    split: str | None = "fit",
+    seed: int = 0,
+) -> FittedSurrogate:
+    """Return a surrogate that `fit` made of a table, with intervals calibrated on the same rows.
+
+    Parameters
+    ----------
+    fitted : FittedSurrogate
+    frame : polars.DataFrame
+        The table that it was fitted on.
+    features, transforms, groups, split, seed
+        What `fit` was given.
+
+    Examples
+    --------
+    >>> from quagpredict.surrogates import fit
+    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> frame = synthetic_corpus(40, seed=1).frame
+    >>> with_calibration(fit(frame), frame).calibration.method
+    'conformal, 10 folds'
+    """
+    rows = training_rows(frame, fitted.target, split=split)
+    learnt = learn_calibration(
+        fitted.name,
+        rows.frame,
+        rows.y,
+        features=features,
+        transforms=transforms,
+        target=fitted.target,
+        groups=groups,
+        seed=seed,
+        floor=noise_floor(rows.runs, fitted.target),
+    )
+    return replace(fitted, calibration=learnt)
 
 
 def noise_floor(runs: pl.DataFrame, target: str) -> float:
