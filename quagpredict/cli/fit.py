@@ -47,6 +47,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="both (held-out loss and Pass@64), loss, pass_at_K, or columns of the table (default: both)",
     )
     add("--target", default="post_pass_at_1", metavar="COLUMN", help="column to predict (default: post_pass_at_1)")
+    add("--minimize", action="store_true", help="the lowest target is best, for the card's validation")
     add("--groups", metavar="COLUMN", help="column of groups that kinds which use them share (default: base_model)")
     add("--seed", type=at_least(0), default=0, metavar="N", help="for kinds that draw random numbers (default: 0)")
     add(
@@ -98,13 +99,21 @@ def run(args: argparse.Namespace) -> int:
     if args.repeats > 0 and fitted.training_rows < MIN_CANDIDATES:
         say(f"note: not validated: {fitted.training_rows} finished candidates, {MIN_CANDIDATES} are needed for that")
     elif args.repeats > 0:
+        from quagpredict.ranking.finished import lower_is_better
         from quagpredict.validation import validate
         from quagpredict.validation.baselines import default_surrogates
 
         own = _model_name(args)
         models = [own, *default_surrogates(frame)]
         report = validate(
-            frame, models, target=args.target, groups=args.groups, repeats=args.repeats, seed=args.seed, split=split
+            frame,
+            models,
+            target=args.target,
+            groups=args.groups,
+            repeats=args.repeats,
+            seed=args.seed,
+            maximize=not (args.minimize or lower_is_better(args.target)),
+            split=split,
         )
         fitted = replace(fitted, cross_base_validated=report.carries_across_bases(own))
     path = save_surrogate(fitted, args.out, surrogate_card(fitted, report, _model_name(args)))
