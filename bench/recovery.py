@@ -64,7 +64,7 @@ def study(law: str, corpora: int, seed: int, permuted: bool = False) -> list[dic
         training, test = draw(world, TRAINING, seed=1), draw(world, TEST, seed=2)
         y, outcome = (part.frame["post_pass_at_1"].to_numpy() for part in (training, test))
         if permuted:
-            y = np.random.default_rng(corpus).permutation(y)
+            y, outcome = (np.random.default_rng(corpus).permutation(values) for values in (y, outcome))
         ready, unseen = prepare(training.frame), prepare(test.frame)
         if permuted and "post_curve" in ready.columns:
             ready = ready.drop("post_curve")

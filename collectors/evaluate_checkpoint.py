@@ -1,7 +1,7 @@
 """Measure a checkpoint on a suite: `python collectors/evaluate_checkpoint.py --config evaluate.yaml`.
 
-Keys: checkpoint, suite, samples, output_dir, and optionally engine, batch_size. The same program measures before and
-after RL, with the same grader.
+Keys: checkpoint, suite, samples, output_dir, and optionally engine, batch_size, workers, engine_settings. The same
+program measures before and after RL, with the same grader.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from quagpredict.recipe import read_yaml
 from quagpredict.shipped import shipped_path
 
 REQUIRED = ("checkpoint", "suite", "samples", "output_dir")
-OPTIONAL = {"engine": "transformers", "batch_size": 256}
+OPTIONAL: dict[str, Any] = {"engine": "transformers", "batch_size": 256, "workers": 1, "engine_settings": {}}
 
 
 def main(arguments: list[str]) -> None:
@@ -41,6 +41,8 @@ def main(arguments: list[str]) -> None:
         samples=config["samples"],
         engine=config["engine"],
         batch_size=config["batch_size"],
+        workers=config["workers"],
+        engine_settings=config["engine_settings"],
         out=config["output_dir"],
         progress=print_progress,
     )
@@ -48,7 +50,11 @@ def main(arguments: list[str]) -> None:
         config["output_dir"],
         program="collectors/evaluate_checkpoint.py",
         started=started,
-        results={"eval_protocol_id": score.eval_protocol_id, "measurement": score.measurement},
+        results={
+            "eval_protocol_id": score.eval_protocol_id,
+            "measurement": score.measurement,
+            "engine": score.engine,
+        },
         inputs={"checkpoint": weights_digest(config["checkpoint"])},
     )
 
@@ -63,9 +69,11 @@ def parse_config(path: str) -> dict[str, Any]:
         if key not in config:
             raise RecipeError(f"{path}: the key '{key}' is missing")
     config = OPTIONAL | config
-    for key in ("samples", "batch_size"):
+    for key in ("samples", "batch_size", "workers"):
         if not isinstance(config[key], int) or isinstance(config[key], bool) or config[key] < 1:
             raise RecipeError(f"{path}: {key} must be a whole number of at least 1, got {config[key]!r}")
+    if not isinstance(config["engine_settings"], dict):
+        raise RecipeError(f"{path}: engine_settings must be a mapping of keys, got {config['engine_settings']!r}")
     return config
 
 

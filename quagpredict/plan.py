@@ -69,6 +69,8 @@ class Evaluation:
     samples_along: int
     engine: str = "transformers"
     batch_size: int | None = None
+    workers: int | None = None
+    engine_settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -256,7 +258,8 @@ def _rl(section: Section) -> ReinforcementLearning:
 
 
 def _evaluation(section: Section) -> Evaluation:
-    section.only("suite", "samples_before", "samples_after", "samples_along", "engine", "batch_size")
+    engine_keys = ("engine", "batch_size", "workers", "engine_settings")
+    section.only("suite", "samples_before", "samples_after", "samples_along", *engine_keys)
     before = section.whole("samples_before", 1)
     after = section.whole("samples_after", 1, before)
     return Evaluation(
@@ -266,6 +269,8 @@ def _evaluation(section: Section) -> Evaluation:
         samples_along=section.whole("samples_along", 1, after),
         engine=section.text("engine", "transformers"),
         batch_size=section.whole("batch_size", 1) if "batch_size" in section.content else None,
+        workers=section.whole("workers", 1) if "workers" in section.content else None,
+        engine_settings=dict(section.section("engine_settings", {}).content),
     )
 
 

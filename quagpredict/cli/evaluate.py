@@ -1,11 +1,15 @@
 """``quagpredict evaluate``: measure one checkpoint on a suite."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import FORMATS, emit, say, tables
+from quagpredict.errors import UsageError
 
 if TYPE_CHECKING:
     from quagpredict.evaluation import Score
@@ -37,7 +41,20 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--out", required=True, type=Path, metavar="RUN", help="folder to write to")
     add("--name", help="name of the candidate (default: the checkpoint folder's)")
     add("--base-model", metavar="NAME", help="what the checkpoint was fine-tuned from, if that is known")
-    add("--engine", default="transformers", help="what draws the samples (default: transformers)")
+    add(
+        "--engine",
+        default="auto",
+        metavar="NAME",
+        help="what draws the samples: transformers, vllm, or auto (default): vllm where it runs on CUDA",
+    )
+    add("--workers", type=int, default=1, metavar="N", help="processes, each with GPUs of its own (default: 1)")
+    add(
+        "--engine-setting",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of the engine, e.g. gpu_memory_utilization=0.8; may be repeated",
+    )
     add("--batch-size", type=int, default=256, metavar="N", help="samples drawn side by side (default: 256)")
     add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
 
@@ -63,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
             samples=args.samples,
             engine=args.engine,
             batch_size=args.batch_size,
+            workers=args.workers,
+            engine_settings=engine_settings(args.engine_setting),
             out=args.out,
             progress=progress,
         )
@@ -70,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     identity = {"candidate": name, "base_model": args.base_model, "eval_protocol_id": score.eval_protocol_id}
     row = assemble_row(identity, score.measurement, score.problems)
     file = args.out / "candidate.parquet"
-    write_corpus(row, file, {"suite": suite.name, "checkpoint": checkpoint_digest, "engine": args.engine})
+    write_corpus(row, file, {"suite": suite.name, "checkpoint": checkpoint_digest, "engine": score.engine})
     summary = summarise(score.problems)
     makers = {
         "csv": lambda: measurement_csv(summary),
@@ -79,3 +98,28 @@ def run(args: argparse.Namespace) -> int:
     emit(args.format, makers, lambda console: print_measurement(name, score.measurement, summary, console), None)
     say(f"wrote {file}")
     return 0
+
+
+def engine_settings(words: Sequence[str]) -> dict[str, Any]:
+    """Return ``KEY=VALUE`` words as settings, values as YAML reads them.
+
+    Raises
+    ------
+    UsageError
+        For a word without ``=``, or a value that is not YAML.
+
+    Examples
+    --------
+    >>> engine_settings(["gpu_memory_utilization=0.8", "dtype=bfloat16", "prefix_caching=false"])
+    {'gpu_memory_utilization': 0.8, 'dtype': 'bfloat16', 'prefix_caching': False}
+    """
+    settings = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not key or not sign:
+            raise UsageError(f"--engine-setting: expected KEY=VALUE, got {word!r}")
+        try:
+            settings[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UsageError(f"--engine-setting: {value!r} is no value of '{key}'") from None
+    return settings

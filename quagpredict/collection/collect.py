@@ -15,8 +15,8 @@ from quagpredict.collection.progress import Progress, mean_seconds, remaining_se
 from quagpredict.collection.rows import Rows, missing_result
 from quagpredict.collection.stages import Stage, State, limited, next_stages, stages_of, states_of
 from quagpredict.collection.work_folder import Place, WorkFolder
+from quagpredict.engines.choose import check_engine
 from quagpredict.errors import InvalidDataError, QuagpredictError, StageError, UsageError
-from quagpredict.evaluation.score import ENGINES
 from quagpredict.plan import Plan
 from quagpredict.run_record import RunRecord, read_record
 from quagpredict.shipped import shipped_path
@@ -105,7 +105,7 @@ def collect(
     ------
     UsageError
         If another process collects into the same folder, a fork server is given to a plan that does not fork, or the
-        plan's evaluation engine does not exist.
+        plan's evaluation engine is unknown or not installed.
     StageError
         If the process that starts the stages dies again and again.
     KeyboardInterrupt
@@ -116,11 +116,11 @@ def collect(
             f"a fork server is for plans with 'launch: {{mode: fork}}'; '{plan.name}' has {plan.launch.mode}"
         )
     # Said before the first stage: SFT of hours would otherwise end in checkpoints that nothing here can measure.
-    if plan.evaluation.engine not in ENGINES and plan.programs["evaluate"] == _OUR_EVALUATION:
-        raise UsageError(
-            f"plan '{plan.name}': evaluation.engine '{plan.evaluation.engine}' is not there yet; known are "
-            f"{', '.join(ENGINES)} (--dry-run works with any)"
-        )
+    if plan.programs["evaluate"] == _OUR_EVALUATION:
+        try:
+            check_engine(plan.evaluation.engine)
+        except UsageError as error:
+            raise type(error)(f"plan '{plan.name}': evaluation.engine: {error} (--dry-run works without)") from None
     work = WorkFolder(out)
     work.logs.mkdir(parents=True, exist_ok=True)
     with locked(work.root) as lock, contextlib.closing(Ledger(work.ledger)) as ledger:

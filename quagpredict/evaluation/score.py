@@ -1,6 +1,7 @@
 """Measure a checkpoint on a suite: draw, grade, count, and score the held-out solutions."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,13 +9,13 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from quagpredict.answers import grade_many
+from quagpredict.engines.choose import load_engine
 from quagpredict.engines.contract import Engine, Request, Response
 from quagpredict.errors import UsageError
 from quagpredict.evaluation.suite import Problem, Suite, read_suite
 from quagpredict.files import written_aside
 from quagpredict.metrics import measurement, token_weighted_loss
 
-ENGINES = ("transformers",)
 # Samples in one Parquet part: enough to compress well, few enough for progress to show.
 _PART_SAMPLES = 32_768
 
@@ -32,12 +33,15 @@ class Score(NamedTuple):
         One row a problem, with its counts.
     samples : polars.DataFrame
         One row a sample: its text, verdict, answer, length, finish reason and seed.
+    engine : str
+        What drew and scored: its name and version.
     """
 
     eval_protocol_id: str
     measurement: dict[str, float | int | None]
     problems: pl.DataFrame
     samples: pl.DataFrame
+    engine: str
 
 
 def score_checkpoint(
@@ -45,8 +49,10 @@ def score_checkpoint(
     suite: Suite | str | Path,
     *,
     samples: int = 256,
-    engine: str = "transformers",
+    engine: str = "auto",
     batch_size: int = 256,
+    workers: int = 1,
+    engine_settings: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Score:
@@ -60,10 +66,14 @@ def score_checkpoint(
         What is asked and how; a path is read with `read_suite`.
     samples : int
         Samples of each problem, at least 1.
-    engine : {"transformers"}
-        What draws and scores.
+    engine : {"auto", "transformers", "vllm"}
+        What draws and scores; see `quagpredict.engines.choose.load_engine`.
     batch_size : int
         Samples drawn side by side: a matter of speed and memory, not of results.
+    workers : int
+        Processes that share the work, each with GPUs of its own where there are any.
+    engine_settings : mapping, optional
+        Further settings of the engine, e.g. ``gpu_memory_utilization`` of vLLM.
     out : path, optional
         Folder to write ``samples/part-*.parquet`` and ``problems.parquet`` to.
     progress : callable, optional
@@ -80,7 +90,7 @@ def score_checkpoint(
     RecipeError
         If the suite is not valid.
     UsageError
-        For an unknown engine or fewer than one sample.
+        For an unknown engine or setting, or fewer than one sample.
     MissingExtraError
         If the engine is not installed.
 
@@ -95,16 +105,23 @@ def score_checkpoint(
     if samples < 1:
         raise UsageError(f"samples must be at least 1, got {samples}")
     suite = suite if isinstance(suite, Suite) else read_suite(suite)
-    loaded = load_engine(engine, checkpoint, batch_size)
+    loaded = load_engine(engine, checkpoint, workers=workers, batch_size=batch_size, **(engine_settings or {}))
+    with closing(loaded):
+        return _scored(suite, loaded, samples, None if out is None else Path(out), progress)
+
+
+def _scored(
+    suite: Suite, loaded: Engine, samples: int, out: Path | None, progress: Callable[[int, int], None] | None
+) -> Score:
     if out is not None:
         # Parts of an earlier, longer measurement would otherwise be read as this one's.
-        for old in Path(out).glob("samples/part-*.parquet"):
+        for old in out.glob("samples/part-*.parquet"):
             old.unlink()
     parts = []
     done, total = 0, samples * len(suite.problems)
     for position, part in enumerate(_sample_parts(suite, loaded, samples)):
         if out is not None:
-            with written_aside(Path(out) / "samples" / f"part-{position:05d}.parquet") as aside:
+            with written_aside(out / "samples" / f"part-{position:05d}.parquet") as aside:
                 part.write_parquet(aside)
         parts.append(part)
         done += part.height
@@ -113,29 +130,10 @@ def score_checkpoint(
     table = pl.concat(parts)
     found = measurement(table)
     if out is not None:
-        with written_aside(Path(out) / "problems.parquet") as aside:
+        with written_aside(out / "problems.parquet") as aside:
             found.problems.write_parquet(aside)
     values = found.values | held_out_values(suite, loaded)
-    return Score(suite.eval_protocol_id, values, found.problems, table)
-
-
-def load_engine(name: str, checkpoint: str | Path, batch_size: int) -> Engine:
-    """Load a checkpoint into the named engine.
-
-    Raises
-    ------
-    UsageError
-        For an unknown name.
-    """
-    if name not in ENGINES:
-        raise UsageError(f"unknown engine '{name}'; known are {', '.join(ENGINES)}")
-    from quagpredict.optional import require
-
-    for package in ("torch", "transformers"):
-        require(package)
-    from quagpredict.engines.transformers_engine import TransformersEngine
-
-    return TransformersEngine(checkpoint, batch_size=batch_size)
+    return Score(suite.eval_protocol_id, values, found.problems, table, f"{loaded.name} {loaded.version}")
 
 
 def _sample_parts(suite: Suite, engine: Engine, samples: int) -> Iterator[pl.DataFrame]:

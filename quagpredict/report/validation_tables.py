@@ -95,11 +95,12 @@ def single_rows(report: "ValidationReport", scenario: str, protocol: str) -> lis
     chosen = report.frame.filter(scenario=scenario, protocol=protocol)
     found: dict[str, dict[str, Any]] = {}
     for row in chosen.iter_rows(named=True):
-        kind, _, name = row["model"].partition(":")
-        if is_single(row["model"]) or row["model"] == report.baseline:
-            wanted = ("spearman", "regret_1") if kind == "proxy" else ("r2",)
-            if row["metric"] in wanted or (kind == "linear" and row["metric"] not in found.get(name, {})):
-                found.setdefault(name, {})[row["metric"]] = row
+        kind, name = row["model"].partition(":")[0], row["features"]
+        if not is_single(row["model"]) and row["model"] != report.baseline:
+            continue
+        # Fitted, a measurement may be turned around by its slope: where there is a proxy, its order counts.
+        if kind == "proxy" or row["metric"] == "r2" or row["metric"] not in found.get(name, {}):
+            found.setdefault(name, {})[row["metric"]] = row
     return [
         [plain(heading(name)), *(_cell(report, own, metric) for metric in ("spearman", "regret_1", "r2"))]
         for name, own in found.items()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import ceil
 from types import MappingProxyType
 
 import numpy as np
@@ -36,7 +35,9 @@ def conformal_quantile(scores: ArrayLike, level: float = 0.9) -> float:
     Returns
     -------
     float
-        The ``ceil((n + 1) * level)``-th smallest score; infinite if there are too few, below 9 for 90 %.
+        The ``(n + 1) * level``-th smallest score, straight between two where that is not a whole number (rounding up
+        would guarantee the level and exceed it on average, by 3 % with 25 runs); infinite if there are too few, below 9
+        for 90 %.
 
     References
     ----------
@@ -45,13 +46,15 @@ def conformal_quantile(scores: ArrayLike, level: float = 0.9) -> float:
 
     Examples
     --------
-    >>> conformal_quantile(np.arange(1.0, 20.0)), conformal_quantile([1.0, 2.0])
-    (18.0, inf)
+    >>> [conformal_quantile(np.arange(1.0, n)) for n in (3, 15, 20)]
+    [inf, 13.5, 18.0]
     """
     known = np.asarray(scores, dtype=np.float64)
     known = np.sort(known[~np.isnan(known)])
-    place = ceil((len(known) + 1) * level - 1e-9)
-    return float(known[place - 1]) if place <= len(known) else float("inf")
+    place = (len(known) + 1) * level
+    if not 1.0 <= place <= len(known) + 1e-9:
+        return float("inf")
+    return float(np.interp(place, np.arange(1, len(known) + 1), known))
 
 
 def learn_calibration(

@@ -145,7 +145,7 @@ def predictions_of(
     for model in models:
         if model.name in waiting:
             parts = [future.result() for future in waiting[model.name]]
-            mean, low, high = (np.concatenate([part[place] for part in parts]) for place in range(3))  # type: ignore[arg-type]
+            mean, low, high = (np.concatenate([part[place] for part in parts]) for place in range(3))
             yield model, Predicted(mean, low, high)
         else:
             yield model, predictions(model, rows, splits, seed=seed)

@@ -42,7 +42,7 @@ def test_a_checkpoint_is_measured_written_and_ranked(suite, capsys):
     assert row["candidate"] == "weak" == row["base_model"]
     assert row["pre_samples_per_problem"] == 8
     assert len(row["pre_problems"]) == 6
-    assert read_provenance("run/candidate.parquet")["engine"] == "transformers"
+    assert read_provenance("run/candidate.parquet")["engine"].startswith("transformers 5.")
     assert pl.read_parquet("run/samples/*.parquet").height == 48
     assert main(["rank", "--candidates", "run/candidate.parquet", "--surrogate", "none", "--format", "csv"]) == 0
     assert "weak" in capsys.readouterr().out
@@ -83,6 +83,10 @@ def test_a_suite_that_is_not_there_and_a_wrong_engine(suite, capsys):
     base = str(shipped_path("datasets/lab-pilot/bases/weak"))
     assert main(["evaluate", base, "--suite", "nope.yaml", "--out", "run"]) == 2
     assert "'nope.yaml' was not found" in capsys.readouterr().err
+    assert evaluate(suite, "--engine-setting", "dtype") == 2
+    assert "expected KEY=VALUE, got 'dtype'" in capsys.readouterr().err
+    assert evaluate(suite, "--engine", "transformers", "--engine-setting", "tension=3") == 2
+    assert "unknown setting 'tension'" in capsys.readouterr().err
     assert evaluate(suite, "--engine", "abacus") == 2
     assert "unknown engine 'abacus'" in capsys.readouterr().err
 

@@ -83,6 +83,7 @@ def child(code, *words, **options):
         ["rank", "--help"],
         ["fit", "--help"],
         ["validate", "--help"],
+        ["audit", "--help"],
         ["rank", "--candidates", "runs/", "--surrogate", "model", "--truth", "corpus.parquet"],
         ["rank", "--candidates", "runs/", "--format", "json"],
     ],

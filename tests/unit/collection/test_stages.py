@@ -172,6 +172,10 @@ def test_keys_follow_content_not_names_or_places(write_plan: WritePlan, tmp_path
     assert keys(write_plan(rl={"recipe": str(tmp_path / "moved.yaml")})) == before
     batched = {"suite": str(tmp_path / "suite.yaml"), "samples_before": 8, "samples_after": 4, "batch_size": 9}
     assert keys(write_plan(evaluation=batched)) == before
+    spread = {**batched, "workers": 8, "engine_settings": {"gpu_memory_utilization": 0.8}}
+    assert keys(write_plan(evaluation=spread)) == before
+    halved = {**batched, "engine_settings": {"dtype": "bfloat16"}}
+    assert changed(before, keys(write_plan(evaluation=halved))) == MEASURED
     assert changed(before, keys(write_plan(evaluation={**batched, "samples_after": 5}))) == MEASURED & RUNS
     assert keys(write_plan(launch={"mode": "spawn"}, name="other", held_out=["weak.*"])) == before
 

@@ -16,7 +16,7 @@ from quagpredict.evaluation import score as module
 class KnownEngine:
     """Answers right in a fixed share of samples; scores every token with the same probability."""
 
-    name = "known"
+    name, version = "known", "1"
 
     def __init__(self, suite):
         self.end_tokens = [0]
@@ -45,6 +45,9 @@ class KnownEngine:
     def completion_log_probs(self, pairs):
         return [np.full(len(completion), math.log(0.5)) for _, completion in pairs]
 
+    def close(self):
+        pass
+
 
 @pytest.fixture
 def suite(tmp_path):
@@ -63,7 +66,7 @@ def suite(tmp_path):
 
 @pytest.fixture
 def known(monkeypatch, suite):
-    monkeypatch.setattr(module, "load_engine", lambda *_: KnownEngine(suite))
+    monkeypatch.setattr(module, "load_engine", lambda *_, **__: KnownEngine(suite))
 
 
 @pytest.mark.usefixtures("known")
