@@ -78,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.report.card import surrogate_card
     from quagpredict.surrogates import fit
     from quagpredict.surrogates.store import save_surrogate
+    from quagpredict.validation.conformal import with_calibration
     from quagpredict.validation.validating import MIN_CANDIDATES
 
     frame = read_corpus(tables(args.corpus))

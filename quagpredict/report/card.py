@@ -36,6 +36,7 @@ def surrogate_card(
         "predicts": f"`{fitted.target}`",
         "from": ", ".join(f"`{name}`" for name in dict.fromkeys(map(origin, fitted.features)))
         or "nothing (the training mean)",
+        "what the fit says": "; ".join(fitted.notes) or "nothing beyond its numbers",
         "fitted on": f"{fitted.training_rows} finished candidates (digest `{fitted.corpus_digest}`)",
         "eval protocol": f"`{fitted.eval_protocol_id or 'unknown'}`",
         "RL recipe": f"`{fitted.rl_recipe_id or 'unknown'}`",
