@@ -11,6 +11,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from quagpredict.mixture_search.space import SearchSpace
+from quagpredict.surrogates.forms import LinearForm
 from quagpredict.surrogates.shrinkage import fit_ridge
 
 Method = Literal["surrogate", "sft-pass-at-1", "random", "regmix", "equal"]
@@ -164,6 +165,7 @@ class ResponseSurfaceSampler(RandomSampler):  # type: ignore[misc]
         simulated = self._coordinates(trials)
         center = _with_squares(rows).mean(axis=0)
         form = fit_ridge(_with_squares(rows), value).form
+        assert isinstance(form, LinearForm)
         drawn = self._draw.multivariate_normal(form.coefficients, form.covariance[1:, 1:], method="eigh")
         predicted = (_with_squares(simulated) - center) @ drawn
         excess = np.array([sum(one.constraints.values()) for one in done])
