@@ -25,7 +25,8 @@ from quagpredict.files import written_aside
 from quagpredict.mixture_search.recipes import MixtureRecipe, candidate_of
 from quagpredict.mixture_search.search import Report
 from quagpredict.mixture_search.space_file import SearchPlan
-from quagpredict.plan import PROGRAMS, Candidate, Plan
+from quagpredict.plan import Plan
+from quagpredict.plan_parts import PROGRAMS, Candidate
 from quagpredict.recipe import Recipe, rl_recipe_id
 from quagpredict.shipped import shipped_path
 

@@ -6,7 +6,8 @@ from typing import Any, Literal, NamedTuple
 
 from quagpredict.collection.ledger import Attempt
 from quagpredict.files import digest
-from quagpredict.plan import Candidate, Plan
+from quagpredict.plan import Plan
+from quagpredict.plan_parts import Candidate
 from quagpredict.recipe import recipe_id, rl_recipe_id
 
 Kind = Literal["base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post"]

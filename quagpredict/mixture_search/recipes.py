@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from quagpredict.files import written_aside
 from quagpredict.mixture_search.space import SearchSpace
-from quagpredict.plan import Candidate
+from quagpredict.plan_parts import Candidate
 from quagpredict.recipe import recipe_id
 
 

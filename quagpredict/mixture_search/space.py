@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from quagpredict.errors import RecipeError
 from quagpredict.files import digest
 from quagpredict.mixture_search.simplex import BoundedSimplex
-from quagpredict.plan import Base
+from quagpredict.plan_parts import Base
 from quagpredict.recipe import Recipe, recipe_content
 
 Floats = NDArray[np.float64]

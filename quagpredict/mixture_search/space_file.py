@@ -9,7 +9,7 @@ from quagpredict.errors import QuagpredictError, RecipeError, UsageError
 from quagpredict.lab import Mixture
 from quagpredict.mixture_search.sources import FILES, SELECTIONS, file_size, tokens_per_example
 from quagpredict.mixture_search.space import Budget, SearchSpace, Setting, Source
-from quagpredict.plan import SET_BY_PLAN, Base, Evaluation, Launch, ReinforcementLearning
+from quagpredict.plan_parts import SET_BY_PLAN, Base, Evaluation, Launch, ReinforcementLearning
 from quagpredict.program import base_digest
 from quagpredict.recipe import Recipe
 from quagpredict.section import NAME, Section

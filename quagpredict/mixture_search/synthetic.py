@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from quagpredict.mixture_search.recipes import MixtureRecipe, recipe_of
 from quagpredict.mixture_search.space import Budget, SearchSpace, Setting, Source
-from quagpredict.plan import Base
+from quagpredict.plan_parts import Base
 from quagpredict.recipe import Recipe
 
 Floats = NDArray[np.float64]

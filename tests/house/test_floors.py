@@ -8,7 +8,7 @@ import pytest
 
 FLOORS = (
     {"errors", "shipped", "optional", "files", "trl_recipe"},
-    {"recipe", "section", "plan", "program", "run_record", "answers", "lab"},
+    {"recipe", "section", "plan", "plan_parts", "program", "run_record", "answers", "lab"},
     {"metrics", "corpus"},
     {"surrogates", "validation", "engines"},
     {"ranking", "evaluation", "mixture_search", "quagmires", "importers"},

@@ -14,7 +14,7 @@ from quagpredict.mixture_search.recipes import recipe_of
 from quagpredict.mixture_search.space import Budget
 from quagpredict.mixture_search.space_file import Rungs, SearchPlan
 from quagpredict.mixture_search.synthetic import synthetic_space
-from quagpredict.plan import Evaluation, Launch, ReinforcementLearning
+from quagpredict.plan_parts import Evaluation, Launch, ReinforcementLearning
 from quagpredict.recipe import Recipe
 
 PROGRAM = str(Path(__file__).with_name("recipe_program.py"))
