@@ -130,12 +130,8 @@ def _estimates(rule: StoppingRule, k: int) -> tuple[NDArray[np.float64], ...]:
     tables = []
     for position, end in enumerate(rule.rounds):
         paths = _step(paths, end - start)
-        if end <= k:
-            failing = {0: 1}
-        elif start < k:
-            failing = _step({0: 1}, end - k)
-        else:
-            failing = _step(failing, end - start)
+        if end > k:  # up to k there is one order without a success, and it leads to no correct sample
+            failing = _step(failing, end - max(start, k))
         # Whole numbers of any size, so that the ratio is right to the last digit.
         table = [1 - failing.get(count, 0) / paths[count] if count in paths else -1.0 for count in range(end + 1)]
         tables.append(np.array(table))

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quagpredict.errors import InvalidDataError, RecipeError
@@ -20,6 +20,7 @@ def grams(words, size):
     return [tuple(words[at : at + size]) for at in range(len(words) - size + 1)]
 
 
+@settings(deadline=None)
 @given(measured=st.lists(WORDS, max_size=6), trained=st.lists(WORDS, max_size=6), size=st.integers(1, 5))
 def test_it_is_what_sets_of_n_grams_say(measured, trained, size):
     seen = {gram for words in trained for gram in grams(words, size)}

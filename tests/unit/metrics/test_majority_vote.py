@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quagpredict.errors import InvalidDataError
@@ -20,6 +20,7 @@ def vote(answers) -> float:
     return 1 / len(winners) if "right" in winners else 0.0
 
 
+@settings(deadline=None)
 @given(answers=ANSWERS)
 def test_it_is_the_mean_over_all_subsets(answers) -> None:
     n = len(answers)

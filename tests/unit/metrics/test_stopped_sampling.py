@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quagpredict.errors import InvalidDataError
@@ -28,6 +28,7 @@ def rules(draw: st.DrawFn) -> StoppingRule:
     return StoppingRule(rounds, tuple(draw(pairs) for _ in rounds[:-1]))
 
 
+@settings(deadline=None)
 @given(rule=rules(), k=st.integers(1, 9), p=st.floats(0, 1))
 def test_the_mean_over_all_results_is_pass_at_k(rule: StoppingRule, k: int, p: float) -> None:
     values, chances, samples = [], [], []
@@ -46,6 +47,7 @@ def test_the_mean_over_all_results_is_pass_at_k(rule: StoppingRule, k: int, p: f
     assert moments.variance[0] == pytest.approx(np.dot((np.array(values) - mean) ** 2, chances), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 60), k=st.integers(1, 60), data=st.data())
 def test_a_single_round_gives_the_usual_estimate(n: int, k: int, data: st.DataObject) -> None:
     c = data.draw(st.integers(0, n))
