@@ -5,7 +5,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 
-from quagpredict.answers.normalise import Number, canonical, quantity
+from quagpredict.answers.normalise import Number, canonical, number, quantity
 from quagpredict.answers.policy import GradingPolicy
 
 _ASSIGNMENT = re.compile(r"[A-Za-z](?:_(?:[0-9A-Za-z]|\{[^{}]*\}))?(?:\([A-Za-z0-9,]*\))?(?:=|\\in(?![A-Za-z]))")
@@ -94,11 +94,17 @@ def _same_value(a: Number, g: Number, policy: GradingPolicy) -> bool:
 
 def _same_list(a: str, g: str, policy: GradingPolicy, depth: int) -> bool | None:
     left, right = items(a), items(g)
+    if depth and (left is None) != (right is None):
+        # Inside a list a set is no number: {97, {7919}} is not {97, 7919}.
+        (listed, other) = (left, g) if right is None else (right, a)
+        return False if listed and listed[0] == "{}" and number(other) else None
     if left is None or right is None or max(len(left[1]), len(right[1])) > _MAX_ITEMS:
         return None
     kinds = {left[0], right[0]}
-    if len(kinds) > 1 and kinds != {"", "{}"}:
+    if len(kinds) > 1 and kinds not in ({"", "{}"}, {"", "()"}):
         return None
+    if kinds == {"", "()"} and policy.brackets == "strict":
+        return False
     table = [[_equal(x, y, policy, depth + 1) for x in left[1]] for y in right[1]]
     if len(left[1]) != len(right[1]):
         return False if all(cell is not None for row in table for cell in row) else None

@@ -50,6 +50,7 @@ class Report:
     wrongly_correct: list[Case] = field(default_factory=list)
     wrongly_refused: list[Case] = field(default_factory=list)
     executed: bool = False
+    answers: int = 0
     watch: Watch = field(default_factory=Watch)
 
     def faults(self) -> list[str]:
@@ -110,19 +111,23 @@ def _status_mib(pid: int, key: str) -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(key + ":")), 0.0)
 
 
-def fuzz(answers: int, seed: int, policy: GradingPolicy, say: Any = None) -> Report:
-    """Grade so many hostile answers and report."""
+def fuzz(answers: int, seed: int, policy: GradingPolicy, first: int = 0, say: Any = None) -> Report:
+    """Grade so many hostile answers, from the first on, and report; an interrupt reports what was done so far."""
     report = Report()
     text_only = GradingPolicy()
     with TemporaryDirectory() as folder, watched(report.watch):
         canary = Path(folder) / "canary"
-        for start in range(0, answers, CHUNK):
-            cases = [case(seed, position, str(canary)) for position in range(start, min(start + CHUNK, answers))]
-            for one in cases:
-                begun = time.thread_time()
-                grade(one.response, one.gold, policy=text_only)
-                report.watch.note("text_s", time.thread_time() - begun, one.response)
-            grades = grade_many([one.response for one in cases], [one.gold for one in cases], policy=policy)
+        for start in range(first, first + answers, CHUNK):
+            cases = [case(seed, at, str(canary)) for at in range(start, min(start + CHUNK, first + answers))]
+            try:
+                for one in cases:
+                    begun = time.thread_time()
+                    grade(one.response, one.gold, policy=text_only)
+                    report.watch.note("text_s", time.thread_time() - begun, one.response)
+                grades = grade_many([one.response for one in cases], [one.gold for one in cases], policy=policy)
+            except KeyboardInterrupt:
+                break
+            report.answers += len(cases)
             for one, graded in zip(cases, grades, strict=True):
                 report.verdicts[one.kind][graded.verdict] += 1
                 if one.truth is False and graded.verdict == "correct":
@@ -131,7 +136,7 @@ def fuzz(answers: int, seed: int, policy: GradingPolicy, say: Any = None) -> Rep
                     report.wrongly_refused.append(one)
             report.executed |= canary.exists()
             if say:
-                say(f"{start + len(cases)} of {answers}: {report.watch}")
+                say(f"{report.answers} of {answers}: {report.watch}")
     return report
 
 
@@ -139,17 +144,19 @@ def main() -> int:
     """Fuzz and print; 1 if a promise was not kept."""
     parser = argparse.ArgumentParser(description="Fuzz the grader with hostile answers.")
     parser.add_argument("--answers", type=int, default=100_000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first answer, to do it in parts")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     begun = time.monotonic()
-    report = fuzz(args.answers, args.seed, GradingPolicy(symbolic=True), lambda text: print(text, file=sys.stderr))
+    policy = GradingPolicy(symbolic=True)
+    report = fuzz(args.answers, args.seed, policy, args.first, lambda text: print(text, file=sys.stderr, flush=True))
     for kind, verdicts in sorted(report.verdicts.items()):
         print(f"{kind:<15} {sum(verdicts.values()):>7}  " + ", ".join(f"{v} {n}" for v, n in verdicts.most_common()))
     for name, (value, text) in ((n, v) for n, v in vars(report.watch).items() if n != "pairs"):
         print(f"{name:<15} {value:>9.3f}  at {text!r}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{report.watch.pairs} pairs reached a worker; this process peaked at {peak:.0f} MiB")
-    print(f"{args.answers} answers, seed {args.seed}, {time.monotonic() - begun:.0f} s")
+    print(f"{report.answers} answers from {args.first}, seed {args.seed}, {time.monotonic() - begun:.0f} s")
     for one in [*report.wrongly_correct, *report.wrongly_refused][:50]:
         print(f"MISTAKE ({one.kind}, truth {one.truth}): gold {one.gold!r}, response {one.response[:300]!r}")
     faults = report.faults()

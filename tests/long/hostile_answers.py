@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Callable
 from typing import NamedTuple
 
+from quagpredict.answers.caps import balanced
+
 
 class Case(NamedTuple):
     """A response and the gold it is graded against; `truth` is whether it is right, None if nobody knows."""
@@ -104,7 +106,7 @@ def megabyte(rng: random.Random) -> str:
 
 
 NEAR_MISSES: dict[str, tuple[str, ...]] = {
-    "7919": ("7918", "7920", "-7919", "79190", "7919.1", "7919%", "7,91", "7919!", "7919i", "7919x", r"\frac{7919}{2}", "7919^2", r"\sqrt{7919}",
+    "7919": ("7918", "7920", "-7919", "79190", "7919.1", "7,91", "7919!", "7919i", "7919x", r"\frac{7919}{2}", "7919^2", r"\sqrt{7919}",
              "79 19", "7919/0", r"7919\infty", "7919, 97", "(7919, 7919)", r"\{7919, 1\}", "7919 or 97", r"\overline{7919}1", "0x7919", "7919e1", "7919_{11}"),
     "-97": ("97", "- -97", "97-", "-9.7", "-97.5", "|-97|", "(-97)^2", r"\pm 97", "-97i", "-97^2"),
     r"\frac{7919}{97}": ("7919", "97", r"\frac{97}{7919}", r"-\frac{7919}{97}", "81.6", "81.64", r"81\frac{61}{97}", r"\frac{7919}{97}x", "7919/96", r"\frac{\frac{7919}{97}}{97}"),
@@ -117,7 +119,7 @@ NEAR_MISSES: dict[str, tuple[str, ...]] = {
     r"7919 \text{ cm}": (r"7919 \text{ m}", "7919 km", r"7919 \text{ cm}^2", "7918 cm", r"79.19 \text{ cm}", "cm"),
     r"79.19\%": (r"7919", r"0.7919\%", r"7.919\%", "79.2", r"79\%", r"-79.19\%", "0.00791"),
     r"3\frac{97}{7919}": (r"\frac{97}{7919}", r"\frac{291}{7919}", r"3\cdot\frac{97}{7919}", "397/7919", r"-3\frac{97}{7919}", r"3-\frac{97}{7919}", "3"),
-    "7919, -97": ("7919", "7919, 97", "7919, -97, 0", "(7919, -97)", "-7919, 97", "7919-97", "7919 -97 0"),
+    "7919, -97": ("7919", "7919, 97", "7919, -97, 0", "(-97, 7919)", "-7919, 97", "7919-97", "7919 -97 0"),
     r"(-\infty, 97) \cup [7919, \infty)": (r"(-\infty, 97] \cup [7919, \infty)", r"(-\infty, 97)", r"(-\infty, \infty)", r"(-\infty, 97) \cap [7919, \infty)", r"(97, 7919)"),
     r"97^{19}": (r"97^{18}", "97^{1}9", "97", "9719", r"19^{97}", r"97 \cdot 19", "5.6e37"),
     r"\sin(97x)": (r"\cos(97x)", r"\sin(97)", r"97\sin(x)", r"\sin(98x)", r"\sin(97y)", r"\sin^{-1}(97x)"),
@@ -188,4 +190,4 @@ def case(seed: int, position: int, canary: str = "canary") -> Case:
 
 def _truth(answer: str, decoy: str, truth: bool | None) -> bool | None:
     """Where the braces of the answer do not close, the decoy may be the last complete box, and right."""
-    return None if truth is False and "boxed" in decoy and answer.count("{") != answer.count("}") else truth
+    return None if truth is False and "boxed" in decoy and not (balanced(answer) and answer.strip()) else truth
