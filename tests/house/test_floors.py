@@ -11,7 +11,7 @@ FLOORS = (
     {"recipe", "section", "plan", "program", "run_record", "answers", "lab"},
     {"metrics", "corpus"},
     {"surrogates", "validation", "engines"},
-    {"ranking", "evaluation", "mixture_search", "quagmires"},
+    {"ranking", "evaluation", "mixture_search", "importers", "quagmires"},
     {"report", "collection"},
     {"cli"},
 )

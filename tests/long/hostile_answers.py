@@ -53,7 +53,9 @@ def tower(rng: random.Random) -> str:
     text = number(rng, 3)
     for _ in range(rng.randint(1, 6)):
         base = rng.choice([number(rng, 2), "10", "(x+1)", "e", r"\pi", "2"])
-        text = rng.choice([f"{base}^{{{text}}}", f"{base}^{text}", f"{base}**{text}", f"({text})!", f"({base}^{text})^{base}"])
+        text = rng.choice(
+            [f"{base}^{{{text}}}", f"{base}^{text}", f"{base}**{text}", f"({text})!", f"({base}^{text})^{base}"]
+        )
     return text
 
 
@@ -89,7 +91,15 @@ def soup(rng: random.Random) -> str:
 
 
 def unicode_text(rng: random.Random) -> str:
-    ranges = ((0x20, 0x2FF), (0x300, 0x36F), (0x5D0, 0x6FF), (0x2000, 0x22FF), (0xD800, 0xDFFF), (0xFF00, 0xFFEF), (0x1D400, 0x1D7FF))
+    ranges = (
+        (0x20, 0x2FF),
+        (0x300, 0x36F),
+        (0x5D0, 0x6FF),
+        (0x2000, 0x22FF),
+        (0xD800, 0xDFFF),
+        (0xFF00, 0xFFEF),
+        (0x1D400, 0x1D7FF),
+    )
     points = (rng.randint(*rng.choice(ranges)) for _ in range(rng.randint(1, 60)))
     return "".join(chr(point) for point in points if "9" not in unicodedata.normalize("NFKC", chr(point)))
 
@@ -101,7 +111,30 @@ def foreign(rng: random.Random, text: str) -> str:
 
 
 def megabyte(rng: random.Random) -> str:
-    piece = rng.choice(["1", "1,", "(", "{", "}", "\\", "$", " ", "½", r"\frac{", "x+", r"\boxed{", "the answer is ", "<think>", "^{", "(1,2),", "\x00", "\n", "-", "!"])
+    piece = rng.choice(
+        [
+            "1",
+            "1,",
+            "(",
+            "{",
+            "}",
+            "\\",
+            "$",
+            " ",
+            "½",
+            r"\frac{",
+            "x+",
+            r"\boxed{",
+            "the answer is ",
+            "<think>",
+            "^{",
+            "(1,2),",
+            "\x00",
+            "\n",
+            "-",
+            "!",
+        ]
+    )
     return piece * (rng.choice([2_000, 50_000, 1_000_000]) // len(piece))
 
 
@@ -133,7 +166,9 @@ def broken(rng: random.Random, text: str) -> str:
     marks = list(text)
     for _ in range(rng.randint(1, 6)):
         at = rng.randrange(len(marks) + 1)
-        marks[at : at + rng.randint(0, 2)] = rng.choice(["", "{", "}", "\\", "\x00", "$", "^", "(", ")", "\u200b", "&", " "])
+        marks[at : at + rng.randint(0, 2)] = rng.choice(
+            ["", "{", "}", "\\", "\x00", "$", "^", "(", ")", "\u200b", "&", " "]
+        )
     return "".join(marks)
 
 
@@ -183,7 +218,9 @@ def case(seed: int, position: int, canary: str = "canary") -> Case:
     answer, gold, truth = make(rng)
     if kind == "code":
         answer = answer.format(canary=canary)
-    decoy = rng.choice(["", "", f"\\boxed{{{gold}}}, no: ", f"<think>\\boxed{{{gold}}}</think>", "<think>hm</think>", "\x00"])
+    decoy = rng.choice(
+        ["", "", f"\\boxed{{{gold}}}, no: ", f"<think>\\boxed{{{gold}}}</think>", "<think>hm</think>", "\x00"]
+    )
     ending = rng.choice(["", ".", "$", "\n\nDone."])
     return Case(kind, f"{decoy}\\boxed{{{answer}}}{ending}", gold, _truth(answer, decoy, truth))
 
