@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args
 from quagpredict.errors import RecipeError
 from quagpredict.files import digest
 
-# Raised when the same policy may give another verdict: old and new numbers then differ in protocol. Digits at the end are
-# graded as in version 1.
+# Raised when the same policy may give another verdict: old and new numbers then differ in protocol. Digits at the end
+# are graded as in version 1.
 GRADER_VERSION = 2
 _LAST_DIGITS_VERSION = 1
 

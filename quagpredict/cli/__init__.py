@@ -1,8 +1,9 @@
 """The command line: ``quagpredict COMMAND ...``, one thin module a command.
 
-Each module of a command in `COMMANDS` has ``add_parser(subparsers)`` and ``run(args) -> int``. Only the module of the command that
-was asked for is imported, so that ``--help`` and ``--version`` start at once. Data goes to stdout, messages go to
-stderr. Exit codes: 0 done, 2 wrong call, 3 invalid data, 4 nothing to rank, 1 any other failure, 130 interrupted.
+The module of each command in `COMMANDS` has ``add_parser(subparsers)`` and ``run(args) -> int``. Only the module of the
+command that was asked for is imported, so that ``--help`` and ``--version`` start at once. Data goes to stdout,
+messages go to stderr. Exit codes: 0 done, 2 wrong call, 3 invalid data, 4 nothing to rank, 1 any other failure, 130
+interrupted.
 """
 
 import argparse

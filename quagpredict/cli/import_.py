@@ -18,8 +18,8 @@ shown with the reason. Samples that cannot be trusted are refused.
 """
 EPILOG = """\
 examples:
-  quagpredict import lm-eval out/model/samples_gsm8k_2026-01-31T12-00-00.000000.jsonl --candidate mix-a --out runs/mix-a.parquet
-  quagpredict import nemo-skills eval/aime25/output-rs*.jsonl --candidate mix-a --base-model qwen3-4b --out runs/mix-a.parquet
+  quagpredict import lm-eval out/samples_gsm8k_2026-01-31.jsonl --candidate mix-a --out runs/mix-a.parquet
+  quagpredict import nemo-skills aime25/output-rs*.jsonl --candidate mix-a --out runs/mix-a.parquet
   quagpredict import counts mix-a.csv --candidate mix-a --protocol "vllm t=1.0 32k tokens" --out runs/mix-a.parquet
 """
 

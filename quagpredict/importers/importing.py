@@ -81,7 +81,7 @@ def import_run(
     allow_ragged: bool = False,
     allow_duplicates: bool = False,
 ) -> Imported:
-    """Read the samples or counts that another tool left, check them, and measure them.
+    r"""Read the samples or counts that another tool left, check them, and measure them.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def import_run(
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     file = Path(folder) / "math.csv"
-    ...     _ = file.write_text("id,n,c\\na,4,2\\nb,4,0\\n")
+    ...     _ = file.write_text("id,n,c\na,4,2\nb,4,0\n")
     ...     found = import_run("auto", [file], candidate="mix-a")
     >>> found.format, found.row["pre_pass_at_1"].item(), found.row["pre_pass_at_4"].item()
     ('counts', 0.25, 0.5)
@@ -190,8 +190,8 @@ def _counted(rows: Iterable[ProblemRow]) -> list[dict[str, Any]]:
         if row.c is None:
             cure = "--regrade counts them" if row.responses and row.gold is not None else "import counts instead"
             raise InvalidDataError(
-                f"problem '{row.problem_id:.60}' of '{row.benchmark}' has {row.n} samples, and the files do not say how "
-                f"many are correct: {cure}"
+                f"problem '{row.problem_id:.60}' of '{row.benchmark}' has {row.n} samples, and the files do not say "
+                f"how many are correct: {cure}"
             )
         table.append({"benchmark": row.benchmark, "problem_id": row.problem_id, "n": row.n, "c": row.c})
     return table

@@ -1,4 +1,4 @@
-"""Inspect (UKGovernmentBEIS/inspect_ai 0.3): ``.json`` logs are read as they are, ``.eval`` logs by Inspect's own reader.
+"""Inspect (inspect_ai 0.3.285): ``.json`` logs are read as they are, ``.eval`` logs by Inspect's own reader.
 
 A sample has id, epoch, target, scores by scorer (value "C", "I", "P", "N" or a number) and output.choices[0] with its
 stop_reason. ``results.scores`` has what Inspect reduced the epochs to: the mean by default, or pass_at_k (unbiased).

@@ -1,6 +1,7 @@
 """lighteval (huggingface/lighteval 010dc62 and later): ``details_TASK_DATE.parquet``, a row a document.
 
-Columns are doc, metric, model_response (0.13), ``__doc__`` and so on (0.10 to 0.12), or gold, metrics, predictions (before).
+Columns are doc, metric, model_response (0.13), ``__doc__`` and so on (0.10 to 0.12), or before that gold, metrics,
+predictions.
 Verdicts of single samples are not kept: c follows from a metric that is a mean over the n samples, as pass@1 over n is.
 """
 

@@ -1,8 +1,8 @@
 """lm-evaluation-harness (EleutherAI 034ab03): ``samples_TASK_DATE.jsonl``, beside ``results_DATE.json``.
 
-`lm_eval/evaluator.py` logs a line for each document *and filter*: doc_id, target, resps (all repeats), filtered_resps (what the
-filter kept of them), filter, the names of the metrics and a value of each. With ``repeats`` and the default filter, take_first,
-the value is that of the first response alone; the others are generated and never graded.
+`lm_eval/evaluator.py` logs a line for each document *and filter*: doc_id, target, resps (all repeats), filtered_resps
+(what the filter kept of them), filter, the names of the metrics and a value of each. With ``repeats`` and the default
+filter, take_first, the value is that of the first response alone; the others are generated and never graded.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""NeMo-Skills (NVIDIA/NeMo-Skills 02bdc3a): ``output-rs0.jsonl``, ``output-rs1.jsonl``, ...: a file a seed, a line a problem.
+"""NeMo-Skills (NVIDIA/NeMo-Skills 02bdc3a): ``output-rs0.jsonl``, ``output-rs1.jsonl``, ...: a file a seed.
 
-The verdict is is_correct (symbolic_correct in newer releases); with an LLM judge also ``judgement``. ``metrics.json`` (of
-`nemo_skills/evaluation/metrics/base.py`) holds per cent: ``pass@k`` is the best of the *first* k samples, ``pass@1[k]`` the mean
-of the first k. ``output.jsonl`` without a seed is the tool's greedy run.
+A line is a problem. The verdict is is_correct (symbolic_correct in newer releases); an LLM judge's is not read.
+``metrics.json`` (of `nemo_skills/evaluation/metrics/base.py`) holds per cent: ``pass@k`` is the best of the *first* k
+samples, ``pass@1[k]`` the mean of the first k. ``output.jsonl`` without a seed is the tool's greedy run.
 """
 
 import re

@@ -4,6 +4,8 @@ Every gold holds the digit 9, and what is made up at random never does, in no sc
 that it equals one by arithmetic is as good as impossible. So whatever a grader makes of it, "correct" is a mistake.
 """
 
+# ruff: noqa: E501 - tables of answers read best in long lines
+
 import random
 import string
 import unicodedata
@@ -178,7 +180,8 @@ def _near_miss(rng: random.Random) -> tuple[str, str, bool | None]:
 
 
 def _right(rng: random.Random) -> tuple[str, str, bool | None]:
-    return rng.choice(RIGHT)[::-1] + (True,)
+    gold, answer = rng.choice(RIGHT)
+    return answer, gold, True
 
 
 RIGHT = (
