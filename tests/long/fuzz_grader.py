@@ -19,6 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # for hostile_answers, which is no package's
 
+import hostile_answers
 from hostile_answers import Case, case
 
 from quagpredict.answers import GradingPolicy, grade, grade_many, symbolic
