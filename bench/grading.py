@@ -1,8 +1,9 @@
-"""Grading 200,000 responses with a realistic spread of answers, against a plain loop over Math-Verify's parse and verify.
+"""Grading 200,000 responses, against a plain loop over Math-Verify's parse and verify.
 
-The golds are those of the benchmark files in the folder that QUAGPREDICT_BENCHMARKS names (a JSON lines file a benchmark),
-else the notations in bench/golds.txt. A problem has 64 responses: right as it stands, right in other notation, wrong near
-and far, none; as of a model, most responses to a problem give one of few answers. The worst case has each answer once.
+The golds are those of the benchmark files in the folder that QUAGPREDICT_BENCHMARKS names (a JSON lines file a
+benchmark), else the notations in bench/golds.txt. A problem has 64 responses: right as it stands, right in other
+notation, wrong near and far, none; as of a model, most responses to a problem give one of few answers. The worst case
+has each answer once.
 """
 
 import json
@@ -136,7 +137,7 @@ def looped(text: str, gold: str) -> bool:
     return bool(verify(parse(f"\\boxed{{{gold}}}"), parse(text)))
 
 
-def kind_of(text: str, gold: str, ours: str, theirs: bool) -> str:
+def kind_of(text: str, gold: str, ours: str) -> str:
     """Return the class of a difference, by the question on which graders disagree; docs/guide/grading.md lists them."""
     answer = extract(text, POLICY) or ""
     if ours not in ("correct", "wrong"):
@@ -169,9 +170,7 @@ def compared(texts: list[str], asked: list[str], looped_at: list[int], name: str
     differ = defaultdict(list)
     for at, verdict in zip(looped_at, theirs, strict=True):
         if (grades[at].verdict == "correct") != verdict:
-            differ[kind_of(texts[at], asked[at], grades[at].verdict, verdict)].append(
-                (extract(texts[at], POLICY), asked[at])
-            )
+            differ[kind_of(texts[at], asked[at], grades[at].verdict)].append((extract(texts[at], POLICY), asked[at]))
     verdicts = Counter(grade.verdict for grade in grades)
     print(f"{name}: {dict(verdicts)}; {sum(map(len, differ.values()))} of {len(looped_at)} looped differ")
     for kind, found in sorted(differ.items(), key=lambda item: -len(item[1])):
@@ -186,7 +185,7 @@ def chosen(total: int, number: int) -> Iterator[int]:
 
 
 def measure() -> list[Figure]:
-    """The realistic spread, for which at least 30 x is promised, and the worst case, for which nothing is."""
+    """Two figures: the realistic spread, at least 30 x promised, and the worst case, for which nothing is."""
     texts, asked = spread(0)
     figures = [compared(texts, asked, list(chosen(len(texts), LOOPED)), f"grade {len(texts):,} responses")]
     texts, asked = all_distinct(0)

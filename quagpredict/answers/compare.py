@@ -12,6 +12,7 @@ _ASSIGNMENT = re.compile(r"[A-Za-z](?:_(?:[0-9A-Za-z]|\{[^{}]*\}))?(?:\([A-Za-z0
 _BRACKET = re.compile(r"\\[\\{}]|[()\[\]{},;]")
 _AND = re.compile(r"(?<=[0-9})\]]),?(?:and|or)(?=[-+0-9.\\(\[])")
 _MATRIX = re.compile(r"\\begin\{[pv]?matrix\}(.*)\\end\{[pv]?matrix\}", re.DOTALL)
+_BASED = re.compile(r"\(?([0-9A-Za-z]{1,40})\)?_\{?([0-9]{1,2})\}?")
 _MAX_ITEMS = 64
 
 
@@ -52,6 +53,8 @@ def _equal(answer: str, gold: str, policy: GradingPolicy, depth: int) -> bool | 
         return True
     if _choice(a) == _choice(g) != "":
         return True
+    if (based := _same_based(a, g)) is not None:
+        return based
     first, second = quantity(answer), quantity(gold)
     if first and second:
         return _same_quantity(first, second, policy)
@@ -61,6 +64,27 @@ def _equal(answer: str, gold: str, policy: GradingPolicy, depth: int) -> bool | 
     elif (found := _ASSIGNMENT.match(g)) and depth == 0:
         return _equal(answer, g[found.end() :], policy, depth + 1)
     return _same_list(a, g, policy, depth) if depth < 4 else None
+
+
+def _same_based(a: str, g: str) -> bool | None:
+    """Compare numbers with their base below, 12_8: by value; the gold's base may be missing. None if there is none."""
+    left, right = _BASED.fullmatch(a), _BASED.fullmatch(g)
+    if right and not left and a.isalnum():
+        return a == right.group(1)
+    if not (left or right):
+        return None
+    values = [_based_value(found) if found else number(text) for found, text in ((left, a), (right, g))]
+    if None in values:
+        return None
+    first, second = (value.value if isinstance(value, Number) else value for value in values)
+    return first == second
+
+
+def _based_value(found: re.Match[str]) -> Fraction | None:
+    try:
+        return Fraction(int(found.group(1), int(found.group(2))))
+    except ValueError:  # a digit or a base that does not exist
+        return None
 
 
 def _choice(text: str) -> str:

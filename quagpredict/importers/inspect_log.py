@@ -73,7 +73,7 @@ def _only_scorer(samples: list[dict[str, Any]], path: Path) -> str:
     if len(names) != 1:
         shown = ", ".join(names) or "none"
         raise InvalidDataError(f"{path}: expected one scorer, found {shown}: choose one (--metric)")
-    return names[0]
+    return str(names[0])
 
 
 def _row(task: str, name: str, samples: list[dict[str, Any]], scorer: str, path: Path) -> ProblemRow:

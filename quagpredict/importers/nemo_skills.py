@@ -42,16 +42,17 @@ def read(paths: Sequence[Path]) -> Reading:
 
 
 def _row(benchmark: str, name: str, records: list[dict[str, Any]]) -> ProblemRow:
-    verdicts: list[bool] | None = []
+    verdicts: list[bool] = []
+    known = True
     for record in records:
         key = next((key for key in _VERDICTS if key in record), None)
         if key is None:
-            verdicts = None
+            known = False
             break
         verdicts.append(as_correct(record[key], record["_path"]))
     texts = tuple(str(record.get("generation", "")) for record in records)
     gold = records[0].get("expected_answer")
-    correct = None if verdicts is None else sum(verdicts)
+    correct = sum(verdicts) if known else None
     return ProblemRow(benchmark, name, len(records), correct, texts, None if gold is None else str(gold))
 
 

@@ -20,7 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))  # for hostile_answers, which is no package's
 
 import hostile_answers
-from hostile_answers import Case, case
+from hostile_answers import Case
 
 from quagpredict.answers import GradingPolicy, grade, grade_many, symbolic
 
@@ -119,7 +119,9 @@ def fuzz(answers: int, seed: int, policy: GradingPolicy, first: int = 0, say: An
     with TemporaryDirectory() as folder, watched(report.watch):
         canary = Path(folder) / "canary"
         for start in range(first, first + answers, CHUNK):
-            cases = [case(seed, at, str(canary)) for at in range(start, min(start + CHUNK, first + answers))]
+            cases = [
+                hostile_answers.case(seed, at, str(canary)) for at in range(start, min(start + CHUNK, first + answers))
+            ]
             try:
                 for one in cases:
                     begun = time.thread_time()

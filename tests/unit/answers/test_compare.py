@@ -63,6 +63,10 @@ from quagpredict.answers.normalise import canonical, number, quantity
         ("(0.5, 2)", r"(\frac{1}{2}, 2)"),
         ("(1,2),(3,4)", "(3,4), (1,2)"),
         (r"x \in [0, 1)", "[0,1)"),
+        ("2516_{8}", "2516_8"),
+        ("2516", "2516_8"),
+        ("(2516)_8", "2516_{8}"),
+        ("12_{10}", "12"),
         (r"\begin{pmatrix} 0.5 & 2 \\ 3 & 4 \end{pmatrix}", r"\begin{pmatrix} 1/2 & 2 \\ 3 & 4 \end{pmatrix}"),
     ],
 )
@@ -95,6 +99,9 @@ def test_the_same_in_another_notation(answer, gold):
         ("inf", r"\infty"),
         ("5x", "5"),
         ("5!", "5"),
+        ("7919_{11}", "7919"),
+        ("2516_9", "2516_8"),
+        ("2517", "2516_8"),
         (r"\{97, \{7919\}\}", r"\{97, 7919\}"),
     ],
 )
