@@ -5,6 +5,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 
+from quagpredict.answers.fingerprint import differ
 from quagpredict.answers.normalise import Number, canonical, number, quantity
 from quagpredict.answers.policy import GradingPolicy
 
@@ -46,7 +47,7 @@ def equal(answer: str, gold: str, policy: GradingPolicy) -> bool | None:
 
 @lru_cache(maxsize=8192)
 def _equal(answer: str, gold: str, policy: GradingPolicy, depth: int) -> bool | None:
-    a, g = canonical(answer), canonical(gold)
+    a, g = _bare(canonical(answer)), _bare(canonical(gold))
     if a == g and a:
         return True
     if a.isalpha() and g.isalpha() and a.isascii() and len(g) > 2 and a.casefold() == g.casefold():
@@ -63,7 +64,18 @@ def _equal(answer: str, gold: str, policy: GradingPolicy, depth: int) -> bool | 
             return _equal(a[found.end() :], gold, policy, depth + 1)
     elif (found := _ASSIGNMENT.match(g)) and depth == 0:
         return _equal(answer, g[found.end() :], policy, depth + 1)
+    if differ(a, g):
+        return False
     return _same_list(a, g, policy, depth) if depth < 4 else None
+
+
+def _bare(text: str) -> str:
+    """Remove parentheses around the whole of a text that is no tuple."""
+    if text.startswith("(") and text.endswith(")"):
+        found = items(text)
+        if found is not None and found[0] == "()" and len(found[1]) == 1 and found[1][0]:
+            return found[1][0]
+    return text
 
 
 def _same_based(a: str, g: str) -> bool | None:
