@@ -130,7 +130,7 @@ class _Reader:
                 degree = self.sum()
                 self.take("]") or self.unread()
             under = self.group()
-            return under ** (1 / degree) if under >= 0 else self.unread()
+            return float(under ** (1 / degree)) if under >= 0 else self.unread()
         if token == "(":
             return self.closed(")")
         if token == "{":
