@@ -12,6 +12,7 @@ from typing import NoReturn
 
 _POINTS = 2
 _DIFFERENT = 1e-5  # relative; between 0 and this the symbolic engine decides
+_CANCELLED = 1e-9  # what rounding may leave where terms cancel
 _TOKEN = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+|\\(?:frac|sqrt|pi|cdot|times)(?![A-Za-z])|[A-Za-z]|[-+*/^(){}\[\] ]")
 _WORD = re.compile(r"(?<!\\)(?<![A-Za-z])[A-Za-z]{4,}")
 _WITH_UNIT = re.compile(r"-?[0-9.,/]+\s*[A-Za-z]+")
@@ -36,7 +37,7 @@ def differ(answer: str, gold: str) -> bool:
         first, second = _value(answer, point), _value(gold, point)
         if first is None or second is None:
             return False
-        if abs(first - second) > _DIFFERENT * max(1.0, abs(first), abs(second)):
+        if abs(first - second) > max(_DIFFERENT * max(abs(first), abs(second)), _CANCELLED):
             return True
     return False
 
