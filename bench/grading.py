@@ -151,6 +151,7 @@ def kind_of(text: str, gold: str, ours: str) -> str:
     if ours not in ("correct", "wrong"):
         return ours
     rules: tuple[tuple[str, bool], ...] = (
+        ("a full stop at the end", answer.endswith(".") or text.rstrip().endswith(".$.")),
         ("percent", "%" in answer + gold),
         (
             "units or words",
@@ -182,7 +183,8 @@ def compared(texts: list[str], asked: list[str], looped_at: list[int], name: str
     verdicts = Counter(grade.verdict for grade in grades)
     print(f"{name}: {dict(verdicts)}; {sum(map(len, differ.values()))} of {len(looped_at)} looped differ")
     for kind, found in sorted(differ.items(), key=lambda item: -len(item[1])):
-        print(f"  {len(found):>4}  {kind}, such as {found[0][0]!r} for {found[0][1]!r}")
+        shown = "; ".join(f"{answer!r} for {gold!r}" for answer, gold in dict.fromkeys(found[:3]))
+        print(f"  {len(found):>4}  {kind}, such as {shown}")
     note = f"workers started anew; the loop was timed on {len(looped_at):,} and scaled"
     return Figure(name, ours, "parse, verify looped", loop, ">= 30 x as fast", loop >= 30 * ours, note)
 
