@@ -14,6 +14,8 @@ _LARGE = re.compile(r"\^\s*\{?\s*-?[0-9]{5,}|[0-9]{5,}\s*\)?\s*!|!\s*\)?\s*!")
 _UNFINISHED = re.compile(r"\\(?:i{1,3}nt|oint|sum|prod|lim)(?![A-Za-z])")
 # A group, a constant or a function to a power of three digits is multiplied out; a letter or a number is not.
 _GROUP_POWER = re.compile(r"(?:[)}\]|]|\\[A-Za-z]+)\s*(?:\^|\*\*)\s*[{(]?\s*-?[0-9]{3,}")
+# So is a factorial of a power, or in an exponent.
+_POWER_FACTORIAL = re.compile(r"\^[^()!]{0,60}\)\s*!|\^\{[^}]{0,60}!")
 _FUNCTION_ROW = re.compile(
     r"(?:\\(?:arc)?(?:sin|cos|tan|cot|sec|csc|sinh|cosh|tanh|log|ln|exp)(?![A-Za-z])[^A-Za-z0-9\\]{0,8}){4}"
 )
@@ -57,7 +59,7 @@ def too_costly(answer: str, gold: str) -> bool:
     (True, False, True)
     """
     unfinished = _UNFINISHED.search(answer) is not None and _UNFINISHED.search(gold) is None
-    return unfinished or bool(_GROUP_POWER.search(answer) or _FUNCTION_ROW.search(answer))
+    return unfinished or any(pattern.search(answer) for pattern in (_GROUP_POWER, _POWER_FACTORIAL, _FUNCTION_ROW))
 
 
 def balanced(text: str) -> bool:
