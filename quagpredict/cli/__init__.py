@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "measure one checkpoint on a suite",
     "fit": "fit a surrogate to finished runs",
     "rank": "say which candidates deserve RL compute",
+    "search": "find the SFT mixture that ends best after RL",
     "validate": "say how far a surrogate can be trusted",
 }
 
