@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 METHODS = ("surrogate", "sft-pass-at-1", "random", "regmix", "equal")
 
 DESCRIPTION = """\
-Train SFT candidates with different mixtures and settings at one budget, measure each, and score it by the lower bound of
-what a surrogate predicts after RL. --verify takes the best through RL; with --rounds the surrogate learns from them.
+Train SFT candidates with different mixtures and settings at one budget, measure each, and score it by the lower bound
+of what a surrogate predicts after RL. --verify takes the best through RL; with --rounds the surrogate learns from them.
 The same command goes on where it was stopped or killed, and may run several times at once on one storage.
 """
 EPILOG = """\
@@ -57,6 +57,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--warm-start", nargs="+", default=[], metavar="TABLE", help="measured candidates to begin with")
     add("--warm-start-study", nargs="+", default=[], metavar="NAME", help="earlier studies of the same storage")
     add("--allow-unvalidated-base", action="store_true", help="search on a base the surrogate was not validated on")
+    add("--allow-mixed-protocols", action="store_true", help="search although the surrogate's protocol or RL differs")
     add("--check", action="store_true", help="check the space and print it; train nothing")
     add("--figures", action="store_true", help="also write figures to DIR/figures (needs the extra 'plot')")
     add("--top", type=at_least(1), default=10, metavar="N", help="trials in the printed table (default: 10)")
@@ -181,9 +182,12 @@ def _applicable(args: argparse.Namespace, plan: "SearchPlan", runs: "RecipeRuns"
     row: dict[str, Any] = {"candidate": ["x"], "eval_protocol_id": [runs.eval_protocol_id]}
     row |= {"base_model": [plan.space.base.name], "rl_recipe_id": [runs.rl_recipe_id]}
     for mismatch in mismatches(pl.DataFrame(row, schema_overrides={"rl_recipe_id": pl.String}), surrogate):
-        if mismatch.kind != "unseen-base" or not args.allow_unvalidated_base:
-            hint = "" if mismatch.kind != "unseen-base" else ", or pass --allow-unvalidated-base"
-            raise IncomparableError(f"{args.space}: {mismatch.detail}; fit one on comparable runs{hint}")
+        base = mismatch.kind == "unseen-base"
+        if not (args.allow_unvalidated_base if base else args.allow_mixed_protocols):
+            option = "--allow-unvalidated-base" if base else "--allow-mixed-protocols"
+            raise IncomparableError(
+                f"{args.space}: {mismatch.detail}; fit a surrogate on comparable runs, or pass {option}"
+            )
 
 
 def _pruner() -> Any:

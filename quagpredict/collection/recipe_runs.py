@@ -98,7 +98,9 @@ class RecipeRuns:
 
         def watch(folders: Mapping[str, Path]) -> None:
             folder = next((path for identity, path in folders.items() if identity.startswith("sft/")), None)
-            for percent, checkpoint in _checkpoints(folder) if folder is not None else ():
+            for percent, checkpoint in (
+                _checkpoints(folder, self._plan.rungs.every) if folder and self._plan.rungs else ()
+            ):
                 if percent not in reported:
                     reported.add(percent)
                     report(percent, self._at_rung(recipe, percent, checkpoint))
@@ -244,13 +246,15 @@ class RecipeRuns:
         return address
 
 
-def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """Return the whole checkpoints that a training has left so far, with the part of it in per cent; not the last."""
+def _checkpoints(folder: Path, every: float) -> list[tuple[int, Path]]:
+    """Return the whole checkpoints that a training has left so far, with the rung of each in per cent; not the last.
+
+    Steps are whole, so a checkpoint lies a little beside its rung; pruners compare trials at the same one.
+    """
     found = []
     for path in folder.glob(f"{_CHECKPOINT}*"):
         with contextlib.suppress(OSError, ValueError, KeyError, QuagpredictError):
             state = json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))  # written last
-            percent = round(100 * state["global_step"] / state["max_steps"])
-            if percent < 100:
-                found.append((percent, path))
+            if state["global_step"] < state["max_steps"]:
+                found.append((round(100 * every * round(state["global_step"] / state["max_steps"] / every)), path))
     return sorted(found)

@@ -80,7 +80,8 @@ def recipe_of(space: SearchSpace, params: Mapping[str, Any]) -> MixtureRecipe:
     Examples
     --------
     >>> from quagpredict.mixture_search.synthetic import synthetic_space
-    >>> recipe = recipe_of(synthetic_space(3), {"mixture.s0": 0.5, "mixture.s1": 0.5, "epochs": 4, "learning_rate": 1e-3})
+    >>> params = {"mixture.s0": 0.5, "mixture.s1": 0.5, "epochs": 4, "learning_rate": 1e-3}
+    >>> recipe = recipe_of(synthetic_space(3), params)
     >>> recipe.unique_examples, dict(recipe.examples)
     (1024, {'s0': 300, 's1': 362, 's2': 362})
     """

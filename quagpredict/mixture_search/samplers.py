@@ -6,11 +6,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from quagpredict.mixture_search.recipes import recipe_of
 from quagpredict.mixture_search.space import SearchSpace
 from quagpredict.surrogates.shrinkage import fit_ridge
 
@@ -27,19 +26,15 @@ def sampler_of(method: Method, space: SearchSpace, seed: int) -> BaseSampler:
     Parameters
     ----------
     method : str
-        ``surrogate`` and ``sft-pass-at-1``: TPE. ``random``: uniform. ``regmix``: uniform, then `RegMixSampler`.
-        ``equal``: the equal mixture (the nearest within the bounds), the other settings uniform.
+        ``surrogate`` and ``sft-pass-at-1``: `ResponseSurfaceSampler`; ``regmix``: the same on mixture weights alone.
+        ``random``: uniform. ``equal``: the equal mixture (the nearest within the bounds), the other settings uniform.
     space : SearchSpace
     seed : int
         The draws of a trial depend on it, on the trial's number and on the trials before, and on nothing else.
     """
     match method:
-        case "surrogate":
+        case "surrogate" | "sft-pass-at-1":
             return SeededByTrial(lambda one: ResponseSurfaceSampler(space, one, weights_only=False), seed)
-        case "sft-pass-at-1":
-            return SeededByTrial(lambda one: ResponseSurfaceSampler(space, one, weights_only=False), seed)
-        case "tpe":
-            return SeededByTrial(lambda one: TPESampler(seed=one), seed)
         case "random":
             return SeededByTrial(lambda one: RandomSampler(seed=one), seed)
         case "regmix":
@@ -48,7 +43,7 @@ def sampler_of(method: Method, space: SearchSpace, seed: int) -> BaseSampler:
             return SeededByTrial(lambda one: EqualMixtureSampler(space, one), seed)
 
 
-class SeededByTrial(BaseSampler):
+class SeededByTrial(BaseSampler):  # type: ignore[misc]
     """Makes a sampler anew for each trial, seeded by the trial's number.
 
     A sampler with a seed starts over when its process does: a search that goes on after a crash, and every further
@@ -72,13 +67,11 @@ class SeededByTrial(BaseSampler):
             self._made = (trial.number, self._make(one))
         return self._made[1]
 
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Any:
         """Ask the trial's sampler."""
         return self._of(trial).infer_relative_search_space(study, trial)
 
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> Any:
         """Ask the trial's sampler."""
         return self._of(trial).sample_relative(study, trial, search_space)
 
@@ -93,23 +86,19 @@ class SeededByTrial(BaseSampler):
         self._of(trial).after_trial(study, trial, state, values)
 
 
-class EqualMixtureSampler(BaseSampler):
-    """The equal mixture, or the nearest one within the bounds; the other settings uniform."""
+class EqualMixtureSampler(RandomSampler):  # type: ignore[misc]
+    """The equal mixture, or the nearest one within the bounds; the other settings uniform.
+
+    Parameters
+    ----------
+    space : SearchSpace
+    seed : int
+    """
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
+        super().__init__(seed=seed)
         equal = space.simplex.nearest(np.full(space.simplex.sources, 1.0 / space.simplex.sources))
         self._fixed = space.sticks_of(equal)
-        self._random = RandomSampler(seed=seed)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return nothing: parameters are chosen one by one."""
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -117,10 +106,10 @@ class EqualMixtureSampler(BaseSampler):
         """Return the mixture's parameter, or draw uniformly."""
         if param_name in self._fixed:
             return self._fixed[param_name]
-        return self._random.sample_independent(study, trial, param_name, param_distribution)
+        return super().sample_independent(study, trial, param_name, param_distribution)
 
 
-class ResponseSurfaceSampler(BaseSampler):
+class ResponseSurfaceSampler(RandomSampler):  # type: ignore[misc]
     """A regression from shares to the objective, and the simulated trial that it likes best.
 
     The regression is ridge on shares and their squares, with a penalty by leave-one-out error. It explores at random
@@ -143,13 +132,14 @@ class ResponseSurfaceSampler(BaseSampler):
     """
 
     def __init__(self, space: SearchSpace, seed: int, *, weights_only: bool) -> None:
+        super().__init__(seed=seed)
         self._space = space
-        self._random = RandomSampler(seed=seed)
-        self._rng = np.random.default_rng(seed)
+        self._draw = np.random.default_rng(seed)
         self._weights_only = weights_only
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return all parameters; they are chosen together."""
+        del study, trial
         return self._space.distributions()
 
     def sample_relative(
@@ -166,7 +156,7 @@ class ResponseSurfaceSampler(BaseSampler):
         sources = self._space.simplex.sources
         if self._weights_only:
             fitted = fit_ridge(_with_squares(rows[:, :sources]), value)
-            simulated = self._space.simplex.from_unit(self._rng.random((_SIMULATED, sources - 1)))
+            simulated = self._space.simplex.from_unit(self._draw.random((_SIMULATED, sources - 1)))
             predicted = fitted.predict(_with_squares(simulated)).mean
             mean = simulated[np.argsort(-predicted)[:_AVERAGED]].mean(axis=0)
             return {**best.params, **self._space.sticks_of(mean)}
@@ -174,7 +164,7 @@ class ResponseSurfaceSampler(BaseSampler):
         simulated = self._coordinates(trials)
         center = _with_squares(rows).mean(axis=0)
         form = fit_ridge(_with_squares(rows), value).form
-        drawn = self._rng.multivariate_normal(form.coefficients, form.covariance[1:, 1:], method="eigh")
+        drawn = self._draw.multivariate_normal(form.coefficients, form.covariance[1:, 1:], method="eigh")
         predicted = (_with_squares(simulated) - center) @ drawn
         excess = np.array([sum(one.constraints.values()) for one in done])
         if (excess > 0).any():
@@ -183,22 +173,16 @@ class ResponseSurfaceSampler(BaseSampler):
         chosen = int(np.argmax(predicted))
         return {name: values[chosen].item() for name, values in trials.items()}
 
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """Draw uniformly."""
-        return self._random.sample_independent(study, trial, param_name, param_distribution)
-
     def _simulated(self, best: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         """Return parameters drawn at random, half of them in some neighbourhood of the best trial's."""
-        reach = np.where(np.arange(_SIMULATED) % 2, 1.0, 10.0 ** self._rng.uniform(-2, 0, _SIMULATED))
+        reach = np.where(np.arange(_SIMULATED) % 2, 1.0, 10.0 ** self._draw.uniform(-2, 0, _SIMULATED))
         drawn: dict[str, NDArray[Any]] = {}
         for name, distribution in self._space.distributions().items():
             if isinstance(distribution, CategoricalDistribution):
-                fresh = self._rng.choice(np.array(distribution.choices), _SIMULATED)
-                drawn[name] = np.where(self._rng.random(_SIMULATED) < reach, fresh, best[name])
+                fresh = self._draw.choice(np.array(distribution.choices), _SIMULATED)
+                drawn[name] = np.where(self._draw.random(_SIMULATED) < reach, fresh, best[name])
             else:
-                unit = (1 - reach) * _unit(best[name], distribution) + reach * self._rng.random(_SIMULATED)
+                unit = (1 - reach) * _unit(best[name], distribution) + reach * self._draw.random(_SIMULATED)
                 drawn[name] = _from_unit(unit, distribution)
         return drawn
 
@@ -245,8 +229,3 @@ def suggest_params(trial: Any, space: SearchSpace) -> dict[str, Any]:
         else:
             params[name] = trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
     return params
-
-
-def recipe_id_of(space: SearchSpace, params: Mapping[str, Any]) -> str:
-    """Return the id of the recipe of a trial's parameters."""
-    return recipe_of(space, params).recipe_id

@@ -1,4 +1,4 @@
-"""What a measured trial is worth: a surrogate's lower bound, or a measurement itself; and how far it is from what is known."""
+"""What a measured trial is worth: a surrogate's lower bound, or a measurement; and how far it is from what is known."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

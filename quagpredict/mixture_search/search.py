@@ -137,7 +137,7 @@ class MixtureSearch:
         return Suggestion(trial.number, self._recipe(trial), trial)
 
     def report(self, suggestion: Suggestion, step: int, measurement: Measurement) -> bool:
-        """Report an intermediate checkpoint; True means that the pruner gives the trial up: stop, and tell `observe`."""
+        """Report an intermediate checkpoint; True means that the pruner gives up: stop, and observe None."""
         return self._report(suggestion.trial, suggestion.recipe, step, measurement)
 
     def observe(self, suggestion: Suggestion, measurement: Measurement | None) -> Scored | None:
@@ -283,7 +283,7 @@ class MixtureSearch:
     def _report(self, trial: optuna.Trial, recipe: MixtureRecipe, step: int, measurement: Measurement) -> bool:
         row = measured_row(measurement, recipe, f"{self.space.base.name}.{recipe.name}")
         trial.report(self.scorer.score(row).value, step)
-        return trial.should_prune()
+        return bool(trial.should_prune())
 
     def _failed(self, trial: optuna.Trial, error: Exception) -> FrozenTrial | None:
         trial.set_user_attr(ERROR, " ".join(str(error).split())[:500])

@@ -85,7 +85,7 @@ class Setting:
         return FloatDistribution(self.low, self.high, log=self.log)
 
     def value(self, params: Mapping[str, Any]) -> Any:
-        """Return the value in a trial's parameters, a float with three significant digits (equal recipes stay equal)."""
+        """Return the value in a trial's parameters, numbers with three digits, so that equal recipes stay equal."""
         value = self.choices[0] if len(self.choices) == 1 else params[self.name]
         return value if isinstance(value, str) else float(f"{value:.3g}")
 

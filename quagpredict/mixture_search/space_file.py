@@ -1,9 +1,9 @@
 """SPACE.yaml: the search space and how its trials are run, checked whole before anything is trained."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from quagpredict.errors import QuagpredictError, RecipeError, UsageError
 from quagpredict.lab import Mixture
@@ -18,8 +18,8 @@ from quagpredict.shipped import shipped_path
 _KEYS = ("name", "base", "sft", "budget", "sources", "epochs", "unique_share", "learning_rate", "selection")
 _RUN_KEYS = ("score", "evaluation", "rungs", "rl", "launch")
 _SOURCE_KEYS = ("lab", "min", "max", "max_repeats", "examples", "tokens_per_example")
-_FILE_KEYS = ("dataset_name", "dataset_config", "dataset_train_split", "dataset_prompt_column")
-_FILE_KEYS += ("dataset_completion_column",)
+_COLUMN_KEYS = ("dataset_prompt_column", "dataset_completion_column")
+_FILE_KEYS = ("dataset_name", "dataset_config", "dataset_train_split", *_COLUMN_KEYS)
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,9 @@ def _space(top: Section) -> SearchSpace:
     base = top.section("base")
     base.only("name", "family", "model_name_or_path")
     model = base.text("model_name_or_path")
-    try:
-        model = str(shipped_path(model)) if not model.startswith((".", "/", "~")) else model
-    except UsageError:
-        pass  # a model of the hub; base_digest refuses a path that is not there
+    if not model.startswith((".", "/", "~")):
+        with suppress(UsageError):  # then it is a model of the hub; base_digest refuses a path that is not there
+            model = str(shipped_path(model))
     try:
         weights = base_digest(model)
     except QuagpredictError as error:
@@ -271,7 +270,7 @@ def _enough_examples(top: Section, space: SearchSpace) -> None:
         if source.max_repeats is not None and source.max_repeats < most - 1e-9:
             raise top.error(
                 f"sources.{source.name}.max_repeats",
-                f"each example may be seen {source.max_repeats:g} times, but there are up to {most:g} epochs; lower them",
+                f"an example may be seen {source.max_repeats:g} times, but there are up to {most:g} epochs: lower one",
             )
     lengths = [source.tokens_per_example or 1.0 for source in space.sources]
     if space.budget.amount / max(lengths) / most < len(space.sources):

@@ -74,7 +74,7 @@ class SyntheticWorld:
     @property
     def best(self) -> float:
         """The best score after RL that there is."""
-        return _expit(self._latent(np.sqrt(self.best_shares) @ self.coverage, _BEST_EPOCHS, _BEST_RATE))
+        return _expit(self._latent(1.0, _BEST_EPOCHS, _BEST_RATE))
 
     def truth(self, recipe: MixtureRecipe) -> float:
         """Return the score after RL of a recipe, without noise."""
@@ -116,7 +116,7 @@ class SyntheticWorld:
 
     def _shares(self, recipe: MixtureRecipe) -> Floats:
         counts = np.array([recipe.examples[source.name] for source in self.space.sources], dtype=np.float64)
-        return counts / counts.sum()
+        return np.asarray(counts / counts.sum())
 
     def _latent(self, covered: float, epochs: float, rate: float) -> float:
         off = 0.15 * np.log2(epochs / _BEST_EPOCHS) ** 2 + 0.8 * np.log10(rate / _BEST_RATE) ** 2

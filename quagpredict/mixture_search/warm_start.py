@@ -1,7 +1,6 @@
 """What is known already goes into a study: trials of an earlier study, runs of a corpus, each scored anew."""
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Several workers on one study, any of which may be killed at any moment: no trial is lost, and none counts twice.
 
-A *slot* is one of the N trials that were asked for: the trial that was asked first, and the retries of it. A worker that
-dies leaves its trial RUNNING; another one fails it and queues a retry with the same parameters. Everything is read from
-the study again each time, so it does not matter between which two writes a worker was killed:
+A *slot* is one of the N trials that were asked for: the trial that was asked first, and the retries of it. A worker
+that dies leaves its trial RUNNING; another one fails it and queues a retry with the same parameters. Everything is read
+from the study again each time, so it does not matter between which two writes a worker was killed:
 
 - Two workers may both queue a retry of one trial, or ask beyond N. The trial with the lower number counts, and the
   other one is failed as *surplus* before anything is trained.
@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +164,7 @@ def _counts(study: optuna.Study, trial: optuna.Trial, trials: int) -> bool:
     if before is not None:
         twins = (one for one in everything if one.user_attrs.get(RETRY_OF) == before and one.number < own.number)
         return all(SURPLUS in twin.user_attrs for twin in twins)
-    return any(slot[0].number == own.number for slot in slots(everything)[:trials])
+    return own.number in [slot[0].number for slot in slots(everything)[:trials]]
 
 
 def _finished(slot: list[FrozenTrial]) -> bool:
@@ -184,9 +183,10 @@ def _identity() -> dict[str, Any]:
 def _is_dead(trial: FrozenTrial, patience: Patience) -> bool:
     worker = trial.user_attrs.get(WORKER)
     if worker is not None and worker["machine"] == _machine():
-        return _started(worker["process"]) != worker["started"]
+        return bool(_started(worker["process"]) != worker["started"])
     begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-    return datetime.now().timestamp() - max(begun, trial.user_attrs.get(BEAT, 0.0)) > patience.grace_s
+    heard = max(begun, float(trial.user_attrs.get(BEAT, 0.0)))
+    return time.time() - heard > patience.grace_s
 
 
 def _machine() -> str:
@@ -202,7 +202,7 @@ def _machine() -> str:
 
 
 def _started(process: int) -> str | None:
-    """Return when a process started, in the kernel's ticks, so that a reused number is another process; None if dead."""
+    """Return when a process started, in the kernel's ticks: a reused number is another process. None if it is dead."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:
