@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import optuna
 import polars as pl
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from quagpredict.errors import QuagpredictError, UsageError
@@ -212,16 +213,26 @@ class MixtureSearch:
         objective = self.objective(measure)
         while (trial := next_trial(self.study, trials, patience)) is not None:
             with beating(trial, patience):
-                try:
-                    value = objective(trial)
-                except optuna.TrialPruned:
-                    told = self._tell(trial, TrialState.PRUNED)
-                except QuagpredictError as error:
-                    told = self._failed(trial, error)
-                else:
-                    told = self._tell(trial, TrialState.COMPLETE, value)
+                told = self._run_one(trial, objective)
             if progress is not None and told is not None:
                 progress(told)
+
+    def _run_one(self, trial: optuna.Trial, objective: Callable[[optuna.Trial], float]) -> FrozenTrial | None:
+        try:
+            try:
+                value = objective(trial)
+            except optuna.TrialPruned:
+                return self.study.tell(trial, state=TrialState.PRUNED)
+            except QuagpredictError as error:
+                return self._failed(trial, error)
+            return self.study.tell(trial, value)
+        except (ValueError, UpdateFinishedTrialError) as error:
+            if isinstance(error, QuagpredictError) or self._state(trial) == TrialState.RUNNING:
+                raise
+            return None  # we were taken for dead, and somebody else repeats the trial; it counts once
+
+    def _state(self, trial: optuna.Trial) -> TrialState:
+        return self.study.get_trials(deepcopy=False)[trial.number].state
 
     def best(self, count: int = 1) -> list[Found]:
         """Return the best finished trials, feasible ones only, each recipe once; fewer where there are not so many."""
@@ -285,15 +296,9 @@ class MixtureSearch:
         trial.report(self.scorer.score(row).value, step)
         return bool(trial.should_prune())
 
-    def _failed(self, trial: optuna.Trial, error: Exception) -> FrozenTrial | None:
+    def _failed(self, trial: optuna.Trial, error: Exception) -> FrozenTrial:
         trial.set_user_attr(ERROR, " ".join(str(error).split())[:500])
-        return self._tell(trial, TrialState.FAIL)
-
-    def _tell(self, trial: optuna.Trial, state: TrialState, value: float | None = None) -> FrozenTrial | None:
-        try:
-            return self.study.tell(trial, value, state)
-        except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
-            return None  # we were taken for dead, and somebody else repeats the trial; it counts once
+        return self.study.tell(trial, state=TrialState.FAIL)
 
 
 def note_score(trial: Any, scored: Scored) -> None:

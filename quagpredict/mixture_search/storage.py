@@ -1,5 +1,8 @@
 """Where studies live: SQLite, a journal file, PostgreSQL or any other database, by URL."""
 
+import fcntl
+import os
+import time
 from typing import Any
 
 import optuna
@@ -10,6 +13,8 @@ from quagpredict.errors import MissingExtraError, UsageError
 
 # Workers wait for each other's writes; Optuna's own five seconds are little for a busy machine.
 _SQLITE_PATIENCE_S = 120
+_ATTEMPTS = 8
+_CROWDED = ("already exists", "unique", "duplicate", "commit", "locked")
 
 
 def open_storage(url: str | None) -> BaseStorage:
@@ -37,21 +42,50 @@ def open_storage(url: str | None) -> BaseStorage:
     scheme, separator, rest = url.partition("://")
     if not separator:
         raise UsageError(f"storage '{url}': expected a URL such as sqlite:///study.db, journal:///study.log")
-    try:
-        if scheme == "journal":
-            path = rest[1:] if rest.startswith("/") else rest
-            return JournalStorage(JournalFileBackend(path))
-        options: dict[str, Any] = {}
-        if scheme.startswith("sqlite"):
-            options["connect_args"] = {"timeout": _SQLITE_PATIENCE_S}
-        else:
-            options["pool_pre_ping"] = True  # a database may have been restarted between two trials
-        return RDBStorage(url, engine_kwargs=options)
-    except (ImportError, ModuleNotFoundError) as error:
-        raise MissingExtraError(f"storage '{_without_password(url)}': its driver is not installed ({error})") from None
-    except Exception as error:  # SQLAlchemy and the drivers raise many classes
-        reason = " ".join(str(error).split())[:300]
-        raise UsageError(f"storage '{_without_password(url)}': cannot be opened: {reason}") from None
+    for attempt in range(_ATTEMPTS):
+        try:
+            return _opened(scheme, rest, url)
+        except (ImportError, ModuleNotFoundError) as error:
+            named = _without_password(url)
+            raise MissingExtraError(f"storage '{named}': its driver is not installed ({error})") from None
+        except Exception as error:  # SQLAlchemy and the drivers raise many classes
+            # Workers that start together on an empty database are in each other's way while they make the tables.
+            if attempt + 1 == _ATTEMPTS or not any(word in str(error).lower() for word in _CROWDED):
+                reason = " ".join(str(error).split())[:300]
+                raise UsageError(f"storage '{_without_password(url)}': cannot be opened: {reason}") from None
+            time.sleep(0.2 * (attempt + 1))
+    raise AssertionError("the last attempt raises")
+
+
+def _opened(scheme: str, rest: str, url: str) -> BaseStorage:
+    if scheme == "journal":
+        path = rest[1:] if rest.startswith("/") else rest
+        return JournalStorage(JournalFileBackend(path, _KernelLock(f"{path}.lock")))
+    options: dict[str, Any] = {}
+    if scheme.startswith("sqlite"):
+        options["connect_args"] = {"timeout": _SQLITE_PATIENCE_S}
+    else:
+        options["pool_pre_ping"] = True  # a database may have been restarted between two trials
+    return RDBStorage(url, engine_kwargs=options)
+
+
+class _KernelLock:
+    """Held by the kernel, which lets go when a worker is killed; Optuna's own locks then stay for half a minute."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._handle = -1
+
+    def acquire(self) -> bool:
+        """Wait for the lock."""
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        self._handle = handle
+        return True
+
+    def release(self) -> None:
+        """Let go."""
+        os.close(self._handle)
 
 
 def _without_password(url: str) -> str:

@@ -77,11 +77,12 @@ def next_trial(study: optuna.Study, trials: int, patience: Patience | None = Non
         waiting = any(trial.state == TrialState.WAITING for trial in everything)
         if waiting or len(slots(everything)) < trials:
             trial = study.ask()
-            trial.set_user_attr(WORKER, _identity())
-            if _counts(study, trial, trials):
-                return trial
-            trial.set_user_attr(SURPLUS, True)
-            study.tell(trial, state=TrialState.FAIL)
+            with contextlib.suppress(ValueError, UpdateFinishedTrialError):  # so slow that we were taken for dead
+                trial.set_user_attr(WORKER, _identity())
+                if _counts(study, trial, trials):
+                    return trial
+                trial.set_user_attr(SURPLUS, True)
+                study.tell(trial, state=TrialState.FAIL)
         elif all(_finished(chain) for chain in slots(everything)[:trials]):
             return None
         else:
@@ -89,7 +90,10 @@ def next_trial(study: optuna.Study, trials: int, patience: Patience | None = Non
 
 
 def slots(trials: list[FrozenTrial]) -> list[list[FrozenTrial]]:
-    """Return the slots in order: each a trial that was asked first and its retries; surplus and imported ones left out.
+    """Return the slots in order: each a trial that was asked first, the retry of it, the retry of that, and so on.
+
+    Of several retries of one trial only the first one counts, and nothing that follows from the others. Imported trials
+    and those asked for in surplus are no slots.
 
     Examples
     --------
@@ -101,16 +105,19 @@ def slots(trials: list[FrozenTrial]) -> list[list[FrozenTrial]]:
     >>> [[trial.number for trial in slot] for slot in slots(study.trials)]
     [[0, 2], [1]]
     """
-    found: dict[int, list[FrozenTrial]] = {}
-    root: dict[int, int] = {}
-    for trial in sorted(trials, key=lambda one: one.number):
-        if SURPLUS in trial.user_attrs or IMPORTED in trial.user_attrs:
-            continue
-        before = trial.user_attrs.get(RETRY_OF)
-        first = trial.number if before is None else root.get(before, before)
-        root[trial.number] = first
-        found.setdefault(first, []).append(trial)
-    return [found[first] for first in sorted(found)]
+    ordered = sorted(trials, key=lambda one: one.number)
+    retry: dict[int, FrozenTrial] = {}
+    for trial in ordered:
+        if RETRY_OF in trial.user_attrs:
+            retry.setdefault(trial.user_attrs[RETRY_OF], trial)
+    found = []
+    for trial in ordered:
+        if not {RETRY_OF, SURPLUS, IMPORTED} & trial.user_attrs.keys():
+            chain = [trial]
+            while chain[-1].number in retry:
+                chain.append(retry[chain[-1].number])
+            found.append(chain)
+    return found
 
 
 def give_up_the_dead(study: optuna.Study, patience: Patience) -> None:
@@ -124,12 +131,11 @@ def give_up_the_dead(study: optuna.Study, patience: Patience) -> None:
 
 def queue_retries(study: optuna.Study) -> None:
     """Queue every trial that was lost with its worker and is not queued yet, with the parameters that it had."""
-    everything = study.get_trials(deepcopy=False)
-    retried = {trial.user_attrs.get(RETRY_OF) for trial in everything}
-    for trial in everything:
-        if is_lost(trial) and trial.number not in retried:
-            params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-            study.enqueue_trial(params, user_attrs={RETRY_OF: trial.number})
+    for chain in slots(study.get_trials(deepcopy=False)):
+        last = chain[-1]
+        if is_lost(last):
+            params = {**last.system_attrs.get("fixed_params", {}), **last.params}
+            study.enqueue_trial(params, user_attrs={RETRY_OF: last.number})
 
 
 def is_lost(trial: FrozenTrial) -> bool:
@@ -158,17 +164,12 @@ def beating(trial: optuna.Trial, patience: Patience) -> Iterator[None]:
 
 def _counts(study: optuna.Study, trial: optuna.Trial, trials: int) -> bool:
     """Return whether a trial that was just asked for is one of the N, and no other one stands in its place."""
-    everything = study.get_trials(deepcopy=False)
-    own = next(one for one in everything if one.number == trial.number)
-    before = own.user_attrs.get(RETRY_OF)
-    if before is not None:
-        twins = (one for one in everything if one.user_attrs.get(RETRY_OF) == before and one.number < own.number)
-        return all(SURPLUS in twin.user_attrs for twin in twins)
-    return own.number in [slot[0].number for slot in slots(everything)[:trials]]
+    counted = slots(study.get_trials(deepcopy=False))[:trials]
+    return any(trial.number == one.number for chain in counted for one in chain)
 
 
 def _finished(slot: list[FrozenTrial]) -> bool:
-    return any(trial.state.is_finished() and not is_lost(trial) for trial in slot)
+    return slot[-1].state.is_finished() and not is_lost(slot[-1])
 
 
 def _identity() -> dict[str, Any]:
