@@ -50,7 +50,7 @@ def regrets(worlds: int, runs: int, max_distance: float) -> Iterator[tuple[str, 
 def main() -> int:
     """Print the table that docs/guide/search.md holds."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--worlds", type=int, default=20, help="worlds, each with a surrogate of its own (default: 20)")
+    parser.add_argument("--worlds", type=int, default=12, help="worlds, each with a surrogate of its own (default: 12)")
     parser.add_argument("--runs", type=int, default=40, help="finished runs behind each surrogate (default: 40)")
     parser.add_argument("--max-distance", type=float, default=1.5, help="feasible distance (default: 1.5)")
     args = parser.parse_args()

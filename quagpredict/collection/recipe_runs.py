@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from quagpredict.collection.collect import collect
+from quagpredict.collection.collect import collect, planned_commands
 from quagpredict.collection.launch import environment_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import read_corpus
@@ -196,8 +196,10 @@ class RecipeRuns:
         return read_corpus(WorkFolder(root).corpus)
 
     def _collect(self, plan: Plan, root: Path, watch: Any, server: str = "trials") -> None:
-        fork = self._server(server, plan) if plan.launch.mode == "fork" else None
         root.mkdir(parents=True, exist_ok=True)
+        if WorkFolder(root).corpus.exists() and all(state == "done" for _, state, _ in planned_commands(plan, root)):
+            return  # nothing to start a fork server for
+        fork = self._server(server, plan) if plan.launch.mode == "fork" else None
         with (root / "collect.log").open("a", encoding="utf-8") as said, contextlib.redirect_stderr(said):
             summary = collect(plan, root, retry_failed=True, fork_server=fork, watch=watch)
         if summary.failed:

@@ -1,4 +1,4 @@
-"""A real search, small: SFT by TRL, evaluation, a pruned rung or two, GRPO for the best; and the recipe it recommends."""
+"""A real search, small: SFT by TRL, a rung, evaluation, GRPO for the best; and the recipe that it recommends."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""`dataset_mixture` of train_sft: shares of several files, each with its own selection, repeated where they are short."""
+"""`dataset_mixture` of train_sft: shares of several files, each selected by itself and repeated where it is short."""
 
 import json
 import runpy
