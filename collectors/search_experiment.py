@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             words = ["search", args.space, "--out", str(folder_of(args.out, method, seed)), "--method", method]
             words += ["--seed", str(seed), "--trials", str(args.trials), "--verify", "1", "--format", "json", *options]
             print(f"{method}, seed {seed}: quagpredict {' '.join(words)}", file=sys.stderr)
-            code = quiet(words + ["--workers", str(args.workers)])
+            code = quiet([*words, "--workers", str(args.workers)])
             if code not in (0, 4):  # 4: nothing feasible was found, which is a result too
                 return code
     if args.report is not None:
@@ -128,8 +128,8 @@ def report(winners: Sequence[Winner], args: Any) -> str:
     lines = ["# Which search finds what ends best after RL", ""]
     lines += [
         f"{args.trials} SFT trainings for each search, {len(args.seeds)} seeds, space `{args.space}`; the recipe that",
-        "each search would choose was taken through RL. Scores are Pass@1 in per cent; intervals are 90 %, by Student's",
-        "t over the seeds of the search; differences are paired by seed. Made by:",
+        "each search would choose was taken through RL. Scores are Pass@1 in per cent; intervals are 90 %, by",
+        "Student's t over the seeds of the search; differences are paired by seed. Made by:",
         "",
         "```bash",
         f"python collectors/search_experiment.py --space {args.space} --trials {args.trials} "
@@ -142,9 +142,8 @@ def report(winners: Sequence[Winner], args: Any) -> str:
     ]
     for method in methods:
         own = [one for one in winners if one.method == method]
-        pairs = [
-            scores[method, one.seed] - scores[REFERENCE, one.seed] for one in own if (REFERENCE, one.seed) in scores
-        ]
+        shared = [one.seed for one in own if (REFERENCE, one.seed) in scores]
+        pairs = [scores[method, seed] - scores[REFERENCE, seed] for seed in shared]
         versus = shown(mean_of(pairs)) if pairs and method != REFERENCE else ""
         cells = (shown(mean_of([one.before for one in own])), shown(mean_of([scores[method, one.seed] for one in own])))
         lines.append(f"| {method} | {len(own)} | {' | '.join(cells)} | {versus} |")

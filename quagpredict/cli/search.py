@@ -128,7 +128,7 @@ def _searched(args: argparse.Namespace, plan: "SearchPlan", out: Path, storage: 
     first = make_search(1, surrogate)  # says what is wrong with the storage before workers are started
     del first
     for number in range(1, args.workers):
-        stack.callback(_worker(number, storage, out).wait)
+        stack.callback(_worker(number, args, storage, out).wait)
     try:
         return search_in_rounds(
             make_search,
@@ -196,8 +196,14 @@ def _pruner() -> Any:
     return optuna.pruners.MedianPruner(n_startup_trials=8)
 
 
-def _worker(number: int, storage: str, out: Path) -> "subprocess.Popen[bytes]":
-    words = [*sys.argv[1:], "--workers", "1", "--worker", str(number), "--storage", storage, "--out", str(out)]
+def _worker(number: int, args: argparse.Namespace, storage: str, out: Path) -> "subprocess.Popen[bytes]":
+    """Start the same search once more, as one worker; it prints into a log and writes no result."""
+    words = ["search", args.space, "--worker", str(number), "--storage", storage, "--out", str(out)]
+    for name in ("trials", "method", "seed", "verify", "rounds"):
+        words += [f"--{name}", str(getattr(args, name))]
+    words += ["--surrogate", args.surrogate] if args.surrogate else []
+    flags = ("allow_unvalidated_base", "allow_mixed_protocols")
+    words += [f"--{name.replace('_', '-')}" for name in flags if getattr(args, name)]
     code = "from quagpredict.cli import main; raise SystemExit(main())"
     with (out / f"worker-{number}.log").open("ab") as said:
         return subprocess.Popen(
