@@ -128,7 +128,7 @@ def _searched(args: argparse.Namespace, plan: "SearchPlan", out: Path, storage: 
     first = make_search(1, surrogate)  # says what is wrong with the storage before workers are started
     del first
     for number in range(1, args.workers):
-        stack.callback(_worker(number, args, storage, out).wait)
+        stack.push(partial(_end, _worker(number, args, storage, out)))
     try:
         return search_in_rounds(
             make_search,
@@ -209,6 +209,13 @@ def _worker(number: int, args: argparse.Namespace, storage: str, out: Path) -> "
         return subprocess.Popen(
             [sys.executable, "-c", code, *words], stdin=subprocess.DEVNULL, stdout=said, stderr=said
         )
+
+
+def _end(worker: "subprocess.Popen[bytes]", kind: object, *_: object) -> None:
+    """Wait for a worker that was started, or stop it if this one was stopped; its trial is then repeated."""
+    if kind is not None:
+        worker.terminate()
+    worker.wait()
 
 
 def _progress(trials: int) -> Callable[[Any], None]:

@@ -56,7 +56,7 @@ class Scorer:
 
     Examples
     --------
-    >>> Scorer("pass_at_1").score(pl.DataFrame({"pre_pass_at_1": [0.25]})).value
+    >>> Scorer("pass_at_1").score(pl.DataFrame({"candidate": ["a"], "pre_pass_at_1": [0.25]})).value
     0.25
     """
 
