@@ -64,3 +64,18 @@ def test_the_selection_holds_for_every_source_unless_it_has_its_own(train_sft, t
 def test_mistakes_are_named(train_sft, tokenizer, sources, examples, message):
     with pytest.raises(RecipeError, match=message):
         mixed(train_sft, tokenizer, sources, examples)
+
+
+def test_a_recipe_with_a_mixture_parses(train_sft, files, tmp_path):
+    from trl import ModelConfig, SFTConfig, TrlParser
+
+    from quagpredict.program import parse_trl_recipe
+
+    mixture = {"sources": [{"dataset_name": files["a"], "share": 3}, {"dataset_name": files["b"], "share": 1}]}
+    content = {"model_name_or_path": "x", "use_cpu": True, "bf16": False, "output_dir": str(tmp_path)}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps(content | {"dataset_mixture": mixture, "dataset_select": "longest"}))
+    parser = TrlParser((train_sft.SFTRecipeArguments, SFTConfig, ModelConfig))
+    recipe, _, _ = parse_trl_recipe(parser, ["--config", str(path)])
+    assert recipe.dataset_mixture == mixture
+    assert recipe.dataset_select == "longest"
