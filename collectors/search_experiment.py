@@ -127,9 +127,9 @@ def report(winners: Sequence[Winner], args: Any) -> str:
     methods = [method for method in args.methods if any(one.method == method for one in winners)]
     lines = ["# Which search finds what ends best after RL", ""]
     lines += [
-        f"{args.trials} SFT trainings for each search, seeds {', '.join(map(str, args.seeds))}, space `{args.space}`; the recipe that",
-        "each search would choose was taken through RL. Scores are Pass@1 in per cent; intervals are 90 %, by",
-        "Student's t over the seeds of the search; differences are paired by seed. Made by:",
+        f"{args.trials} SFT trainings for each search, seeds {', '.join(map(str, args.seeds))}, space `{args.space}`;",
+        "the recipe that each search would choose was taken through RL. Scores are Pass@1 in per cent; intervals are",
+        "90 %, by Student's t over the seeds of the search; differences are paired by seed. Made by:",
         "",
         "```bash",
         f"python collectors/search_experiment.py --space {args.space} --trials {args.trials} "

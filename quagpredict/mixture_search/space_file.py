@@ -305,11 +305,12 @@ def _scoring(section: Section) -> Scoring:
 
 def _evaluation(section: Section, before: int, after: int | None) -> Evaluation:
     return Evaluation(
-        section.recipe("suite"),
-        before,
-        after or before,
-        section.text("engine", "transformers"),
-        section.whole("batch_size", 1) if "batch_size" in section.content else None,
+        suite=section.recipe("suite"),
+        samples_before=before,
+        samples_after=after or before,
+        samples_along=after or before,
+        engine=section.text("engine", "transformers"),
+        batch_size=section.whole("batch_size", 1) if "batch_size" in section.content else None,
     )
 
 

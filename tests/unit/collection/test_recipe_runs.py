@@ -31,7 +31,7 @@ def plan(tmp_path):
     )
     return SearchPlan(
         space,
-        evaluation=Evaluation(Recipe(str(tmp_path / "suite.yaml"), {"name": "tiny"}), 8, 4),
+        evaluation=Evaluation(Recipe(str(tmp_path / "suite.yaml"), {"name": "tiny"}), 8, 4, 4),
         rungs=Rungs(0.5, 4),
         rl=ReinforcementLearning(Recipe("rl.yaml", {"max_steps": 7}), (0, 1)),
         launch=Launch("spawn", 1),
