@@ -4,8 +4,8 @@
 
 For each seed and method it runs `quagpredict search` with `--verify 1`: 40 SFT trainings, then RL of the one that the
 method would choose. It goes on where it was stopped. `--report` writes a page from the results that are there, also
-without running anything (`--report-only`). In the lab, 4 methods x 3 seeds x 40 trainings and 36 RL runs take some
-five hours of processor time.
+without running anything (`--report-only`). In the lab, 4 methods x 3 seeds x 40 trainings and 36 RL runs are
+estimated at some five hours of processor time.
 """
 
 import argparse

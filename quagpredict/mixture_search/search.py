@@ -17,7 +17,7 @@ from quagpredict.mixture_search.samplers import Method, sampler_of, suggest_para
 from quagpredict.mixture_search.scoring import Measurement, Objective, Scored, Scorer, measured_row
 from quagpredict.mixture_search.space import SearchSpace
 from quagpredict.mixture_search.storage import open_storage, open_study
-from quagpredict.mixture_search.workers import ERROR, Patience, beating, next_trial
+from quagpredict.mixture_search.workers import ERROR, SUGGESTED, Patience, beating, next_trial
 from quagpredict.surrogates.fitted import FittedSurrogate
 
 METHODS: tuple[Method, ...] = ("surrogate", "sft-pass-at-1", "random", "regmix", "equal")
@@ -133,9 +133,25 @@ class MixtureSearch:
         )
 
     def suggest(self) -> Suggestion:
-        """Return the next recipe to try; several may be open at once."""
+        """Return the next recipe to try; several may be open at once, and stay open until they are observed."""
         trial = self.study.ask()
+        trial.set_user_attr(SUGGESTED, True)
         return Suggestion(trial.number, self._recipe(trial), trial)
+
+    def suggestion(self, number: int) -> Suggestion:
+        """Return an open suggestion by its number: for an `observe` in another process than the `suggest`.
+
+        Raises
+        ------
+        UsageError
+            If there is none of that number, or it was observed already.
+        """
+        for frozen in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if frozen.number == number and SUGGESTED in frozen.user_attrs:
+                # Optuna gives a trial object to whoever asks; to come back to one, its internal id is needed.
+                trial = optuna.trial.Trial(self.study, frozen._trial_id)
+                return Suggestion(number, recipe_of(self.space, frozen.params), trial)
+        raise UsageError(f"there is no open suggestion {number} in study '{self.study.study_name}'")
 
     def report(self, suggestion: Suggestion, step: int, measurement: Measurement) -> bool:
         """Report an intermediate checkpoint; True means that the pruner gives up: stop, and observe None."""

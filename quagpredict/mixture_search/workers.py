@@ -28,13 +28,14 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-WORKER, BEAT, RETRY_OF, SURPLUS, ERROR, IMPORTED = (
+WORKER, BEAT, RETRY_OF, SURPLUS, ERROR, IMPORTED, SUGGESTED = (
     "worker",
     "beat",
     "retry_of",
     "surplus",
     "error",
     "imported_from",
+    "suggested",
 )
 
 
@@ -182,6 +183,8 @@ def _identity() -> dict[str, Any]:
 
 
 def _is_dead(trial: FrozenTrial, patience: Patience) -> bool:
+    if SUGGESTED in trial.user_attrs:
+        return False  # somebody else's trainer has it, and no process of ours
     worker = trial.user_attrs.get(WORKER)
     if worker is not None and worker["machine"] == _machine():
         return bool(_started(worker["process"]) != worker["started"])

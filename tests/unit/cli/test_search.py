@@ -82,6 +82,13 @@ def test_what_does_not_fit_is_refused_before_any_training(tmp_path, changed, cap
     assert list(out.glob("recipes/*")) == []
 
 
+def test_the_methods_are_those_of_the_library():
+    from quagpredict.cli import search as command
+    from quagpredict.mixture_search import search as library
+
+    assert command.METHODS == library.METHODS
+
+
 def test_the_help_has_an_example(capsys):
     assert main(["search", "--help"]) == 0
     assert "quagpredict search collectors/searches/lab-mixture.yaml --trials 40" in capsys.readouterr().out

@@ -103,6 +103,19 @@ def test_several_suggestions_may_be_open(world, surrogate):
     assert [trial.state for trial in search.study.trials] == [TrialState.PRUNED, TrialState.COMPLETE]
 
 
+def test_a_suggestion_may_be_observed_by_another_process(world, surrogate, tmp_path):
+    options = {"storage": f"sqlite:///{tmp_path / 'study.db'}", "seed": 3}
+    asked = MixtureSearch(world.space, surrogate, **options).suggest()
+    later = MixtureSearch(world.space, surrogate, **options)
+    again = later.suggestion(asked.number)
+    assert again.recipe == asked.recipe
+    later.observe(again, world.measure(again.recipe))
+    assert later.study.trials[0].params == asked.trial.params
+    assert later.best()[0].recipe == asked.recipe
+    with pytest.raises(UsageError, match="no open suggestion 0"):
+        later.suggestion(0)
+
+
 def test_the_objective_drops_into_a_study_of_any_sampler(world, surrogate):
     search = MixtureSearch(world.space, surrogate)
     for sampler in (optuna.samplers.TPESampler(seed=0), optuna.samplers.NSGAIISampler(seed=0)):

@@ -77,6 +77,12 @@ def test_a_worker_elsewhere_is_given_up_after_its_grace(study):
     assert study.trials[0].state == TrialState.FAIL
 
 
+def test_a_suggestion_is_never_given_up(study):
+    study.ask(UNIT).set_user_attr("suggested", True)
+    give_up_the_dead(study, NOW)
+    assert study.trials[0].state == TrialState.RUNNING
+
+
 def test_beats_keep_a_worker_elsewhere_alive(study):
     trial = begun_by(study, {**workers._identity(), "machine": "another"})
     with beating(trial, NOW):
