@@ -53,7 +53,7 @@ def truth(kind: str, world: World) -> float:
     }.get((kind, world.law), float("nan"))
 
 
-def study(law: str, corpora: int, seed: int, permuted: bool = False) -> list[dict[str, Any]]:
+def study(law: str, corpora: int, seed: int, permuted: bool = False, judged: bool = True) -> list[dict[str, Any]]:
     """Return one line for each kind: R² on unseen candidates, coverage and width of intervals, and what was found."""
     results: dict[str, list[tuple[float, float, float, float]]] = {kind: [] for kind in PLAN[law]}
     for corpus in range(corpora):
@@ -64,7 +64,8 @@ def study(law: str, corpora: int, seed: int, permuted: bool = False) -> list[dic
         training, test = draw(world, TRAINING, seed=1), draw(world, TEST, seed=2)
         y, outcome = (part.frame["post_pass_at_1"].to_numpy() for part in (training, test))
         if permuted:
-            y, outcome = (np.random.default_rng(corpus).permutation(values) for values in (y, outcome))
+            rng = np.random.default_rng(corpus)
+            y, outcome = rng.permutation(y), rng.permutation(outcome) if judged else outcome
         ready, unseen = prepare(training.frame), prepare(test.frame)
         if permuted and "post_curve" in ready.columns:
             ready = ready.drop("post_curve")
@@ -104,7 +105,8 @@ def main() -> int:
     parser.add_argument("--corpora", type=int, default=30, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--law", choices=tuple(PLAN), action="append", help="default: all")
-    parser.add_argument("--permuted", action="store_true", help="the target is shuffled: R² must not be above 0")
+    parser.add_argument("--permuted", action="store_true", help="shuffle all targets: R² must not be above 0")
+    parser.add_argument("--permuted-fit", action="store_true", help="shuffle the targets of the fitted rows alone")
     args = parser.parse_args()
     print(
         f"{args.corpora} corpora, fitted on {TRAINING} candidates, judged on {TEST} others; ± is one standard error\n"
@@ -112,8 +114,9 @@ def main() -> int:
     print("| law | surrogate | R² | 90 % interval covers | width, points | found | truth |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     for law in args.law or PLAN:
-        for line in study(law, args.corpora, args.seed, args.permuted):
-            known = np.isfinite(line["truth"]) and not args.permuted
+        permuted = args.permuted or args.permuted_fit
+        for line in study(law, args.corpora, args.seed, permuted, args.permuted):
+            known = np.isfinite(line["truth"]) and not permuted
             score = f"{line['r2']:.2f} ± {line['r2_error']:.2f}"
             coverage = f"{100 * line['coverage']:.1f} ± {100 * line['coverage_error']:.1f} %"
             numbers = f"{line['found']:.3g} | {line['truth']:g} |" if known else " | |"

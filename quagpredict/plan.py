@@ -71,6 +71,7 @@ class Evaluation:
     batch_size: int | None = None
     workers: int | None = None
     engine_settings: Mapping[str, Any] = field(default_factory=dict)
+    overlap: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,11 @@ class Plan:
 
     @property
     def offline(self) -> bool:
-        """Whether nothing comes from a hub: every base is made here and no recipe or data entry names a data set."""
+        """Whether nothing comes from a hub: every base is made here, and no recipe, data entry or suite names a set."""
+        suite = self.evaluation.suite.config
+        sources = [*suite.get("benchmarks", []), suite.get("held_out"), *self.evaluation.overlap.get("against", [])]
+        if any(isinstance(source, Mapping) and "hub" in source for source in sources):
+            return False
         recipes = [recipe.config for recipe in (self.sft, self.rl and self.rl.recipe) if recipe]
         return all(base.pretrain is not None for base in self.bases) and not any(
             config.get("dataset_name") for config in [*recipes, *self.data.values()]
@@ -259,7 +264,11 @@ def _rl(section: Section) -> ReinforcementLearning:
 
 def _evaluation(section: Section) -> Evaluation:
     engine_keys = ("engine", "batch_size", "workers", "engine_settings")
-    section.only("suite", "samples_before", "samples_after", "samples_along", *engine_keys)
+    section.only("suite", "samples_before", "samples_after", "samples_along", "overlap", *engine_keys)
+    overlap = section.section("overlap", {})
+    overlap.only("against", "ngram", "max_share")
+    if overlap.content and not isinstance(overlap.content.get("against"), list):
+        raise overlap.error("against", "expected a list of sources, each with path, hub or lab")
     before = section.whole("samples_before", 1)
     after = section.whole("samples_after", 1, before)
     return Evaluation(
@@ -271,6 +280,7 @@ def _evaluation(section: Section) -> Evaluation:
         batch_size=section.whole("batch_size", 1) if "batch_size" in section.content else None,
         workers=section.whole("workers", 1) if "workers" in section.content else None,
         engine_settings=dict(section.section("engine_settings", {}).content),
+        overlap=dict(overlap.content),
     )
 
 

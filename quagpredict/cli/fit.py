@@ -47,6 +47,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="both (held-out loss and Pass@64), loss, pass_at_K, or columns of the table (default: both)",
     )
     add("--target", default="post_pass_at_1", metavar="COLUMN", help="column to predict (default: post_pass_at_1)")
+    add("--minimize", action="store_true", help="the lowest target is best, for the card's validation")
     add("--groups", metavar="COLUMN", help="column of groups that kinds which use them share (default: base_model)")
     add("--seed", type=at_least(0), default=0, metavar="N", help="for kinds that draw random numbers (default: 0)")
     add(
@@ -77,30 +78,43 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.report.card import surrogate_card
     from quagpredict.surrogates import fit
     from quagpredict.surrogates.store import save_surrogate
+    from quagpredict.validation.conformal import with_calibration
     from quagpredict.validation.validating import MIN_CANDIDATES
 
     frame = read_corpus(tables(args.corpus))
     split = None if args.split == "all" else args.split
-    settings = {
+    settings: dict[str, Any] = {
         "features": args.features[0] if len(args.features) == 1 else args.features,
-        "target": args.target,
         "transforms": args.transforms,
         "groups": args.groups,
         "seed": args.seed,
+        "split": split,
     }
-    fitted = fit(frame, args.surrogate, split=split, source=" ".join(args.corpus), **settings)
+    fitted = fit(frame, args.surrogate, target=args.target, source=" ".join(args.corpus), **settings)
     if args.intervals == "conformal":
-        fitted = replace(fitted, calibration=_calibration(frame, args.surrogate, split, settings))
+        fitted = with_calibration(fitted, frame, **settings)
+    if fitted.calibration is not None and not fitted.calibration.by_group and fitted.training_rows < 9:
+        say(f"note: intervals are {fitted.calibration.method}")
     report = None
     if args.repeats > 0 and fitted.training_rows < MIN_CANDIDATES:
         say(f"note: not validated: {fitted.training_rows} finished candidates, {MIN_CANDIDATES} are needed for that")
     elif args.repeats > 0:
+        from quagpredict.ranking.finished import lower_is_better
         from quagpredict.validation import validate
         from quagpredict.validation.baselines import default_surrogates
 
         own = _model_name(args)
         models = [own, *default_surrogates(frame)]
-        report = validate(frame, models, target=args.target, repeats=args.repeats, split=split)
+        report = validate(
+            frame,
+            models,
+            target=args.target,
+            groups=args.groups,
+            repeats=args.repeats,
+            seed=args.seed,
+            maximize=not (args.minimize or lower_is_better(args.target)),
+            split=split,
+        )
         fitted = replace(fitted, cross_base_validated=report.carries_across_bases(own))
     path = save_surrogate(fitted, args.out, surrogate_card(fitted, report, _model_name(args)))
     say(
@@ -108,18 +122,6 @@ def run(args: argparse.Namespace) -> int:
         f"({fitted.dropped_rows} without '{fitted.target}' left out); wrote {path.parent}"
     )
     return 0
-
-
-def _calibration(frame: Any, kind: str, split: str | None, settings: dict[str, Any]) -> Any:
-    """Return how wide intervals must be, learnt from left-out training rows."""
-    from quagpredict.surrogates.kinds import prepare
-    from quagpredict.surrogates.training_rows import training_rows
-    from quagpredict.validation.conformal import learn_calibration, noise_floor
-
-    rows = training_rows(frame, settings["target"], split=split)
-    floor = noise_floor(rows.runs, settings["target"])
-    prepared = prepare(rows.frame, [kind], features=settings["features"], groups=settings["groups"])
-    return learn_calibration(kind, prepared, rows.y, floor=floor, **settings)
 
 
 def _shown(features: Sequence[str]) -> str:

@@ -297,5 +297,7 @@ def _evaluation(plan: Plan, when: Literal["before", "along", "after"]) -> dict[s
         "batch_size": wanted.batch_size,
         "workers": wanted.workers,
         "engine_settings": dict(wanted.engine_settings) or None,
+        # Before RL is soon enough: after it, the same suite would be compared with the same texts.
+        "overlap": (dict(wanted.overlap) or None) if when == "before" else None,
     }
     return config | {key: value for key, value in optional.items() if value is not None}

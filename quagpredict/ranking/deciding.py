@@ -96,6 +96,8 @@ def predicted(
         said += [about] if about else []
     bases = base_models(frame)
     belief = believe(surrogate, X, seen, bases=bases, lower_is_better=minimize)
+    if belief.shared.shape[1] == 0:
+        said.append("this surrogate tells no errors that these candidates share: chances take them as independent")
     bar = None if asked.gate is None else parse_bar(asked.gate, asked.margin, frame, lower_is_better=minimize)
     chance = chances(belief, top_m=asked.top_m, bar=bar)
     merits, distance = belief.merits(), prediction.distance

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from quagpredict.corpus.derived import origin
 from quagpredict.report.validation_tables import (
     LEGEND,
     headings,
@@ -33,7 +34,9 @@ def surrogate_card(
     across = "yes" if fitted.cross_base_validated else "no: it ranks only the base models above"
     facts = {
         "predicts": f"`{fitted.target}`",
-        "from": ", ".join(f"`{name}`" for name in fitted.features) or "nothing (the training mean)",
+        "from": ", ".join(f"`{name}`" for name in dict.fromkeys(map(origin, fitted.features)))
+        or "nothing (the training mean)",
+        "what the fit says": "; ".join(fitted.notes) or "nothing beyond its numbers",
         "fitted on": f"{fitted.training_rows} finished candidates (digest `{fitted.corpus_digest}`)",
         "eval protocol": f"`{fitted.eval_protocol_id or 'unknown'}`",
         "RL recipe": f"`{fitted.rl_recipe_id or 'unknown'}`",

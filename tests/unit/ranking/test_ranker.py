@@ -303,3 +303,10 @@ def test_a_screening_with_a_budget_takes_the_first_without_result(runs):
     odd = set(table.filter(pl.col("post_pass_at_1").is_null())["candidate"])
     assert ranking.budget.candidates == tuple(name for name in ranking.frame["candidate"] if name in odd)[:3]
     assert ranking.budget.expected_best is None
+
+
+def test_errors_that_are_taken_as_independent_are_said(runs, fresh, monkeypatch):
+    process = fit(runs[:24], "gaussian_process")
+    assert not any("as independent" in note for note in rank(fresh, process).notes)
+    monkeypatch.setattr("quagpredict.surrogates.processes._JOINT_ROWS", 10)
+    assert any("as independent" in note for note in rank(fresh, process).notes)
