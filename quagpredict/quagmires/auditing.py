@@ -164,7 +164,7 @@ def audit(frame: Any, *, level: float = 0.05, split: str | None = None, source: 
     )
     return QuagmireAudit(
         pairs=pairs,
-        by_factor=by_factor.cast(FACTORS),
+        by_factor=pl.DataFrame(by_factor, schema_overrides=FACTORS),
         comparisons=_comparisons(cells, before, after, level),
         tested=tested,
         reversed_observed=pairs.height,
@@ -215,7 +215,7 @@ def _comparisons(cells: Cells, before: StageScores, after: StageScores, level: f
             weights = comparison.weights[:, chosen].reshape(2 * len(chosen), -1)
             first, second = np.arange(len(chosen)), np.arange(len(chosen), 2 * len(chosen))
             of_before, of_after = (mean_difference(scores.of(weights), first, second) for scores in (before, after))
-            line = {"factor": comparison.factor, "first": comparison.first, "second": comparison.second}
+            line: dict[str, Any] = {"factor": comparison.factor, "first": comparison.first, "second": comparison.second}
             line |= {"base_model": "all" if several and base == "" else str(base), "pairs": len(chosen)}
             line |= {key: float(value[0]) for key, value in _effects(of_before, of_after, [0]).items()}
             found.append(line | {"p": float(reversal_p(of_before, of_after)[0])})

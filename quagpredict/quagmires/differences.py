@@ -37,7 +37,7 @@ class Difference(NamedTuple):
         # Without noise and without difference nothing is known; a difference without noise is certain.
         ratio = np.where((self.error == 0) & (self.mean == 0), 0.0, ratio)
         finite = np.isfinite(self.freedom)
-        return np.where(finite, stdtr(np.where(finite, self.freedom, 1.0), -ratio), ndtr(-ratio))
+        return np.asarray(np.where(finite, stdtr(np.where(finite, self.freedom, 1.0), -ratio), ndtr(-ratio)))
 
     def half_width(self, level: float) -> Floats:
         """Return half the width of the interval that holds the true difference with probability `level`."""
@@ -45,7 +45,8 @@ class Difference(NamedTuple):
 
         finite = np.isfinite(self.freedom)
         upper = (1.0 + level) / 2.0
-        return self.error * np.where(finite, stdtrit(np.where(finite, self.freedom, 1.0), upper), ndtri(upper))
+        factor = np.where(finite, stdtrit(np.where(finite, self.freedom, 1.0), upper), ndtri(upper))
+        return np.asarray(self.error * factor)
 
 
 def pair_differences(scores: StageScores, first: Indices, second: Indices) -> Difference:

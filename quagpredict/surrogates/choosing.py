@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.errors import CorpusError, QuagpredictError, UsageError
-from quagpredict.surrogates.feature_sets import Transforms
+from quagpredict.surrogates.feature_sets import Transforms, resolve_transforms
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.fitting import fit_frame, fit_tables
 from quagpredict.surrogates.kinds import OWN_COLUMNS, kind_columns, prepare
@@ -85,9 +85,17 @@ def choose(
     tried: list[tuple[str, Transforms]] = []
     for kind in kinds:
         with suppress(CorpusError):  # a kind that the table does not allow is not tried
-            kind_columns(kind, ready, features, groups)
-            both = isinstance(transforms, str) and kind not in (*OWN_COLUMNS, "mean", "lightgbm")
-            tried += [(kind, "identity"), (kind, "in-fold")] if both else [(kind, transforms)]
+            columns = kind_columns(kind, ready, features, groups)
+            fixed = not isinstance(transforms, str) or kind in (*OWN_COLUMNS, "mean", "lightgbm")
+            learnt = set(resolve_transforms("in-fold", (target, *columns), ready)) != {"identity"}
+            tried += [(kind, transforms if fixed else "identity")]
+            tried += [(kind, "in-fold")] if learnt and not fixed else []
+    made: dict[tuple[str, ...], Floats] = {}
+
+    def predicted(fitted: FittedSurrogate, rows: NDArray[np.intp]) -> Floats:
+        if fitted.features not in made:
+            made[fitted.features] = fitted.design(ready)
+        return fitted.predict(made[fitted.features][rows]).mean
 
     def option(kind: str, how: Transforms) -> Option:
         return Option(
@@ -96,7 +104,7 @@ def choose(
                 kind, ready[rows], y[rows], features=features, transforms=how, target=target, groups=groups,
                 seed=seed, source=source,
             ),
-            lambda fitted, rows: fitted.predict_frame(ready[rows]).mean,
+            predicted,
         )  # fmt: skip
 
     return choose_option([option(kind, how) for kind, how in tried], y, seed)

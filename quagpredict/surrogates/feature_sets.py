@@ -7,6 +7,8 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from quagpredict.corpus.derived import is_derived
+from quagpredict.corpus.schema import BY_NAME
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.transforms import Transform, parse_transform
 
@@ -15,12 +17,16 @@ ASSUMED_TRIALS = 1000.0
 
 _PASS_AT = re.compile(r"(?:pre_|post_)?pass_at_([0-9]+)")
 
+_PATTERN = re.compile(r"[.*\[(^$|?]")
+
 Transforms = Literal["identity", "in-fold"] | Mapping[str, str]
 
 _AFTER_RL = frozenset({"rl_curve", "cost_rl_s", "cost_post_evaluation_s"})
 
 
-def resolve_features(features: str | Sequence[str], frame: pl.DataFrame) -> tuple[str, ...]:
+def resolve_features(
+    features: str | Sequence[str], frame: pl.DataFrame, *, exclude: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Return the columns that `features` names.
 
     Parameters
@@ -28,9 +34,14 @@ def resolve_features(features: str | Sequence[str], frame: pl.DataFrame) -> tupl
     features : str or sequence of str
         Names, or one text of names joined by ``+`` or commas. A name is ``loss`` (the held-out loss, nats per token),
         ``both`` (the loss and Pass@64, or Pass@k of the largest smaller k that the table holds), a measurement such as
-        ``pass_at_8`` or ``length_mean`` (then the one before RL is taken), or a column of the table.
+        ``pass_at_8`` or ``length_mean`` (then the one before RL is taken), or a column of the table; ``all-numeric``
+        takes every column of numbers that is complete, varies and is neither identity nor cost nor known only after RL.
+        What is no column but holds one of ``.*[(^$|?`` is a regular expression: every column of numbers that it matches
+        whole, in the table's order.
     frame : polars.DataFrame
         The table; a column that holds only nulls counts as absent for ``both``.
+    exclude : sequence of str
+        Columns that ``all-numeric`` and regular expressions pass over: the target, the groups.
 
     Returns
     -------
@@ -40,7 +51,8 @@ def resolve_features(features: str | Sequence[str], frame: pl.DataFrame) -> tupl
     Raises
     ------
     CorpusError
-        If ``both`` is asked for and the table has no Pass@k. An absent column is reported by whoever reads it.
+        If ``both`` is asked for and the table has no Pass@k, or nothing matches a regular expression or
+        ``all-numeric``. An absent column is reported by whoever reads it.
     UsageError
         If nothing is named, or something that is known only after RL.
 
@@ -51,6 +63,8 @@ def resolve_features(features: str | Sequence[str], frame: pl.DataFrame) -> tupl
     ('pre_held_out_loss_nats', 'pre_pass_at_16')
     >>> resolve_features("pass_at_16+temperature", table)
     ('pre_pass_at_16', 'temperature')
+    >>> resolve_features("pre_.*", table)
+    ('pre_held_out_loss_nats', 'pre_pass_at_16')
     """
     named = re.split(r"[+,]", features) if isinstance(features, str) else list(features)
     columns: list[str] = []
@@ -59,6 +73,10 @@ def resolve_features(features: str | Sequence[str], frame: pl.DataFrame) -> tupl
             columns.append("pre_held_out_loss_nats")
         elif name == "both":
             columns += ["pre_held_out_loss_nats", largest_pass_at(frame)]
+        elif name == "all-numeric":
+            columns += _all_numeric(frame, exclude)
+        elif name and name not in frame.columns and not is_derived(name) and _PATTERN.search(name):
+            columns += _matching(name, frame, exclude)
         elif name and name not in frame.columns and (f"pre_{name}" in frame.columns or _PASS_AT.fullmatch(name)):
             columns.append(name if name.startswith(("pre_", "post_")) else f"pre_{name}")
         elif name:
@@ -69,6 +87,40 @@ def resolve_features(features: str | Sequence[str], frame: pl.DataFrame) -> tupl
     if not columns:
         raise UsageError("no feature was named: try both, loss, pass_at_64 or a column of the table")
     return tuple(dict.fromkeys(columns))
+
+
+def _numeric(frame: pl.DataFrame, exclude: Sequence[str]) -> list[str]:
+    """Return the columns of numbers that are known before RL."""
+    columns = [name for name, dtype in frame.schema.items() if dtype.is_numeric() or dtype == pl.Boolean]
+    return [
+        name
+        for name in columns
+        if name not in exclude and not name.startswith("post_") and name not in _AFTER_RL and not is_derived(name)
+    ]
+
+
+def _all_numeric(frame: pl.DataFrame, exclude: Sequence[str]) -> list[str]:
+    names = [
+        name
+        for name in _numeric(frame, exclude)
+        if (name not in BY_NAME or BY_NAME[name].role == "feature")
+        and frame[name].null_count() == 0
+        and frame[name].n_unique() > 1
+    ]
+    if not names:
+        raise CorpusError("the table has no column of numbers that is complete and varies, so 'all-numeric' is empty")
+    return names
+
+
+def _matching(pattern: str, frame: pl.DataFrame, exclude: Sequence[str]) -> list[str]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"feature '{pattern}' is no column and no regular expression: {error}") from None
+    names = [name for name in _numeric(frame, exclude) if compiled.fullmatch(name)]
+    if not names:
+        raise CorpusError(f"no column of numbers matches '{pattern}'; the columns are {', '.join(frame.columns)[:200]}")
+    return names
 
 
 def largest_pass_at(frame: pl.DataFrame, limit: int = 64) -> str:

@@ -19,7 +19,7 @@ from quagpredict.files import digest
 from quagpredict.surrogates.averaging import fit_average
 from quagpredict.surrogates.boosted_trees import fit_lightgbm
 from quagpredict.surrogates.effective_samples import fit_effective_k
-from quagpredict.surrogates.feature_sets import Transforms, resolve_transforms
+from quagpredict.surrogates.feature_sets import Transforms, resolve_features, resolve_transforms
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kinds import OWN_COLUMNS as OWN_COLUMNS
 from quagpredict.surrogates.kinds import SURROGATES as SURROGATES
@@ -176,6 +176,8 @@ def fit_frame(
         from quagpredict.surrogates.choosing import choose  # which fits the other kinds through this module
 
         return choose(frame, y, features, transforms, target, groups, seed, source)
+    if kind not in OWN_COLUMNS:
+        features = resolve_features(features, frame, exclude=(target, groups or ""))
     columns = kind_columns(kind, frame, features, groups)
     if target in columns:
         raise UsageError(f"'{target}' is the target and cannot be a feature too")

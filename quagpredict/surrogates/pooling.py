@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from quagpredict.errors import UsageError
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
 from quagpredict.surrogates.least_squares import assemble, t_factor, training_tables
@@ -29,7 +30,7 @@ class MixedForm:
     ----------
     center : array (p,)
     coefficients : array (q,)
-        q = (1 + p) (2 + g); those of an unknown group are 0.
+        q = (1 + p) (2 + g), with g the known groups; those of an unknown group are 0.
     covariance : array (q, q)
         Of the coefficients; for an unknown group the variance between groups.
     residual_variance, degrees_of_freedom, t_factor : float
@@ -118,6 +119,11 @@ def fit_mixed(
     columns = X.shape[1]
     names = (feature_transforms,) * columns if isinstance(feature_transforms, str) else tuple(feature_transforms)
     p = columns - groups
+    if not 0 <= groups < columns or groups == 1:
+        raise UsageError(
+            f"groups must leave a feature among the {columns} columns, and be 0 or at least 2 with the last of them "
+            f"for any other group; got {groups}"
+        )
     tables = training_tables(X, y, names[:p] + ("identity",) * groups, target_transform, features)
     center, level = tables.Z[:, :p].mean(axis=0), float(tables.t.mean())
     error = tables.Z[:, :p] - center
@@ -169,7 +175,7 @@ def fit_mixed(
 def _design(Z: Floats, indicators: Floats) -> Floats:
     """Return ``[1, Z, I, I x Z]``, the interactions feature by feature."""
     n = len(Z)
-    products = (Z[:, :, None] * indicators[:, None, :]).reshape(n, -1)
+    products = (Z[:, :, None] * indicators[:, None, :]).reshape(n, Z.shape[1] * indicators.shape[1])
     return np.concatenate([np.ones((n, 1)), Z, indicators, products], axis=1)
 
 

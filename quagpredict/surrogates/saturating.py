@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from quagpredict.errors import UsageError
+from quagpredict.errors import InvalidDataError
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
 from quagpredict.surrogates.least_squares import assemble, t_factor, training_tables
@@ -134,7 +134,7 @@ def fit_budget(
     array([0.52, 0.7 ])
     """
     if X.shape[1] < 2:
-        raise UsageError("a curve in RL steps needs at least two columns: the score before RL, and the steps")
+        raise InvalidDataError("a curve in RL steps needs the score before RL and the steps, got 1 feature(s)")
     tables = training_tables(X, y, feature_transforms, target_transform, features)
     Z, t = tables.Z, tables.t
     n = len(t)
@@ -169,7 +169,10 @@ def fit_budget(
     # The robust covariance forgets the beliefs and is poor for few runs: it may only widen the model's own.
     wider = np.sqrt(np.maximum(robust.diagonal() / bread.diagonal(), 1.0))
     covariance = np.asarray(bread * np.outer(wider, wider), dtype=np.float64)
-    form = SaturatingForm(center, scale, typical, parameters[:q], parameters[q:], covariance, noise, df, t_factor(df))
+    # Runs drift apart as they go: what a new run may differ by is seen at their ends, not over all points.
+    final = np.lexsort((Z[:, -1], run))[np.cumsum(np.bincount(run)) - 1]
+    at_ends = max(noise, float((residual[final] ** 2).sum()) / df)
+    form = SaturatingForm(center, scale, typical, parameters[:q], parameters[q:], covariance, at_ends, df, t_factor(df))
     half = float(np.log(2.0) / np.exp(parameters[q]) * typical)
     note = f"{runs} runs, {n} points; half of the way is gone after {half:.3g} steps for the average candidate"
     fitted = assemble("budget", form, tables, features, target, notes=(note,))

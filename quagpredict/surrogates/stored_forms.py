@@ -37,8 +37,7 @@ def form_to_json(form: Form) -> dict[str, Any]:
     """Return a form as plain data."""
     for kind, its_type in KINDS.items():
         if type(form) is its_type:
-            values = {field.name: getattr(form, field.name) for field in fields(its_type)}
-            return {"kind": kind} | {name: _plain(value) for name, value in values.items()}
+            return {"kind": kind} | {name: _plain(getattr(form, name)) for name in _names(its_type)}
     raise SurrogateError(f"a form of type {type(form).__name__} cannot be stored; known are {', '.join(KINDS)}")
 
 
@@ -54,7 +53,7 @@ def form_from_json(value: Any, path: Path, p: int) -> Form:
     if isinstance(value, dict) and (not isinstance(kind, str) or kind not in KINDS):
         raise SurrogateError(f"{path}: key 'form.kind' must be one of {', '.join(KINDS)}, got {short(kind)}")
     its_type: Any = KINDS[kind] if isinstance(kind, str) else LinearForm
-    form = JsonObject(value, path, "form.", frozenset({"kind", *(field.name for field in fields(its_type))}))
+    form = JsonObject(value, path, "form.", frozenset({"kind", *_names(its_type)}))
     match kind:
         case "curve":
             return _curve(form, p)
@@ -77,6 +76,10 @@ def form_from_json(value: Any, path: Path, p: int) -> Form:
     )
 
 
+def _names(its_type: type[Any]) -> list[str]:
+    return [field.name for field in fields(its_type)]
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
@@ -84,8 +87,11 @@ def _plain(value: Any) -> Any:
 
 
 def _noise(form: JsonObject) -> dict[str, float]:
+    return {"residual_variance": form.number("residual_variance", low=0.0)} | _spread(form)
+
+
+def _spread(form: JsonObject) -> dict[str, float]:
     return {
-        "residual_variance": form.number("residual_variance", low=0.0),
         "degrees_of_freedom": form.number("degrees_of_freedom", low=1.0),
         "t_factor": form.number("t_factor", low=1.0, high=4.0),
     }
@@ -105,8 +111,6 @@ def _curve(form: JsonObject, p: int) -> CurveForm:
 
 def _gaussian_process(form: JsonObject, p: int) -> GaussianProcessForm:
     n = form.length("weights", 1, MOST_ROWS)
-    noise = _noise(form)
-    del noise["residual_variance"]
     return GaussianProcessForm(
         center=form.array("center", (p,)),
         scale=form.array("scale", (p,), low=_ABOVE_ZERO),
@@ -118,7 +122,7 @@ def _gaussian_process(form: JsonObject, p: int) -> GaussianProcessForm:
         trend=form.number("trend", low=0.0, high=1.0),
         noise=form.number("noise", low=0.0),
         signal_variance=form.number("signal_variance", low=0.0),
-        **noise,
+        **_spread(form),
     )
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from quagpredict.corpus.schema import BY_NAME
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import largest_pass_at, pass_at_columns, resolve_features
-from quagpredict.surrogates.fitting import OWN_COLUMNS, SURROGATES, kind_columns
+from quagpredict.surrogates.kinds import OWN_COLUMNS, SURROGATES, kind_columns
 from quagpredict.validation.probes import PREFIX, probe_columns
 
 #: Every score is also reported as a difference from this model's on the same splits.
@@ -78,10 +78,11 @@ def model_of(name: str, frame: pl.DataFrame, features: str | Sequence[str] = "bo
         raise UsageError(f"model '{name}' must be KIND:FEATURES or KIND:FEATURES:in-fold with KIND one of {kinds}")
     if kind == "mean":
         return Model(name, kind, ())
-    if kind != "proxy":
-        columns = kind_columns(kind, frame, named or features)
-        return Model(name, kind, columns, "in-fold" if transforms == "in-fold" else "identity")
+    if kind in OWN_COLUMNS:
+        return Model(name, kind, kind_columns(kind, frame), "in-fold" if transforms == "in-fold" else "identity")
     columns = resolve_features(named or features, frame)
+    if kind != "proxy":
+        return Model(name, kind, columns, "in-fold" if transforms == "in-fold" else "identity")
     sign = _direction(columns[0])
     if len(columns) != 1 or not sign:
         raise UsageError(f"model '{name}': a proxy is one feature of which higher or lower is known to be better")

@@ -196,7 +196,7 @@ def _judged(
     judged = {}
     for model in models:
         if model.kind == "proxy" or size >= fewest_rows(model.kind, len(model.features)):
-            predicted = predictions(model, rows, splits, seed=seed, intervals=False)
+            predicted = predictions(model, rows, splits, seed=seed, intervals=0)
             judged[model.name] = judge(
                 arrangement, rows.y, predicted, bases, maximize=maximize, ordered=model.kind != "mean", top_m=top_m
             )

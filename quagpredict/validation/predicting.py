@@ -1,8 +1,9 @@
 """Predictions of every row by the fit of every split, with the intervals that a user would be given."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -18,8 +19,12 @@ from quagpredict.validation.splits import Split, repeated_k_fold
 Floats = NDArray[np.float64]
 
 #: Splits of which intervals are judged: each needs a calibration of its own, several fits on its training rows.
-CALIBRATED = 20
+CALIBRATED = 10
 FOLDS = 5
+
+# Kinds whose fits take long enough to be worth sending to another process, some splits at a time.
+_SLOW = ("auto", "gaussian_process", "lightgbm", "budget")
+_AT_ONCE = 5
 
 
 class Rows(NamedTuple):
@@ -64,12 +69,12 @@ class Predicted(NamedTuple):
 
 
 def predictions(
-    model: Model, rows: Rows, splits: Sequence[Split], *, seed: int = 0, intervals: bool = True
+    model: Model, rows: Rows, splits: Sequence[Split], *, seed: int = 0, intervals: int = CALIBRATED
 ) -> Predicted:
     """Fit a model on the training rows of each split and predict all rows.
 
     Everything is learnt from the training rows of the split: coefficients, transforms, tuning, and the width of the
-    intervals, by leaving out a fifth of them at a time. That is done for the first 20 splits only, which is enough for
+    intervals, by leaving out a fifth of them at a time. That is done for the first splits only, which is enough for
     a share of rows covered.
 
     Parameters
@@ -80,10 +85,10 @@ def predictions(
     splits : sequence of Split
     seed : int
         Of models that draw random numbers, and of the folds for intervals.
-    intervals : bool
-        False leaves the intervals out.
+    intervals : int
+        How many splits, from the first on, get intervals.
     """
-    calibrated = splits[:CALIBRATED] if intervals else []
+    calibrated = splits[:intervals]
     if model.kind == "proxy":
         values = model.sign * design_matrix(rows.frame, model.features).X[:, 0]
         return Predicted(np.broadcast_to(values, (len(splits), len(values))), None, None)
@@ -91,17 +96,59 @@ def predictions(
         return _least_squares(model, rows, splits, calibrated, seed)
     mean = np.empty((len(splits), len(rows.y)))
     low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    settings = {"features": model.features, "transforms": model.transforms, "target": rows.target, "seed": seed}
+    settings: dict[str, Any] = {
+        "features": model.features,
+        "transforms": model.transforms,
+        "target": rows.target,
+        "seed": seed,
+    }
     for number, split in enumerate(splits):
         training = rows.frame[split.train]
         fitted = fit_frame(model.kind, training, rows.y[split.train], **settings)
         X = fitted.design(rows.frame)
         mean[number] = fitted.predict(X).mean
         if number < len(calibrated):
-            learnt = learn_calibration(model.kind, training, rows.y[split.train], folds=FOLDS, **settings)
-            fitted = replace(fitted, calibration=learnt._replace(floor=rows.floor))
+            learnt = learn_calibration(
+                model.kind, training, rows.y[split.train], folds=FOLDS, floor=rows.floor, **settings
+            )
+            fitted = replace(fitted, calibration=learnt)
             low[number], high[number] = fitted.interval(X, groups=rows.bases)
     return Predicted(mean, low, high)
+
+
+def predictions_of(
+    models: Sequence[Model], rows: Rows, splits: Sequence[Split], *, seed: int = 0, pool: Executor | None = None
+) -> Iterator[tuple[Model, Predicted]]:
+    """Yield each model with its predictions; with a pool of processes slow fits are made there, the results the same.
+
+    Parameters
+    ----------
+    models : sequence of Model
+    rows, splits, seed
+        As for `predictions`.
+    pool : Executor, optional
+    """
+    waiting: dict[str, list[Future[Predicted]]] = {}
+    if pool is not None:
+        for model in (model for model in models if model.kind in _SLOW):
+            waiting[model.name] = [
+                pool.submit(
+                    predictions,
+                    model,
+                    rows,
+                    splits[start : start + _AT_ONCE],
+                    seed=seed,
+                    intervals=max(0, CALIBRATED - start),
+                )
+                for start in range(0, len(splits), _AT_ONCE)
+            ]
+    for model in models:
+        if model.name in waiting:
+            parts = [future.result() for future in waiting[model.name]]
+            mean, low, high = (np.concatenate([part[place] for part in parts]) for place in range(3))
+            yield model, Predicted(mean, low, high)
+        else:
+            yield model, predictions(model, rows, splits, seed=seed)
 
 
 def _least_squares(

@@ -122,7 +122,8 @@ def sensitivity(
     lines = []
     problems = round(len(counts.n) / len(rows.y))
     for number in wanted:
-        drawn = [None] if number == most and bool((counts.n == most).all()) else list(range(draws))
+        whole = number == most and bool((counts.n == most).all())
+        drawn = [None] * draws if whole else list(range(draws))
         ks_of = [k for k in chosen if k <= number]
         tables = [_scores(counts, number, ks_of, len(rows.y), seed, draw) for draw in drawn]
         lines += list(_judged(tables, number, ks_of, problems, rows, seed, top_m, maximize))
@@ -164,7 +165,6 @@ def _judged(
     maximize: bool,
 ) -> Iterator[dict[str, object]]:
     bases = np.unique(np.array(rows.bases), return_inverse=True)[1].reshape(-1)
-    halves = _HALVES if len(tables) > 1 else 5 * _HALVES
     loss = LOSS in rows.frame.columns and rows.frame[LOSS].null_count() == 0
     for place, k in enumerate(ks):
         column = f"pre_pass_at_{k}"
@@ -173,9 +173,9 @@ def _judged(
         found: dict[tuple[str, str], list[Floats]] = {}
         repeats = 0
         for number, table in enumerate(tables):
-            splits = random_halves(np.arange(len(rows.y)), halves, seed + number)
+            splits = random_halves(np.arange(len(rows.y)), _HALVES, seed + number)
             arrangement = arrange(splits, bootstrap=0, seed=seed)
-            repeats += halves
+            repeats += _HALVES
             # As the in-fold logit does it: half a success in all disjoint groups of k samples keeps the ends finite.
             trials = float(max(samples // k, 1) * problems)
             share = (table[:, place] * trials + 0.5) / (trials + 1.0)
@@ -183,16 +183,16 @@ def _judged(
             if loss:
                 frame = frame.with_columns(rows.frame[LOSS].log().alias(LOSS))
             for model in models:
-                predicted = predictions(model, rows._replace(frame=frame), splits, seed=seed, intervals=False)
+                predicted = predictions(model, rows._replace(frame=frame), splits, seed=seed, intervals=0)
                 judged = judge(arrangement, rows.y, predicted, bases, maximize=maximize, top_m=top_m)
                 for metric, values in judged.repeats.items():
                     found.setdefault((model.name, metric), []).append(values)
         whole = arrange(random_halves(np.arange(len(rows.y)), repeats, seed), bootstrap=0, seed=seed)
         for model in models:
             for metric in metric_names(top_m):
-                values = found.get((model.name, metric))
-                line = summarize(np.concatenate(values), None, whole.spread) if values else None
-                if values and line is not None:
+                parts = found.get((model.name, metric))
+                line = summarize(np.concatenate(parts), None, whole.spread) if parts else None
+                if parts and line is not None:
                     result = {"samples": samples, "k": k, "model": model.name, "metric": metric}
-                    known = int(np.isfinite(np.concatenate(values)).sum())
+                    known = int(np.isfinite(np.concatenate(parts)).sum())
                     yield result | line._asdict() | {"repeats": known}

@@ -1,6 +1,7 @@
 """What a validation judges, on what: the finished rows with every column that a model reads, and the models."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from quagpredict.corpus.derived import is_derived, origin, with_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import resolve_features
-from quagpredict.surrogates.fitting import OWN_COLUMNS, SURROGATES
+from quagpredict.surrogates.kinds import OWN_COLUMNS, SURROGATES, kind_columns
 from quagpredict.surrogates.training_rows import training_rows
 from quagpredict.validation.baselines import Model, baseline_names, default_surrogates, every_surrogate, models_of
 from quagpredict.validation.conformal import noise_floor
@@ -89,7 +90,12 @@ def task_of(
     if rows.dropped_rows:
         notes.append(f"{rows.dropped_rows} rows without {target} were left out")
     notes += _probe_notes(table)
-    table = with_derived(table, sorted(names), drop_nested=True, source=source)
+    if any(model.kind == "auto" for model in models):  # it may choose a kind that reads the counts
+        for kind in OWN_COLUMNS:
+            with suppress(CorpusError):
+                names |= {*kind_columns(kind, table)}
+    table = with_derived(table, sorted(names), source=source)
+    table = table.drop(name for name in ("pre_problems", "post_problems") if name in table.columns)
     prepared = Rows(table, rows.y, names_of(table, "base_model").tolist(), target, noise_floor(rows.runs, target))
     return Task(prepared, rows.runs, models, wanted, notes, rows.eval_protocol_id, rows.rl_recipe_id)
 

@@ -1,6 +1,9 @@
 """Judge surrogates and baselines on runs that they were not fitted on."""
 
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +15,7 @@ from quagpredict.surrogates.fitting import fewest_rows
 from quagpredict.validation.baselines import BASELINE
 from quagpredict.validation.judging import Arrangement, Judged, arrange, judge, metric_names, summarize
 from quagpredict.validation.noise_ceiling import noise_ceiling
-from quagpredict.validation.predicting import predictions
+from quagpredict.validation.predicting import predictions_of
 from quagpredict.validation.report import CEILING, SCHEMA, ValidationReport
 from quagpredict.validation.splits import Split, leave_one_group_out, random_halves, repeated_k_fold
 from quagpredict.validation.task import Task, complete_models, names_of, shown_features, task_of
@@ -39,6 +42,7 @@ def validate(
     protocol: str | Sequence[str] = PROTOCOLS,
     target: str = "post_pass_at_1",
     *,
+    scenarios: Sequence[str] | None = None,
     features: str | Sequence[str] | None = None,
     groups: str | None = None,
     baseline: str = BASELINE,
@@ -47,6 +51,7 @@ def validate(
     top_m: int = 3,
     maximize: bool = True,
     split: str | None = "fit",
+    jobs: int = 1,
     source: str = "corpus",
     progress: Progress | None = None,
 ) -> ValidationReport:
@@ -67,6 +72,8 @@ def validate(
         20 times, judged on all rows together. ``leave-one-base-out``, ``leave-one-kind-out``: each base model, or kind
         of SFT data, is predicted from the others.
     target : str
+    scenarios : sequence of str, optional
+        Names of those to judge, see Returns; all that the table has by default.
     features : str or sequence of str, optional
         Columns of anyone's table to predict from. Surrogates are then named by their kind alone, every kind that reads
         plain columns by default, and the baselines are the mean and each feature fitted as a line (up to 20).
@@ -82,6 +89,9 @@ def validate(
         Whether a higher target is better.
     split : str or None
         Only rows of this split are used, so that held-out candidates stay unseen; None uses all.
+    jobs : int
+        Processes for the kinds that take long to fit; the result does not depend on it. They are spawned, so a program
+        that uses this must guard its entry (``if __name__ == "__main__"``).
     source : str
         What to call the table in errors.
     progress : callable, optional
@@ -120,17 +130,25 @@ def validate(
     if top_m < 1:
         raise UsageError(f"top_m must be at least 1, got {top_m}")
     task = task_of(frame, surrogates, target, features=features, groups=groups, split=split, source=source)
-    judged = _Judging(task, protocols, baseline, repeats, seed, top_m, maximize, progress)
     parts: list[pl.DataFrame] = []
-    scenarios = []
-    for scenario in _scenarios(task.rows.frame):
+    there = list(_scenarios(task.rows.frame))
+    unknown = sorted({*(scenarios or ())} - {scenario.name for scenario in there})
+    if unknown:
+        known = ", ".join(scenario.name for scenario in there)
+        raise UsageError(f"unknown scenario '{unknown[0]}': the table has {known}")
+    chosen = []
+    for scenario in there:
+        if scenarios is not None and scenario.name not in scenarios:
+            continue
         if len(scenario.rows) < MIN_CANDIDATES:
             count = f"{len(scenario.rows)} candidates, fewer than {MIN_CANDIDATES}"
             task.notes.append(f"{scenario.name}: {count}: not judged")
         else:
-            scenarios.append(scenario)
-    for place, scenario in enumerate(scenarios):
-        parts += judged.scenario(scenario, place, len(scenarios))
+            chosen.append(scenario)
+    with process_pool(jobs) as pool:
+        judging = _Judging(task, protocols, baseline, repeats, seed, top_m, maximize, progress, pool)
+        for place, scenario in enumerate(chosen):
+            parts += judging.scenario(scenario, place, len(chosen))
     if not parts:
         raise CorpusError(
             f"{source}: {len(task.rows.y)} finished candidates are too few to validate anything: at least "
@@ -177,6 +195,7 @@ class _Judging(NamedTuple):
     top_m: int
     maximize: bool
     progress: Progress | None
+    pool: Executor | None
 
     def scenario(self, scenario: Scenario, place: int, scenarios: int) -> Iterator[pl.DataFrame]:
         """Judge every model under every protocol on the rows of a scenario."""
@@ -198,19 +217,22 @@ class _Judging(NamedTuple):
             fewest = min(len(split.train) for split in splits)
             judged: dict[str, Judged] = {}
             features: dict[str, str] = {}
-            for done, model in enumerate(complete):
-                if self.progress is not None:
-                    before = (place * len(self.protocols) + number) * len(complete)
-                    self.progress(before + done, total)
-                if model.kind != "proxy" and fewest < fewest_rows(model.kind, len(model.features)):
+            fitting = []
+            for model in complete:
+                if model.kind == "proxy" or fewest >= fewest_rows(model.kind, len(model.features)):
+                    fitting.append(model)
+                else:
                     notes.append(
                         f"{scenario.name}, {protocol}: {model.name} is left out, it would be fitted on {fewest} rows"
                     )
-                    continue
+            found = predictions_of(fitting, rows, splits, seed=self.seed, pool=self.pool)
+            for done, (model, predicted) in enumerate(found):
+                if self.progress is not None:
+                    self.progress((place * len(self.protocols) + number) * len(complete) + done, total)
                 judged[model.name] = judge(
                     arrangement,
                     rows.y,
-                    predictions(model, rows, splits, seed=self.seed),
+                    predicted,
                     bases,
                     maximize=self.maximize,
                     ordered=model.kind != "mean",
@@ -247,6 +269,16 @@ def _splits(
     if left_out:
         notes.append(f"{scenario}, {protocol}: {left_out} groups of fewer than {_MIN_GROUP} candidates are not judged")
     return splits
+
+
+@contextmanager
+def process_pool(jobs: int) -> Iterator[Executor | None]:
+    """Yield a pool of that many processes, which start without what this one has loaded; None for one job."""
+    if jobs <= 1:
+        yield None
+        return
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
 
 
 def judged_lines(

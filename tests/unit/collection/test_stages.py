@@ -172,6 +172,10 @@ def test_keys_follow_content_not_names_or_places(write_plan: WritePlan, tmp_path
     assert keys(write_plan(rl={"recipe": str(tmp_path / "moved.yaml")})) == before
     batched = {"suite": str(tmp_path / "suite.yaml"), "samples_before": 8, "samples_after": 4, "batch_size": 9}
     assert keys(write_plan(evaluation=batched)) == before
+    spread = {**batched, "workers": 8, "engine_settings": {"gpu_memory_utilization": 0.8}}
+    assert keys(write_plan(evaluation=spread)) == before
+    halved = {**batched, "engine_settings": {"dtype": "bfloat16"}}
+    assert changed(before, keys(write_plan(evaluation=halved))) == MEASURED
     assert changed(before, keys(write_plan(evaluation={**batched, "samples_after": 5}))) == MEASURED & RUNS
     assert keys(write_plan(launch={"mode": "spawn"}, name="other", held_out=["weak.*"])) == before
 
@@ -246,3 +250,15 @@ def test_whatever_happens_every_stage_ends_in_order(write_plan: WritePlan, data:
         attempts.append(attempt(stage, data.draw(st.sampled_from(["done", "done", "failed"]))))
     assert set(states_of(stages, attempts).values()) == {"done"}
     assert sorted(entry.stage for entry in attempts if entry.status == "done") == sorted(by_id)
+
+
+def test_an_overlap_check_is_part_of_the_evaluation_before_rl(write_plan: WritePlan, tmp_path: Path) -> None:
+    check = {"against": [{"path": "train.jsonl"}], "ngram": 8}
+    evaluation = {"suite": str(tmp_path / "suite.yaml"), "samples_before": 8, "samples_after": 4}
+    path = write_plan(evaluation={**evaluation, "overlap": check})
+    stages = {stage.kind: stage for stage in stages_of(Plan.from_yaml(path))}
+    assert stages["evaluate-pre"].config["overlap"] == check
+    assert "overlap" not in stages["evaluate-post"].config
+    assert Plan.from_yaml(path).offline
+    hub = {"against": [{"hub": "owner/name"}]}
+    assert not Plan.from_yaml(write_plan(evaluation={**evaluation, "overlap": hub})).offline
