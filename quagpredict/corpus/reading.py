@@ -21,7 +21,7 @@ Source: TypeAlias = "str | Path | pl.DataFrame | pd.DataFrame"
 
 # The table of a folder that a collection or an evaluation wrote; such a folder holds other Parquet files too.
 OWN_TABLES = ("corpus.parquet", "candidate.parquet")
-NOT_TABLES = ("ledger.jsonl", "problems.parquet")
+NOT_TABLES = ("ledger.jsonl", "problems.parquet", "grades.parquet")
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 
 

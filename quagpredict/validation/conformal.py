@@ -20,7 +20,7 @@ from quagpredict.validation.splits import repeated_k_fold
 Floats = NDArray[np.float64]
 
 #: A base model with fewer left-out runs shares the quantile of all: the largest of a few is a poor one.
-MIN_GROUP = 19
+MIN_GROUP = 29
 
 
 def conformal_quantile(scores: ArrayLike, level: float = 0.9) -> float:
@@ -76,7 +76,7 @@ def learn_calibration(
     which the surrogate is fitted: intervals are wide where the model says that it knows little, and as wide on the
     whole as it takes. The fit on all rows then uses the quantile of these scores, which are those of slightly smaller
     fits (CV without the plus: the worst case of jackknife+ is not proven for it; ``bench/interval_coverage.py``
-    measures the coverage). A base model with 19 runs or more gets a quantile of its own (Mondrian).
+    measures the coverage). A base model with 29 runs or more gets a quantile of its own (Mondrian).
 
     Parameters
     ----------
