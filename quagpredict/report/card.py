@@ -3,14 +3,24 @@
 from typing import TYPE_CHECKING
 
 from quagpredict.corpus.derived import origin
-from quagpredict.report.validation_tables import METRICS, shown_metrics, validation_blocks, validation_rows
+from quagpredict.report.validation_tables import (
+    LEGEND,
+    headings,
+    headline,
+    shown_metrics,
+    single_rows,
+    validation_blocks,
+    validation_rows,
+)
 
 if TYPE_CHECKING:
     from quagpredict.surrogates.fitted import FittedSurrogate
     from quagpredict.validation import ValidationReport
 
 
-def surrogate_card(fitted: "FittedSurrogate", report: "ValidationReport | None" = None) -> str:
+def surrogate_card(
+    fitted: "FittedSurrogate", report: "ValidationReport | None" = None, model: str | None = None
+) -> str:
     """Return the card as Markdown.
 
     Parameters
@@ -18,11 +28,14 @@ def surrogate_card(fitted: "FittedSurrogate", report: "ValidationReport | None" 
     fitted : FittedSurrogate
     report : ValidationReport, optional
         The validation on the same rows; without it the card says that there is none.
+    model : str, optional
+        How the report calls this surrogate.
     """
     across = "yes" if fitted.cross_base_validated else "no: it ranks only the base models above"
     facts = {
         "predicts": f"`{fitted.target}`",
-        "from": ", ".join(f"`{name}`" for name in dict.fromkeys(map(origin, fitted.features))),
+        "from": ", ".join(f"`{name}`" for name in dict.fromkeys(map(origin, fitted.features)))
+        or "nothing (the training mean)",
         "what the fit says": "; ".join(fitted.notes) or "nothing beyond its numbers",
         "fitted on": f"{fitted.training_rows} finished candidates (digest `{fitted.corpus_digest}`)",
         "eval protocol": f"`{fitted.eval_protocol_id or 'unknown'}`",
@@ -31,6 +44,11 @@ def surrogate_card(fitted: "FittedSurrogate", report: "ValidationReport | None" 
         "validated on unseen base models": across,
         "made with": ", ".join(f"{name} {version}" for name, version in sorted(fitted.versions.items())) or "unknown",
     }
+    learnt = fitted.calibration
+    if learnt is not None:
+        of = f", {len(learnt.by_group)} base models on their own" if learnt.by_group else ""
+        factor = f"{learnt.quantile:.2f} predicted deviations{of}; not below {learnt.floor:.4g}"
+        facts["90 % intervals"] = f"{learnt.method}, {learnt.rows} runs: ± {factor}"
     lines = [f"# Surrogate: {fitted.name}", "", "| | |", "| --- | --- |"]
     lines += [f"| {name} | {value} |" for name, value in facts.items()]
     lines += [
@@ -41,12 +59,24 @@ def surrogate_card(fitted: "FittedSurrogate", report: "ValidationReport | None" 
     ]
     if report is None:
         return "\n".join([*lines, "", "None was made.", ""])
-    lines += ["", "Mean ± deviation over the repeats; regret and width in points of the target."]
-    metrics = shown_metrics(report, wide=True)
-    for scenario, protocol, candidates in validation_blocks(report):
+    for text in (headline(report, model) if model else [], headline(report)):
+        if text:
+            lines += ["", *[f"- {part}" for part in text]]
+    explained = f"{LEGEND} `{report.baseline}` on the same splits; regret and width in points of the target."
+    lines += ["", explained[0].upper() + explained[1:]]
+    metrics, names = shown_metrics(report, wide=True), headings(report)
+    for place, (scenario, protocol, candidates) in enumerate(validation_blocks(report)):
         lines += ["", f"### {scenario}, {protocol}, {candidates} candidates", ""]
-        lines += ["| model | " + " | ".join(METRICS[metric] for metric in metrics) + " |"]
-        lines += ["| --- |" + " ---: |" * len(metrics)]
-        lines += ["| " + " | ".join(cells) + " |" for cells in validation_rows(report, scenario, protocol, metrics)]
+        lines += _markdown(
+            ["model", *(names[m] for m in metrics)], validation_rows(report, scenario, protocol, metrics)
+        )
+        singles = [] if place else single_rows(report, scenario, protocol)
+        if singles:
+            lines += ["", *_markdown(["one measurement alone", "Spearman", "regret", "R² as a line"], singles)]
     notes = [f"- {note}" for note in report.notes]
     return "\n".join([*lines, *(["", "Notes", "", *notes] if notes else []), ""])
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> list[str]:
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    return lines + ["| " + " | ".join(cells) + " |" for cells in rows]
