@@ -3,8 +3,12 @@
 Ours reads no more than the suite; it draws, decodes, grades, counts, writes and scores the held-out solutions. The
 yardstick draws and scores with the same engine, batches and seeds, and throws away what comes. The model is the lab's,
 of 0.1 million parameters: the smaller the model, the more the evaluator's own share.
+
+Both are one thread that waits for nothing, so their processor time is what the wall clock shows on an idle machine;
+the wall clock of a busy one would decide over so small a difference.
 """
 
+import time
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -53,10 +57,8 @@ def measure() -> list[Figure]:
     torch.set_num_threads(1)
     checkpoint = shipped_path("datasets/lab-pilot/bases/weak")
     suite = read_suite(shipped_path("collectors/suites/lab-pilot.yaml"))
-    ours, alone = in_turn(partial(measured, checkpoint, suite), partial(engine_alone, checkpoint, suite), repeats=3)
-    note = f"{len(suite.problems)} problems x {SAMPLES} samples, one thread, transformers engine on the CPU"
-    return [
-        Figure(
-            "evaluate against its engine alone", ours, "engine alone", alone, f"<= {MOST} x", ours <= MOST * alone, note
-        )
-    ]
+    calls = partial(measured, checkpoint, suite), partial(engine_alone, checkpoint, suite)
+    ours, alone = in_turn(*calls, repeats=5, clock=time.process_time)
+    note = f"{len(suite.problems)} problems x {SAMPLES} samples, processor time of one thread, transformers engine"
+    kept = ours <= MOST * alone
+    return [Figure("evaluate against its engine alone", ours, "engine alone", alone, f"<= {MOST} x", kept, note)]

@@ -1,7 +1,7 @@
 """Measure a checkpoint on a suite: `python collectors/evaluate_checkpoint.py --config evaluate.yaml`.
 
-Keys: checkpoint, suite, samples, output_dir, and optionally engine, batch_size, workers, engine_settings. The same
-program measures before and after RL, with the same grader.
+Keys: checkpoint, suite, samples, output_dir, and optionally engine, batch_size, workers, engine_settings, overlap
+(against, ngram, max_share). The same program measures before and after RL, with the same grader.
 """
 
 import argparse
@@ -13,13 +13,16 @@ from typing import Any
 from huggingface_hub import snapshot_download
 
 from quagpredict.errors import RecipeError
-from quagpredict.evaluation import read_suite, score_checkpoint
+from quagpredict.evaluation import overlap_check, read_suite, score_checkpoint
 from quagpredict.program import run_program, weights_digest, write_record
 from quagpredict.recipe import read_yaml
 from quagpredict.shipped import shipped_path
 
 REQUIRED = ("checkpoint", "suite", "samples", "output_dir")
-OPTIONAL: dict[str, Any] = {"engine": "transformers", "batch_size": 256, "workers": 1, "engine_settings": {}}
+OPTIONAL: dict[str, Any] = {
+    **{"engine": "transformers", "batch_size": 256, "workers": 1, "engine_settings": {}},
+    "overlap": None,
+}
 
 
 def main(arguments: list[str]) -> None:
@@ -30,8 +33,8 @@ def main(arguments: list[str]) -> None:
     config = parse_config(parser.parse_args(arguments).config)
 
     suite = read_suite(shipped_path(config["suite"]))
-    for reason in suite.unreadable:
-        print(f"note: dropped: {reason}", file=sys.stderr)
+    for reason in (*suite.unreadable, *suite.skipped):
+        note(f"dropped: {reason}")
     if not Path(config["checkpoint"]).exists() and config["checkpoint"].count("/") == 1:
         # "RL from the base": the base may be a model of the hub.
         config["checkpoint"] = snapshot_download(config["checkpoint"])
@@ -44,17 +47,18 @@ def main(arguments: list[str]) -> None:
         workers=config["workers"],
         engine_settings=config["engine_settings"],
         out=config["output_dir"],
+        overlap=config["overlap"],
         progress=print_progress,
+        say=note,
     )
+    results = {"eval_protocol_id": score.eval_protocol_id, "measurement": score.measurement, "engine": score.engine}
+    if score.overlap:
+        results["overlap"] = score.as_dict()["overlap"]
     write_record(
         config["output_dir"],
         program="collectors/evaluate_checkpoint.py",
         started=started,
-        results={
-            "eval_protocol_id": score.eval_protocol_id,
-            "measurement": score.measurement,
-            "engine": score.engine,
-        },
+        results=results,
         inputs={"checkpoint": weights_digest(config["checkpoint"])},
     )
 
@@ -74,7 +78,14 @@ def parse_config(path: str) -> dict[str, Any]:
             raise RecipeError(f"{path}: {key} must be a whole number of at least 1, got {config[key]!r}")
     if not isinstance(config["engine_settings"], dict):
         raise RecipeError(f"{path}: engine_settings must be a mapping of keys, got {config['engine_settings']!r}")
+    if config["overlap"] is not None:
+        config["overlap"] = overlap_check(config["overlap"], path)
     return config
+
+
+def note(line: str) -> None:
+    """Say what the measurement has to say."""
+    print(f"note: {line}", file=sys.stderr, flush=True)
 
 
 def print_progress(done: int, total: int) -> None:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from quagpredict.answers import grade
     from quagpredict.corpus import read_corpus, write_corpus
     from quagpredict.evaluation import score_checkpoint
+    from quagpredict.importers import import_run
     from quagpredict.metrics import pass_at_k
+    from quagpredict.quagmires import audit
     from quagpredict.ranking import rank
     from quagpredict.surrogates import fit
     from quagpredict.validation import validate
@@ -38,8 +40,10 @@ __all__ = [
     "StageError",
     "SurrogateError",
     "UsageError",
+    "audit",
     "fit",
     "grade",
+    "import_run",
     "pass_at_k",
     "rank",
     "read_corpus",
@@ -49,8 +53,10 @@ __all__ = [
 ]
 
 _HOME = {
+    "audit": "quagpredict.quagmires",
     "fit": "quagpredict.surrogates",
     "grade": "quagpredict.answers",
+    "import_run": "quagpredict.importers",
     "pass_at_k": "quagpredict.metrics",
     "rank": "quagpredict.ranking",
     "read_corpus": "quagpredict.corpus",

@@ -12,6 +12,7 @@ _EXTRA_OF = {
     "datasets": "train",
     "accelerate": "train",
     "math_verify": "grade",
+    "inspect_ai": "inspect",
     "vllm": "vllm",
     "matplotlib": "plot",
 }

@@ -3,142 +3,27 @@
 import random
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from quagpredict.errors import UsageError
 from quagpredict.files import digest
+from quagpredict.plan_parts import (
+    PROGRAMS,
+    SET_BY_PLAN,
+    Assumptions,
+    Base,
+    Candidate,
+    Evaluation,
+    Launch,
+    ReinforcementLearning,
+)
 from quagpredict.recipe import Recipe
 from quagpredict.section import NAME, Section
 from quagpredict.shipped import shipped_path
-
-Scenario = Literal["dataset-level", "instance-level", "no-sft"]
-# Keys of a training config that the plan sets for each candidate; a data entry must not set them behind its back.
-SET_BY_PLAN = ("model_name_or_path", "num_train_epochs", "learning_rate", "seed", "unique_examples", "output_dir")
-PROGRAMS = {
-    "base": "training/pretrain_lab_base.py",
-    "sft": "training/train_sft.py",
-    "rl": "training/train_grpo.py",
-    "evaluate": "collectors/evaluate_checkpoint.py",
-}
-
-
-@dataclass(frozen=True)
-class Base:
-    """A base model: made by the pre-training program from a config, or one that exists already."""
-
-    name: str
-    family: str
-    pretrain: Mapping[str, Any] | None = None
-    model_name_or_path: str | None = None
-
-    def content(self) -> dict[str, Any]:
-        """Return what the base model is, for `quagpredict.recipe.recipe_id`: not what the plan calls it."""
-        if self.pretrain is not None:
-            return {"pretrain": dict(self.pretrain)}
-        return {"model_name_or_path": self.model_name_or_path}
-
-
-@dataclass(frozen=True)
-class ReinforcementLearning:
-    """The RL recipe and the seeds that every candidate is taken through, unless its entry says otherwise.
-
-    `measure_at` are the steps on the way at which a run is measured too.
-    """
-
-    recipe: Recipe
-    seeds: tuple[int, ...] = (0,)
-    measure_at: tuple[int, ...] = ()
-
-    @property
-    def steps(self) -> int:
-        """The steps after which a run's score counts: the recipe's ``max_steps``, or -1 if it goes by epochs."""
-        return int(self.recipe.config.get("max_steps", -1))
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How candidates are measured before RL, runs after it, and runs on the way."""
-
-    suite: Recipe
-    samples_before: int
-    samples_after: int
-    samples_along: int
-    engine: str = "transformers"
-    batch_size: int | None = None
-    workers: int | None = None
-    engine_settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Launch:
-    """How stages are started: ``fork`` from a pre-loaded server, or ``spawn`` as processes of their own."""
-
-    mode: Literal["fork", "spawn"] = "spawn"
-    threads: int | None = None
-    accelerate: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Assumptions:
-    """What an estimate of the cost assumes where nothing was measured.
-
-    Attributes
-    ----------
-    gpus : int
-        GPUs that every stage holds.
-    gpu_tflops : float
-        Peak of one GPU in the data type of training, 1e12 operations a second.
-    utilization : float
-        Share of it that training delivers, above 0 and up to 1.
-    tokens_per_second : float
-        Tokens that one GPU generates in a second, all sequences together.
-    tokens_per_example, tokens_per_response : float
-        Mean lengths.
-    problems : int
-        Problems of the suite.
-    parameters : mapping
-        Base -> number of parameters.
-    """
-
-    gpus: int
-    gpu_tflops: float
-    utilization: float
-    tokens_per_second: float
-    tokens_per_example: float
-    tokens_per_response: float
-    problems: int
-    parameters: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One candidate: a base and an SFT setting (or none), the RL seeds it is run with, and its split.
-
-    `checkpoint_epoch` is set for a checkpoint from the middle of an SFT run of `epochs`. `rl_further` are steps beyond
-    the RL recipe's to which its runs are taken and at which they are measured.
-    """
-
-    name: str
-    base: str
-    scenario: Scenario
-    split: Literal["fit", "held_out"]
-    rl_seeds: tuple[int, ...]
-    data: str | None = None
-    unique_examples: int | None = None
-    epochs: float | None = None
-    learning_rate: float | None = None
-    seed: int | None = None
-    checkpoint_epoch: float | None = None
-    rl_further: tuple[int, ...] = ()
-
-    @property
-    def sft_name(self) -> str:
-        """Name of the SFT run that it comes from: its own, or for a checkpoint that of the whole run."""
-        return self.name.partition("@")[0]
 
 
 @dataclass(frozen=True)
@@ -207,7 +92,11 @@ class Plan:
 
     @property
     def offline(self) -> bool:
-        """Whether nothing comes from a hub: every base is made here and no recipe or data entry names a data set."""
+        """Whether nothing comes from a hub: every base is made here, and no recipe, data entry or suite names a set."""
+        suite = self.evaluation.suite.config
+        sources = [*suite.get("benchmarks", []), suite.get("held_out"), *self.evaluation.overlap.get("against", [])]
+        if any(isinstance(source, Mapping) and "hub" in source for source in sources):
+            return False
         recipes = [recipe.config for recipe in (self.sft, self.rl and self.rl.recipe) if recipe]
         return all(base.pretrain is not None for base in self.bases) and not any(
             config.get("dataset_name") for config in [*recipes, *self.data.values()]
@@ -259,7 +148,11 @@ def _rl(section: Section) -> ReinforcementLearning:
 
 def _evaluation(section: Section) -> Evaluation:
     engine_keys = ("engine", "batch_size", "workers", "engine_settings")
-    section.only("suite", "samples_before", "samples_after", "samples_along", *engine_keys)
+    section.only("suite", "samples_before", "samples_after", "samples_along", "overlap", *engine_keys)
+    overlap = section.section("overlap", {})
+    overlap.only("against", "ngram", "max_share")
+    if overlap.content and not isinstance(overlap.content.get("against"), list):
+        raise overlap.error("against", "expected a list of sources, each with path, hub or lab")
     before = section.whole("samples_before", 1)
     after = section.whole("samples_after", 1, before)
     return Evaluation(
@@ -271,6 +164,7 @@ def _evaluation(section: Section) -> Evaluation:
         batch_size=section.whole("batch_size", 1) if "batch_size" in section.content else None,
         workers=section.whole("workers", 1) if "workers" in section.content else None,
         engine_settings=dict(section.section("engine_settings", {}).content),
+        overlap=dict(overlap.content),
     )
 
 

@@ -92,6 +92,13 @@ class Section:
             raise self.error(key, f"the same value is there twice: {values}")
         return [kind(entry) for entry in values]
 
+    def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
+        """Return the number under a key, from `low` to `high`, both included."""
+        value = self._value(key, default)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+            raise self.error(key, f"expected a number from {low:g} to {high:g}, got {value!r}")
+        return float(value)
+
     def recipe(self, key: str) -> Recipe:
         """Return the recipe whose path is under a key."""
         path = self.text(key)

@@ -7,10 +7,10 @@ For large models run the same line through `accelerate launch --config_file trai
 import random
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from datasets import Dataset, disable_progress_bars, load_dataset
+from datasets import Dataset, concatenate_datasets, disable_progress_bars, load_dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback, set_seed
 from transformers.utils import logging as transformers_logging
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser
@@ -26,6 +26,7 @@ class SFTRecipeArguments(ScriptArguments):
     """What a recipe may say beyond TRL's own keys."""
 
     lab_data: dict | None = field(default=None, metadata={"help": "A mixture of the lab instead of dataset_name."})
+    dataset_mixture: dict | None = field(default=None, metadata={"help": "Data sets with shares, see mixed_examples."})
     unique_examples: int | None = field(default=None, metadata={"help": "How many distinct examples are used."})
     dataset_select: str = field(default="random", metadata={"help": "Which: random, first, shortest or longest."})
     dataset_prompt_column: str = field(default="prompt", metadata={"help": "Column with the question."})
@@ -55,7 +56,12 @@ def main(arguments: list[str]) -> None:
     if recipe.chat_template is not None:
         tokenizer.chat_template = recipe.chat_template
     tokenizer.padding_side = "right"
-    examples = lab_examples(recipe, config.seed) if recipe.lab_data else hub_examples(recipe, config.seed, tokenizer)
+    if recipe.lab_data:
+        examples = lab_examples(recipe, config.seed)
+    elif recipe.dataset_mixture:
+        examples = mixed_examples(recipe, config.seed, tokenizer)
+    else:
+        examples = hub_examples(recipe, config.seed, tokenizer)
     inputs = {"base": base, "examples": digest(list(examples)[:100_000])}
     model = AutoModelForCausalLM.from_pretrained(
         model_config.model_name_or_path,
@@ -117,7 +123,7 @@ def lab_examples(recipe: SFTRecipeArguments, seed: int) -> Dataset:
 def hub_examples(recipe: SFTRecipeArguments, seed: int, tokenizer: Any) -> Dataset:
     """Return prompts and completions of a data set of the hub or of local JSONL or Parquet files."""
     if recipe.dataset_name is None:
-        raise RecipeError("the recipe names no data: give dataset_name or lab_data")
+        raise RecipeError("the recipe names no data: give dataset_name, dataset_mixture or lab_data")
     if recipe.dataset_name.endswith((".jsonl", ".json", ".parquet")):
         kind = "parquet" if recipe.dataset_name.endswith(".parquet") else "json"
         rows = load_dataset(kind, data_files=recipe.dataset_name, split="train")
@@ -165,6 +171,41 @@ def hub_examples(recipe: SFTRecipeArguments, seed: int, tokenizer: Any) -> Datas
     if tokenizer.chat_template is not None and len(examples):
         check_template(examples[0], tokenizer)
     return examples
+
+
+def mixed_examples(recipe: SFTRecipeArguments, seed: int, tokenizer: Any) -> Dataset:
+    """Return examples of several data sets by their shares, in random order.
+
+    ``sources`` lists the data sets, each with ``share`` (relative, as in lab_data) and keys of the recipe that hold for
+    it alone: dataset_name, dataset_config, dataset_select, the names of columns. ``unique_examples`` counts all
+    together. A source that is asked for more examples than it has gives them again, in the order of its selection.
+    """
+    sources = recipe.dataset_mixture.get("sources") if set(recipe.dataset_mixture) == {"sources"} else None
+    if not isinstance(sources, list) or not sources:
+        raise RecipeError("dataset_mixture needs the key 'sources', a list with at least one data set, and no other")
+    if recipe.unique_examples is None:
+        raise RecipeError("dataset_mixture needs unique_examples: how many examples of all sources together")
+    known = ("dataset_config", "dataset_train_split", "dataset_select", "dataset_prompt_column")
+    known += ("dataset_name", "dataset_completion_column")
+    shares = []
+    for position, source in enumerate(sources):
+        for key in source:
+            if key != "share" and key not in known:
+                raise RecipeError(f"dataset_mixture: source {position}: unknown key '{key}'; known are share, {known}")
+        shares.append(source.get("share", 1.0))
+        if not isinstance(shares[-1], int | float) or not shares[-1] > 0:
+            raise RecipeError(f"dataset_mixture: source {position}: share must be positive, got {shares[-1]!r}")
+    parts = []
+    taken, cumulative = 0, 0.0
+    for source, share in zip(sources, shares, strict=True):
+        cumulative += share
+        wanted = round(recipe.unique_examples * cumulative / sum(shares)) - taken
+        taken += wanted
+        own = replace(recipe, unique_examples=None, **{key: value for key, value in source.items() if key != "share"})
+        rows = hub_examples(own, seed, tokenizer)
+        if wanted:
+            parts.append(rows.select([index % len(rows) for index in range(wanted)]))
+    return concatenate_datasets(parts).shuffle(seed=seed)
 
 
 def check_template(example: dict, tokenizer: Any) -> None:

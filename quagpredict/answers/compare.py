@@ -5,13 +5,15 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 
-from quagpredict.answers.normalise import Number, canonical, quantity
+from quagpredict.answers.fingerprint import differ
+from quagpredict.answers.normalise import Number, canonical, number, quantity
 from quagpredict.answers.policy import GradingPolicy
 
 _ASSIGNMENT = re.compile(r"[A-Za-z](?:_(?:[0-9A-Za-z]|\{[^{}]*\}))?(?:\([A-Za-z0-9,]*\))?(?:=|\\in(?![A-Za-z]))")
 _BRACKET = re.compile(r"\\[\\{}]|[()\[\]{},;]")
 _AND = re.compile(r"(?<=[0-9})\]]),?(?:and|or)(?=[-+0-9.\\(\[])")
 _MATRIX = re.compile(r"\\begin\{[pv]?matrix\}(.*)\\end\{[pv]?matrix\}", re.DOTALL)
+_BASED = re.compile(r"\(?([0-9A-Za-z]{1,40})\)?_\{?([0-9]{1,2})\}?")
 _MAX_ITEMS = 64
 
 
@@ -45,13 +47,15 @@ def equal(answer: str, gold: str, policy: GradingPolicy) -> bool | None:
 
 @lru_cache(maxsize=8192)
 def _equal(answer: str, gold: str, policy: GradingPolicy, depth: int) -> bool | None:
-    a, g = canonical(answer), canonical(gold)
+    a, g = _bare(canonical(answer)), _bare(canonical(gold))
     if a == g and a:
         return True
     if a.isalpha() and g.isalpha() and a.isascii() and len(g) > 2 and a.casefold() == g.casefold():
         return True
     if _choice(a) == _choice(g) != "":
         return True
+    if (based := _same_based(a, g)) is not None:
+        return based
     first, second = quantity(answer), quantity(gold)
     if first and second:
         return _same_quantity(first, second, policy)
@@ -60,7 +64,39 @@ def _equal(answer: str, gold: str, policy: GradingPolicy, depth: int) -> bool | 
             return _equal(a[found.end() :], gold, policy, depth + 1)
     elif (found := _ASSIGNMENT.match(g)) and depth == 0:
         return _equal(answer, g[found.end() :], policy, depth + 1)
+    if differ(a, g):
+        return False
     return _same_list(a, g, policy, depth) if depth < 4 else None
+
+
+def _bare(text: str) -> str:
+    """Remove parentheses around the whole of a text that is no tuple."""
+    if text.startswith("(") and text.endswith(")"):
+        found = items(text)
+        if found is not None and found[0] == "()" and len(found[1]) == 1 and found[1][0]:
+            return found[1][0]
+    return text
+
+
+def _same_based(a: str, g: str) -> bool | None:
+    """Compare numbers with their base below, 12_8: by value; the gold's base may be missing. None if there is none."""
+    left, right = _BASED.fullmatch(a), _BASED.fullmatch(g)
+    if right and not left and a.isalnum():
+        return a == right.group(1)
+    if not (left or right):
+        return None
+    values = [_based_value(found) if found else number(text) for found, text in ((left, a), (right, g))]
+    if None in values:
+        return None
+    first, second = (value.value if isinstance(value, Number) else value for value in values)
+    return first == second
+
+
+def _based_value(found: re.Match[str]) -> Fraction | None:
+    try:
+        return Fraction(int(found.group(1), int(found.group(2))))
+    except ValueError:  # a digit or a base that does not exist
+        return None
 
 
 def _choice(text: str) -> str:
@@ -94,11 +130,17 @@ def _same_value(a: Number, g: Number, policy: GradingPolicy) -> bool:
 
 def _same_list(a: str, g: str, policy: GradingPolicy, depth: int) -> bool | None:
     left, right = items(a), items(g)
+    if depth and (left is None) != (right is None):
+        # Inside a list a set is no number: {97, {7919}} is not {97, 7919}.
+        (listed, other) = (left, g) if right is None else (right, a)
+        return False if listed and listed[0] == "{}" and number(other) else None
     if left is None or right is None or max(len(left[1]), len(right[1])) > _MAX_ITEMS:
         return None
     kinds = {left[0], right[0]}
-    if len(kinds) > 1 and kinds != {"", "{}"}:
+    if len(kinds) > 1 and kinds not in ({"", "{}"}, {"", "()"}):
         return None
+    if kinds == {"", "()"} and policy.brackets == "strict":
+        return False
     table = [[_equal(x, y, policy, depth + 1) for x in left[1]] for y in right[1]]
     if len(left[1]) != len(right[1]):
         return False if all(cell is not None for row in table for cell in row) else None

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from quagpredict.answers.caps import balanced, beyond_caps
+from quagpredict.answers.caps import balanced, beyond_caps, too_costly
 from quagpredict.answers.compare import equal
 from quagpredict.answers.extract import extract
 from quagpredict.answers.normalise import canonical, quantity
@@ -201,7 +201,7 @@ def _graded_pairs(pairs: list[tuple[str, str]], policy: GradingPolicy) -> dict[t
     undecided = []
     for pair in pairs:
         decision = _decided(*pair, policy)
-        if decision is None and policy.symbolic and beyond_caps(pair[0], policy) is None and balanced(pair[0]):
+        if decision is None and policy.symbolic and _for_the_engine(*pair, policy):
             undecided.append(pair)
         verdicts[pair] = "correct" if decision else "wrong"
     if undecided:
@@ -209,6 +209,10 @@ def _graded_pairs(pairs: list[tuple[str, str]], policy: GradingPolicy) -> dict[t
 
         verdicts |= compare_pairs(undecided, policy)
     return {pair: Grade(verdict, one_spelling(pair[0], policy)) for pair, verdict in verdicts.items()}
+
+
+def _for_the_engine(answer: str, gold: str, policy: GradingPolicy) -> bool:
+    return beyond_caps(answer, policy) is None and balanced(answer) and not too_costly(answer, gold)
 
 
 def _decided(answer: str, gold: str, policy: GradingPolicy) -> bool | None:

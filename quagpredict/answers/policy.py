@@ -7,12 +7,16 @@ from typing import Any, Literal, get_args
 from quagpredict.errors import RecipeError
 from quagpredict.files import digest
 
-GRADER_VERSION = 1  # raised when the same policy may give another verdict: old and new numbers then differ in protocol
+# Raised when the same policy may give another verdict: old and new numbers then differ in protocol. Digits at the end
+# are graded as in version 1.
+GRADER_VERSION = 2
+_LAST_DIGITS_VERSION = 1
 
 Extraction = Literal["auto", "boxed", "stated", "last_digits"]
 Percent = Literal["either", "value", "number"]
 Units = Literal["optional", "strict"]
 Lists = Literal["unordered", "ordered"]
+Brackets = Literal["optional", "strict"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class GradingPolicy:
         Whether a unit may be missing on one side. Two different units are never equal.
     lists : {"unordered", "ordered"}
         Whether the order of a list without brackets (``1, -2``) matters. Sets never have an order, tuples always.
+    brackets : {"optional", "strict"}
+        Whether a list without brackets equals a tuple, ``(1, -2)``, of the same items in the same order.
     relative_tolerance : float
         Allowed difference relative to the gold where one side is a decimal that is not whole. Whole numbers and
         fractions are compared exactly.
@@ -69,6 +75,7 @@ class GradingPolicy:
     percent: Percent = "either"
     units: Units = "optional"
     lists: Lists = "unordered"
+    brackets: Brackets = "optional"
     relative_tolerance: float = 1e-6
     symbolic: bool = False
     time_limit_s: float = 4.0
@@ -99,7 +106,12 @@ class GradingPolicy:
 
     def as_dict(self) -> dict[str, Any]:
         """Return all settings and the grader's version as plain data, for the eval protocol and records."""
-        return {**asdict(self), "grader_version": GRADER_VERSION}
+        values = asdict(self)
+        if self.extraction != "last_digits":
+            return values | {"grader_version": GRADER_VERSION}
+        # What came after version 1 has no bearing on digits: protocols measured with it keep their name.
+        del values["brackets"]
+        return values | {"grader_version": _LAST_DIGITS_VERSION}
 
     def digest(self) -> str:
         """Return a stable digest of `as_dict`.
@@ -117,6 +129,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "percent": get_args(Percent),
     "units": get_args(Units),
     "lists": get_args(Lists),
+    "brackets": get_args(Brackets),
 }
 _RANGES: Mapping[str, tuple[float, float]] = {
     "digits": (1, 1000),

@@ -1,8 +1,9 @@
 """The command line: ``quagpredict COMMAND ...``, one thin module a command.
 
-Each module of `COMMANDS` has ``add_parser(subparsers)`` and ``run(args) -> int``. Only the module of the command that
-was asked for is imported, so that ``--help`` and ``--version`` start at once. Data goes to stdout, messages go to
-stderr. Exit codes: 0 done, 2 wrong call, 3 invalid data, 4 nothing to rank, 1 any other failure, 130 interrupted.
+The module of each command in `COMMANDS` has ``add_parser(subparsers)`` and ``run(args) -> int``. Only the module of the
+command that was asked for is imported, so that ``--help`` and ``--version`` start at once. Data goes to stdout,
+messages go to stderr. Exit codes: 0 done, 2 wrong call, 3 invalid data, 4 nothing to rank, 1 any other failure, 130
+interrupted.
 """
 
 import argparse
@@ -11,16 +12,20 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import NoReturn
 
 from quagpredict.errors import QuagpredictError
 
-# Module name -> line in `quagpredict --help`.
+# Command -> line in `quagpredict --help`.
 COMMANDS = {
+    "audit": "list where the order after SFT reverses after RL",
     "collect": "carry a plan out: SFT, evaluation, RL, evaluation; resumable",
     "evaluate": "measure one checkpoint on a suite",
     "fit": "fit a surrogate to finished runs",
+    "import": "bring samples or counts of another evaluation tool into the table",
     "rank": "say which candidates deserve RL compute",
+    "search": "find the SFT mixture that ends best after RL",
     "validate": "say how far a surrogate can be trusted",
 }
 
@@ -88,7 +93,7 @@ def _run(words: Sequence[str], command: str) -> int:
         args = build_parser(command).parse_args(words)
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
-    code: int = import_module(f"quagpredict.cli.{args.command}").run(args)
+    code: int = import_module(module_of(args.command)).run(args)
     return code
 
 
@@ -104,13 +109,24 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         if name == command:
-            import_module(f"quagpredict.cli.{name}").add_parser(subparsers)
+            import_module(module_of(name)).add_parser(subparsers)
             chosen = subparsers.choices[name]
             if not chosen.epilog:
                 chosen.epilog, chosen.formatter_class = _example(name), argparse.RawDescriptionHelpFormatter
         else:
             subparsers.add_parser(name, help=summary)
     return parser
+
+
+def module_of(command: str) -> str:
+    """Return the module of a command; one that is a word of Python's has an underscore behind it.
+
+    Examples
+    --------
+    >>> module_of("rank"), module_of("import")
+    ('quagpredict.cli.rank', 'quagpredict.cli.import_')
+    """
+    return f"quagpredict.cli.{command}{'_' if iskeyword(command) else ''}"
 
 
 def _example(command: str) -> str:

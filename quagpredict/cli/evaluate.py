@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import yaml
 
@@ -11,16 +11,19 @@ from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import FORMATS, emit, say, tables
 from quagpredict.errors import UsageError
 
-if TYPE_CHECKING:
-    from quagpredict.evaluation import Score
-
 DESCRIPTION = """\
 Draw samples of every problem of a suite, grade them, and measure the held-out loss. The folder RUN then holds the
-samples, the counts of each problem, and candidate.parquet, the one-row table that `quagpredict rank` reads.
+samples, the counts of each problem, a summary, and candidate.parquet, the one-row table that `quagpredict rank` reads.
+
+What is in RUN is used again: after a kill only missing samples are drawn, more samples are added to those that are
+there, another grading policy or a shorter token budget draws nothing. Other weights, templates or sampling settings
+reuse nothing, and nothing is deleted.
 """
 EPILOG = """\
 examples:
   quagpredict evaluate checkpoints/mix-a --suite collectors/suites/lab-pilot.yaml --samples 256 --out runs/mix-a
+  quagpredict evaluate checkpoints/mix-a --suite collectors/suites/lab-pilot.yaml --samples auto --precision 0.01 \\
+    --target pass@64 --out runs/mix-a
   quagpredict rank --candidates runs/*/candidate.parquet
 """
 
@@ -37,7 +40,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add = parser.add_argument
     add("checkpoint", type=Path, help="Hugging Face model folder")
     add("--suite", required=True, metavar="FILE", help="suite (YAML)")
-    add("--samples", type=int, default=256, metavar="N", help="samples of each problem (default: 256)")
+    add("--samples", type=_samples, default=256, metavar="N", help="samples of each problem, or auto (default: 256)")
+    add("--precision", type=float, metavar="P", help="with auto: wanted half-width of the target's 90 %% interval")
+    add("--target", default="pass@64", metavar="T", help="with auto: what is to be that precise (default: pass@64)")
     add("--out", required=True, type=Path, metavar="RUN", help="folder to write to")
     add("--name", help="name of the candidate (default: the checkpoint folder's)")
     add("--base-model", metavar="NAME", help="what the checkpoint was fine-tuned from, if that is known")
@@ -56,48 +61,74 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="a setting of the engine, e.g. gpu_memory_utilization=0.8; may be repeated",
     )
     add("--batch-size", type=int, default=256, metavar="N", help="samples drawn side by side (default: 256)")
+    add(
+        "--overlap",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="texts trained on (JSONL, JSON, CSV, Parquet): refuse if problems or held-out solutions stand in them",
+    )
+    add("--overlap-ngram", type=int, default=13, metavar="N", help="words of an n-gram (default: 13)")
+    add("--max-overlap", type=float, default=0.01, metavar="S", help="largest share of copied texts (default: 0.01)")
     add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
+    add("--json", action="store_const", const="json", dest="format", help="the same as --format json")
+    add("--quiet", action="store_true", help="print neither notes nor progress; the result and errors remain")
+
+
+def _samples(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"invalid int value, or auto: '{text}'") from None
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, write, print."""
-    from quagpredict.corpus import assemble_row, write_corpus
-    from quagpredict.evaluation import read_suite, score_checkpoint, summarise
+    from quagpredict.evaluation import OverlapCheck, read_suite, score_checkpoint
     from quagpredict.program import weights_digest
     from quagpredict.report.measurement_tables import measurement_csv, measurement_json, print_measurement
     from quagpredict.report.progress import progress_of
     from quagpredict.shipped import shipped_path
 
     checkpoint = Path(tables([str(args.checkpoint)])[0])
-    checkpoint_digest = weights_digest(checkpoint)
+    weights_digest(checkpoint)  # a wrong folder is said before a suite is read
     suite = read_suite(shipped_path(args.suite))
-    for reason in suite.unreadable:
-        say(f"note: dropped: {reason}")
-    with progress_of("samples") as progress:
-        score: Score = score_checkpoint(
+    note = _quiet if args.quiet else (lambda line: say(f"note: {line}"))
+    for reason in (*suite.unreadable, *suite.skipped):
+        note(f"dropped: {reason}")
+    against = [{"path": str(Path(file).absolute()), "name": file} for file in args.overlap]
+    overlap = OverlapCheck(against, args.overlap_ngram, args.max_overlap) if against else None
+    if args.out.exists() and not args.out.is_dir():
+        raise UsageError(f"--out {args.out}: is a file; name a folder")
+    with progress_of("samples", shown=not args.quiet) as progress:
+        score = score_checkpoint(
             checkpoint,
             suite,
             samples=args.samples,
+            precision=args.precision,
+            target=args.target,
             engine=args.engine,
             batch_size=args.batch_size,
             workers=args.workers,
             engine_settings=engine_settings(args.engine_setting),
             out=args.out,
+            name=args.name,
+            base_model=args.base_model,
+            overlap=overlap,
             progress=progress,
+            say=note,
         )
-    name = args.name or checkpoint.resolve().name
-    identity = {"candidate": name, "base_model": args.base_model, "eval_protocol_id": score.eval_protocol_id}
-    row = assemble_row(identity, score.measurement, score.problems)
-    file = args.out / "candidate.parquet"
-    write_corpus(row, file, {"suite": suite.name, "checkpoint": checkpoint_digest, "engine": score.engine})
-    summary = summarise(score.problems)
-    makers = {
-        "csv": lambda: measurement_csv(summary),
-        "json": lambda: measurement_json(name, score.eval_protocol_id, score.measurement, summary),
-    }
-    emit(args.format, makers, lambda console: print_measurement(name, score.measurement, summary, console), None)
-    say(f"wrote {file}")
+    values = score.as_dict()
+    makers = {"csv": lambda: measurement_csv(score.summary), "json": lambda: measurement_json(values)}
+    emit(args.format, makers, lambda console: print_measurement(values, console), None)
+    if not args.quiet:
+        say(f"wrote {args.out / 'candidate.parquet'}")
     return 0
+
+
+def _quiet(_line: str) -> None: ...
 
 
 def engine_settings(words: Sequence[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``quagpredict fit``: learn a surrogate from finished runs."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ examples:
   quagpredict fit runs/lab-pilot --out models/mine
   quagpredict fit corpus.parquet --features pass_at_64 --out models/coverage
   quagpredict fit corpus.parquet --features loss pass_at_64 recipe_epochs --split all --out models/wide
+  quagpredict fit mixtures.csv --surrogate ridge --features web code books --target loss --out models/mixtures
 """
 
 
@@ -35,7 +37,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         "--surrogate",
         default="linear",
         metavar="KIND",
-        help="average, bayesian_ridge, linear, mean or ridge",
+        help="kind of surrogate: linear (the paper's, the default), average, ridge, ...; the guide lists them",
     )
     add(
         "--features",
@@ -45,6 +47,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="both (held-out loss and Pass@64), loss, pass_at_K, or columns of the table (default: both)",
     )
     add("--target", default="post_pass_at_1", metavar="COLUMN", help="column to predict (default: post_pass_at_1)")
+    add("--minimize", action="store_true", help="the lowest target is best, for the card's validation")
+    add("--groups", metavar="COLUMN", help="column of groups that kinds which use them share (default: base_model)")
+    add("--seed", type=at_least(0), default=0, metavar="N", help="for kinds that draw random numbers (default: 0)")
     add(
         "--transforms",
         choices=("identity", "in-fold"),
@@ -52,6 +57,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="identity: raw values, as in the paper",
     )
     add("--split", choices=("fit", "held_out", "all"), default="fit", help="rows to learn from (default: fit)")
+    add(
+        "--intervals",
+        choices=("conformal", "model"),
+        default="conformal",
+        help="conformal: as wide as left-out rows ask for (default); model: what the surrogate believes of itself",
+    )
     add(
         "--repeats",
         type=at_least(0),
@@ -67,37 +78,58 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.report.card import surrogate_card
     from quagpredict.surrogates import fit
     from quagpredict.surrogates.store import save_surrogate
+    from quagpredict.validation.conformal import with_calibration
     from quagpredict.validation.validating import MIN_CANDIDATES
 
-    sources = tables(args.corpus)
-    frame = read_corpus(sources)
+    frame = read_corpus(tables(args.corpus))
     split = None if args.split == "all" else args.split
-    fitted = fit(
-        frame,
-        args.surrogate,
-        args.features[0] if len(args.features) == 1 else args.features,
-        args.target,
-        transforms=args.transforms,
-        split=split,
-        source=" ".join(args.corpus),
-    )
+    settings: dict[str, Any] = {
+        "features": args.features[0] if len(args.features) == 1 else args.features,
+        "transforms": args.transforms,
+        "groups": args.groups,
+        "seed": args.seed,
+        "split": split,
+    }
+    fitted = fit(frame, args.surrogate, target=args.target, source=" ".join(args.corpus), **settings)
+    if args.intervals == "conformal":
+        fitted = with_calibration(fitted, frame, **settings)
+    if fitted.calibration is not None and not fitted.calibration.by_group and fitted.training_rows < 9:
+        say(f"note: intervals are {fitted.calibration.method}")
     report = None
     if args.repeats > 0 and fitted.training_rows < MIN_CANDIDATES:
         say(f"note: not validated: {fitted.training_rows} finished candidates, {MIN_CANDIDATES} are needed for that")
     elif args.repeats > 0:
+        from quagpredict.ranking.finished import lower_is_better
         from quagpredict.validation import validate
         from quagpredict.validation.baselines import default_surrogates
 
         own = _model_name(args)
         models = [own, *default_surrogates(frame)]
-        report = validate(frame, models, target=args.target, repeats=args.repeats, split=split)
+        report = validate(
+            frame,
+            models,
+            target=args.target,
+            groups=args.groups,
+            repeats=args.repeats,
+            seed=args.seed,
+            maximize=not (args.minimize or lower_is_better(args.target)),
+            split=split,
+        )
         fitted = replace(fitted, cross_base_validated=report.carries_across_bases(own))
-    path = save_surrogate(fitted, args.out, surrogate_card(fitted, report))
+    path = save_surrogate(fitted, args.out, surrogate_card(fitted, report, _model_name(args)))
     say(
-        f"fitted '{fitted.name}' of {', '.join(fitted.features)} on {fitted.training_rows} candidates "
+        f"fitted '{fitted.name}' of {_shown(fitted.features)} on {fitted.training_rows} candidates "
         f"({fitted.dropped_rows} without '{fitted.target}' left out); wrote {path.parent}"
     )
     return 0
+
+
+def _shown(features: Sequence[str]) -> str:
+    """Return what the surrogate reads: columns, or what they are derived from."""
+    from quagpredict.corpus.derived import origin
+
+    names = list(dict.fromkeys(map(origin, features)))
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
 def _model_name(args: argparse.Namespace) -> str:

@@ -64,6 +64,23 @@ def at_least(least: int) -> Callable[[str], int]:
     return number
 
 
+def above_zero(text: str) -> float:
+    """Return the number that an option gives, above 0.
+
+    Examples
+    --------
+    >>> above_zero("200")
+    200.0
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got '{text}'")
+    return number
+
+
 def console(width: int | None = None) -> "Console":
     """Return the console that prints tables on stdout; a reader that has seen enough is ours to handle."""
     from rich.console import Console

@@ -5,19 +5,23 @@ from functools import partial
 from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, at_least, emit, say, surrogate_folder, tables
+from quagpredict.cli.inputs import FORMATS, above_zero, at_least, emit, say, surrogate_folder, tables
 
 DEFAULT_SURROGATE = "models/lab-pilot"
 
 DESCRIPTION = """\
-Order measured candidates by their predicted score after RL. Without a surrogate that applies, they are ordered by the
+Order measured candidates by their predicted score after RL, and decide: who is likely to be best, which to take through
+RL together (--budget), whose run would teach most (--next), who is worth RL at all (--gate). Candidates that have their
+result already correct the predictions of the others. Without a surrogate that applies, candidates are ordered by the
 paper's screening (held-out loss and Pass@k at large k) and no score is predicted.
 """
 EPILOG = """\
 examples:
   quagpredict rank --candidates runs/*.parquet
   quagpredict rank --candidates runs/ --surrogate models/lab-pilot --format csv > ranking.csv
+  quagpredict rank --candidates runs/ --budget 3 --next --gate no-sft --margin 0.02
   quagpredict rank --candidates new.parquet --truth finished.parquet --out ranking.json
+  quagpredict rank --candidates mixtures.csv --surrogate fit:ridge --features web code --target loss --minimize
 """
 
 
@@ -35,11 +39,32 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add(
         "--surrogate",
         metavar="FOLDER",
-        help=f"fitted surrogate, or 'none' (default: {DEFAULT_SURROGATE} if it applies)",
+        help=f"fitted surrogate; 'fit' or 'fit:KIND' to fit one on the candidates that have a result; 'none' to screen "
+        f"(default: {DEFAULT_SURROGATE} if it applies, otherwise 'fit' if enough have one, otherwise 'none')",
     )
+    add("--features", nargs="+", metavar="NAME", help="what 'fit' learns from (default: Pass@1, Pass@64, loss)")
     add("--truth", metavar="TABLE", help="table with the scores after RL, shown beside the prediction")
     add("--split", choices=("fit", "held_out"), help="rank only the rows of this split")
     add("--target", help="column to predict (default: the surrogate's, or post_pass_at_1)")
+    add("--minimize", action="store_true", default=None, help="the lowest target is best, as for a loss")
+    add("--rl-steps", type=above_zero, metavar="N", help="predict the score after N RL steps, where the surrogate can")
+    add("--top-m", type=at_least(1), default=3, metavar="M", help="show the chance to be among the best M (default: 3)")
+    add("--budget", type=at_least(1), metavar="B", help="choose B candidates for RL whose best is expected to be best")
+    add("--next", action="store_true", help="say whose RL run would teach most about the choice")
+    add(
+        "--gate",
+        metavar="BAR",
+        help="say who clears a score (a fraction, 0.7), a candidate by name, or 'no-sft', RL from the own base model",
+    )
+    add("--margin", type=float, default=0.0, metavar="X", help="by how much the gate must be cleared (a fraction)")
+    add(
+        "--gate-probability",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="probability with which a candidate must clear the gate (default: 0.5)",
+    )
+    add("--no-calibrate", action="store_true", help="do not learn from the results that candidates have already")
     add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
     add("--out", metavar="FILE", help="also write the ranking there: .csv, .json or .txt")
     add("--top", type=at_least(1), default=50, metavar="N", help="candidates in the printed table (default: 50)")
@@ -60,20 +85,37 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.ranking import rank
     from quagpredict.report.tables import print_ranking, ranking_csv, ranking_json
 
-    frame = read_corpus(tables(args.candidates), nested=False, allow_mixed_protocols=args.allow_mixed_protocols)
+    surrogate = _named(args)
+    shipped = _shipped() if surrogate is None else None
+    known = surrogate if shipped is None else shipped
+    frame = read_corpus(
+        tables(args.candidates),
+        nested=isinstance(known, str) and known != "none",
+        derived=getattr(known, "features", ()),
+        allow_mixed_protocols=args.allow_mixed_protocols,
+    )
     if args.split:
         frame = frame.filter(pl.col("split") == args.split) if "split" in frame.columns else frame.clear()
         if frame.is_empty():
             raise NothingToRankError(f"no candidate has the split '{args.split}'")
-    if args.surrogate is None:
-        surrogate, note = _default(frame)
-    else:
-        surrogate, note = (None if args.surrogate == "none" else surrogate_folder(args.surrogate)), ""
+    note = ""
+    if surrogate is None:
+        surrogate, note = _default(frame, shipped, args)
     ranking = rank(
         frame,
         surrogate,
         target=args.target,
+        features=args.features and (args.features[0] if len(args.features) == 1 else args.features),
         truth=tables([args.truth]) if args.truth else None,
+        rl_steps=args.rl_steps,
+        top_m=args.top_m,
+        budget=args.budget,
+        next_run=args.next,
+        gate=args.gate,
+        margin=args.margin,
+        gate_probability=args.gate_probability,
+        calibrate=not args.no_calibrate,
+        minimize=args.minimize,
         allow_mixed_protocols=args.allow_mixed_protocols,
         allow_unvalidated_base=args.allow_unvalidated_base,
     )
@@ -85,17 +127,45 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _default(frame: Any) -> tuple[Any, str]:
-    """Return the shipped surrogate if it applies, otherwise None; and what to say about it."""
+def _named(args: argparse.Namespace) -> Any:
+    """Return the surrogate that was named: a fitted one, 'fit...', 'none', or None for the default."""
+    if args.surrogate is None:
+        return "fit" if args.features else None
+    if args.surrogate == "none" or args.surrogate.partition(":")[0] == "fit":
+        return args.surrogate
+    from quagpredict.surrogates.store import load_surrogate
+
+    return load_surrogate(surrogate_folder(args.surrogate))
+
+
+def _shipped() -> Any:
+    """Return the shipped surrogate, or None."""
     from quagpredict.errors import UsageError
-    from quagpredict.ranking import why_not_applicable
     from quagpredict.shipped import shipped_path
     from quagpredict.surrogates.store import load_surrogate
 
     try:
-        folder = shipped_path(DEFAULT_SURROGATE)
+        return load_surrogate(shipped_path(DEFAULT_SURROGATE))
     except UsageError:
-        return None, ""
-    surrogate = load_surrogate(folder)
-    why = why_not_applicable(frame, surrogate)
-    return (None, f"the shipped surrogate {DEFAULT_SURROGATE} does not apply: {why}") if why else (surrogate, "")
+        return None
+
+
+def _default(frame: Any, shipped: Any, args: argparse.Namespace) -> tuple[Any, str]:
+    """Return the surrogate to use where none was named, and what to say about it."""
+    from quagpredict.errors import UsageError
+    from quagpredict.ranking import why_not_applicable
+    from quagpredict.ranking.finished import can_fit
+
+    why = why_not_applicable(frame, shipped) if shipped is not None else ""
+    if shipped is not None and args.target not in (None, shipped.target):
+        why = f"it predicts '{shipped.target}', not '{args.target}'"
+    if shipped is not None and not why:
+        return shipped, ""
+    note = f"the shipped surrogate {DEFAULT_SURROGATE} does not apply: {why}" if why else ""
+    if can_fit(frame, args.target):
+        return "fit", note
+    asked = [name for name in ("gate", "next", "rl_steps") if getattr(args, name)]
+    if asked:
+        because = note or "there is no surrogate"
+        raise UsageError(f"--{asked[0].replace('_', '-')} needs predicted scores, but {because}; name a surrogate")
+    return "none", note

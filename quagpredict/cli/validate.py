@@ -2,19 +2,28 @@
 
 import argparse
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import FORMATS, at_least, emit, say, tables
+from quagpredict.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 DESCRIPTION = """\
 Predict finished runs from other finished runs, and compare surrogates with the baselines: the training mean, post-SFT
-Pass@1, and each single measurement.
+Pass@1, each single measurement, a short RL run where recorded. --curve tells how many finished runs a surrogate needs,
+--sensitivity what k and the number of samples are worth.
 """
 EPILOG = """\
 examples:
-  quagpredict validate runs/lab-pilot
+  quagpredict validate datasets/lab-pilot/corpus.parquet
+  quagpredict validate corpus.parquet --surrogate all --protocol random-halves --scenario all --jobs 2
   quagpredict validate corpus.parquet --surrogate linear:both linear:pass_at_8 --repeats 200 --format csv
+  quagpredict validate corpus.parquet --curve --design random max-min --figure curve.png
+  quagpredict validate corpus.parquet --sensitivity --figure k.svg
+  quagpredict validate mixtures.csv --features web code math --target loss --minimize --surrogate ridge lightgbm
 """
 
 
@@ -33,35 +42,113 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         "--surrogate",
         nargs="+",
         metavar="KIND:FEATURES",
-        help="what to judge, e.g. linear:both or average:pass_at_1+loss:in-fold; kinds are average, bayesian_ridge, "
-        "linear, ridge (default: the paper's that the table allows)",
+        help="what to judge, e.g. linear:both, average:pass_at_1+loss:in-fold, effective_k; all for one of every kind "
+        "(default: the paper's that the table allows)",
     )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--curve", action="store_true", help="judge against the number of finished runs instead")
+    what.add_argument("--sensitivity", action="store_true", help="judge against k and samples a problem instead")
     add("--protocol", nargs="+", metavar="NAME", help="random-halves, k-fold, leave-one-base-out, leave-one-kind-out")
-    add("--repeats", type=at_least(1), default=100, metavar="N", help="random halves (default: 100)")
+    add("--scenario", nargs="+", metavar="NAME", help="all, base:NAME, dataset-level, ... (default: those there are)")
+    add("--repeats", type=at_least(1), metavar="N", help="random halves (default: 100), or repeats of a curve (50)")
+    add("--design", nargs="+", metavar="NAME", help="with --curve: random, max-min, d-optimal (default: first two)")
     add("--target", default="post_pass_at_1", metavar="COLUMN", help="column to predict (default: post_pass_at_1)")
+    add("--features", nargs="+", metavar="COLUMN", help="columns of any table; surrogates are then named by their kind")
+    add("--groups", metavar="COLUMN", help="column that takes the place of base_model")
+    add("--baseline", metavar="MODEL", help="model that gains are measured from (default: linear:pass_at_1)")
+    add("--top-m", type=at_least(1), default=3, metavar="M", help="candidates that would get RL (default: 3)")
+    add("--minimize", action="store_true", help="a lower target is better")
     add("--split", choices=("fit", "held_out", "all"), default="fit", help="rows to use (default: fit)")
+    add("--seed", type=at_least(0), default=0, metavar="N", help="of the splits (default: 0)")
+    add("--jobs", type=at_least(1), default=1, metavar="N", help="processes for slow kinds (default: 1)")
     add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
     add("--out", metavar="FILE", help="also write the result there: .csv, .json or .txt")
+    add("--figure", metavar="FILE", help="with --curve or --sensitivity: draw it, .png, .svg or .pdf (extra plot)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Validate and print."""
     from quagpredict.corpus import read_corpus
+
+    if args.figure:
+        from quagpredict.optional import require
+        from quagpredict.report.figures import check_figure_path
+
+        if not (args.curve or args.sensitivity):
+            raise UsageError("--figure draws a curve: add --curve or --sensitivity")
+        check_figure_path(args.figure)
+        require("matplotlib")
+    if args.design and not args.curve:
+        raise UsageError("--design chooses the runs of a curve: add --curve")
+    frame = read_corpus(tables(args.corpus))
+    shared = {
+        "target": args.target,
+        "top_m": args.top_m,
+        "maximize": not args.minimize,
+        "seed": args.seed,
+        "split": None if args.split == "all" else args.split,
+        "source": " ".join(args.corpus),
+    }
+    if args.sensitivity:
+        return _sensitivity(args, frame, shared)
+    shared |= {"features": args.features, "groups": args.groups}
+    shared |= {"repeats": args.repeats} if args.repeats else {}
+    shared |= {"baseline": args.baseline} if args.baseline else {}
+    return _curve(args, frame, shared) if args.curve else _protocols(args, frame, shared)
+
+
+def _protocols(args: argparse.Namespace, frame: Any, shared: dict[str, Any]) -> int:
+    from quagpredict.report.progress import progress_of
     from quagpredict.report.validation_tables import print_validation, validation_csv, validation_json
     from quagpredict.validation import validate
 
     chosen = {"protocol": args.protocol} if args.protocol else {}
-    report = validate(
-        read_corpus(tables(args.corpus)),
-        args.surrogate,
-        target=args.target,
-        repeats=args.repeats,
-        split=None if args.split == "all" else args.split,
-        source=" ".join(args.corpus),
-        **chosen,
-    )
+    with progress_of("models") as progress:
+        report = validate(
+            frame, args.surrogate, scenarios=args.scenario, jobs=args.jobs, progress=progress, **chosen, **shared
+        )
     makers = {"csv": partial(validation_csv, report), "json": partial(validation_json, report)}
-    emit(args.format, makers, lambda console: print_validation(report, console), args.out)
-    for text in report.notes:
-        say(f"note: {text}")
+    _show(args, makers, lambda console: print_validation(report, console), report.notes)
     return 0
+
+
+def _curve(args: argparse.Namespace, frame: Any, shared: dict[str, Any]) -> int:
+    from quagpredict.report.curve_tables import frame_csv, frame_json, print_curve
+    from quagpredict.report.progress import progress_of
+    from quagpredict.validation.calibration_curve import calibration_curve
+
+    designs = {"designs": args.design} if args.design else {}
+    with progress_of("numbers of runs") as progress:
+        curve = calibration_curve(frame, args.surrogate, progress=progress, **designs, **shared)
+    makers = {"csv": partial(frame_csv, curve), "json": partial(frame_json, curve)}
+    _show(args, makers, lambda console: print_curve(curve, console), curve.notes)
+    if args.figure:
+        from quagpredict.report.figures import curve_figure
+
+        say(f"wrote {curve_figure(curve, args.figure)}")
+    return 0
+
+
+def _sensitivity(args: argparse.Namespace, frame: Any, shared: dict[str, Any]) -> int:
+    from quagpredict.report.curve_tables import frame_csv, frame_json, print_sensitivity
+    from quagpredict.validation.sensitivity import sensitivity
+
+    found = sensitivity(frame, **shared)
+    makers = {"csv": partial(frame_csv, found), "json": partial(frame_json, found)}
+    _show(args, makers, lambda console: print_sensitivity(found, console), found.notes)
+    if args.figure:
+        from quagpredict.report.figures import sensitivity_figure
+
+        say(f"wrote {sensitivity_figure(found, args.figure)}")
+    return 0
+
+
+def _show(
+    args: argparse.Namespace,
+    makers: "Mapping[str, Callable[[], str]]",
+    show: "Callable[[Any], None]",
+    notes: tuple[str, ...],
+) -> None:
+    emit(args.format, makers, show, args.out)
+    for text in notes:
+        say(f"note: {text}")

@@ -4,7 +4,7 @@ import contextlib
 import shlex
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,6 +80,7 @@ def collect(
     limit: int | None = None,
     retry_failed: bool = False,
     fork_server: str | Path | None = None,
+    watch: Callable[[Mapping[str, Path]], None] | None = None,
 ) -> Summary:
     """Run the stages of a plan that are not done yet.
 
@@ -96,6 +97,9 @@ def collect(
         Try again what failed in an earlier call.
     fork_server : path, optional
         Socket of a running fork server, instead of one of our own.
+    watch : callable, optional
+        Called about twice a second with the folders that the running stages write to, by identity. An exception of it
+        stops the collection; stages that run are given up, what is done stays done.
 
     Returns
     -------
@@ -124,7 +128,7 @@ def collect(
     work = WorkFolder(out)
     work.logs.mkdir(parents=True, exist_ok=True)
     with locked(work.root) as lock, contextlib.closing(Ledger(work.ledger)) as ledger:
-        collection = _Collection(plan, work, ledger, lock, limit, retry_failed)
+        collection = _Collection(plan, work, ledger, lock, limit, retry_failed, watch)
         with Progress(len(collection.stages)) as progress:
             collection.run(progress, workers, fork_server)
         return collection.summary()
@@ -132,8 +136,16 @@ def collect(
 
 class _Collection:
     def __init__(
-        self, plan: Plan, work: WorkFolder, ledger: Ledger, lock: int, limit: int | None, retry_failed: bool
+        self,
+        plan: Plan,
+        work: WorkFolder,
+        ledger: Ledger,
+        lock: int,
+        limit: int | None,
+        retry_failed: bool,
+        watch: Callable[[Mapping[str, Path]], None] | None,
     ) -> None:
+        self._watch = watch
         self._plan = plan
         self._lock = lock
         self._work = work
@@ -190,6 +202,8 @@ class _Collection:
                 if not self._running:
                     return
                 progress.show(self._count_done(states), self._running, self._remaining(workers))
+                if self._watch is not None:
+                    self._watch({identity: running.place.folder for identity, running in self._running.items()})
                 for ended in launcher.ended(timeout=0.5):
                     attempt = self._finish(ended)
                     self._losses = 0

@@ -6,7 +6,8 @@ from typing import Any, Literal, NamedTuple
 
 from quagpredict.collection.ledger import Attempt
 from quagpredict.files import digest
-from quagpredict.plan import Candidate, Plan
+from quagpredict.plan import Plan
+from quagpredict.plan_parts import Candidate
 from quagpredict.recipe import recipe_id, rl_recipe_id
 
 Kind = Literal["base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post"]
@@ -297,5 +298,7 @@ def _evaluation(plan: Plan, when: Literal["before", "along", "after"]) -> dict[s
         "batch_size": wanted.batch_size,
         "workers": wanted.workers,
         "engine_settings": dict(wanted.engine_settings) or None,
+        # Before RL is soon enough: after it, the same suite would be compared with the same texts.
+        "overlap": (dict(wanted.overlap) or None) if when == "before" else None,
     }
     return config | {key: value for key, value in optional.items() if value is not None}

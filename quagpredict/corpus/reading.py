@@ -2,12 +2,14 @@
 
 import glob
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import polars as pl
 
 from quagpredict.corpus.check import check_rows, check_types, check_values
+from quagpredict.corpus.derived import is_derived, origin, with_derived
 from quagpredict.corpus.nested import check_problems
 from quagpredict.corpus.schema import BY_NAME, NESTED, PROBLEM_COLUMNS, SCHEMA_VERSION
 from quagpredict.errors import CorpusError, NothingToRankError, QuagpredictError, UsageError
@@ -19,9 +21,11 @@ Source: TypeAlias = "str | Path | pl.DataFrame | pd.DataFrame"
 
 # The table of a folder that a collection or an evaluation wrote; such a folder holds other Parquet files too.
 OWN_TABLES = ("corpus.parquet", "candidate.parquet")
-NOT_TABLES = ("ledger.jsonl", "problems.parquet")
+NOT_TABLES = ("ledger.jsonl", "problems.parquet", "grades.parquet")
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 
+
+NESTED_NAMES = frozenset(column.name for column in NESTED)
 
 # Rows whose nested counts are held in memory at once where only the flat columns are wanted.
 _ROWS_AT_ONCE = 2048
@@ -34,7 +38,11 @@ class _Part(NamedTuple):
 
 
 def read_corpus(
-    source: "Source | Sequence[Source]", *, nested: bool = True, allow_mixed_protocols: bool = False
+    source: "Source | Sequence[Source]",
+    *,
+    nested: bool = True,
+    derived: Sequence[str] = (),
+    allow_mixed_protocols: bool = False,
 ) -> pl.DataFrame:
     """Read one table of candidates or runs from one or many sources.
 
@@ -45,6 +53,9 @@ def read_corpus(
         or ``candidate.parquet``, otherwise every table in it), or a frame. A file that is named twice is read once.
     nested : bool
         If false, the nested columns are checked and then left out, which saves memory.
+    derived : sequence of str
+        Columns derived from nested counts (see `quagpredict.corpus.derived`) that are computed before these are left
+        out. Other names are ignored.
     allow_mixed_protocols : bool
         If true, rows may come from several eval protocols.
 
@@ -72,7 +83,8 @@ def read_corpus(
     >>> frame["pre_pass_at_1"].to_list()
     [0.25, None]
     """
-    parts = [_checked(part, nested) for part in _parts(source, nested)]
+    wanted = tuple(name for name in derived if is_derived(name) and origin(name) in NESTED_NAMES)
+    parts = [_checked(part, nested, wanted) for part in _parts(source, nested, wanted)]
     if not parts:
         raise NothingToRankError("no table was given; name a file, a glob or a folder")
     versions = {part.schema_version: part.source for part in parts if part.schema_version is not None}
@@ -97,9 +109,11 @@ def read_provenance(path: str | Path) -> dict[str, str]:
     return {key: value for key, value in metadata.items() if not key.startswith("ARROW:") and key != "pandas"}
 
 
-def _checked(part: _Part, nested: bool) -> _Part:
+def _checked(part: _Part, nested: bool, derived: tuple[str, ...]) -> _Part:
     frame = check_types(part.frame, part.source)
     check_values(frame, part.source)
+    if derived:
+        frame = with_derived(frame, derived, source=part.source)
     if not nested:
         frame = frame.drop(name for name in frame.columns if name in BY_NAME and BY_NAME[name].role == "nested")
     return part._replace(frame=frame)
@@ -123,15 +137,15 @@ def _joined(parts: Sequence[_Part]) -> pl.DataFrame:
     raise CorpusError(f"{parts[0].source} and {len(parts) - 1} more cannot be joined into one table")
 
 
-def _parts(source: Any, nested: bool) -> list[_Part]:
+def _parts(source: Any, nested: bool, derived: tuple[str, ...]) -> list[_Part]:
     if isinstance(source, pl.DataFrame):
         return [_Part("table", source, None)]
     if isinstance(source, pl.LazyFrame):
-        return _parts(source.collect(), nested)
+        return _parts(source.collect(), nested, derived)
     if type(source).__module__.partition(".")[0] == "pandas" and type(source).__name__ == "DataFrame":
         return [_Part("table", _from_pandas(source), None)]
     if isinstance(source, (str, Path)):
-        return [_read(path, nested) for path in _paths(source)]
+        return [_read(path, nested, derived) for path in _paths(source)]
     if isinstance(source, Sequence) and not isinstance(source, (bytes, bytearray)):
         parts: list[_Part] = []
         files: set[Path] = set()
@@ -139,9 +153,9 @@ def _parts(source: Any, nested: bool) -> list[_Part]:
             if isinstance(item, (str, Path)):
                 paths = [path for path in _paths(item) if path.resolve() not in files]
                 files.update(path.resolve() for path in paths)
-                parts.extend(_read(path, nested) for path in paths)
+                parts.extend(_read(path, nested, derived) for path in paths)
             else:
-                parts.extend(part._replace(source=f"table {number}") for part in _parts(item, nested))
+                parts.extend(part._replace(source=f"table {number}") for part in _parts(item, nested, derived))
         return parts
     raise UsageError(f"cannot read a table from {type(source).__name__}; give a path, a glob, a folder or a frame")
 
@@ -187,11 +201,11 @@ def _tables(path: Path) -> list[Path]:
     )
 
 
-def _read(path: Path, nested: bool) -> _Part:
+def _read(path: Path, nested: bool, derived: tuple[str, ...]) -> _Part:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         version = read_provenance(path).get("schema_version")
-        read = _read_parquet if nested else _read_flat_parquet
+        read = _read_parquet if nested else partial(_read_flat_parquet, derived=derived)
         return _Part(str(path), _guarded(read, path), _version(version, path))
     if suffix in (".csv", ".tsv"):
         return _Part(str(path), _guarded(_read_csv, path), None)
@@ -204,19 +218,27 @@ def _read_parquet(path: Path) -> pl.DataFrame:
     return pl.read_parquet(path, glob=False, hive_partitioning=False)
 
 
-def _read_flat_parquet(path: Path) -> pl.DataFrame:
-    """Read all but the nested columns, and check those some rows at a time: all at once they may not fit in memory."""
+def _read_flat_parquet(path: Path, derived: tuple[str, ...]) -> pl.DataFrame:
+    """Read all but the nested columns, and check those some rows at a time: all at once they may not fit in memory.
+
+    What is derived from them is computed on the way.
+    """
     there = pl.read_parquet_schema(path)
     names = [column.name for column in NESTED if column.name in there]
     flat = pl.read_parquet(path, columns=[name for name in there if name not in names], glob=False)
     if names:
         check_values(check_types(flat.select(pl.col("^candidate$")), str(path)), str(path))
         whole = pl.scan_parquet(path, glob=False).select("candidate", *names)
+        here = [name for name in derived if origin(name) in names and name not in there]
+        made = []
         for start in range(0, flat.height, _ROWS_AT_ONCE):
             part = check_types(whole.slice(start, _ROWS_AT_ONCE).collect(), str(path))
             for name in names:
                 if name in PROBLEM_COLUMNS:
                     check_problems(part[name], part["candidate"], str(path))
+            made.append(with_derived(part, here, source=str(path)).select(here))
+        if here:
+            flat = flat.hstack(pl.concat(made))
     return flat
 
 

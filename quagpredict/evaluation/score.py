@@ -1,62 +1,125 @@
-"""Measure a checkpoint on a suite: draw, grade, count, and score the held-out solutions."""
+"""Measure a checkpoint on a suite: draw what is missing, grade, count, and score the held-out solutions."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from itertools import islice
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from quagpredict.answers import grade_many
-from quagpredict.engines.choose import load_engine
-from quagpredict.engines.contract import Engine, Request, Response
+from quagpredict.corpus import assemble_row, write_corpus
+from quagpredict.engines.choose import chosen_engine, engine_version, load_engine
+from quagpredict.engines.contract import Engine
 from quagpredict.errors import UsageError
-from quagpredict.evaluation.suite import Problem, Suite, read_suite
-from quagpredict.files import written_aside
-from quagpredict.metrics import measurement, token_weighted_loss
+from quagpredict.evaluation.adaptive import FIRST, AdaptiveEstimate, sample_adaptively
+from quagpredict.evaluation.drawing import draw, draw_of
+from quagpredict.evaluation.grading import graded_samples
+from quagpredict.evaluation.held_out import held_out_table, held_out_values
+from quagpredict.evaluation.overlap import Overlap, OverlapCheck, check_overlap
+from quagpredict.evaluation.samples import SampleStore
+from quagpredict.evaluation.sources import Problem
+from quagpredict.evaluation.suite import Suite, read_suite
+from quagpredict.evaluation.summary import summarise
+from quagpredict.files import write_json, written_aside
+from quagpredict.metrics import MEASURED_KS, Measurement, measurement
+from quagpredict.metrics.stopped_sampling import stopped_pass_at_k
+from quagpredict.metrics.uncertainty import standard_error_of_mean
+from quagpredict.program import weights_digest
 
-# Samples in one Parquet part: enough to compress well, few enough for progress to show.
-_PART_SAMPLES = 32_768
+WRITTEN = ("grades.parquet", "problems.parquet", "summary.json", "candidate.parquet")
 
 
-class Score(NamedTuple):
-    """What was measured.
+@dataclass(frozen=True, eq=False)
+class Score:
+    """What was measured. Tables are polars; each turns to pandas by ``.to_pandas()``.
 
     Attributes
     ----------
     eval_protocol_id : str
         Digest of how it was measured.
+    draw_id : str
+        Digest of what the samples are bound to: their folder below ``samples/``.
     measurement : dict
         Column suffix -> value; see `quagpredict.corpus.schema`.
     problems : polars.DataFrame
         One row a problem, with its counts.
     samples : polars.DataFrame
-        One row a sample: its text, verdict, answer, length, finish reason and seed.
+        One row a sample: verdict, answer, length, finish reason, seed; not its text.
+    responses : polars.LazyFrame
+        benchmark, problem_id, sample, response (the text), tokens (ids); read from disk when it is collected, if the
+        measurement has a folder.
+    held_out : polars.DataFrame
+        One row a held-out solution: tokens, nats, bytes, whether it was cut.
+    summary : polars.DataFrame
+        Every statistic with its interval, for all problems, each benchmark, each level; see `summarise`.
+    row : polars.DataFrame
+        The candidate: one row of the table that `rank` reads.
+    overlap : tuple of Overlap
+        What the overlap check counted; empty if none was asked for.
+    adaptive : AdaptiveEstimate or None
+        With ``samples="auto"``: the estimate, the rule that was followed, and what it saved.
+    drawn : int
+        Samples that this call drew; the others were there.
     engine : str
         What drew and scored: its name and version.
     """
 
     eval_protocol_id: str
+    draw_id: str
     measurement: dict[str, float | int | None]
     problems: pl.DataFrame
     samples: pl.DataFrame
+    responses: pl.LazyFrame
+    held_out: pl.DataFrame
+    summary: pl.DataFrame
+    row: pl.DataFrame
+    overlap: tuple[Overlap, ...]
+    adaptive: AdaptiveEstimate | None
+    drawn: int
     engine: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what ``summary.json`` holds: plain values, no NaN."""
+        return {
+            "candidate": self.row["candidate"].item(),
+            "eval_protocol_id": self.eval_protocol_id,
+            "draw_id": self.draw_id,
+            "engine": self.engine,
+            "measurement": dict(self.measurement),
+            "parts": self.summary.to_dicts(),
+            "overlap": [one._asdict() | {"share": one.share} for one in self.overlap],
+            "adaptive": None if self.adaptive is None else adaptive_values(self.adaptive),
+        }
 
 
 def score_checkpoint(
     checkpoint: str | Path,
     suite: Suite | str | Path,
     *,
-    samples: int = 256,
+    samples: int | Literal["auto"] = 256,
+    precision: float | None = None,
+    target: str = "pass@64",
     engine: str = "auto",
     batch_size: int = 256,
     workers: int = 1,
     engine_settings: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
+    name: str | None = None,
+    base_model: str | None = None,
+    overlap: OverlapCheck | None = None,
     progress: Callable[[int, int], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Score:
     """Measure a checkpoint on a suite.
+
+    With `out`, what is drawn is kept there and used again: after a kill, for more samples, for another grading policy,
+    for a shorter budget. Samples are bound to weights, template and sampling settings; where those differ nothing is
+    reused, and nothing is deleted.
 
     Parameters
     ----------
@@ -64,10 +127,14 @@ def score_checkpoint(
         A Hugging Face model folder.
     suite : Suite or path
         What is asked and how; a path is read with `read_suite`.
-    samples : int
-        Samples of each problem, at least 1.
+    samples : int or "auto"
+        Samples of each problem, at least 1; "auto" draws in rounds until `target` is known to `precision`.
+    precision : float, optional
+        With "auto": wanted half-width of the 90 % interval of the target on these problems, a fraction.
+    target : str
+        With "auto": ``"pass@K"``.
     engine : {"auto", "transformers", "vllm"}
-        What draws and scores; see `quagpredict.engines.choose.load_engine`.
+        What draws and scores; see `quagpredict.engines.choose.load_engine`. Not loaded if nothing is missing in `out`.
     batch_size : int
         Samples drawn side by side: a matter of speed and memory, not of results.
     workers : int
@@ -75,9 +142,16 @@ def score_checkpoint(
     engine_settings : mapping, optional
         Further settings of the engine, e.g. ``gpu_memory_utilization`` of vLLM.
     out : path, optional
-        Folder to write ``samples/part-*.parquet`` and ``problems.parquet`` to.
+        Folder for ``samples/``, ``grades.parquet``, ``problems.parquet``, ``candidate.parquet``, ``summary.json``.
+    name, base_model : str, optional
+        Of the candidate; its name is by default the checkpoint folder's.
+    overlap : OverlapCheck, optional
+        What to compare problems and held-out solutions with, before anything is drawn. Paths are relative to the
+        current folder.
     progress : callable, optional
-        Called with (samples drawn so far, samples in all).
+        Called with (samples there, samples wanted).
+    say : callable, optional
+        Gets lines about what is reused, kept or set aside.
 
     Returns
     -------
@@ -89,8 +163,10 @@ def score_checkpoint(
         If the folder is not a loadable checkpoint.
     RecipeError
         If the suite is not valid.
+    InvalidDataError
+        If too many texts overlap.
     UsageError
-        For an unknown engine or setting, or fewer than one sample.
+        For an unknown engine, fewer than one sample, or "auto" without a precision.
     MissingExtraError
         If the engine is not installed.
 
@@ -101,121 +177,173 @@ def score_checkpoint(
     >>> score = score_checkpoint(base, shipped_path("collectors/suites/lab-pilot.yaml"), samples=2)
     >>> score.problems.height, score.samples.height, 0 < score.measurement["held_out_loss_nats"] < 2
     (160, 320, True)
+    >>> score.row.select("candidate", "pre_samples_per_problem").to_pandas()
+      candidate  pre_samples_per_problem
+    0      weak                        2
     """
-    if samples < 1:
-        raise UsageError(f"samples must be at least 1, got {samples}")
+    k = _checked_call(samples, precision, target)
+    chosen = chosen_engine(engine)
+    settings = dict(engine_settings or {})
     suite = suite if isinstance(suite, Suite) else read_suite(suite)
-    loaded = load_engine(engine, checkpoint, workers=workers, batch_size=batch_size, **(engine_settings or {}))
-    with closing(loaded):
-        return _scored(suite, loaded, samples, None if out is None else Path(out), progress)
+    bound = draw_of(suite, weights_digest(checkpoint), chosen)
+    if "dtype" in settings:  # the one setting that changes numbers, by rounding
+        bound["dtype"] = settings["dtype"]
+    found = () if overlap is None else check_overlap(suite, overlap, Path())
+    note = say or _silent
+    with contextlib.ExitStack() as stack:
 
+        @cache
+        def loaded() -> Engine:
+            made = load_engine(chosen, checkpoint, workers=workers, batch_size=batch_size, **settings)
+            return stack.enter_context(contextlib.closing(made))
 
-def _scored(
-    suite: Suite, loaded: Engine, samples: int, out: Path | None, progress: Callable[[int, int], None] | None
-) -> Score:
-    if out is not None:
-        # Parts of an earlier, longer measurement would otherwise be read as this one's.
-        for old in out.glob("samples/part-*.parquet"):
-            old.unlink()
-    parts = []
-    done, total = 0, samples * len(suite.problems)
-    for position, part in enumerate(_sample_parts(suite, loaded, samples)):
-        if out is not None:
-            with written_aside(out / "samples" / f"part-{position:05d}.parquet") as aside:
-                part.write_parquet(aside)
-        parts.append(part)
-        done += part.height
-        if progress is not None:
-            progress(done, total)
-    table = pl.concat(parts)
-    found = measurement(table)
-    if out is not None:
-        with written_aside(out / "problems.parquet") as aside:
-            found.problems.write_parquet(aside)
-    values = found.values | held_out_values(suite, loaded)
-    return Score(suite.eval_protocol_id, values, found.problems, table, f"{loaded.name} {loaded.version}")
-
-
-def _sample_parts(suite: Suite, engine: Engine, samples: int) -> Iterator[pl.DataFrame]:
-    protocol = suite.eval_protocol_id
-    per_part = max(1, _PART_SAMPLES // samples)
-    # Prompts of like length side by side, so that an engine without padding can fill its batches.
-    prompts = [engine.encode_prompt(suite.prompt_of(one.question), suite.system_prompt) for one in suite.problems]
-    order = iter(sorted(range(len(prompts)), key=lambda index: -len(prompts[index])))
-    while chosen := list(islice(order, per_part)):
-        problems = [suite.problems[index] for index in chosen]
-        requests = [
-            Request(f"{protocol}/{problem.benchmark}/{problem.problem_id}", prompts[index], 0, samples)
-            for index, problem in zip(chosen, problems, strict=True)
-        ]
-        drawn = dict(engine.generate(requests, suite.sampling))
-        yield _graded(suite, problems, [drawn[position] for position in range(len(requests))], engine)
-
-
-def _graded(
-    suite: Suite, problems: Sequence[Problem], drawn: Sequence[Sequence[Response]], engine: Engine
-) -> pl.DataFrame:
-    asked = [problem for problem, responses in zip(problems, drawn, strict=True) for _ in responses]
-    flat = [response for responses in drawn for response in responses]
-    index = [position for responses in drawn for position in range(len(responses))]
-    # Many samples of a small model are the same tokens: each is decoded once.
-    texts: dict[tuple[int, ...], str] = {}
-    for response in flat:
-        if response.tokens not in texts:
-            texts[response.tokens] = engine.decode(response.tokens)
-    written = [texts[response.tokens] for response in flat]
-    grades = grade_many(
-        written,
-        [problem.answer for problem in asked],
-        finish_reasons=[response.finish_reason for response in flat],
-        policy=suite.grading,
+        folder = Path(out) if out is not None else Path(stack.enter_context(TemporaryDirectory()))
+        if out is None:
+            loaded()  # nothing can be there already: a wrong checkpoint is said at once
+        store = stack.enter_context(SampleStore(folder / "samples", bound, note))
+        for pattern in ("held_out/.*.aside", *(f".{name}.*.aside" for name in WRITTEN)):
+            for left in folder.glob(pattern):  # half-written by a process that was killed
+                left.unlink()
+        store.adopt_longer(lambda tokens: loaded().decode(tokens))
+        had = store.there().height
+        if isinstance(samples, int):
+            counts = dict.fromkeys(suite.problems, samples)
+            draw(store, suite, loaded, counts, progress)
+            adaptive = None
+        else:
+            assert precision is not None
+            adaptive = sample_adaptively(
+                len(suite.problems), _Counted(store, suite, loaded, progress), k=k, precision=precision
+            )
+            counts = dict(zip(suite.problems, adaptive.n.tolist(), strict=True))
+        graded = graded_samples(store, suite, counts)
+        drawn = store.there().height - had
+        held_out = held_out_table(suite, loaded, bound, None if out is None else folder / "held_out")
+        responses = store.scan().select("benchmark", "problem_id", "sample", "response", "tokens")
+        if out is None:
+            responses = responses.collect().lazy()
+        draw_id = store.draw_id
+    # What is not Pass@k has no unbiased estimate where results decide how many samples there are: it is measured on the
+    # samples that every problem has.
+    fixed = graded if adaptive is None else graded.filter(pl.col("sample") < FIRST)
+    counted, values = _measured(fixed)
+    problems = counted if adaptive is None else _measured(graded).problems
+    passed = None if adaptive is None else _stopped(suite.problems, adaptive)
+    if passed is not None:
+        values |= _stopped_values(passed)
+    values |= held_out_values(held_out)
+    identity = {
+        "candidate": name or Path(checkpoint).resolve().name,
+        "base_model": base_model,
+        "eval_protocol_id": suite.eval_protocol_id,
+    }
+    score = Score(
+        eval_protocol_id=suite.eval_protocol_id,
+        draw_id=draw_id,
+        measurement=values,
+        problems=problems,
+        samples=graded,
+        responses=responses,
+        held_out=held_out,
+        summary=summarise(counted, fixed, passed=passed),
+        row=assemble_row(identity, values, counted),
+        overlap=found,
+        adaptive=adaptive,
+        drawn=drawn,
+        engine=f"{chosen} {engine_version(chosen)}",
     )
-    return pl.DataFrame(
-        {
-            "benchmark": [problem.benchmark for problem in asked],
-            "problem_id": [problem.problem_id for problem in asked],
-            "level": [problem.level for problem in asked],
-            "sample": index,
-            "seed": [response.seed for response in flat],
-            "response": written,
-            "verdict": [str(grade.verdict) for grade in grades],
-            "answer": [grade.answer for grade in grades],
-            "length": [response.length for response in flat],
-            "finish_reason": [response.finish_reason for response in flat],
-            "log_prob_sum": [response.log_prob_sum for response in flat],
-            "entropy_sum": [response.entropy_sum for response in flat],
-            "tokens": [response.length for response in flat],
-        },
-        schema_overrides={"level": pl.Int64, "seed": pl.UInt64, "answer": pl.String},
-    )
+    if out is not None:
+        _write(score, folder, {"suite": suite.name, "checkpoint": str(bound["checkpoint"]), "engine": score.engine})
+    return score
 
 
-def held_out_values(suite: Suite, engine: Engine) -> dict[str, Any]:
-    """Return the held-out entries of a measurement: completion tokens only, unpacked, every token counting the same.
+def _silent(_line: str) -> None: ...
 
-    The loss counts the end token; bits per byte leave it out, because it stands for no byte.
-    """
-    names = ("held_out_loss_nats", "held_out_loss_se", "held_out_bits_per_byte", "held_out_truncated_share")
-    if not suite.held_out:
-        return dict.fromkeys(names)
-    pairs = []
-    byte_counts = []
-    truncated = 0
-    for example in suite.held_out:
-        prompt = engine.encode_prompt(suite.prompt_of(example.prompt), suite.system_prompt)
-        completion = engine.encode_completion(example.completion)
-        byte_counts.append(len(example.completion.encode()))
-        if suite.held_out_max_tokens is not None and len(completion) > suite.held_out_max_tokens:
-            truncated += 1
-            completion = completion[: suite.held_out_max_tokens]
-            byte_counts[-1] = len(engine.decode(completion).encode())
-        pairs.append((prompt, completion))
-    scores = engine.completion_log_probs(pairs)
-    tokens = [len(score) for score in scores]
-    loss = token_weighted_loss([-float(score.sum()) for score in scores], tokens)
-    ends = [int(completion[-1] in engine.end_tokens) for _, completion in pairs]
-    text = [-float(score[: len(score) - end].sum()) for score, end in zip(scores, ends, strict=True)]
-    text_tokens = [count - end for count, end in zip(tokens, ends, strict=True)]
-    per_byte = token_weighted_loss(text, text_tokens, byte_counts).bits_per_byte
-    values = (loss.nats_per_token, loss.standard_error, per_byte, truncated / len(pairs))
-    return dict(zip(names, values, strict=True))
+
+def _checked_call(samples: int | str, precision: float | None, target: str) -> int:
+    """Return the k of the target."""
+    if samples == "auto":
+        if precision is None:
+            raise UsageError("samples 'auto' needs a precision: the wanted half-width of the interval, such as 0.01")
+    elif not isinstance(samples, int) or samples < 1:
+        raise UsageError(f"samples must be at least 1, or 'auto', got {samples}")
+    elif precision is not None:
+        raise UsageError("precision goes with samples 'auto'; with a fixed number the interval is what it is")
+    prefix, _, k = target.partition("@")
+    if prefix != "pass" or not k.isdigit() or int(k) < 1:
+        raise UsageError(f"target must be pass@K, such as pass@64, got '{target}'")
+    return int(k)
+
+
+class _Counted:
+    """Draws what a number of samples of each problem needs, and counts the correct ones among the first so many."""
+
+    def __init__(
+        self,
+        store: SampleStore,
+        suite: Suite,
+        engine: Callable[[], Engine],
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._store, self._suite, self._engine, self._progress = store, suite, engine, progress
+        self._correct = np.zeros((len(suite.problems), 0), dtype=np.int64)  # after 1, 2, ... samples
+
+    def __call__(self, n: NDArray[np.int64]) -> NDArray[np.int64]:
+        problems = self._suite.problems
+        counts: dict[Problem, int] = dict(zip(problems, n.tolist(), strict=True))
+        draw(self._store, self._suite, self._engine, counts, self._progress)
+        graded = graded_samples(self._store, self._suite, counts)
+        right = graded.group_by("benchmark", "problem_id").agg((pl.col("verdict") == "correct").sum().alias("c"))
+        found = {(benchmark, problem_id): c for benchmark, problem_id, c in right.rows()}
+        return np.array([found[one.benchmark, one.problem_id] for one in problems], dtype=np.int64)
+
+
+def _measured(graded: pl.DataFrame) -> Measurement:
+    for column in ("log_prob_sum", "entropy_sum"):
+        if graded[column].null_count():  # known for some samples only would speak of those alone
+            graded = graded.with_columns(pl.lit(None, pl.Float64).alias(column))
+    return measurement(graded)
+
+
+def _stopped(problems: Sequence[Problem], found: AdaptiveEstimate) -> pl.DataFrame:
+    """Return Pass@k of each problem under the rule that was followed, for each k that has an unbiased estimate."""
+    columns = {
+        "benchmark": [problem.benchmark for problem in problems],
+        "problem_id": [problem.problem_id for problem in problems],
+    }
+    passed = {f"pass_at_{k}": stopped_pass_at_k(found.rule, found.n, found.c, k) for k in MEASURED_KS}
+    return pl.DataFrame({**columns, **{name: values for name, values in passed.items() if np.isfinite(values).all()}})
+
+
+def _stopped_values(passed: pl.DataFrame) -> dict[str, float | int | None]:
+    """Return the flat values that all samples of a stopped measurement give; no number of samples is that of all."""
+    found: dict[str, float | int | None] = {f"pass_at_{k}": None for k in MEASURED_KS}
+    found |= {name: float(passed[name].to_numpy().mean()) for name in passed.columns if name.startswith("pass_at_")}
+    found["pass_at_1_se"] = standard_error_of_mean(passed["pass_at_1"].to_numpy())
+    return found | {"samples_per_problem": None}
+
+
+def adaptive_values(found: AdaptiveEstimate) -> dict[str, Any]:
+    """Return an adaptive estimate as plain values."""
+    return {
+        "target": f"pass@{found.k}",
+        "value": found.value,
+        "half_width": found.half_width,
+        "reached": found.reached,
+        "problems": found.n.size,
+        "samples_mean": float(found.n.mean()),
+        "samples_total": int(found.n.sum()),
+        "fixed_samples_for_the_same_precision": found.fixed_samples,
+        "saved": found.saved,
+        "rounds": list(found.rule.rounds),
+        "go_on": [list(pair) for pair in found.rule.go_on],
+    }
+
+
+def _write(score: Score, folder: Path, provenance: Mapping[str, str]) -> None:
+    grades = score.samples.select("benchmark", "problem_id", "sample", "verdict", "answer")
+    for name, table in (("grades", grades), ("problems", score.problems)):
+        with written_aside(folder / f"{name}.parquet") as aside:
+            table.write_parquet(aside)
+    write_json(folder / "summary.json", score.as_dict())
+    write_corpus(score.row, folder / "candidate.parquet", {**provenance, "draw_id": score.draw_id})

@@ -1,28 +1,62 @@
-"""What a measured checkpoint looks like: Pass@k with intervals, for each benchmark, each level and all together."""
+"""What a measured checkpoint looks like: every statistic with an interval, by benchmark and level."""
 
+from collections.abc import Iterator, Mapping
+
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from quagpredict.metrics import MEASURED_KS, count_values, pass_at_k_curve
+from quagpredict.errors import InvalidDataError
+from quagpredict.metrics import MEASURED_KS, maj_at_k, pass_at_k, reward_variance, zero_variance_share
+from quagpredict.metrics.responses import answer_table
 
-_SHARES = ("truncated_share", "no_answer_share", "distinct_answers_mean", "reward_variance", "zero_variance_share_g8")
+_PROBLEM = ("benchmark", "problem_id")
+# Pooled over samples: sum of the first over the problems / sum of the second.
+_LENGTHS = {
+    "length_mean": pl.lit(True),
+    "length_finished_mean": pl.col("finish_reason") != "length",
+    "length_correct_mean": pl.col("verdict") == "correct",
+    "length_wrong_mean": pl.col("verdict") == "wrong",
+}
+_PER_TOKEN = {"token_entropy_nats": "entropy_sum", "token_log_prob_nats": "log_prob_sum"}
+GROUP_SIZES = (8, 16)
 
 
-def summarise(problems: pl.DataFrame, confidence: float = 0.9) -> pl.DataFrame:
+def summarise(
+    problems: pl.DataFrame,
+    samples: pl.DataFrame | None = None,
+    confidence: float = 0.9,
+    resamples: int = 2000,
+    seed: int = 0,
+    passed: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """Return one row for all problems, each benchmark and, where a benchmark has several, each of its levels.
 
     Parameters
     ----------
     problems : polars.DataFrame
-        Columns benchmark, problem_id, level, n, c, truncated, no_answer, distinct_answers.
+        Columns benchmark, level, n, c; optional problem_id, truncated, no_answer, distinct_answers.
+    samples : polars.DataFrame, optional
+        The graded samples that the problems were counted from, as `Score.samples`. Without them there is no maj@k,
+        no length, agreement, entropy or log-probability.
     confidence : float
-        Coverage of the intervals; they are bootstrapped over problems.
+        Coverage of the intervals. They are percentile bootstraps over problems: all samples of a problem move together,
+        and the same resamples of the problems serve every statistic.
+    resamples, seed : int
+        Of the bootstrap.
+    passed : polars.DataFrame, optional
+        Columns benchmark, problem_id, ``pass_at_k`` ...: Pass@k of each problem where its number of samples was not
+        fixed, instead of what n and c would give.
 
     Returns
     -------
     polars.DataFrame
-        Columns part, problems, samples, for each k up to the smallest n ``pass_at_k``, ``pass_at_k_low``,
-        ``pass_at_k_high`` (fractions), and truncated_share, no_answer_share, distinct_answers_mean, reward_variance,
-        zero_variance_share_g8 (null where there are fewer than 8 samples).
+        Columns part, benchmark, level (null: all), problems, samples (how many), and for each statistic its value,
+        ``_low`` and ``_high``; null where there is none.
+
+        ``avg_at_n`` is the mean share of correct samples (equal to Pass@1); ``pass_at_k`` and ``maj_at_k`` are there
+        for each k up to the smallest n; scores and shares are means over problems; lengths (tokens; all, finished,
+        correct, wrong) and per-token values are pooled, as sums over the part's samples.
 
     Raises
     ------
@@ -35,24 +69,135 @@ def summarise(problems: pl.DataFrame, confidence: float = 0.9) -> pl.DataFrame:
     >>> summarise(problems).select("part", "problems", "pass_at_1", "pass_at_4").rows()
     [('all', 2, 0.625, 1.0), ('a', 1, 0.25, 1.0), ('b', 1, 1.0, 1.0)]
     """
-    parts = {"all": problems}
-    for name in problems["benchmark"].unique(maintain_order=True).sort():
-        of_benchmark = problems.filter(pl.col("benchmark") == name)
-        parts[name] = of_benchmark
-        levels = of_benchmark["level"].drop_nulls().unique().sort()
+    if problems.height == 0:
+        raise InvalidDataError("there is no problem to summarise: the table of problems is empty")
+    top, bottom = _sums(problems, samples, passed)
+    rows = []
+    for part, benchmark, level, chosen in _parts(problems):
+        row: dict[str, str | float | int | None] = {"part": part, "benchmark": benchmark, "level": level}
+        row |= {"problems": int(chosen.sum()), "samples": int(problems["n"].filter(pl.Series(chosen)).sum())}
+        values, low, high = _intervals(
+            {name: column[chosen] for name, column in top.items()},
+            {name: column[chosen] for name, column in bottom.items()},
+            confidence,
+            resamples,
+            seed,
+        )
+        for at, name in enumerate(top):
+            row |= {name: _number(values[at]), f"{name}_low": _number(low[at]), f"{name}_high": _number(high[at])}
+        rows.append(row)
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def statistics_of(summary: pl.DataFrame) -> list[str]:
+    """Return the names of the statistics that a summary holds.
+
+    Examples
+    --------
+    >>> statistics_of(summarise(pl.DataFrame({"benchmark": ["a"], "level": [1], "n": [1], "c": [1]})))[:2]
+    ['avg_at_n', 'pass_at_1']
+    """
+    return [name.removesuffix("_low") for name in summary.columns if name.endswith("_low")]
+
+
+def _parts(problems: pl.DataFrame) -> Iterator[tuple[str, str | None, int | None, NDArray[np.bool_]]]:
+    benchmark = problems["benchmark"]
+    yield "all", None, None, np.ones(problems.height, dtype=bool)
+    for name in benchmark.unique().sort():
+        of_benchmark = (benchmark == name).to_numpy()
+        yield name, name, None, of_benchmark
+        levels = problems["level"].filter(pl.Series(of_benchmark)).drop_nulls().unique().sort()
         if len(levels) > 1:
-            parts |= {f"{name}, level {level}": of_benchmark.filter(pl.col("level") == level) for level in levels}
-    smallest = problems["n"].min()
-    ks = [k for k in MEASURED_KS if isinstance(smallest, int) and k <= smallest]
-    return pl.DataFrame([_row(name, part, ks, confidence) for name, part in parts.items()], infer_schema_length=None)
+            for level in levels:
+                at_level = (problems["level"] == level).fill_null(False).to_numpy()
+                yield f"{name}, level {level}", name, level, of_benchmark & at_level
 
 
-def _row(name: str, part: pl.DataFrame, ks: list[int], confidence: float) -> dict[str, str | float | int | None]:
-    values = count_values(part)
-    curve = pass_at_k_curve(part["n"].to_numpy(), part["c"].to_numpy(), ks, confidence)
-    row: dict[str, str | float | int | None] = {"part": name, "problems": part.height, "samples": int(part["n"].sum())}
-    for position, k in enumerate(ks):
-        row[f"pass_at_{k}"] = float(curve.mean[position])
-        row[f"pass_at_{k}_low"] = float(curve.low[position])
-        row[f"pass_at_{k}_high"] = float(curve.high[position])
-    return row | {share: values[share] for share in _SHARES}
+def _sums(
+    problems: pl.DataFrame, samples: pl.DataFrame | None, stopped: pl.DataFrame | None
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
+    """Return numerators and denominators of every statistic for each problem; a value is sum / sum over problems."""
+    n, c = problems["n"].to_numpy(), problems["c"].to_numpy()
+    ks = [k for k in MEASURED_KS if k <= int(n.min())]
+    passed = pass_at_k(n, c, np.array(ks, dtype=np.int64)) if ks else np.empty((n.size, 0))
+    top: dict[str, NDArray[np.float64]] = {"avg_at_n": c / np.maximum(n, 1)}
+    top |= {f"pass_at_{k}": passed[:, at] for at, k in enumerate(ks)}
+    if stopped is not None:
+        ordered = problems.select(_PROBLEM).join(stopped, on=_PROBLEM, how="left", maintain_order="left")
+        top |= {name: ordered[name].to_numpy() for name in ordered.columns if name.startswith("pass_at_")}
+    if samples is not None:
+        votes = samples.select(pl.concat_str(*_PROBLEM, separator="\0").alias("problem"), "answer", "verdict")
+        labels, voted = maj_at_k(votes["problem"], votes["answer"], votes["verdict"] == "correct", ks)
+        named = problems.select(pl.concat_str(*_PROBLEM, separator="\0").alias("problem")).to_series().to_numpy()
+        order = np.searchsorted(labels, named)
+        top |= {f"maj_at_{k}": voted[order, at] for at, k in enumerate(ks)}
+    for name in ("truncated", "no_answer"):
+        if name in problems.columns:
+            top[f"{name}_share"] = problems[name].cast(pl.Float64).to_numpy() / np.maximum(n, 1)
+    if "distinct_answers" in problems.columns:
+        top["distinct_answers_mean"] = problems["distinct_answers"].cast(pl.Float64).to_numpy()
+    top["reward_variance"] = reward_variance(n, c)
+    top |= {f"zero_variance_share_g{size}": zero_variance_share(n, c, size) for size in GROUP_SIZES}
+    bottom = {name: np.ones(n.size) for name in top}
+    if samples is not None:
+        frame = _of_samples(problems, samples)
+        for name in ("agreement_mean", *_LENGTHS, *_PER_TOKEN):
+            top[name] = frame[name].to_numpy()
+            bottom[name] = frame[f"{name}_of"].to_numpy()
+    return top, bottom
+
+
+def _of_samples(problems: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
+    """Return sums over each problem's samples, in the order of `problems`."""
+    tokens = pl.col("length").cast(pl.Float64)
+    summed = samples.group_by(_PROBLEM).agg(
+        *(tokens.filter(group).sum().alias(name) for name, group in _LENGTHS.items()),
+        *(group.sum().cast(pl.Float64).alias(f"{name}_of") for name, group in list(_LENGTHS.items())[1:]),
+        pl.len().cast(pl.Float64).alias("length_mean_of"),
+        *(pl.col(column).sum().cast(pl.Float64).alias(name) for name, column in _PER_TOKEN.items()),
+        *(
+            # Known for some samples only would speak of those alone: then it is not known.
+            pl.when(pl.col(column).null_count() == 0)
+            .then(pl.col("length").sum())
+            .otherwise(None)
+            .cast(pl.Float64)
+            .alias(f"{name}_of")
+            for name, column in _PER_TOKEN.items()
+        ),
+    )
+    agreement = answer_table(samples.select(*_PROBLEM, "answer"), list(_PROBLEM))
+    joined = problems.select(_PROBLEM).join(summed, on=_PROBLEM, how="left", maintain_order="left")
+    joined = joined.join(agreement, on=_PROBLEM, how="left", maintain_order="left")
+    return joined.with_columns(pl.col("agreement").alias("agreement_mean"), pl.lit(1.0).alias("agreement_mean_of"))
+
+
+def _intervals(
+    top: Mapping[str, NDArray[np.float64]],
+    bottom: Mapping[str, NDArray[np.float64]],
+    confidence: float,
+    resamples: int,
+    seed: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return value, low and high of every statistic; NaN where a sum or its denominator is not known."""
+    numerator, denominator = np.stack(list(top.values()), axis=1), np.stack(list(bottom.values()), axis=1)
+    problems = numerator.shape[0]
+    random = np.random.default_rng(seed)
+    drawn = []
+    block = max(1, 4_000_000 // problems)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for start in range(0, resamples, block):
+            weights = random.multinomial(problems, np.full(problems, 1 / problems), size=min(block, resamples - start))
+            drawn.append((weights @ numerator) / (weights @ denominator))
+        values = numerator.sum(0) / denominator.sum(0)
+    means = np.concatenate(drawn)
+    means[~np.isfinite(means)] = np.nan
+    low, high = np.full_like(values, np.nan), np.full_like(values, np.nan)
+    for at in range(values.size):
+        kept = means[~np.isnan(means[:, at]), at]
+        if kept.size and np.isfinite(values[at]):
+            low[at], high[at] = np.quantile(kept, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return values, low, high
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

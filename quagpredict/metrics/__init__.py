@@ -2,6 +2,7 @@
 
 from quagpredict.metrics.held_out_loss import HeldOutLoss, token_weighted_loss
 from quagpredict.metrics.learning_signal import reward_variance, zero_variance_share
+from quagpredict.metrics.majority_vote import maj_at_k
 from quagpredict.metrics.measurement import MEASURED_KS, Measurement, count_values, level_parts, measurement
 from quagpredict.metrics.pass_at_k import PassAtKCurve, pass_at_k, pass_at_k_curve
 from quagpredict.metrics.responses import LengthStatistics, Majority, length_statistics, majority
@@ -18,6 +19,7 @@ __all__ = [
     "count_values",
     "length_statistics",
     "level_parts",
+    "maj_at_k",
     "majority",
     "measurement",
     "pass_at_k",

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import polars as pl
 
+from quagpredict.corpus.derived import curve_k, origin
+from quagpredict.surrogates.feature_sets import pass_at_columns
 from quagpredict.surrogates.fitted import FittedSurrogate
 
 
@@ -64,12 +66,21 @@ def why_not_applicable(frame: pl.DataFrame, surrogate: FittedSurrogate) -> str:
     >>> why_not_applicable(runs.drop("pre_held_out_loss_nats"), fit(runs))
     'pre_held_out_loss_nats was not measured'
     """
-    absent = [
-        name for name in surrogate.features if name not in frame.columns or frame[name].null_count() == frame.height
-    ]
+    absent = [name for name in surrogate.features if not _measured(frame, name)]
     if absent:
-        return f"{', '.join(absent)} was not measured"
+        return f"{', '.join(dict.fromkeys(map(origin, absent)))} was not measured"
     return "; ".join(mismatch.detail for mismatch in mismatches(frame, surrogate))
+
+
+def _measured(frame: pl.DataFrame, feature: str) -> bool:
+    """Return whether any candidate has the feature, or what it is derived from."""
+    if feature == "rl_steps":
+        return True  # chosen, not measured
+    columns = [name for name in (feature, origin(feature)) if name in frame.columns]
+    if not columns and origin(feature).endswith("_problems"):
+        # Without counts, Pass@k is interpolated between the flat columns.
+        columns = [name for name in pass_at_columns(frame) if origin(feature).startswith("pre") and curve_k(feature)]
+    return any(frame[name].null_count() < frame.height for name in columns)
 
 
 def _text(frame: pl.DataFrame, column: str) -> pl.Expr:

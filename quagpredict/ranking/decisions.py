@@ -1,9 +1,11 @@
-"""From predictive distributions to chances: who is best, and what a choice costs."""
+"""From a belief to chances: who is best, who is among the best, what a choice costs, who clears a gate."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from quagpredict.ranking.belief import Belief, Draws
 
 Floats = NDArray[np.float64]
 
@@ -12,57 +14,143 @@ DRAWS = 4000
 _AT_ONCE = 2_000_000
 
 
+class Bar(NamedTuple):
+    """What a candidate has to reach: a merit, or the merit of another candidate and a margin.
+
+    Attributes
+    ----------
+    threshold : float
+        Merit to reach; NaN if another candidate is the bar.
+    reference : array (n,)
+        Row of the candidate to beat; -1 where there is none. Not used with a threshold.
+    margin : float
+        By how much it must be beaten.
+    """
+
+    threshold: float
+    reference: NDArray[np.int64]
+    margin: float
+
+
 class Chances(NamedTuple):
-    """What a choice of each candidate promises, both of shape (n,).
+    """What a choice of each candidate promises, each of shape (n,); NaN where nothing is predicted.
 
     Attributes
     ----------
     p_best : array
         Probability that the candidate has the best score after RL; sums to 1.
+    p_top : array
+        Probability that it is among the best m.
     expected_regret : array
         Expected best score minus its score, in the unit of the scores; never below 0.
+    p_clear : array
+        Probability that it clears the bar; NaN without one, and for a candidate that is itself the reference.
+    p_any_clears : float
+        Probability that at least one candidate clears it; NaN without one.
     """
 
     p_best: Floats
+    p_top: Floats
     expected_regret: Floats
+    p_clear: Floats
+    p_any_clears: float
 
 
-def chances(mean: Floats, std: Floats, *, draws: int = DRAWS, seed: int = 0) -> Chances:
-    """Estimate the chances of each candidate by seeded draws from independent normal distributions.
+def chances(belief: Belief, *, top_m: int = 3, bar: Bar | None = None, draws: int = DRAWS, seed: int = 0) -> Chances:
+    """Estimate the chances of each candidate by seeded draws from the joint distribution.
 
     Parameters
     ----------
-    mean, std : array (n,)
-        Predictive mean and standard deviation. NaN where nothing is predicted: such a candidate gets NaN and does
-        not count for the others. No candidates give empty arrays.
+    belief : Belief
+        A candidate about which nothing is believed (NaN) gets NaN and does not count for the others. No candidates
+        give empty arrays.
+    top_m : int
+        Size of the group of best candidates; all are in it if there are no more.
+    bar : Bar, optional
+        What a candidate has to reach.
     draws : int
-        The standard error of ``p_best`` is at most ``0.5 / sqrt(draws)``, .008 for 4,000.
+        The standard error of a probability is at most ``0.5 / sqrt(draws)``, .008 for 4,000.
     seed : int
         The same seed gives the same chances.
 
     Examples
     --------
     >>> import numpy as np
-    >>> both = chances(np.array([0.5, 0.5, np.nan]), np.array([0.1, 0.1, np.nan]))
-    >>> both.p_best.round(1)
-    array([0.5, 0.5, nan])
+    >>> from quagpredict.ranking.belief import independent
+    >>> both = chances(independent(np.array([0.5, 0.5, np.nan]), np.array([0.1, 0.1, np.nan])), top_m=1)
+    >>> both.p_best.round(1), bool((both.p_best == both.p_top)[:2].all())
+    (array([0.5, 0.5, nan]), True)
     """
-    known = np.isfinite(mean) & np.isfinite(std)
-    p_best, regret = np.full(len(mean), np.nan), np.full(len(mean), np.nan)
-    n = int(known.sum())
+    usable = np.flatnonzero(belief.usable)
+    n, size = len(usable), len(belief.mean)
     if n == 0:
-        return Chances(p_best, regret)
-    # Single precision draws twice as fast, and its rounding is far below the noise of the draws.
-    center, spread = mean[known].astype(np.float32), std[known].astype(np.float32)
+        nothing = np.full(size, np.nan)
+        return Chances(nothing, nothing, nothing, nothing, float("nan"))
+    top_m = min(top_m, n)
+    part = belief if n == size else belief.take(usable)
+    references = _references(bar, usable, size)
     random = np.random.default_rng(seed)
-    wins, total, best = np.zeros(n), np.zeros(n), 0.0
+    wins, tops, total, clears = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
+    best, any_clears = 0.0, 0.0
     block = max(_AT_ONCE // n, 1)
     for start in range(0, draws, block):
-        scores = center + spread * random.standard_normal((min(block, draws - start), n), dtype=np.float32)
-        winner = scores.argmax(axis=1)
+        merits = part.draw(random, min(block, draws - start))
+        winner = merits.argmax(axis=1)
         wins += np.bincount(winner, minlength=n)
-        best += float(scores[np.arange(len(scores)), winner].sum(dtype=np.float64))
-        total += scores.sum(axis=0, dtype=np.float64)
-    p_best[known] = wins / draws
-    regret[known] = np.maximum(best - total, 0.0) / draws
-    return Chances(p_best, regret)
+        tops += _among_best(merits, top_m)
+        if bar is not None:
+            over = _over(merits, bar, references)
+            clears += over.sum(axis=0)
+            any_clears += float(over.any(axis=1).sum())
+        inside = part.bounded(merits)
+        best += float(inside[np.arange(len(inside)), winner].sum(dtype=np.float64))
+        total += inside.sum(axis=0, dtype=np.float64)
+    if bar is not None:
+        clears[~_judged(bar, references)] = np.nan
+    else:
+        clears[:] = np.nan
+
+    def spread(values: Floats) -> Floats:
+        whole = np.full(size, np.nan)
+        whole[usable] = values / draws
+        return whole
+
+    return Chances(
+        p_best=spread(wins),
+        p_top=spread(tops),
+        expected_regret=spread(np.maximum(best - total, 0.0)),
+        p_clear=spread(clears),
+        p_any_clears=any_clears / draws if bar is not None else float("nan"),
+    )
+
+
+def _among_best(merits: Draws, m: int) -> Floats:
+    """Return how often each candidate is among the best m of a draw."""
+    n = merits.shape[1]
+    if m >= n:
+        return np.full(n, float(len(merits)))
+    top = np.argpartition(merits, n - m, axis=1)[:, n - m :]
+    return np.bincount(top.reshape(-1), minlength=n).astype(np.float64)
+
+
+def _references(bar: Bar | None, usable: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Return the reference rows in terms of the usable rows, (n,); -1 where there is none."""
+    if bar is None:
+        return np.zeros(0, dtype=np.int64)
+    place = np.full(size + 1, -1)
+    place[usable] = np.arange(len(usable))
+    return np.asarray(place[bar.reference[usable]], dtype=np.int64)  # -1 is the last place, which stays -1
+
+
+def _judged(bar: Bar, references: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which rows the bar is for: with a reference, those that have one and are not their own."""
+    rows = np.arange(len(references))
+    return np.full(len(rows), True) if np.isfinite(bar.threshold) else (references >= 0) & (references != rows)
+
+
+def _over(merits: Draws, bar: Bar, references: NDArray[np.int64]) -> NDArray[np.bool_]:
+    if np.isfinite(bar.threshold):
+        return np.asarray(merits >= np.float32(bar.threshold))
+    over: NDArray[np.bool_] = merits >= merits[:, references] + np.float32(bar.margin)
+    over[:, ~_judged(bar, references)] = False
+    return over

@@ -6,7 +6,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.corpus.derived import origin
+from quagpredict.ranking.over_training import over_trained
 from quagpredict.ranking.result import Flag
+from quagpredict.surrogates.feature_sets import pass_at
 
 #: Kind of flag -> what it means.
 KINDS = {
@@ -15,6 +18,8 @@ KINDS = {
     "few-samples": "fewer samples a problem than k: Pass@k cannot be estimated without bias",
     "saturated": "Pass@k is so close to 1 that it hardly separates candidates",
     "conflict": "held-out loss and Pass@k disagree about it",
+    "over-trained": "held-out loss above what fewer epochs on no more examples reached: over-trained",
+    "no-signal": "nearly all groups of GRPO have equal rewards: RL has little to learn from",
     "truncated": "many responses were cut by the token budget: its scores are too low",
     "off-scale": "the prediction leaves 0 to 1",
     "screened-out": "low Pass@1 and high held-out loss for its base model",
@@ -25,14 +30,19 @@ KINDS = {
 
 TRUNCATED_SHARE = 0.05
 SATURATED = 0.98
+# Share of groups with equal rewards from which on hardly any gradient is left.
+NO_SIGNAL = 0.9
 # Ranks by loss and by Pass@k that differ by half of the candidates of a base model.
 CONFLICT = 0.5
 CONFLICT_CANDIDATES = 4
 
 LOSS = "pre_held_out_loss_nats"
+GROUPS = {"pre_zero_variance_share_g8": 8, "pre_zero_variance_share_g16": 16}
 
 
-def measurement_flags(frame: pl.DataFrame, features: Sequence[str]) -> Iterator[Flag]:
+def measurement_flags(
+    frame: pl.DataFrame, features: Sequence[str], design: NDArray[np.float64] | None = None
+) -> Iterator[Flag]:
     """Yield what the measurements of the candidates themselves give reason to doubt.
 
     Parameters
@@ -40,30 +50,50 @@ def measurement_flags(frame: pl.DataFrame, features: Sequence[str]) -> Iterator[
     frame : polars.DataFrame
         One row a candidate.
     features : sequence of str
-        The columns that the ranking rests on.
+        The columns that the ranking rests on; some may be derived.
+    design : array (n, features), optional
+        Their values; by default they are columns of the frame.
     """
     names = frame["candidate"].to_list()
-    ks = {
-        name: int(name.rpartition("_")[2])
-        for name in features
-        if name.startswith("pre_pass_at_") and name[-1].isdigit()
-    }
-    samples = frame["pre_samples_per_problem"].to_list() if "pre_samples_per_problem" in frame.columns else []
-    for name in features:
-        values = frame[name].to_list()
-        for row, value in enumerate(values):
-            n = samples[row] if samples else None
-            if n is not None and name in ks and n < ks[name]:
-                yield Flag(names[row], "few-samples", f"{name} from {n} samples a problem")
-            if value is None or value != value:
-                yield Flag(names[row], "missing-feature", name)
-            elif ks.get(name, 0) > 1 and value >= SATURATED:
-                yield Flag(names[row], "saturated", f"{name} is {value:.3f}")
+    ks = {name: pass_at(name) for name in features if pass_at(name)}
+    for name, k in ks.items():
+        if "pre_samples_per_problem" in frame.columns:
+            for candidate, n in _where(frame, pl.col("pre_samples_per_problem") < k, "pre_samples_per_problem"):
+                yield Flag(candidate, "few-samples", f"{name} from {n} samples a problem")
+    for column, missing in _missing(frame, features, design).items():
+        for row in np.flatnonzero(missing):
+            yield Flag(names[int(row)], "missing-feature", column)
+    for name in (name for name, k in ks.items() if k > 1 and name in frame.columns):
+        for candidate, value in _where(frame, pl.col(name) >= SATURATED, name):
+            yield Flag(candidate, "saturated", f"{name} is {value:.3f}")
     if "pre_truncated_share" in frame.columns:
-        for row, share in enumerate(frame["pre_truncated_share"].to_list()):
-            if share is not None and share > TRUNCATED_SHARE:
-                yield Flag(names[row], "truncated", f"{share:.0%} of its responses")
+        over = pl.col("pre_truncated_share") > TRUNCATED_SHARE
+        for candidate, share in _where(frame, over, "pre_truncated_share"):
+            yield Flag(candidate, "truncated", f"{share:.0%} of its responses")
+    for name, group in GROUPS.items():
+        if name in frame.columns and frame[name].null_count() < frame.height:
+            for candidate, share in _where(frame, pl.col(name) >= NO_SIGNAL, name):
+                yield Flag(candidate, "no-signal", f"{share:.0%} of groups of {group}")
+            break
     yield from _conflicts(frame, max(ks, key=lambda name: ks[name]) if ks else "pre_pass_at_64")
+    yield from over_trained(frame)
+
+
+def _missing(
+    frame: pl.DataFrame, features: Sequence[str], design: NDArray[np.float64] | None
+) -> dict[str, NDArray[np.bool_]]:
+    """Return which rows lack each measurement; what is derived from one column counts as that column."""
+    found: dict[str, NDArray[np.bool_]] = {}
+    for place, name in enumerate(features):
+        values = frame[name].cast(pl.Float64).to_numpy() if design is None else design[:, place]
+        column = origin(name)
+        found[column] = np.isnan(values) | found.get(column, np.zeros(len(values), dtype=np.bool_))
+    return found
+
+
+def _where(frame: pl.DataFrame, rule: pl.Expr, column: str) -> list[tuple[str, float]]:
+    """Return name and value of the candidates for which the rule holds; a null holds nothing."""
+    return frame.filter(rule).select("candidate", column).rows()
 
 
 def _conflicts(frame: pl.DataFrame, coverage: str) -> Iterator[Flag]:

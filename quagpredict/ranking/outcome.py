@@ -13,10 +13,23 @@ SFT_SCORE = "pre_pass_at_1"
 
 
 def one_row_each(frame: pl.DataFrame, target: str) -> pl.DataFrame:
-    """Return one row a candidate, with the target's mean over its RL seeds; the order is kept."""
-    key = [name for name in ("candidate", "eval_protocol_id", "rl_recipe_id") if name in frame.columns]
-    if not frame.select(key).is_duplicated().any():
+    """Return one row a candidate, with the target's mean over its RL seeds; the order is kept.
+
+    A candidate that is there twice, with its result and as it was before RL, is kept with its result.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"candidate": ["a", "b", "a"], "score": [None, None, 0.5]})
+    >>> one_row_each(table, "score")["score"].to_list()
+    [None, 0.5]
+    """
+    who = [name for name in ("candidate", "eval_protocol_id") if name in frame.columns]
+    key = [*who, *(["rl_recipe_id"] if "rl_recipe_id" in frame.columns else [])]
+    if not frame.select(who).is_duplicated().any():
         return frame
+    if target in frame.columns:
+        has = pl.col(target).is_not_null()
+        frame = frame.filter(has | ~has.any().over(who))
     others = [
         pl.col(name).mean() if name == target else pl.col(name).first() for name in frame.columns if name not in key
     ]
@@ -67,32 +80,36 @@ def with_truth(frame: pl.DataFrame, truth: Any, target: str, *, allow_mixed: boo
     return joined.with_columns(pl.coalesce("_truth", own).alias(target)).drop("_truth")
 
 
-def outcome(frame: pl.DataFrame, score: pl.Series, rule: str, target: str) -> Outcome | None:
+def outcome(
+    frame: pl.DataFrame, score: pl.Series, rule: str, target: str, *, lower_is_better: bool = False
+) -> Outcome | None:
     """Return what choosing by `score` (larger is better, null last) and by post-SFT Pass@1 really gives.
 
-    Only candidates whose target is known count; None if there is none.
+    Only candidates whose target is known count; None if there is none. A lower target is better if that is said.
     """
     if target not in frame.columns or frame[target].null_count() == frame.height:
         return None
     rules = [(rule, score)]
-    if SFT_SCORE in frame.columns:
+    if SFT_SCORE in frame.columns and not lower_is_better:
         rules.append((SFT_SCORE, frame[SFT_SCORE]))
-    known = frame.select("candidate", pl.col(target).alias("actual")).filter(pl.col("actual").is_not_null())
-    best = known.sort(["actual", "candidate"], descending=[True, False]).row(0, named=True)
+    sign = -1.0 if lower_is_better else 1.0
+    merit = (sign * pl.col(target)).alias("merit")
+    known = frame.select("candidate", merit).filter(pl.col("merit").is_not_null())
+    best = known.sort(["merit", "candidate"], descending=[True, False]).row(0, named=True)
     choices = []
     for name, values in rules:
-        table = frame.select("candidate", pl.col(target).alias("actual"), values.alias("score")).drop_nulls()
+        table = frame.select("candidate", merit, values.alias("score")).drop_nulls()
         if table.is_empty():
             continue
         first = table.filter(pl.col("score") == pl.col("score").max()).sort("candidate")
-        actual = float(np.mean(first["actual"].to_numpy()))
-        regret = max(best["actual"] - actual, 0.0)
-        choices.append(Choice(name, first["candidate"][0], actual, regret, _spearman(table)))
-    return Outcome(target, known.height, best["candidate"], best["actual"], tuple(choices))
+        reached = float(np.mean(first["merit"].to_numpy()))
+        regret = max(best["merit"] - reached, 0.0)
+        choices.append(Choice(name, first["candidate"][0], sign * reached, regret, _spearman(table)))
+    return Outcome(target, known.height, best["candidate"], sign * best["merit"], tuple(choices))
 
 
 def _spearman(table: pl.DataFrame) -> float:
-    if table.height < 3 or table["actual"].n_unique() == 1 or table["score"].n_unique() == 1:
+    if table.height < 3 or table["merit"].n_unique() == 1 or table["score"].n_unique() == 1:
         return float("nan")
-    ranks = table.select(pl.col("actual", "score").rank("average")).to_numpy()
+    ranks = table.select(pl.col("merit", "score").rank("average")).to_numpy()
     return float(np.corrcoef(ranks[:, 0], ranks[:, 1])[0, 1])

@@ -1,25 +1,21 @@
 """Rank candidates by a fitted surrogate, or by the paper's screening without one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
-
-from quagpredict.corpus import design_matrix, read_corpus
-from quagpredict.corpus.schema import BY_NAME
-from quagpredict.errors import IncomparableError, NothingToRankError, UsageError
-from quagpredict.ranking.applicability import mismatches
-from quagpredict.ranking.decisions import chances
-from quagpredict.ranking.flags import measurement_flags, prediction_flags
-from quagpredict.ranking.outcome import check_one_rl_recipe, one_row_each, outcome, with_truth
-from quagpredict.ranking.result import Flag, Ranking
-from quagpredict.ranking.screening import screen
+from quagpredict.corpus import read_corpus
+from quagpredict.errors import UsageError
+from quagpredict.ranking.deciding import Asked, predicted, screened
+from quagpredict.ranking.finished import fit_finished, lower_is_better
+from quagpredict.ranking.outcome import check_one_rl_recipe, one_row_each, with_truth
+from quagpredict.ranking.result import Ranking
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.store import load_surrogate
 
 TARGET = "post_pass_at_1"
+#: Surrogate that is fitted on the finished candidates; ``fit:KIND`` names its kind.
+ON_THE_SPOT = "fit"
 
 
 def rank(
@@ -27,7 +23,17 @@ def rank(
     surrogate: FittedSurrogate | str | Path | None = None,
     *,
     target: str | None = None,
+    features: str | Sequence[str] | None = None,
     truth: Any = None,
+    rl_steps: float | None = None,
+    top_m: int = 3,
+    budget: int | None = None,
+    next_run: bool = False,
+    gate: str | float | None = None,
+    margin: float = 0.0,
+    gate_probability: float = 0.5,
+    calibrate: bool = True,
+    minimize: bool | None = None,
     allow_mixed_protocols: bool = False,
     allow_unvalidated_base: bool = False,
 ) -> Ranking:
@@ -39,13 +45,33 @@ def rank(
         Anything that `read_corpus` reads: files, globs, folders, polars or pandas frames. Rows of one candidate with
         several RL seeds are joined.
     surrogate : FittedSurrogate, path or None
-        A fitted surrogate or its folder. None, or "none", ranks by the paper's screening, which predicts
-        no score.
+        A fitted surrogate or its folder. None, or "none", ranks by the paper's screening, which predicts no score.
+        "fit", or "fit:KIND", fits one on the candidates that have the target already.
     target : str, optional
         Column to predict; the surrogate's own by default, ``post_pass_at_1`` without a surrogate.
+    features : str or sequence of str, optional
+        What "fit" learns from, as for `quagpredict.fit`; see `fit_finished` for the default.
     truth : source, optional
-        A table with the target of some candidates, by name. Without it, the candidates' own target is used where they
-        carry one. It is shown beside the prediction and never enters it.
+        A table with the target of some candidates, by name. It is shown beside the prediction and never enters it.
+    rl_steps : float, optional
+        Predict the score after so many RL steps; only a surrogate that depends on them can.
+    top_m : int
+        Size of the group whose chances ``p_top_M`` gives.
+    budget : int, optional
+        Also choose so many candidates for RL, see `best_set`.
+    next_run : bool
+        Also say whose RL run would teach most, see `regret_reductions`.
+    gate : float or str, optional
+        Also say who clears a bar: a score, a candidate of the table, or "no-sft" for RL from the own base model.
+    margin : float
+        By how much the bar must be cleared, in the target's unit.
+    gate_probability : float
+        Probability with which a candidate must clear the bar.
+    calibrate : bool
+        Whether candidates that have the target already count with it, and correct the predictions of the others
+        (see `condition`). Where all have it there is nothing to correct, and predictions stand beside the results.
+    minimize : bool, optional
+        Whether the lowest target is best; by default for losses of the schema.
     allow_mixed_protocols : bool
         Rank although eval protocols or RL recipes differ, among the candidates or from the surrogate's.
     allow_unvalidated_base : bool
@@ -70,127 +96,55 @@ def rank(
     >>> from quagpredict.surrogates import fit
     >>> from quagpredict.validation.synthetic import synthetic_corpus
     >>> runs = synthetic_corpus(40, seed=1).frame
-    >>> ranking = rank(runs, fit(runs))
+    >>> ranking = rank(runs, fit(runs), budget=2, gate=0.9)
     >>> ranking.frame["rank"].to_list()[:3], ranking.surrogate
     ([1, 2, 3], 'linear')
     >>> rank(runs).surrogate is None  # screening
     True
     """
-    frame = read_corpus(candidates, nested=False, allow_mixed_protocols=allow_mixed_protocols)
-    if surrogate == "none":
-        surrogate = None
-    fitted = load_surrogate(surrogate) if isinstance(surrogate, (str, Path)) else surrogate
-    if fitted is not None and target not in (None, fitted.target):
-        raise UsageError(f"the surrogate predicts '{fitted.target}', but the target is '{target}'")
+    asked = Asked(top_m, budget, next_run, gate, margin, gate_probability, rl_steps, calibrate)
+    asked.check()
+    on_the_spot = isinstance(surrogate, str) and surrogate.partition(":")[0] == ON_THE_SPOT
+    fitted = _loaded(surrogate, target) if not on_the_spot else None
+    if features is not None and not on_the_spot:
+        raise UsageError("features are for a surrogate that is fitted on the candidates: name the surrogate 'fit'")
     target = fitted.target if fitted is not None else target or TARGET
-    if truth is not None:
-        frame = with_truth(frame, truth, target, allow_mixed=allow_mixed_protocols)
+    frame = read_corpus(
+        candidates,
+        nested=on_the_spot,
+        derived=fitted.features if fitted is not None else (),
+        allow_mixed_protocols=allow_mixed_protocols,
+    )
     check_one_rl_recipe(frame, target, allow_mixed=allow_mixed_protocols)
-    frame = one_row_each(frame, target)
+    # Results of the candidates' own are for learning, those of `truth` only for showing.
+    own = one_row_each(frame, target)
+    shown = own
+    if truth is not None:
+        shown = with_truth(own, truth, target, allow_mixed=allow_mixed_protocols)
+        check_one_rl_recipe(shown, target, allow_mixed=allow_mixed_protocols)
+    notes = []
+    if on_the_spot:
+        fitted = fit_finished(own, str(surrogate).partition(":")[2], features, target)
+        notes.append(f"no stored surrogate: this one was fitted on the {fitted.training_rows} candidates with a result")
+    low = lower_is_better(target) if minimize is None else minimize
     if fitted is None:
-        return _screened(frame, target)
-    return _predicted(frame, fitted, allow_mixed_protocols, allow_unvalidated_base)
-
-
-def _predicted(frame: pl.DataFrame, surrogate: FittedSurrogate, allow_mixed: bool, allow_base: bool) -> Ranking:
-    flags: list[Flag] = []
-    for mismatch in mismatches(frame, surrogate):
-        allowed, option = (
-            (allow_base, "unvalidated-base") if mismatch.kind == "unseen-base" else (allow_mixed, "mixed-protocols")
-        )
-        if not allowed:
-            raise IncomparableError(f"{mismatch.detail}; fit a surrogate on comparable runs, or pass --allow-{option}")
-        names = frame["candidate"].filter(mismatch.rows)
-        flags += [Flag(name, mismatch.kind, mismatch.detail) for name in names]
-    design = design_matrix(frame, surrogate.features, allow_missing=True, source="candidates")
-    if design.missing.any(axis=1).all():
-        raise NothingToRankError(
-            f"no candidate has every measurement that the surrogate needs ({', '.join(design.features)})"
-        )
-    prediction, interval = surrogate.predict(design.X), surrogate.interval(design.X)
-    chance = chances(prediction.mean, prediction.std)
-    column = BY_NAME.get(surrogate.target)
-    is_score = column is not None and column.unit == "fraction"
-    flags += measurement_flags(frame, surrogate.features)
-    flags += prediction_flags(design.candidates, prediction.mean, prediction.distance, is_score)
-    numbers = {
-        "prediction": prediction.mean,
-        "low": interval.low,
-        "high": interval.high,
-        "p_best": chance.p_best,
-        "expected_regret": chance.expected_regret,
-        "distance": prediction.distance,
-    }
-    columns = [pl.Series(name, values, nan_to_null=True) for name, values in numbers.items()]
-    notes = (
-        f"surrogate '{surrogate.name}' of {', '.join(surrogate.features)}, fitted on {surrogate.training_rows} "
-        "finished candidates; low to high is its 90 % interval; P(best) takes their errors as independent",
-        *_missing_note(columns[0]),
-    )
-    score = columns[0]
-    return _ranking(frame, score, columns, surrogate.features, flags, surrogate.name, surrogate.target, notes)
-
-
-def _screened(frame: pl.DataFrame, target: str) -> Ranking:
-    screening = screen(frame)
-    flags = [
-        Flag(name, "screened-out", "Pass@1 below and loss above the median of its base model")
-        for name in frame["candidate"].filter(screening.screened_out)
-    ]
-    flags += measurement_flags(frame, screening.used)
-    # The dropped come after all others, in their own order.
-    key = screening.key.to_numpy().astype(np.float64)
-    key = key - screening.screened_out.to_numpy() * (np.nanmax(key) - np.nanmin(key) + 1.0)
-    score = pl.Series("score", key, nan_to_null=True)
-    notes = (
-        f"no surrogate: ordered by the paper's screening (low Pass@1 with high loss goes last, then "
-        f"{screening.used[0]}); no score is predicted",
-        *screening.notes,
-        *_missing_note(score),
-    )
-    return _ranking(frame, score, [], screening.used, flags, None, target, notes)
-
-
-def _ranking(
-    frame: pl.DataFrame,
-    score: pl.Series,
-    columns: Sequence[pl.Series],
-    used: Iterable[str],
-    flags: Sequence[Flag],
-    surrogate: str | None,
-    target: str,
-    notes: tuple[str, ...],
-) -> Ranking:
-    kinds: dict[str, list[str]] = {}
-    for flag in flags:
-        known = kinds.setdefault(flag.candidate, [])
-        if flag.kind not in known:
-            known.append(flag.kind)
-    shown = [name for name in dict.fromkeys((*used, "pre_pass_at_1")) if name in frame.columns]
-    table = frame.select(
-        score.rank("min", descending=True).cast(pl.Int64).alias("rank"),
-        "candidate",
-        *(["base_model"] if "base_model" in frame.columns else []),
-        *columns,
-        *shown,
-        *([pl.col(target).alias("actual")] if _known(frame, target) else []),
-        pl.Series("flags", [kinds.get(name, []) for name in frame["candidate"]], pl.List(pl.String)),
-    ).sort(["rank", "candidate"], nulls_last=True)
-    order = {name: place for place, name in enumerate(table["candidate"])}
-    return Ranking(
-        frame=table,
-        surrogate=surrogate,
-        target=target,
+        return screened(shown, own, target, asked, minimize=low)
+    return predicted(
+        shown,
+        own,
+        fitted,
+        asked,
+        minimize=low,
+        allow_mixed=allow_mixed_protocols,
+        allow_base=allow_unvalidated_base,
         notes=notes,
-        flags=tuple(sorted(flags, key=lambda flag: order[flag.candidate])),
-        outcome=outcome(frame, score, "prediction" if surrogate else "screening", target),
     )
 
 
-def _known(frame: pl.DataFrame, target: str) -> bool:
-    return target in frame.columns and frame[target].null_count() < frame.height
-
-
-def _missing_note(score: pl.Series) -> list[str]:
-    count = score.null_count()
-    return [f"{count} of {len(score)} candidates lack a needed measurement and have no rank"] if count else []
+def _loaded(surrogate: FittedSurrogate | str | Path | None, target: str | None) -> FittedSurrogate | None:
+    if surrogate is None or surrogate == "none":
+        return None
+    fitted = load_surrogate(surrogate) if isinstance(surrogate, (str, Path)) else surrogate
+    if target not in (None, fitted.target):
+        raise UsageError(f"the surrogate predicts '{fitted.target}', but the target is '{target}'")
+    return fitted

@@ -1,9 +1,12 @@
 """What a ranking is made of; plain values, all scores as fractions."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Flag(NamedTuple):
@@ -35,7 +38,7 @@ class Choice(NamedTuple):
     actual : float
         Its score after RL; the mean over the equal ones where several are equally good by the rule.
     regret : float
-        Best score after RL minus `actual`; a fraction, never below 0.
+        How much better the best score after RL is than `actual`; never below 0.
     spearman : float
         Rank correlation of the rule with the scores after RL; NaN for fewer than three candidates or all equal.
     """
@@ -60,9 +63,10 @@ class Outcome:
     best : str
         Candidate with the best score.
     best_actual : float
-        Its score, a fraction.
+        Its score.
     choices : tuple of Choice
-        The ranking's own rule first, then post-SFT Pass@1.
+        The ranking's own rule first, then post-SFT Pass@1. Predictions count as they were before any of these scores
+        was learnt from.
     """
 
     target: str
@@ -70,6 +74,83 @@ class Outcome:
     best: str
     best_actual: float
     choices: tuple[Choice, ...]
+
+
+class Budget(NamedTuple):
+    """Which candidates to take through RL if there is compute for so many.
+
+    Attributes
+    ----------
+    size : int
+        Candidates that were asked for.
+    candidates : tuple of str
+        The choice; fewer than `size` if there are no more without a result.
+    expected_best : float or None
+        Expected score of the best of them after RL, finished candidates included; None if no score is predicted.
+    expected_best_of_top : float or None
+        The same for the candidates with the best predictions.
+    exact : bool
+        Whether every set was tried; otherwise the set was built greedily.
+    at_most_lost : float or None
+        How much better the best set can be at most.
+    in_hand : float or None
+        The best result that is known already, which costs nothing; None without one.
+    """
+
+    size: int
+    candidates: tuple[str, ...]
+    expected_best: float | None
+    expected_best_of_top: float | None
+    exact: bool
+    at_most_lost: float | None
+    in_hand: float | None
+
+
+class Gate(NamedTuple):
+    """Who clears a bar: a score, or another candidate's score and a margin.
+
+    Attributes
+    ----------
+    bar : str
+        What has to be reached: a score, a candidate, or ``no-sft``.
+    margin : float
+        By how much.
+    probability : float
+        A candidate clears the bar if it reaches it with at least this probability.
+    cleared : tuple of str
+        Candidates that clear it, the most probable first. Empty is an answer: none deserves RL.
+    closest : str
+        Candidate with the highest probability; empty if there is none to judge.
+    p_closest : float
+        Its probability.
+    p_any : float
+        Probability that at least one of all candidates would reach the bar.
+    """
+
+    bar: str
+    margin: float
+    probability: float
+    cleared: tuple[str, ...]
+    closest: str
+    p_closest: float
+    p_any: float
+
+
+class NextRun(NamedTuple):
+    """Whose RL run would teach most about which candidate to choose.
+
+    Attributes
+    ----------
+    candidate : str
+    regret_now : float
+        Expected regret of choosing the best prediction now.
+    regret_after : float
+        Expected regret of the choice that its result would lead to.
+    """
+
+    candidate: str
+    regret_now: float
+    regret_after: float
 
 
 @dataclass(frozen=True)
@@ -81,7 +162,9 @@ class Ranking:
     frame : polars.DataFrame
         One row a candidate, best first. Always: ``rank`` (null where a measurement is missing), ``candidate``,
         ``flags`` (kinds). With a surrogate: ``prediction``, ``low``, ``high`` (90 % interval), ``p_best``,
-        ``expected_regret``, ``distance``. Then the measurements that were used, and ``actual`` where known.
+        ``p_top_M`` (M is `top_m`), ``expected_regret``, ``p_clear`` (with a gate), ``regret_reduction`` (with
+        `next_run`), ``distance``, and ``drivers``: the features with the largest contributions. Then the measurements
+        that were used, and ``actual`` where known.
     surrogate : str or None
         Name of the surrogate; None if the candidates were only screened.
     target : str
@@ -92,6 +175,15 @@ class Ranking:
         Every flag with its detail, in the order of `frame`.
     outcome : Outcome or None
         None if no score after RL is known.
+    contributions : polars.DataFrame or None
+        ``candidate``, then how much each feature moves the prediction from that of the average candidate, in the
+        target's unit, in the order of `frame`; None if no score is predicted.
+    budget : Budget or None
+    gate : Gate or None
+    next_run : NextRun or None
+        None unless asked for.
+    lower_is_better : bool
+        Whether the lowest target is best.
     """
 
     frame: pl.DataFrame
@@ -100,3 +192,20 @@ class Ranking:
     notes: tuple[str, ...]
     flags: tuple[Flag, ...]
     outcome: Outcome | None
+    contributions: pl.DataFrame | None = None
+    budget: Budget | None = None
+    gate: Gate | None = None
+    next_run: NextRun | None = None
+    lower_is_better: bool = False
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return `frame` as a pandas frame.
+
+        Examples
+        --------
+        >>> from quagpredict.ranking import rank
+        >>> table = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_64": [0.5, 0.6]})
+        >>> rank(table).to_pandas()["candidate"].tolist()
+        ['b', 'a']
+        """
+        return self.frame.to_pandas()

@@ -53,6 +53,22 @@ def measured(column: str, value: float | None) -> str:
     return f"{value:.3f}" if unit == "nats/token" else f"{value:.4g}"
 
 
+def is_share(column: str) -> bool:
+    """Return whether a column holds fractions, which are shown in per cent."""
+    return column in BY_NAME and BY_NAME[column].unit == "fraction"
+
+
+def score(target: str, value: float | None, digits: int = 1) -> str:
+    """Return a value of the target: a share in per cent, anything else with four significant digits.
+
+    Examples
+    --------
+    >>> score("post_pass_at_1", 0.4567), score("loss", 2.34567), score("loss", None)
+    ('45.7', '2.346', '–')
+    """
+    return percent(value, digits) if is_share(target) else measured(target, value)
+
+
 def heading(column: str) -> str:
     """Return the heading of a measurement's column.
 

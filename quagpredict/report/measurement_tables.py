@@ -1,86 +1,172 @@
-"""What a checkpoint measured, as a table for the terminal, CSV or JSON."""
+"""What a checkpoint measured, as tables for the terminal, CSV or JSON."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from quagpredict.report.formats import number, percent, plain
+from quagpredict.report.formats import UNKNOWN, number, percent, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _SHOWN_KS = (1, 4, 16, 64, 256)
-# Width in characters that a part's name and the shares take, and that each k takes.
-_BESIDES, _PER_K = 40, 15
+# With fewer problems than this, which rule is followed depends on single problems too much.
+_FEW_PROBLEMS = 50
+# Width in characters that a part's name and the counts take, and that each estimate takes.
+_BESIDES, _PER_ESTIMATE = 22, 15
 
 
 def measurement_csv(summary: pl.DataFrame) -> str:
-    """Return the summary as CSV: one line a part, scores as fractions."""
+    """Return the summary as CSV: one line a part, scores as fractions, each statistic with its interval."""
     return summary.write_csv()
 
 
-def measurement_json(name: str, protocol: str, measurement: Mapping[str, Any], summary: pl.DataFrame) -> str:
+def measurement_json(values: Mapping[str, Any]) -> str:
     """Return everything that was measured as JSON; scores as fractions, unknown values null."""
-    value = {
-        "candidate": name,
-        "eval_protocol_id": protocol,
-        "measurement": dict(measurement),
-        "parts": summary.to_dicts(),
-    }
-    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def print_measurement(name: str, measurement: Mapping[str, Any], summary: pl.DataFrame, console: "Console") -> None:
-    """Print Pass@k of every part with its interval, and below it what is measured over all samples.
+def print_measurement(values: Mapping[str, Any], console: "Console") -> None:
+    """Print what was measured: scores, responses and learning signal of every part, then what is one line each.
 
     Parameters
     ----------
-    name : str
-        The candidate's name.
-    measurement : mapping
-        Column suffix -> value; see `quagpredict.corpus.schema`.
-    summary : polars.DataFrame
-        As `quagpredict.evaluation.summarise` makes it.
+    values : mapping
+        As `Score.as_dict` makes it.
     console : rich.console.Console
+        Tables keep to its width: where it is narrow, fewer k are shown.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
-    ks = [k for k in _SHOWN_KS if f"pass_at_{k}" in summary.columns]
-    while len(ks) > 2 and _BESIDES + _PER_K * len(ks) > console.width:
-        del ks[1]  # the first and the largest k say most
+    parts: Sequence[Mapping[str, Any]] = values["parts"]
+    title = f"{plain(values['candidate'])}: scores in per cent, with 90 % intervals over problems"
+    console.print(Text(title, style="bold"), end="\n\n")
+    console.print(_scores(parts, console.width))
+    console.print()
+    console.print(Text("Responses: mean length in tokens; shares in per cent", style="bold"), end="\n\n")
+    console.print(_table(parts, _RESPONSES))
+    note = "fin.: those that ended themselves; cut: reached the budget; none: no answer; agree: share of the top answer"
+    console.print(Text(note, style="dim"), end="\n\n")
     console.print(
-        Text(f"{plain(name)}: Pass@k in per cent, with 90 % intervals over problems", style="bold"), end="\n\n"
+        Text("Signal for GRPO: groups of equal rewards in per cent; variance of the reward", style="bold"), end="\n\n"
     )
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
-    table.add_column("part", overflow="fold", min_width=8)
-    for heading in ("problems", *(f"Pass@{k}" for k in ks), "cut", "none"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in summary.iter_rows(named=True):
-        curve = [_estimate(row, f"pass_at_{k}") for k in ks]
-        shares = [percent(row["truncated_share"]), percent(row["no_answer_share"])]
-        table.add_row(plain(row["part"]), f"{row['problems']:,}", *curve, *shares)
-    console.print(table)
-    console.print(Text("cut: share of samples that reached the budget; none: share without an answer", style="dim"))
-    loss = number(measurement["held_out_loss_nats"], 4)
-    error = number(measurement["held_out_loss_se"], 4)
-    lines = [
-        f"held-out loss {loss} ± {error} nats/token, {number(measurement['held_out_bits_per_byte'], 4)} bits/byte",
-        f"length {number(measurement['length_mean'], 1)} tokens on average, 95th percentile "
-        f"{number(measurement['length_p95'], 0)}; correct {number(measurement['length_correct_mean'], 1)}, "
-        f"wrong {number(measurement['length_wrong_mean'], 1)}",
-        f"entropy {number(measurement['token_entropy_nats'], 3)} nats/token, "
-        f"{number(measurement['distinct_answers_mean'], 1)} distinct answers a problem, the most common one in "
-        f"{percent(measurement['agreement_mean'])} % of samples",
-        f"GRPO groups of 8 without a signal: {percent(measurement['zero_variance_share_g8'])} %; of 16: "
-        f"{percent(measurement['zero_variance_share_g16'])} %",
-    ]
-    for line in lines:
+    console.print(_table(parts, _SIGNAL))
+    console.print()
+    for line in (
+        *_loss_lines(values["measurement"]),
+        *_adaptive_lines(values["adaptive"]),
+        *_overlap_lines(values["overlap"]),
+    ):
         console.print(Text(line))
 
 
-def _estimate(row: Mapping[str, Any], name: str) -> str:
-    return f"{percent(row[name])} ({percent(row[f'{name}_low'], 0)}-{percent(row[f'{name}_high'], 0)})"
+def _scores(parts: Sequence[Mapping[str, Any]], width: int) -> "Table":
+    ks = [k for k in _SHOWN_KS[1:] if parts[0].get(f"pass_at_{k}") is not None]
+    votes = [k for k in _SHOWN_KS[1:] if parts[0].get(f"maj_at_{k}") is not None]
+    shown = [("avg@n", "avg_at_n"), *((f"Pass@{k}", f"pass_at_{k}") for k in ks)]
+    shown += [(f"maj@{k}", f"maj_at_{k}") for k in votes[-1:]]
+    while len(shown) > 2 and _BESIDES + _PER_ESTIMATE * len(shown) > width:
+        del shown[1 if len(ks) > 1 else -1]  # the mean, the largest k and the vote say most
+        ks = ks[1:]
+    columns = [("problems", lambda row: f"{row['problems']:,}")]
+    columns += [(heading, _estimate_of(name)) for heading, name in shown]
+    return _table(parts, columns)
+
+
+def _table(
+    parts: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]]
+) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
+    table.add_column("part", overflow="fold", min_width=8)
+    for heading, _ in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in parts:
+        table.add_row(plain(row["part"]), *(show(row) for _, show in columns))
+    return table
+
+
+def _estimate_of(name: str) -> Callable[[Mapping[str, Any]], str]:
+    def show(row: Mapping[str, Any]) -> str:
+        if row.get(name) is None:
+            return UNKNOWN
+        return f"{percent(row[name])} ({percent(row[f'{name}_low'], 0)}-{percent(row[f'{name}_high'], 0)})"
+
+    return show
+
+
+def _number_of(name: str, digits: int) -> Callable[[Mapping[str, Any]], str]:
+    return lambda row: number(row.get(name), digits)
+
+
+def _percent_of(name: str) -> Callable[[Mapping[str, Any]], str]:
+    return lambda row: percent(row.get(name))
+
+
+_RESPONSES = (
+    ("all", _number_of("length_mean", 0)),
+    ("fin.", _number_of("length_finished_mean", 0)),
+    ("right", _number_of("length_correct_mean", 0)),
+    ("wrong", _number_of("length_wrong_mean", 0)),
+    ("cut", _percent_of("truncated_share")),
+    ("none", _percent_of("no_answer_share")),
+    ("answers", _number_of("distinct_answers_mean", 1)),
+    ("agree", _percent_of("agreement_mean")),
+    ("entropy", _number_of("token_entropy_nats", 3)),
+)
+_SIGNAL = (
+    ("of 8", _estimate_of("zero_variance_share_g8")),
+    ("of 16", _estimate_of("zero_variance_share_g16")),
+    ("variance", _number_of("reward_variance", 3)),
+)
+
+
+def _loss_lines(measurement: Mapping[str, Any]) -> list[str]:
+    if measurement["held_out_loss_nats"] is None:
+        return []
+    cut = measurement["held_out_truncated_share"]
+    return [
+        f"held-out loss {number(measurement['held_out_loss_nats'], 4)} ± {number(measurement['held_out_loss_se'], 4)} "
+        f"nats/token, {number(measurement['held_out_bits_per_byte'], 4)} bits/byte"
+        + (f"; {percent(cut)} % of solutions cut" if cut else "")
+    ]
+
+
+def _adaptive_lines(found: Mapping[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    k = found["target"].removeprefix("pass@")
+    lines = [
+        f"Pass@{k} on these problems: {percent(found['value'], 2)} ± {percent(found['half_width'], 2)} (90 %, sampling "
+        f"alone), from {number(found['samples_mean'], 1)} samples a problem"
+    ]
+    if found["saved"] is not None:
+        lines.append(
+            f"as precise with a fixed number: {found['fixed_samples_for_the_same_precision']} samples a problem; saved "
+            f"{percent(found['saved'], 0)} % of them"
+        )
+    if not found["reached"]:
+        lines.append("the wanted precision was not reached with 1024 samples a problem")
+    if found["problems"] < _FEW_PROBLEMS:
+        lines.append(
+            f"fewer than {_FEW_PROBLEMS} problems: stopping early biases Pass@k, in simulation by up to -0.3 points"
+        )
+    lines.append("what is not Pass@k is measured on the first 16 samples of every problem")
+    return lines
+
+
+def _overlap_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [
+        f"overlap: {one['copied']} of {one['documents']:,} texts of {plain(one['of'])} also stand in "
+        f"{plain(one['against'])} ({one['with_answer']} with the answer; {one['touched']} share a phrase)"
+        for one in found
+        if one["touched"]
+    ]
+    if found and not lines:
+        lines = [f"overlap: none in {len(found)} comparisons"]
+    return lines

@@ -6,15 +6,17 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_of(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function of (done, total) that moves a bar with the remaining time; silent if stderr is no terminal.
+def progress_of(what: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function of (done, total) that moves a bar with the remaining time.
+
+    It is silent if it is not to be shown, or stderr is no terminal.
 
     Examples
     --------
     >>> with progress_of("samples") as progress:
     ...     progress(1, 2)
     """
-    if not sys.stderr.isatty():
+    if not shown or not sys.stderr.isatty():
         yield _silent
         return
     from rich.console import Console

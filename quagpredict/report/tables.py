@@ -8,7 +8,8 @@ import polars as pl
 
 from quagpredict.ranking import Ranking
 from quagpredict.ranking.flags import KINDS
-from quagpredict.report.formats import UNKNOWN, heading, measured, number, percent, plain
+from quagpredict.report.decision_tables import print_decisions
+from quagpredict.report.formats import UNKNOWN, heading, is_share, measured, number, percent, plain, score
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +26,8 @@ MARKS = {
     "few-samples": "K",
     "saturated": "S",
     "conflict": "C",
+    "over-trained": "E",
+    "no-signal": "N",
     "truncated": "T",
     "off-scale": "O",
     "screened-out": "X",
@@ -35,8 +38,13 @@ MARKS = {
 
 
 def ranking_csv(ranking: Ranking) -> str:
-    """Return the ranking as CSV: one line a candidate, scores as fractions, flags joined by ``;``."""
-    return ranking.frame.with_columns(pl.col("flags").list.join(";")).write_csv()
+    """Return the ranking as CSV: one line a candidate, scores as fractions, flags and drivers joined by ``;``."""
+    columns = [pl.col("flags").list.join(";")]
+    if "drivers" in ranking.frame.columns:
+        parts = pl.element().struct
+        driver = parts.field("feature") + pl.format(":{}", parts.field("contribution").round(6))
+        columns.append(pl.col("drivers").list.eval(driver.drop_nulls()).list.join(";"))
+    return ranking.frame.with_columns(columns).write_csv()
 
 
 def ranking_json(ranking: Ranking) -> str:
@@ -45,8 +53,13 @@ def ranking_json(ranking: Ranking) -> str:
     value = {
         "surrogate": ranking.surrogate,
         "target": ranking.target,
+        "lower_is_better": ranking.lower_is_better,
         "notes": ranking.notes,
+        "gate": ranking.gate and ranking.gate._asdict(),
+        "budget": ranking.budget and ranking.budget._asdict(),
+        "next_run": ranking.next_run and ranking.next_run._asdict(),
         "candidates": ranking.frame.to_dicts(),
+        "contributions": None if ranking.contributions is None else ranking.contributions.to_dicts(),
         "flags": [flag._asdict() for flag in ranking.flags],
         "outcome": found and {**vars(found), "choices": [choice._asdict() for choice in found.choices]},
     }
@@ -66,17 +79,24 @@ def print_ranking(ranking: Ranking, console: "Console", top: int = 50) -> None:
     """
     from rich.text import Text
 
-    score = f"{heading(ranking.target.replace('post_', 'pre_', 1))} after RL"
-    if ranking.surrogate is None:
-        title = f"Screening for {score}: no score is predicted (per cent; loss in nats)"
-    else:
-        title = f"Predicted {score} and chance to be best in per cent, regret in points"
-    console.print(Text(title, style="bold"), end="\n\n")
+    console.print(Text(_title(ranking), style="bold"), end="\n\n")
     console.print(_candidates(ranking, console.width, top))
     if ranking.frame.height > top:
         console.print(f"... and {ranking.frame.height - top:,} more candidates (--top, or --format csv)")
     _print_flags(ranking, console, top)
+    print_decisions(ranking, console)
     _print_outcome(ranking, console)
+
+
+def _title(ranking: Ranking) -> str:
+    target = ranking.target
+    score = f"{heading(target.replace('post_', 'pre_', 1))} after RL" if target.startswith("post_") else target
+    if ranking.surrogate is None:
+        return f"Screening for {score}: no score is predicted (per cent; loss in nats)"
+    if is_share(target):
+        return f"Predicted {score} and chance to be best in per cent, regret in points"
+    order = "the lowest is best" if ranking.lower_is_better else "the highest is best"
+    return f"Predicted {score} ({order}), chance to be best in per cent"
 
 
 def _candidates(ranking: Ranking, width: int, top: int) -> "Table":
@@ -89,7 +109,7 @@ def _candidates(ranking: Ranking, width: int, top: int) -> "Table":
     places = [str(place or UNKNOWN) for place in frame["rank"]]
     marks = [" ".join(MARKS[kind] for kind in kinds) for kinds in frame["flags"]]
     room = width - max(map(len, ("candidate", *names))) - max(map(len, places)) - max(map(len, ("flags", *marks))) - 3
-    columns = _fitting(_columns(frame, width >= WIDE), room)
+    columns = _fitting(_columns(frame, ranking.target, width >= WIDE), room)
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("candidate", overflow="fold", min_width=9)
@@ -102,40 +122,56 @@ def _candidates(ranking: Ranking, width: int, top: int) -> "Table":
     return table
 
 
-def _columns(frame: pl.DataFrame, wide: bool) -> dict[str, list[str]]:
+def _columns(frame: pl.DataFrame, target: str, wide: bool) -> dict[str, list[str]]:
     """Return every column by its heading, left to right; `wide` shows more digits and longer headings."""
     columns: dict[str, list[str]] = {}
     first = frame.columns.index("candidate") + 1
     if "prediction" in frame.columns:
-        first = frame.columns.index("distance") + 1
-        digits = 1 if wide else 0
-        columns["predicted" if wide else "RL"] = list(map(percent, frame["prediction"]))
+        first = frame.columns.index("drivers") + 1
+        digits = 1 if wide or not is_share(target) else 0
+        columns["predicted" if wide or not target.startswith("post_") else "RL"] = [
+            score(target, value) for value in frame["prediction"]
+        ]
         columns["90 %"] = [
-            UNKNOWN if low is None else f"{percent(low, digits)} to {percent(high, digits)}"
-            for low, high in zip(frame["low"], frame["high"], strict=True)
+            _interval(target, low, high, digits) for low, high in zip(frame["low"], frame["high"], strict=True)
         ]
         columns["P(best)" if wide else "best"] = [percent(value, 0) for value in frame["p_best"]]
-        columns["regret"] = list(map(percent, frame["expected_regret"]))
+        top = next(name for name in frame.columns if name.startswith("p_top_"))
+        columns[f"P(top {top[6:]})" if wide else f"top {top[6:]}"] = [percent(value, 0) for value in frame[top]]
+        columns["regret"] = [score(target, value) for value in frame["expected_regret"]]
+        if "p_clear" in frame.columns:
+            columns["P(gate)" if wide else "gate"] = [percent(value, 0) for value in frame["p_clear"]]
+        if "regret_reduction" in frame.columns:
+            columns["teaches"] = [score(target, value, 2) for value in frame["regret_reduction"]]
     for name in frame.columns[first:]:
         if name not in ("actual", "flags", "base_model"):
             columns[heading(name)] = [measured(name, value) for value in frame[name]]
     if "prediction" in frame.columns:
         columns["distance"] = [number(value, 1) for value in frame["distance"]]
     if "actual" in frame.columns:
-        columns["actual"] = list(map(percent, frame["actual"]))
+        columns["actual"] = [score(target, value) for value in frame["actual"]]
     return columns
+
+
+def _interval(target: str, low: float | None, high: float | None, digits: int) -> str:
+    if low is None or high is None:
+        return UNKNOWN
+    return "known" if low == high else f"{score(target, low, digits)} to {score(target, high, digits)}"
 
 
 def _fitting(columns: dict[str, list[str]], room: int) -> dict[str, list[str]]:
     """Return the columns without those that must go, so that names are not broken.
 
-    The distance goes first, then the measurements but Pass@1, then the expected regret. A screening keeps its
-    measurements: they are all it has.
+    The distance goes first, then the measurements but Pass@1, then the chance to be among the best, Pass@1 and the
+    expected regret. What was asked for stays: the gate, what a run teaches. A screening keeps its measurements: they
+    are all it has.
     """
     if "distance" not in columns:
         return columns
-    kept = ("predicted", "RL", "90 %", "P(best)", "best", "regret", "Pass@1", "actual")
-    for name in ("distance", *[name for name in columns if name not in kept and name != "distance"], "regret"):
+    predictions = ("predicted", "RL", "90 %", "P(best)", "best", "P(gate)", "gate", "teaches", "actual")
+    top = [name for name in columns if name.startswith(("P(top", "top "))]
+    kept = (*predictions, *top, "regret", "Pass@1")
+    for name in ("distance", *[name for name in columns if name not in (*kept, "distance")], *top, "Pass@1", "regret"):
         if sum(max(map(len, (heading, *values))) + 1 for heading, values in columns.items()) <= room:
             break
         columns = {heading: values for heading, values in columns.items() if heading != name}
@@ -168,17 +204,21 @@ def _print_outcome(ranking: Ranking, console: "Console") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    title = f"What RL really gave {found.finished} of them, in per cent; regret in points"
-    console.print(Text(f"\n{title}", style="bold"), end="\n\n")
+    unit = ", in per cent; regret in points" if is_share(ranking.target) else ""
+    console.print(Text(f"\nWhat RL really gave {found.finished} of them{unit}", style="bold"), end="\n\n")
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
     table.add_column("chosen by", no_wrap=True)
     table.add_column("candidate", overflow="fold")
     for name in ("actual", "regret", "Spearman"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_row("the best of them", Text(plain(found.best)), percent(found.best_actual), "", "")
+    table.add_row("the best of them", Text(plain(found.best)), score(ranking.target, found.best_actual), "", "")
     for choice in found.choices:
         rule = f"post-SFT {heading(choice.rule)}" if choice.rule.startswith("pre_") else choice.rule
-        values = (percent(choice.actual), percent(choice.regret), number(choice.spearman))
+        values = (
+            score(ranking.target, choice.actual),
+            score(ranking.target, choice.regret),
+            number(choice.spearman),
+        )
         table.add_row(Text(rule), Text(plain(choice.candidate)), *values)
     console.print(table)
 

@@ -2,30 +2,24 @@
 
 import json
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from quagpredict.corpus.schema import BY_NAME
-from quagpredict.report.formats import UNKNOWN, number, plain
+from quagpredict.report.formats import UNKNOWN, heading, number, plain
 from quagpredict.report.tables import WIDE
+from quagpredict.validation.baselines import is_single
+from quagpredict.validation.report import CEILING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from quagpredict.validation import ValidationReport
 
-#: Metric -> heading; in the order in which they are shown, the first ones where there is little room.
-METRICS = {
-    "r2": "R²",
-    "spearman": "Spearman",
-    "pairwise_accuracy": "pairs",
-    "regret_1": "regret",
-    "coverage_90": "cover 90 %",
-    "kendall": "Kendall",
-    "width_90": "width",
-}
 _NARROW = 5
+LEGEND = "mean ± half of its 90 % interval; gain: in Spearman over"
 
 
 def validation_csv(report: "ValidationReport") -> str:
@@ -35,19 +29,41 @@ def validation_csv(report: "ValidationReport") -> str:
 
 def validation_json(report: "ValidationReport") -> str:
     """Return the validation as JSON; unknown values null."""
-    rows = [
-        {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
-        for row in report.frame.to_dicts()
-    ]
     value = {
         "target": report.target,
         "eval_protocol_id": report.eval_protocol_id,
         "rl_recipe_id": report.rl_recipe_id,
         "candidates": report.candidates,
+        "surrogates": report.surrogates,
+        "baseline": report.baseline,
         "notes": report.notes,
-        "scores": rows,
+        "scores": json_rows(report.frame),
     }
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+
+def json_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as JSON can hold them: NaN and infinity null."""
+    return [
+        {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
+        for row in frame.to_dicts()
+    ]
+
+
+def headings(report: "ValidationReport") -> dict[str, str]:
+    """Return metric -> heading, in the order in which they are shown, the first ones where there is little room."""
+    top = {f"regret_{report.top_m}": f"regret@{report.top_m}", f"recall_{report.top_m}": f"recall@{report.top_m}"}
+    return {
+        "r2": "R²",
+        "spearman": "Spearman",
+        "gain": "gain",
+        "regret_1": "regret",
+        "coverage_90": "cover",
+        "pairwise_accuracy": "pairs",
+        "kendall": "Kendall",
+        **top,
+        "width_90": "width",
+    }
 
 
 def validation_blocks(report: "ValidationReport") -> list[tuple[str, str, int]]:
@@ -61,44 +77,140 @@ def validation_blocks(report: "ValidationReport") -> list[tuple[str, str, int]]:
 
 
 def validation_rows(report: "ValidationReport", scenario: str, protocol: str, metrics: list[str]) -> list[list[str]]:
-    """Return the texts of one block: model, then mean ± deviation of each metric. Regret and width are in points."""
-    unit = BY_NAME[report.target].unit if report.target in BY_NAME else ""
+    """Return the texts of one block: model, then each metric; without the models that are one measurement alone.
+
+    A metric is its mean ± half of its 90 % interval. Regret and width are in points.
+    """
+    chosen = report.frame.filter(scenario=scenario, protocol=protocol)
     rows = []
-    for values in report.table(scenario, protocol, tuple(metrics)).iter_rows(named=True):
-        cells = [plain(values["model"])]
-        for metric in metrics:
-            in_points = unit == "fraction" and metric.startswith(("regret", "width"))
-            scale, digits = (100.0, 1) if in_points else (1.0, 2)
-            mean, sd = values[metric], values[f"{metric}_sd"]
-            text = number(mean and scale * mean, digits)
-            known = text != UNKNOWN and sd is not None and math.isfinite(sd)
-            cells.append(f"{text} ± {number(scale * sd, digits)}" if known else text)
-        rows.append(cells)
+    for model in chosen["model"].unique(maintain_order=True):
+        if not is_single(model, report.surrogates):
+            own = {row["metric"]: row for row in chosen.filter(model=model).iter_rows(named=True)}
+            rows.append([plain(model), *(_cell(report, own, metric) for metric in metrics)])
     return rows
+
+
+def single_rows(report: "ValidationReport", scenario: str, protocol: str) -> list[list[str]]:
+    """Return the texts of the measurements judged one by one: name, order as it is (Spearman, regret), R² fitted."""
+    chosen = report.frame.filter(scenario=scenario, protocol=protocol)
+    found: dict[str, dict[str, Any]] = {}
+    for row in chosen.iter_rows(named=True):
+        kind, name = row["model"].partition(":")[0], row["features"]
+        if not is_single(row["model"]) and row["model"] != report.baseline:
+            continue
+        # Fitted, a measurement may be turned around by its slope: where there is a proxy, its order counts.
+        if kind == "proxy" or row["metric"] == "r2" or row["metric"] not in found.get(name, {}):
+            found.setdefault(name, {})[row["metric"]] = row
+    return [
+        [plain(heading(name)), *(_cell(report, own, metric) for metric in ("spearman", "regret_1", "r2"))]
+        for name, own in found.items()
+    ]
+
+
+def headline(report: "ValidationReport", model: str | None = None) -> list[str]:
+    """Return in words how good a surrogate is on the scenario and protocol that come first.
+
+    Parameters
+    ----------
+    report : ValidationReport
+    model : str, optional
+        The surrogate with the best R², or the best Spearman where none has an R², by default.
+    """
+    blocks = validation_blocks(report)
+    if not blocks:
+        return []
+    scenario, protocol, _ = blocks[0]
+    chosen = model or report.best(scenario, protocol, "r2") or report.best(scenario, protocol, "spearman")
+    if chosen is None:
+        return []
+    why = f"{chosen}" if model else f"Best of {len(report.surrogates)} surrogates by R²: {chosen}"
+    lines = [f"{plain(why)} ({scenario}, {protocol})"]
+    for metric, name in (("r2", "R²"), ("spearman", "Spearman")):
+        rows = report.frame.filter(scenario=scenario, protocol=protocol, metric=metric)
+        own, ceiling = rows.filter(model=chosen), rows.filter(model=CEILING)
+        if not own.height:
+            continue
+        row = own.row(0, named=True)
+        text = f"{name} {number(row['mean'])} {_range(row['low'], row['high'])}"
+        if row["gain"] is not None:
+            gain = f"{row['gain']:+.2f} {_range(row['gain_low'], row['gain_high'])}"
+            text += f", gain over {plain(report.baseline)} {gain}"
+        if ceiling.height and ceiling["mean"][0] > 0:
+            share = f"{100 * row['mean'] / ceiling['mean'][0]:.0f}"
+            text += f", {share} % of the noise ceiling {number(ceiling['mean'][0])}"
+        lines.append(text)
+    if model is None and len(report.surrogates) > 1:
+        lines.append("It was chosen on these splits, so its own scores are a little too good.")
+    return lines
 
 
 def shown_metrics(report: "ValidationReport", wide: bool) -> list[str]:
     """Return the metrics that the report has and that fit."""
-    there = set(report.frame["metric"].unique())
-    return [metric for metric in METRICS if metric in there][: None if wide else _NARROW]
+    there = {
+        *report.frame["metric"].unique(),
+        *(["gain"] if report.frame["gain"].null_count() < report.frame.height else []),
+    }
+    return [metric for metric in headings(report) if metric in there][: None if wide else _NARROW]
 
 
 def print_validation(report: "ValidationReport", console: "Console") -> None:
-    """Print one table for each scenario and protocol of `validation_blocks`."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    """Print the headline, and a table for each scenario and protocol of `validation_blocks`."""
     from rich.text import Text
 
     wide = console.width >= WIDE
     metrics = shown_metrics(report, wide)
+    names = headings(report)
     for place, (scenario, protocol, candidates) in enumerate(validation_blocks(report)):
         title = f"{scenario}, {protocol}, {candidates} candidates"
         console.print(Text(("\n" if place else "") + title, style="bold"), end="\n\n")
-        table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
-        table.add_column("model", overflow="fold", min_width=12)
-        for metric in metrics:
-            table.add_column(METRICS[metric], justify="right", no_wrap=True)
+        table = plain_table("model", [names[metric] for metric in metrics])
         for cells in validation_rows(report, scenario, protocol, metrics):
-            table.add_row(*map(Text, cells), style="dim" if cells[0].startswith("proxy:") else None)
+            table.add_row(*map(Text, cells), style="bold" if cells[0] in report.surrogates else None)
         console.print(table)
-    console.print(Text("\nmean ± deviation over the repeats; regret and width in points of the target", style="dim"))
+        if not place:
+            singles = single_rows(report, scenario, protocol)
+            if singles:
+                console.print()
+                table = plain_table("one measurement alone", ["Spearman", "regret", "R² as a line"])
+                for cells in singles:
+                    table.add_row(*map(Text, cells))
+                console.print(table)
+    legend = (
+        f"\n{LEGEND} {report.baseline};\nregret and width in points of the target; the ceiling is what noise allows"
+    )
+    console.print(Text(legend, style="dim"), end="\n\n")
+    for line in headline(report):
+        console.print(Text(line))
+
+
+def plain_table(first: str, others: list[str]) -> "Table":
+    """Return an empty table of the house's look: names to the left, numbers to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+    table.add_column(first, overflow="fold", min_width=12)
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _cell(report: "ValidationReport", own: dict[str, dict[str, Any]], metric: str) -> str:
+    name, prefix = ("spearman", "gain") if metric == "gain" else (metric, "")
+    row = own.get(name)
+    if row is None:
+        return UNKNOWN
+    value = row[prefix or "mean"]
+    low, high = (row[f"{prefix}_{end}" if prefix else end] for end in ("low", "high"))
+    unit = BY_NAME[report.target].unit if report.target in BY_NAME else ""
+    in_points = unit == "fraction" and metric.startswith(("regret", "width"))
+    scale, digits = (100.0, 1) if in_points else (1.0, 2)
+    if value is None:
+        return UNKNOWN
+    text = f"{scale * value:+.{digits}f}" if prefix else number(scale * value, digits)
+    known = low is not None and high is not None and math.isfinite(high - low)
+    return f"{text} ± {number(scale * (high - low) / 2, digits)}" if known else text
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"[{low:.2f}, {high:.2f}]"

@@ -1,7 +1,8 @@
 """Fitted surrogates: frozen values that predict with numpy alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import UsageError
 from quagpredict.surrogates.domain import TrainingDomain
-from quagpredict.surrogates.forms import Form, JointPrediction
+from quagpredict.surrogates.forms import Form, JointPrediction, TransformedPrediction
 from quagpredict.surrogates.forms import LinearForm as LinearForm
 from quagpredict.surrogates.transforms import parse_transform
 
@@ -64,6 +65,8 @@ class Calibration(NamedTuple):
         On how many runs it rests.
     method : str
         How it was found.
+    by_group : mapping of str to float
+        The quantile of each base model that has runs enough for one of its own.
     """
 
     level: float
@@ -71,6 +74,7 @@ class Calibration(NamedTuple):
     floor: float
     rows: int
     method: str
+    by_group: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,10 +232,19 @@ class FittedSurrogate:
         outcome = mean + shared + noise * rng.standard_normal((draws, len(mean)))
         return parse_transform(self.target_transform).inverse(outcome)
 
-    def interval(self, X: ArrayLike, level: float = 0.9) -> Interval:
+    def interval(self, X: ArrayLike, level: float = 0.9, groups: Sequence[str | None] | None = None) -> Interval:
         """Return the predictive interval that holds a new observation with probability `level`.
 
-        Its ends are found on the transformed scale and turned back, so they respect the bounds of a logit target.
+        Its ends are found on the transformed scale and turned back, so they respect the bounds of a logit target. If
+        the surrogate carries a `Calibration` for this level, the interval is as wide as that says: by what was seen on
+        left-out runs, and never narrower than the noise of the target. Otherwise it is that of the model.
+
+        Parameters
+        ----------
+        X : array (n, p)
+        level : float
+        groups : sequence of str, optional
+            Base model of each row: one that has a quantile of its own in the calibration gets that.
 
         Raises
         ------
@@ -249,14 +262,30 @@ class FittedSurrogate:
         if not 0.0 < level < 1.0:
             raise UsageError(f"level must lie strictly between 0 and 1, got {level}")
         prediction = self.form.predict(self._transformed(X))
-        half = Z90 * prediction.std
-        if level != 0.9:  # std is scaled for 90 %: only another level needs Student's distribution
+        learnt = self.calibration if self.calibration is not None and self.calibration.level == level else None
+        factor: Floats | float = Z90
+        if learnt is not None:
+            own = [
+                learnt.quantile if group is None else learnt.by_group.get(group, learnt.quantile)
+                for group in groups or ()
+            ]
+            factor = np.array(own) if own else learnt.quantile
+        elif level != 0.9:  # std is scaled for 90 %: only another level needs Student's distribution
             from scipy.special import stdtrit
 
             df = self.form.degrees_of_freedom
-            half = half * (stdtrit(df, (1 + level) / 2) / stdtrit(df, 0.95))
+            factor = Z90 * float(stdtrit(df, (1 + level) / 2) / stdtrit(df, 0.95))
+        half = factor * prediction.std
         inverse = parse_transform(self.target_transform).inverse
-        return Interval(inverse(prediction.mean - half), inverse(prediction.mean + half))
+        low, high = inverse(prediction.mean - half), inverse(prediction.mean + half)
+        if learnt is not None:
+            middle = inverse(prediction.mean)
+            low, high = np.minimum(low, middle - learnt.floor), np.maximum(high, middle + learnt.floor)
+        return Interval(low, high)
+
+    def predict_transformed(self, X: ArrayLike) -> TransformedPrediction:
+        """Return mean and standard deviation in the unit of the transformed target; NaN rows as in `predict`."""
+        return self.form.predict(self._transformed(X))
 
     def _transformed(self, X: ArrayLike) -> Floats:
         table = np.asarray(X, dtype=np.float64)

@@ -138,6 +138,7 @@ def _plain(calibration: Calibration) -> dict[str, Any]:
         "floor": float(calibration.floor),
         "rows": int(calibration.rows),
         "method": calibration.method,
+        "by_group": {name: float(value) for name, value in calibration.by_group.items()},
     }
 
 
@@ -202,12 +203,17 @@ def _calibration(value: Any, path: Path) -> Calibration | None:
     level = found.number("level", low=0.0, high=1.0)
     if not 0.0 < level < 1.0:
         raise found.error("level", "strictly between 0 and 1", level)
+    groups = found.value["by_group"]
+    if not isinstance(groups, dict) or len(groups) > 10_000:
+        raise found.error("by_group", "an object of numbers", groups)
+    by_group = JsonObject(groups, path, "calibration.by_group.", frozenset(groups))
     return Calibration(
         level=level,
         quantile=found.number("quantile", low=0.0),
         floor=found.number("floor", low=0.0),
         rows=found.count("rows"),
         method=found.text("method"),
+        by_group={name: by_group.number(name, low=0.0) for name in groups},
     )
 
 

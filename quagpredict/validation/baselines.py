@@ -1,15 +1,17 @@
 """What is judged: surrogates by name, and the baselines that each has to beat."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
 
 from quagpredict.corpus.schema import BY_NAME
-from quagpredict.errors import UsageError
+from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import largest_pass_at, pass_at_columns, resolve_features
-from quagpredict.surrogates.fitting import SURROGATES
+from quagpredict.surrogates.kinds import OWN_COLUMNS, SURROGATES, kind_columns
+from quagpredict.validation.probes import PREFIX, probe_columns
 
 #: Every score is also reported as a difference from this model's on the same splits.
 BASELINE = "linear:pass_at_1"
@@ -43,16 +45,18 @@ class Model:
     sign: int = 1
 
 
-def model_of(name: str, frame: pl.DataFrame) -> Model:
+def model_of(name: str, frame: pl.DataFrame, features: str | Sequence[str] = "both") -> Model:
     """Return the model of a name ``KIND:FEATURES`` or ``KIND:FEATURES:in-fold``.
 
     Parameters
     ----------
     name : str
-        KIND is a surrogate's kind or ``proxy``; FEATURES are as `resolve_features` reads them, ``both`` by default.
-        ``mean`` alone is the training mean.
+        KIND is a surrogate's kind or ``proxy``; FEATURES are as `resolve_features` reads them. A kind that reads
+        columns of its own is named alone; ``mean`` is the training mean.
     frame : polars.DataFrame
         The table, for the columns that FEATURES name.
+    features : str or sequence of str
+        FEATURES of a name without.
 
     Raises
     ------
@@ -74,13 +78,15 @@ def model_of(name: str, frame: pl.DataFrame) -> Model:
         raise UsageError(f"model '{name}' must be KIND:FEATURES or KIND:FEATURES:in-fold with KIND one of {kinds}")
     if kind == "mean":
         return Model(name, kind, ())
-    features = resolve_features(named or "both", frame)
-    if kind == "proxy":
-        sign = _direction(features[0])
-        if len(features) != 1 or not sign:
-            raise UsageError(f"model '{name}': a proxy is one feature of which higher or lower is known to be better")
-        return Model(name, kind, features, sign=sign)
-    return Model(name, kind, features, "in-fold" if transforms == "in-fold" else "identity")
+    if kind in OWN_COLUMNS:
+        return Model(name, kind, kind_columns(kind, frame), "in-fold" if transforms == "in-fold" else "identity")
+    columns = resolve_features(named or features, frame)
+    if kind != "proxy":
+        return Model(name, kind, columns, "in-fold" if transforms == "in-fold" else "identity")
+    sign = _direction(columns[0])
+    if len(columns) != 1 or not sign:
+        raise UsageError(f"model '{name}': a proxy is one feature of which higher or lower is known to be better")
+    return Model(name, kind, columns, sign=sign)
 
 
 def default_surrogates(frame: pl.DataFrame) -> tuple[str, ...]:
@@ -99,30 +105,82 @@ def default_surrogates(frame: pl.DataFrame) -> tuple[str, ...]:
     return (*names, "linear:both") if len(names) == 2 else tuple(names)
 
 
-def baseline_names(frame: pl.DataFrame) -> tuple[str, ...]:
-    """Return the baselines that the table allows.
+def every_surrogate(frame: pl.DataFrame) -> tuple[str, ...]:
+    """Return the paper's surrogates, and one model of every other kind that the table allows, transforms in-fold.
 
-    The training mean; Pass@1 before RL, fitted as a line; and each measurement before RL whose direction is known,
-    taken as it is to order the candidates.
+    `average` takes Pass@1, the largest Pass@k and the loss; kinds that read columns of their own are named alone.
 
     Examples
     --------
-    >>> baseline_names(pl.DataFrame({"pre_pass_at_1": [0.1], "pre_held_out_loss_nats": [0.5]}))
+    >>> table = pl.DataFrame({"pre_pass_at_1": [0.1], "pre_pass_at_64": [0.5], "pre_held_out_loss_nats": [1.0]})
+    >>> names = every_surrogate(table)
+    >>> names[:3], "average:pass_at_1+pass_at_64+loss:in-fold" in names, "ridge:both:in-fold" in names
+    (('linear:loss', 'linear:pass_at_64', 'linear:both'), True, True)
+    """
+    names = list(default_surrogates(frame))
+    features = "both" if "linear:both" in names else names[0].partition(":")[2] if names else ""
+    if features == "both":
+        names.append("linear:both:in-fold")
+    for kind in SURROGATES:
+        if kind in ("mean", "linear"):
+            continue
+        if kind in OWN_COLUMNS:
+            with suppress(CorpusError):
+                kind_columns(kind, frame)
+                names.append(kind)
+        elif kind == "average" and features == "both" and _holds("pre_pass_at_1", frame):
+            names.append(f"average:pass_at_1+{largest_pass_at(frame).removeprefix('pre_')}+loss:in-fold")
+        elif features:
+            names.append(f"{kind}:{features}:in-fold")
+    return tuple(names)
+
+
+def baseline_names(frame: pl.DataFrame) -> tuple[str, ...]:
+    """Return the baselines that the table allows.
+
+    The training mean; Pass@1 before RL, fitted as a line; each measurement before RL whose direction is known, taken as
+    it is to order the candidates, and fitted as a line; what a short RL run showed (`with_probes`), likewise.
+
+    Examples
+    --------
+    >>> baseline_names(pl.DataFrame({"pre_pass_at_1": [0.1], "pre_held_out_loss_nats": [0.5]}))[:4]
     ('mean', 'linear:pass_at_1', 'proxy:pass_at_1', 'proxy:held_out_loss_nats')
     """
     columns = [*pass_at_columns(frame), *(f"pre_{suffix}" for suffix in (*_LOWER, *_HIGHER))]
     singles = [name.removeprefix("pre_") for name in columns if _holds(name, frame)]
     fitted = (BASELINE,) if "pass_at_1" in singles else ()
-    return ("mean", *fitted, *(f"proxy:{single}" for single in singles))
+    singles += probe_columns(frame)
+    others = [f"linear:{single}" for single in singles if single != "pass_at_1"]
+    return ("mean", *fitted, *(f"proxy:{single}" for single in singles), *others)
 
 
-def models_of(names: Iterable[str], frame: pl.DataFrame) -> list[Model]:
-    """Return the model of each name, each once."""
-    return [model_of(name, frame) for name in dict.fromkeys(names)]
+def is_single(model: str, surrogates: Sequence[str] = ()) -> bool:
+    """Return whether a model is one measurement alone, judged for comparison and not asked for among `surrogates`.
+
+    Examples
+    --------
+    >>> is_single("proxy:pass_at_8"), is_single("linear:loss", ["linear:loss"]), is_single("linear:both")
+    (True, False, False)
+    """
+    kind, _, rest = model.partition(":")
+    if model in surrogates or model == BASELINE or PREFIX in model:
+        return False
+    return kind == "proxy" or (kind == "linear" and ":" not in rest and "+" not in rest and rest != "both")
+
+
+def models_of(names: Iterable[str], frame: pl.DataFrame, features: str | Sequence[str] = "both") -> list[Model]:
+    """Return the model of each name, each once; two names of one model count as one."""
+    models: dict[tuple[object, ...], Model] = {}
+    for name in dict.fromkeys(names):
+        model = model_of(name, frame, features)
+        models.setdefault((model.kind, model.features, model.transforms), model)
+    return list(models.values())
 
 
 def _direction(column: str) -> int:
     suffix = column.removeprefix("pre_")
+    if column.startswith(PREFIX):
+        return 1
     if suffix.startswith("pass_at_") and column in BY_NAME and not suffix.endswith("_se"):
         return 1
     return 1 if suffix in _HIGHER else -1 if suffix in _LOWER else 0

@@ -6,20 +6,26 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quagpredict.surrogates.fitted import Z90
 from quagpredict.validation import scores
+from quagpredict.validation.predicting import Predicted
 from quagpredict.validation.splits import Indices, Split
 
 Floats = NDArray[np.float64]
 
 #: Scores of a model that predicts values; a proxy only orders, so it has the others.
 OF_VALUES = ("r2", "rmse", "coverage_90", "width_90")
-METRICS = (
-    *("r2", "rmse", "spearman", "kendall", "pairwise_accuracy"),
-    *("regret_1", "regret_3", "recall_3", "coverage_90", "width_90"),
-)
 
-_TOP = 3
+
+def metric_names(top_m: int = 3) -> tuple[str, ...]:
+    """Return the metrics in their order; regret and recall of the best `top_m` carry it in their names.
+
+    Examples
+    --------
+    >>> metric_names(5)[5:8]
+    ('regret_1', 'regret_5', 'recall_5')
+    """
+    top = dict.fromkeys(("regret_1", f"regret_{top_m}", f"recall_{top_m}"))
+    return ("r2", "rmse", "spearman", "kendall", "pairwise_accuracy", *top, "coverage_90", "width_90")
 
 
 class Block(NamedTuple):
@@ -47,7 +53,7 @@ class Arrangement(NamedTuple):
         Of each block: the places in each repeat that each draw takes. None: the protocol's own repeats give the
         interval.
     spread : float
-        Factor from the standard deviation over repeats to the standard error, where there are no resamples.
+        Factor from the standard deviation over repeats to half the 90 % interval, where there are no resamples.
     """
 
     blocks: list[Block]
@@ -71,17 +77,20 @@ class Line(NamedTuple):
     high: float
 
 
-def arrange(splits: Sequence[Split], *, bootstrap: int, seed: int) -> Arrangement:
+def arrange(splits: Sequence[Split], *, bootstrap: int, seed: int, share: float | None = None) -> Arrangement:
     """Pool the test rows of each repeat and draw the resamples.
 
     Parameters
     ----------
     splits : sequence of Split
     bootstrap : int
-        Number of resamples of the candidates, spread over the repeats; 0 for random halves, whose repeats overlap by
-        half. There the standard error of the mean is that of Nadeau and Bengio: ``sd * sqrt(1 / repeats + test rows /
-        training rows)``.
+        Number of resamples of the candidates, spread over the repeats. 0 where repeats share rows without each row
+        being tested once in each (random halves), or where each is a group of its own: the standard error of the mean
+        is then that of Nadeau and Bengio, ``sd * sqrt(1 / repeats + test rows / training rows)``, and the interval
+        that of Student's t with repeats - 1 degrees of freedom.
     seed : int
+    share : float, optional
+        Test rows over training rows; by default that of the splits.
 
     References
     ----------
@@ -97,8 +106,12 @@ def arrange(splits: Sequence[Split], *, bootstrap: int, seed: int) -> Arrangemen
         by_size.setdefault(len(rows), []).append((rows, fits))
     blocks = [Block(np.stack([r for r, _ in pairs]), np.stack([f for _, f in pairs])) for pairs in by_size.values()]
     if not bootstrap:
-        shares = [len(split.test) / len(split.train) for split in splits]
-        return Arrangement(blocks, None, float(np.sqrt(1.0 / len(repeats) + np.mean(shares))))
+        from scipy.special import stdtrit
+
+        if share is None:
+            share = float(np.mean([len(split.test) / len(split.train) for split in splits]))
+        student = float(stdtrit(len(repeats) - 1, 0.95)) if len(repeats) > 1 else np.inf
+        return Arrangement(blocks, None, student * float(np.sqrt(1.0 / len(repeats) + share)))
     rng = np.random.default_rng(seed)
     resamples = []
     for block in blocks:
@@ -110,12 +123,12 @@ def arrange(splits: Sequence[Split], *, bootstrap: int, seed: int) -> Arrangemen
 def judge(
     arrangement: Arrangement,
     y: Floats,
-    mean: Floats,
-    std: Floats | None,
+    predicted: Predicted,
     groups: NDArray[np.intp],
     *,
     maximize: bool = True,
     ordered: bool = True,
+    top_m: int = 3,
 ) -> Judged:
     """Score one model's predictions.
 
@@ -123,10 +136,8 @@ def judge(
     ----------
     arrangement : Arrangement
     y : array (n,)
-    mean : array (splits, n)
-        Predictions of every row by every split's fit.
-    std : array (splits, n) or None
-        None for a proxy.
+    predicted : Predicted
+        Of every row by every split's fit.
     groups : array (n,)
         Base model of each row, as a code.
     maximize : bool
@@ -134,20 +145,25 @@ def judge(
     ordered : bool
         False for the training mean: it puts no candidate before another. Its values differ between folds, and always
         to the wrong side, because a fold of good candidates leaves a lower mean; pooled, they would seem to order.
+    top_m : int
+        How many candidates are chosen, for regret and recall.
     """
+    mean, low, high = predicted
     order = mean if ordered else np.zeros_like(mean)
     up = 1.0 if maximize else -1.0
     repeats: dict[str, list[Floats]] = {}
     draws: dict[str, list[Floats]] = {}
     for number, block in enumerate(arrangement.blocks):
         at = (block.fits, block.rows)
-        tables = _Tables(y[block.rows], mean[at], order[at], None if std is None else std[at])
+        ends = (None, None) if low is None or high is None else (low[at], high[at])
+        tables = _Tables(y[block.rows], mean[at], order[at], *ends)
         count, m = block.rows.shape
         whole = np.broadcast_to(np.arange(m), (count, 1, m))
-        for metric, values in _scores(tables, groups[block.rows], whole, up).items():
+        for metric, values in _scores(tables, groups[block.rows], whole, up, top_m).items():
             repeats.setdefault(metric, []).append(values)
         if arrangement.resamples is not None:
-            for metric, values in _scores(tables, groups[block.rows], arrangement.resamples[number], up).items():
+            found = _scores(tables, groups[block.rows], arrangement.resamples[number], up, top_m)
+            for metric, values in found.items():
                 draws.setdefault(metric, []).append(values)
     return Judged(
         {metric: np.concatenate(parts) for metric, parts in repeats.items()},
@@ -176,39 +192,39 @@ def summarize(repeats: Floats, draws: Floats | None, spread: float) -> Line | No
         drawn.sort()
         low, high = np.interp([0.05, 0.95], np.linspace(0.0, 1.0, len(drawn)), drawn)  # quantiles
         return Line(mean, sd, float(low), float(high))
-    return Line(mean, sd, mean - Z90 * spread * sd, mean + Z90 * spread * sd)
+    return Line(mean, sd, mean - spread * sd, mean + spread * sd)
 
 
 class _Tables(NamedTuple):
-    """Targets, predictions, what to order by and deviations (or None) of the test rows, each (repeats, m)."""
+    """Targets, predictions, what to order by and ends of intervals (or None) of the test rows, each (repeats, m)."""
 
     y: Floats
     mean: Floats
     order: Floats
-    std: Floats | None
+    low: Floats | None
+    high: Floats | None
 
 
-def _scores(tables: _Tables, groups: NDArray[np.intp], places: Indices, up: float) -> dict[str, Floats]:
+def _scores(tables: _Tables, groups: NDArray[np.intp], places: Indices, up: float, top_m: int) -> dict[str, Floats]:
     """Return the scores of each draw of places, (repeats, draws, m), as arrays (repeats * draws,)."""
     at = (np.arange(len(places))[:, None, None], places)
-    drawn = _Tables(tables.y[at], tables.mean[at], tables.order[at], None if tables.std is None else tables.std[at])
+    drawn = _Tables(*(None if table is None else table[at] for table in tables))  # type: ignore[arg-type]
     weights = np.zeros(places.shape)
     np.add.at(weights, (at[0], np.arange(places.shape[1])[:, None], places), 1.0)
     pairs = scores.pair_scores(tables.y, tables.order, weights, groups)
-    result = _row_scores(drawn, up) | {"kendall": pairs.kendall, "pairwise_accuracy": pairs.accuracy}
+    result = _row_scores(drawn, up, top_m) | {"kendall": pairs.kendall, "pairwise_accuracy": pairs.accuracy}
     return {metric: values.reshape(-1) for metric, values in result.items()}
 
 
-def _row_scores(tables: _Tables, up: float) -> dict[str, Floats]:
-    y, mean, order, std = tables
+def _row_scores(tables: _Tables, up: float, top_m: int) -> dict[str, Floats]:
+    y, mean, order, low, high = tables
     result = {
         "spearman": scores.spearman(y, order),
         "regret_1": scores.top_regret(up * y, up * order, 1),
-        f"regret_{_TOP}": scores.top_regret(up * y, up * order, _TOP),
-        f"recall_{_TOP}": scores.top_recall(up * y, up * order, _TOP),
+        f"regret_{top_m}": scores.top_regret(up * y, up * order, top_m),
+        f"recall_{top_m}": scores.top_recall(up * y, up * order, top_m),
     }
-    if std is not None:
-        low, high = mean - Z90 * std, mean + Z90 * std
+    if low is not None and high is not None:
         result |= {
             "r2": scores.r2(y, mean),
             "rmse": scores.rmse(y, mean),

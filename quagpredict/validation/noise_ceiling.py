@@ -28,6 +28,11 @@ class NoiseCeiling:
     rl_seed_variance : float
         Variance between RL seeds of a candidate beyond that; NaN without replicates. Then the ceiling counts
         evaluation noise only and is too high.
+    sft_seed_variance : float
+        Variance between SFT seeds of a recipe, beyond all that; NaN without replicates.
+    recipe_r2 : float
+        The R² that a predictor could reach which sees the recipe but not the checkpoint: the SFT seed is noise to it.
+        NaN without replicates.
     candidates, replicated : int
         Candidates, and those with several RL seeds.
     note : str
@@ -42,6 +47,8 @@ class NoiseCeiling:
     spearman_high: float
     evaluation_variance: float
     rl_seed_variance: float
+    sft_seed_variance: float
+    recipe_r2: float
     candidates: int
     replicated: int
     note: str
@@ -101,6 +108,11 @@ def noise_ceiling(runs: pl.DataFrame, target: str = TARGET, *, resamples: int = 
     rng = np.random.default_rng(seed)
     rows = np.vstack([np.arange(len(names)), rng.integers(0, len(names), (resamples, len(names)))])
     r2s, rhos = _ceilings(means[rows], noise[rows], rng)
+    sft_variance = _between_sft_seeds(runs, names, means, noise)
+    total = float(means.var())
+    recipe_r2 = 1.0 - (float(noise.mean()) + sft_variance) / total if total > 0 else np.nan
+    if np.isfinite(sft_variance):
+        note += f"; to who sees the recipe alone the SFT seed is noise too, and R² is {max(recipe_r2, 0.0):.2f} at most"
     low, high = _interval(r2s)
     rho_low, rho_high = _interval(rhos)
     return NoiseCeiling(
@@ -112,10 +124,51 @@ def noise_ceiling(runs: pl.DataFrame, target: str = TARGET, *, resamples: int = 
         spearman_high=rho_high,
         evaluation_variance=float(variances.mean()),
         rl_seed_variance=float(seed_variance),
+        sft_seed_variance=sft_variance,
+        recipe_r2=float(np.clip(recipe_r2, 0.0, 1.0)),
         candidates=len(names),
         replicated=int((counts > 1).sum()),
         note=note,
     )
+
+
+def _between_sft_seeds(runs: pl.DataFrame, names: NDArray[np.str_], means: Floats, noise: Floats) -> float:
+    """Return the variance between candidates of one recipe that differ in the seed of SFT; NaN if there are none."""
+    columns = [
+        name
+        for name in runs.columns
+        if name == "base_model" or (name.startswith("recipe_") and name not in ("recipe_id", "recipe_seed"))
+    ]
+    if "recipe_seed" not in runs.columns or len(columns) < 2:
+        return float("nan")
+    first = runs.unique("candidate", keep="first").sort("candidate")
+    # `names` are sorted likewise; a recipe that is not known is no replicate of another.
+    known = pl.any_horizontal(pl.col(columns).is_not_null()) & pl.col("recipe_seed").is_not_null()
+    recipes = first.with_row_index("place").filter(known)
+    lost = freedom = 0.0
+    for _, part in recipes.group_by(columns):
+        at = part["place"].to_numpy()
+        if part["recipe_seed"].n_unique() == len(at) > 1:
+            lost += float(((means[at] - means[at].mean()) ** 2).sum() - (1 - 1 / len(at)) * noise[at].sum())
+            freedom += len(at) - 1
+    assert len(names) == first.height
+    return max(lost / freedom, 0.0) if freedom else float("nan")
+
+
+def evaluation_noise(runs: pl.DataFrame, target: str = TARGET) -> float:
+    """Return the standard deviation of a run's target from the finite number of samples; NaN where it is not known.
+
+    Examples
+    --------
+    >>> problems = [[{"n": 4, "c": 2}, {"n": 4, "c": 2}]]
+    >>> table = pl.DataFrame({"candidate": ["a"], "post_pass_at_1": [0.5], "post_problems": problems})
+    >>> round(evaluation_noise(table), 4)
+    0.2041
+    """
+    if target != TARGET:
+        return float("nan")
+    variances, _ = _evaluation_variances(runs)
+    return float("nan") if variances is None else float(np.sqrt(variances.mean()))
 
 
 def _evaluation_variances(runs: pl.DataFrame) -> tuple[Floats | None, str]:
@@ -164,5 +217,18 @@ def _interval(values: Floats) -> tuple[float, float]:
 
 def _unknown(runs: pl.DataFrame, note: str) -> NoiseCeiling:
     missing = float("nan")
-    candidates = runs["candidate"].n_unique()
-    return NoiseCeiling(missing, missing, missing, missing, missing, missing, missing, missing, candidates, 0, note)
+    return NoiseCeiling(
+        r2=missing,
+        spearman=missing,
+        r2_low=missing,
+        r2_high=missing,
+        spearman_low=missing,
+        spearman_high=missing,
+        evaluation_variance=missing,
+        rl_seed_variance=missing,
+        sft_seed_variance=missing,
+        recipe_r2=missing,
+        candidates=runs["candidate"].n_unique(),
+        replicated=0,
+        note=note,
+    )

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from quagpredict.validation.baselines import BASELINE
+
 #: Columns of `ValidationReport.frame`.
 SCHEMA = {
     "scenario": pl.String,
@@ -45,6 +47,12 @@ class ValidationReport:
     target, eval_protocol_id, rl_recipe_id : str
     candidates : int
         Finished candidates in all.
+    surrogates : tuple of str
+        Names of the models that are no baselines.
+    baseline : str
+        Model that gains are measured from.
+    top_m : int
+        How many candidates are chosen, for regret and recall.
     """
 
     frame: pl.DataFrame
@@ -53,6 +61,9 @@ class ValidationReport:
     eval_protocol_id: str
     rl_recipe_id: str
     candidates: int
+    surrogates: tuple[str, ...] = ()
+    baseline: str = BASELINE
+    top_m: int = 3
 
     def table(
         self,
@@ -71,6 +82,20 @@ class ValidationReport:
             columns = [pl.col("mean").alias(metric), pl.col("sd").alias(f"{metric}_sd")]
             table = table.join(values.select("model", *columns), on="model", how="left", maintain_order="left")
         return table
+
+    def best(self, scenario: str = "all", protocol: str = "random-halves", metric: str = "spearman") -> str | None:
+        """Return the surrogate with the best mean of a metric; None if no surrogate has it.
+
+        It was chosen on these splits, so its own score is a little too good: the more surrogates, the more.
+        """
+        lower = metric.startswith(("regret", "rmse", "width"))
+        rows = self.frame.filter(
+            pl.col("model").is_in(self.surrogates),
+            scenario=scenario,
+            protocol=protocol,
+            metric=metric,
+        ).sort("mean", descending=not lower, nulls_last=True)
+        return str(rows["model"][0]) if rows.height else None
 
     def carries_across_bases(self, model: str) -> bool:
         """Return whether `model` has been shown to predict candidates of a base model that it has not seen.

@@ -221,20 +221,23 @@ def top_recall(y: ArrayLike, predicted: ArrayLike, m: int) -> Floats:
 
 
 def interval_coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> Floats:
-    """Return the share of targets inside their interval, ends included; NaN without rows.
+    """Return the share of targets inside their interval, ends included.
+
+    Rows without an interval (NaN) do not count; NaN if no row has one.
 
     Examples
     --------
-    >>> float(interval_coverage([0.1, 0.5], [0.0, 0.0], [0.2, 0.2]))
+    >>> float(interval_coverage([0.1, 0.5, 0.5], [0.0, 0.0, np.nan], [0.2, 0.2, np.nan]))
     0.5
     """
     y, low = _pair(y, low)
-    inside = (low <= y) & (y <= np.asarray(high, dtype=np.float64))
-    return _ratio(inside.sum(axis=-1), np.full(y.shape[:-1], y.shape[-1]))
+    high = np.broadcast_to(np.asarray(high, dtype=np.float64), y.shape)
+    inside = (low <= y) & (y <= high)
+    return _ratio(inside.sum(axis=-1), (~np.isnan(low)).sum(axis=-1))
 
 
 def interval_width(low: ArrayLike, high: ArrayLike) -> Floats:
-    """Return the mean width of intervals, in the unit of the target.
+    """Return the mean width of the intervals that are there, in the unit of the target; NaN without one.
 
     Examples
     --------
@@ -242,7 +245,8 @@ def interval_width(low: ArrayLike, high: ArrayLike) -> Floats:
     0.3
     """
     low, high = _pair(low, high)
-    return np.asarray((high - low).mean(axis=-1))
+    known = ~np.isnan(low)
+    return _ratio(np.where(known, high - low, 0.0).sum(axis=-1), known.sum(axis=-1))
 
 
 def _pair(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:

@@ -1,31 +1,32 @@
 """Judge surrogates and baselines on runs that they were not fitted on."""
 
-from collections.abc import Iterator, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError, UsageError
-from quagpredict.surrogates.feature_sets import resolve_transforms
-from quagpredict.surrogates.fitting import fewest_rows, fit_tables
-from quagpredict.surrogates.training_rows import TrainingRows, training_rows
-from quagpredict.validation.baselines import BASELINE, Model, baseline_names, default_surrogates, models_of
-from quagpredict.validation.batched_least_squares import predict_splits
-from quagpredict.validation.judging import METRICS, Arrangement, Judged, arrange, judge, summarize
+from quagpredict.surrogates.fitting import fewest_rows
+from quagpredict.validation.baselines import BASELINE
+from quagpredict.validation.judging import Arrangement, Judged, arrange, judge, metric_names, summarize
 from quagpredict.validation.noise_ceiling import noise_ceiling
+from quagpredict.validation.predicting import predictions_of
 from quagpredict.validation.report import CEILING, SCHEMA, ValidationReport
 from quagpredict.validation.splits import Split, leave_one_group_out, random_halves, repeated_k_fold
-
-Floats = NDArray[np.float64]
+from quagpredict.validation.task import Task, complete_models, names_of, shown_features, task_of
 
 PROTOCOLS = ("random-halves", "k-fold", "leave-one-base-out", "leave-one-kind-out")
 
 #: Fewer candidates than this are not split: halves of five decide nothing.
 MIN_CANDIDATES = 12
 _MIN_GROUP = 4  # fewer rows of a left-out group have no order to speak of
+
+Progress = Callable[[int, int], None]
 
 
 class Scenario(NamedTuple):
@@ -37,15 +38,22 @@ class Scenario(NamedTuple):
 
 def validate(
     frame: Any,
-    surrogates: Sequence[str] | None = None,
+    surrogates: str | Sequence[str] | None = None,
     protocol: str | Sequence[str] = PROTOCOLS,
     target: str = "post_pass_at_1",
     *,
+    scenarios: Sequence[str] | None = None,
+    features: str | Sequence[str] | None = None,
+    groups: str | None = None,
+    baseline: str = BASELINE,
     repeats: int = 100,
     seed: int = 0,
+    top_m: int = 3,
     maximize: bool = True,
     split: str | None = "fit",
+    jobs: int = 1,
     source: str = "corpus",
+    progress: Progress | None = None,
 ) -> ValidationReport:
     """Judge surrogates beside the baselines, on splits in which everything is fitted on the training rows alone.
 
@@ -53,24 +61,41 @@ def validate(
     ----------
     frame : polars.DataFrame or source
         A table from `read_corpus`, or anything that `read_corpus` reads.
-    surrogates : sequence of str, optional
-        Names as `model_of` reads them, e.g. ``["linear:both", "linear:both:in-fold"]``; the paper's by default. The
-        baselines are always judged too: the training mean, post-SFT Pass@1 fitted as a line, and each measurement of
-        known direction as a proxy that orders the candidates without any fit.
+    surrogates : str or sequence of str, optional
+        Names as `model_of` reads them, e.g. ``["linear:both", "linear:both:in-fold"]``; the paper's by default, and
+        ``"all"`` for one model of every kind. The baselines are always judged too: the training mean; post-SFT Pass@1
+        fitted as a line; each measurement of known direction, fitted as a line, and as a proxy that orders the
+        candidates without any fit; a short RL run of each candidate where that was recorded.
     protocol : str or sequence of str
         ``random-halves``: the paper's, fitted on a random half and judged on the other, `repeats` times; R² is
         against the held-out half's own mean, and negative where the mean would have done better. ``k-fold``: 5 folds,
         20 times, judged on all rows together. ``leave-one-base-out``, ``leave-one-kind-out``: each base model, or kind
         of SFT data, is predicted from the others.
     target : str
+    scenarios : sequence of str, optional
+        Names of those to judge, see Returns; all that the table has by default.
+    features : str or sequence of str, optional
+        Columns of anyone's table to predict from. Surrogates are then named by their kind alone, every kind that reads
+        plain columns by default, and the baselines are the mean and each feature fitted as a line (up to 20).
+    groups : str, optional
+        Column that takes the place of ``base_model``: pairs are counted within, and each is left out, its groups.
+    baseline : str
+        Model that every gain is measured from.
     repeats, seed : int
         Of the random halves; the same seed gives the same report.
+    top_m : int
+        How many candidates would get RL, for regret and recall.
     maximize : bool
         Whether a higher target is better.
     split : str or None
         Only rows of this split are used, so that held-out candidates stay unseen; None uses all.
+    jobs : int
+        Processes for the kinds that take long to fit; the result does not depend on it. They are spawned, so a program
+        that uses this must guard its entry (``if __name__ == "__main__"``).
     source : str
         What to call the table in errors.
+    progress : callable, optional
+        Called with (models judged, models in all).
 
     Returns
     -------
@@ -98,52 +123,58 @@ def validate(
     >>> table["model"].to_list(), bool(table["r2"][0] > table["r2"][1])
     (['linear:both', 'linear:pass_at_1'], True)
     """
-    if not isinstance(frame, pl.DataFrame):
-        from quagpredict.corpus import read_corpus
-
-        frame = read_corpus(frame)
     protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
     for name in protocols:
         if name not in PROTOCOLS:
             raise UsageError(f"unknown protocol '{name}': expected one of {', '.join(PROTOCOLS)}")
-    rows = training_rows(frame, target, split=split, source=source)
-    wanted = default_surrogates(rows.frame) if surrogates is None else tuple(surrogates)
-    models = models_of((*wanted, *baseline_names(rows.frame)), rows.frame)
-    for column in sorted({column for model in models for column in model.features}):
-        if column == target:
-            raise UsageError(f"'{target}' is the target and cannot be a feature too")
-        design_matrix(rows.frame, [column], allow_missing=True, source=source)  # a missing column is an error by name
-    notes: list[str] = []
-    if rows.dropped_rows:
-        notes.append(f"{rows.dropped_rows} rows without {target} were left out")
+    if top_m < 1:
+        raise UsageError(f"top_m must be at least 1, got {top_m}")
+    task = task_of(frame, surrogates, target, features=features, groups=groups, split=split, source=source)
     parts: list[pl.DataFrame] = []
-    for scenario in _scenarios(rows.frame):
-        if len(scenario.rows) < MIN_CANDIDATES:
-            notes.append(f"{scenario.name}: {len(scenario.rows)} candidates, fewer than {MIN_CANDIDATES}: not judged")
+    there = list(_scenarios(task.rows.frame))
+    unknown = sorted({*(scenarios or ())} - {scenario.name for scenario in there})
+    if unknown:
+        known = ", ".join(scenario.name for scenario in there)
+        raise UsageError(f"unknown scenario '{unknown[0]}': the table has {known}")
+    chosen = []
+    for scenario in there:
+        if scenarios is not None and scenario.name not in scenarios:
             continue
-        parts += _judge_scenario(scenario, rows, target, models, protocols, repeats, seed, maximize, notes)
+        if len(scenario.rows) < MIN_CANDIDATES:
+            count = f"{len(scenario.rows)} candidates, fewer than {MIN_CANDIDATES}"
+            task.notes.append(f"{scenario.name}: {count}: not judged")
+        else:
+            chosen.append(scenario)
+    with process_pool(jobs) as pool:
+        judging = _Judging(task, protocols, baseline, repeats, seed, top_m, maximize, progress, pool)
+        for place, scenario in enumerate(chosen):
+            parts += judging.scenario(scenario, place, len(chosen))
     if not parts:
         raise CorpusError(
-            f"{source}: {len(rows.y)} finished candidates are too few to validate anything: at least {MIN_CANDIDATES}"
+            f"{source}: {len(task.rows.y)} finished candidates are too few to validate anything: at least "
+            f"{MIN_CANDIDATES}"
         )
     return ValidationReport(
         frame=pl.concat(parts),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys(task.notes)),
         target=target,
-        eval_protocol_id=rows.eval_protocol_id,
-        rl_recipe_id=rows.rl_recipe_id,
-        candidates=len(rows.y),
+        eval_protocol_id=task.eval_protocol_id,
+        rl_recipe_id=task.rl_recipe_id,
+        candidates=len(task.rows.y),
+        surrogates=task.surrogates,
+        baseline=baseline,
+        top_m=top_m,
     )
 
 
 def _scenarios(frame: pl.DataFrame) -> Iterator[Scenario]:
     yield Scenario("all", np.arange(frame.height))
-    bases = _names(frame, "base_model")
+    bases = names_of(frame, "base_model")
     several = len(np.unique(bases)) > 1
     if several:
         for base in np.unique(bases):
             yield Scenario(f"base:{base}", np.flatnonzero(bases == base))
-    levels = _names(frame, "recipe_scenario")
+    levels = names_of(frame, "recipe_scenario")
     for level in ("dataset-level", "instance-level"):
         inside = levels == level
         if not inside.any():
@@ -153,64 +184,70 @@ def _scenarios(frame: pl.DataFrame) -> Iterator[Scenario]:
             yield Scenario(f"{level}:{base}", np.flatnonzero(inside & (bases == base)))
 
 
-def _judge_scenario(
-    scenario: Scenario,
-    rows: TrainingRows,
-    target: str,
-    models: Sequence[Model],
-    protocols: Sequence[str],
-    repeats: int,
-    seed: int,
-    maximize: bool,
-    notes: list[str],
-) -> Iterator[pl.DataFrame]:
-    frame = rows.frame[scenario.rows]
-    y = rows.y[scenario.rows]
-    if np.ptp(y) == 0:
-        notes.append(f"{scenario.name}: every candidate has the same {target}: not judged")
-        return
-    bases = np.unique(_names(frame, "base_model"), return_inverse=True)[1].reshape(-1)
-    complete = []
-    for model in models:
-        design = design_matrix(frame, model.features, allow_missing=True) if model.features else None
-        missing = [] if design is None else np.flatnonzero(design.missing.any(axis=1)).tolist()
-        if missing:
-            notes.append(
-                f"{scenario.name}: {model.name} is left out, {len(missing)} candidates lack a measurement, "
-                f"e.g. '{frame['candidate'][missing[0]]}'"
-            )
-        else:
-            complete.append((model, np.empty((len(y), 0)) if design is None else design.X))
-    ceiling = noise_ceiling(rows.runs.filter(pl.col("candidate").is_in(frame["candidate"].to_list())), target)
-    notes.append(f"noise ceiling: {ceiling.note}")
-    for protocol in protocols:
-        splits = _splits(protocol, frame, repeats, seed, scenario.name, notes)
-        if not splits:
-            continue
-        arrangement = arrange(splits, bootstrap=0 if protocol == "random-halves" else 200, seed=seed)
-        fewest = min(len(split.train) for split in splits)
-        judged: dict[str, Judged] = {}
-        features: dict[str, str] = {}
-        for model, X in complete:
-            if model.kind != "proxy" and fewest < fewest_rows(model.kind, len(model.features)):
-                notes.append(
-                    f"{scenario.name}, {protocol}: {model.name} is left out, it would be fitted on {fewest} rows"
-                )
+class _Judging(NamedTuple):
+    """One call of `validate`."""
+
+    task: Task
+    protocols: Sequence[str]
+    baseline: str
+    repeats: int
+    seed: int
+    top_m: int
+    maximize: bool
+    progress: Progress | None
+    pool: Executor | None
+
+    def scenario(self, scenario: Scenario, place: int, scenarios: int) -> Iterator[pl.DataFrame]:
+        """Judge every model under every protocol on the rows of a scenario."""
+        rows, notes = self.task.rows.take(scenario.rows), self.task.notes
+        if np.ptp(rows.y) == 0:
+            notes.append(f"{scenario.name}: every candidate has the same {rows.target}: not judged")
+            return
+        bases = np.unique(np.array(rows.bases), return_inverse=True)[1].reshape(-1)
+        complete = complete_models(self.task.models, rows.frame, notes, scenario.name)
+        runs = self.task.runs.filter(pl.col("candidate").is_in(rows.frame["candidate"].to_list()))
+        ceiling = noise_ceiling(runs, rows.target)
+        notes.append(f"noise ceiling: {ceiling.note}")
+        total = scenarios * len(self.protocols) * len(complete)
+        for number, protocol in enumerate(self.protocols):
+            splits = _splits(protocol, rows.frame, self.repeats, self.seed, scenario.name, notes)
+            if not splits:
                 continue
-            mean, std = _predictions(model, X, y, splits, frame, target)
-            judged[model.name] = judge(
-                arrangement, y, mean, std, bases, maximize=maximize, ordered=model.kind != "mean"
-            )
-            features[model.name] = ",".join(model.features)
-        lines = list(_lines(judged, features, arrangement))
-        for metric in ("r2", "spearman"):
-            value, low, high = (getattr(ceiling, f"{metric}{end}") for end in ("", "_low", "_high"))
-            if np.isfinite(value):
-                lines.append(
-                    {"model": CEILING, "features": "", "metric": metric} | {"mean": value, "low": low, "high": high}
+            arrangement = arrange(splits, bootstrap=200 if protocol == "k-fold" else 0, seed=self.seed)
+            fewest = min(len(split.train) for split in splits)
+            judged: dict[str, Judged] = {}
+            features: dict[str, str] = {}
+            fitting = []
+            for model in complete:
+                if model.kind == "proxy" or fewest >= fewest_rows(model.kind, len(model.features)):
+                    fitting.append(model)
+                else:
+                    notes.append(
+                        f"{scenario.name}, {protocol}: {model.name} is left out, it would be fitted on {fewest} rows"
+                    )
+            found = predictions_of(fitting, rows, splits, seed=self.seed, pool=self.pool)
+            for done, (model, predicted) in enumerate(found):
+                if self.progress is not None:
+                    self.progress((place * len(self.protocols) + number) * len(complete) + done, total)
+                judged[model.name] = judge(
+                    arrangement,
+                    rows.y,
+                    predicted,
+                    bases,
+                    maximize=self.maximize,
+                    ordered=model.kind != "mean",
+                    top_m=self.top_m,
                 )
-        shared = {"scenario": scenario.name, "protocol": protocol, "candidates": len(y)}
-        yield pl.DataFrame([shared | line for line in lines], schema=SCHEMA)
+                features[model.name] = shown_features(model.features)
+            lines = list(judged_lines(judged, features, arrangement, self.baseline, self.top_m))
+            for metric in ("r2", "spearman"):
+                value, low, high = (getattr(ceiling, f"{metric}{end}") for end in ("", "_low", "_high"))
+                if np.isfinite(value):
+                    lines.append(
+                        {"model": CEILING, "features": "", "metric": metric} | {"mean": value, "low": low, "high": high}
+                    )
+            shared = {"scenario": scenario.name, "protocol": protocol, "candidates": len(rows.y)}
+            yield pl.DataFrame([shared | line for line in lines], schema=SCHEMA)
 
 
 def _splits(
@@ -222,7 +259,7 @@ def _splits(
     if protocol == "k-fold":
         return repeated_k_fold(np.arange(frame.height), seed=seed)
     column = "base_model" if protocol == "leave-one-base-out" else "recipe_data_kind"
-    groups = _names(frame, column)
+    groups = names_of(frame, column)
     if len(np.unique(groups)) < 2:
         if scenario == "all":
             notes.append(f"{scenario}, {protocol}: not judged, the column {column} holds fewer than two values")
@@ -234,45 +271,30 @@ def _splits(
     return splits
 
 
-def _predictions(
-    model: Model, X: Floats, y: Floats, splits: Sequence[Split], frame: pl.DataFrame, target: str
-) -> tuple[Floats, Floats | None]:
-    """Return mean and deviation, each (splits, n), of every row by every split's fit."""
-    if model.kind == "proxy":
-        return np.broadcast_to(model.sign * X[:, 0], (len(splits), len(y))), None
-    if model.transforms == "identity" and model.kind in ("linear", "mean"):
-        return predict_splits(X, y, splits)
-    means, stds = [], []
-    for split in splits:
-        training = frame[split.train]
-        (of_target,) = resolve_transforms(model.transforms, [target], training)
-        fitted = fit_tables(
-            model.kind,
-            X[split.train],
-            y[split.train],
-            features=model.features,
-            feature_transforms=resolve_transforms(model.transforms, model.features, training),
-            target_transform=of_target,
-        )
-        prediction = fitted.predict(X)
-        means.append(prediction.mean)
-        stds.append(prediction.std)
-    return np.stack(means), np.stack(stds)
+@contextmanager
+def process_pool(jobs: int) -> Iterator[Executor | None]:
+    """Yield a pool of that many processes, which start without what this one has loaded; None for one job."""
+    if jobs <= 1:
+        yield None
+        return
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
 
 
-def _lines(
-    judged: dict[str, Judged], features: dict[str, str], arrangement: Arrangement
+def judged_lines(
+    judged: dict[str, Judged], features: dict[str, str], arrangement: Arrangement, baseline: str, top_m: int
 ) -> Iterator[dict[str, object]]:
-    base = judged.get(BASELINE)
+    """Yield one line for each model and metric that it has, with the gain over the baseline."""
+    base = judged.get(baseline)
     for name, own in judged.items():
-        for metric in (metric for metric in METRICS if metric in own.repeats):
+        for metric in (metric for metric in metric_names(top_m) if metric in own.repeats):
             line = summarize(own.repeats[metric], own.draws.get(metric), arrangement.spread)
             if line is None:
                 continue
             known = int(np.isfinite(own.repeats[metric]).sum())
             result = {"model": name, "features": features[name], "metric": metric, "repeats": known}
             result |= {key: _or_null(value) for key, value in line._asdict().items()}
-            if base is not None and name != BASELINE and metric in base.repeats:
+            if base is not None and name != baseline and metric in base.repeats:
                 draws = own.draws[metric] - base.draws[metric] if metric in own.draws else None
                 gain = summarize(own.repeats[metric] - base.repeats[metric], draws, arrangement.spread)
                 if gain is not None:
@@ -282,10 +304,3 @@ def _lines(
 
 def _or_null(value: float) -> float | None:
     return value if np.isfinite(value) else None
-
-
-def _names(frame: pl.DataFrame, column: str) -> NDArray[np.str_]:
-    """Return a column of names as text, empty where unknown."""
-    if column not in frame.columns:
-        return np.full(frame.height, "", dtype=np.str_)
-    return np.asarray(frame[column].cast(pl.String).fill_null("").to_list(), dtype=np.str_)

@@ -5,7 +5,17 @@ import inspect
 import quagpredict
 from quagpredict import errors
 
-PROMISED = {"read_corpus", "write_corpus", "fit", "validate", "rank", "grade", "pass_at_k", "score_checkpoint"}
+PROMISED = {
+    "audit",
+    "fit",
+    "grade",
+    "pass_at_k",
+    "rank",
+    "read_corpus",
+    "score_checkpoint",
+    "validate",
+    "write_corpus",
+}
 
 
 def test_the_promised_names_are_there() -> None:

@@ -14,6 +14,7 @@ import yaml
 
 from quagpredict.collection.collect import collect
 from quagpredict.corpus import read_corpus
+from quagpredict.evaluation import read_samples
 from quagpredict.files import file_digest
 from quagpredict.metrics import pass_at_k
 from quagpredict.plan import Plan
@@ -126,7 +127,9 @@ def test_the_reward_and_the_evaluation_agree(collected, row):
 
 
 def test_every_sample_has_its_own_seed_and_a_verdict(collected):
-    samples = pl.read_parquet(next(collected.glob("stages/evaluate-pre/*/samples/*.parquet")).parent / "*.parquet")
+    run = next(collected.glob("stages/evaluate-pre/*"))
+    grades = pl.read_parquet(run / "grades.parquet")
+    samples = read_samples(run).collect().join(grades, on=["benchmark", "problem_id", "sample"], validate="1:1")
     assert samples.height == 6400 == samples["seed"].n_unique()
     assert set(samples["verdict"]) <= {"correct", "wrong", "no_answer", "truncated"}
     right = samples.filter(pl.col("verdict") == "correct")

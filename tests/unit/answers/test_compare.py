@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quagpredict.answers import DEFAULT, GradingPolicy
-from quagpredict.answers.caps import balanced, beyond_caps, power_depth
+from quagpredict.answers.caps import balanced, beyond_caps, power_depth, too_costly
 from quagpredict.answers.compare import equal
 from quagpredict.answers.normalise import canonical, number, quantity
 
@@ -63,6 +63,10 @@ from quagpredict.answers.normalise import canonical, number, quantity
         ("(0.5, 2)", r"(\frac{1}{2}, 2)"),
         ("(1,2),(3,4)", "(3,4), (1,2)"),
         (r"x \in [0, 1)", "[0,1)"),
+        ("2516_{8}", "2516_8"),
+        ("2516", "2516_8"),
+        ("(2516)_8", "2516_{8}"),
+        ("12_{10}", "12"),
         (r"\begin{pmatrix} 0.5 & 2 \\ 3 & 4 \end{pmatrix}", r"\begin{pmatrix} 1/2 & 2 \\ 3 & 4 \end{pmatrix}"),
     ],
 )
@@ -95,6 +99,10 @@ def test_the_same_in_another_notation(answer, gold):
         ("inf", r"\infty"),
         ("5x", "5"),
         ("5!", "5"),
+        ("7919_{11}", "7919"),
+        ("2516_9", "2516_8"),
+        ("2517", "2516_8"),
+        (r"\{97, \{7919\}\}", r"\{97, 7919\}"),
     ],
 )
 def test_known_wrong_is_never_equal(answer, gold):
@@ -114,6 +122,9 @@ def test_known_wrong_is_never_equal(answer, gold):
         (r"\{2,1\}", r"\{1,2\}", {"lists": "ordered"}, True),
         ("3.14", r"\frac{314159}{100000}", {"relative_tolerance": 1e-2}, True),
         ("0.333333", "1/3", {"relative_tolerance": 0.0}, False),
+        ("1, -2", "(1,-2)", {}, True),
+        ("-2, 1", "(1,-2)", {}, False),
+        ("1, -2", "(1,-2)", {"brackets": "strict"}, False),
     ],
 )
 def test_where_graders_disagree_the_policy_decides(answer, gold, policy, expected):
@@ -166,6 +177,39 @@ def test_caps_stop_what_would_keep_an_engine_busy(text):
 )
 def test_caps_let_real_answers_pass(text):
     assert beyond_caps(text, DEFAULT) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(x+y)^{666}",
+        r"\pi^{386}",
+        r"\sin(453340x)^{608}",
+        r"\log(\log(\log(\log(3))))",
+        r"\int_0^{61} x^{61}\sin(x^2) dx",
+        r"\sum_{i=1}^{9} i",
+        r"\lim_{x\to 0} x",
+        "(21^{7})!",
+        "(10^{e^{(51)!}})!",
+    ],
+)
+def test_what_would_keep_an_engine_busy_is_not_asked(text):
+    assert too_costly(text, "5")
+
+
+@pytest.mark.parametrize(
+    ("text", "gold"),
+    [
+        ("x^{2005}", "5"),
+        ("2^{1009}", "5"),
+        (r"\sum_{k} k", r"\sum_j j"),
+        (r"\sin\cos x", "5"),
+        ("2^n (n-1)!", "5"),
+        (r"\frac{4^{202}}{3}-2", "5"),
+    ],
+)
+def test_real_answers_are_asked(text, gold):
+    assert not too_costly(text, gold)
 
 
 def test_power_depth_and_balance():

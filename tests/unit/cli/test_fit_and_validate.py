@@ -18,6 +18,10 @@ def test_fit_stores_a_surrogate_that_ranks(workplace, capsys):
     card = (workplace / "mine" / "card.md").read_text(encoding="utf-8")
     assert "| fitted on | 30 finished candidates" in card
     assert "### all, random-halves, 30 candidates" in card
+    assert "| 90 % intervals | conformal, 10 folds, 30 runs: ± " in card
+    assert "- linear:both (all, random-halves)" in card
+    assert "% of the noise ceiling" in card
+    assert load_surrogate("mine").calibration.rows == 30
     assert main(["rank", "--candidates", "runs", "--surrogate", "mine"]) == 0
 
 
@@ -46,6 +50,10 @@ def test_fit_options(words, features, workplace):
         (["validate", "none/*.parquet"], 4, "no file matches"),
         (["validate", "runs"], 3, "post_pass_at_1"),
         (["validate", "corpus.parquet", "--protocol", "guess"], 2, "unknown protocol 'guess'"),
+        (["validate", "corpus.parquet", "--figure", "a.png"], 2, "add --curve or --sensitivity"),
+        (["validate", "corpus.parquet", "--curve", "--figure", "a.bmp"], 2, "must end in .png, .svg, .pdf"),
+        (["validate", "corpus.parquet", "--design", "random"], 2, "add --curve"),
+        (["validate", "corpus.parquet", "--curve", "--sensitivity"], 2, "not allowed with"),
     ],
 )
 def test_what_is_refused(words, code, said, workplace, capsys):
@@ -61,7 +69,8 @@ def test_validate_prints_the_scores_of_surrogates_and_baselines(workplace, capsy
     words = ["validate", "corpus.parquet", "--repeats", "5", "--protocol", "random-halves"]
     assert main(words) == 0
     shown = capsys.readouterr().out
-    for text in ("all, random-halves, 30 candidates", "linear:both", "linear:pass_at_1", "mean", "Spearman", "±"):
+    texts = ("all, random-halves, 30 candidates", "linear:both", "linear:pass_at_1", "mean", "Spearman", "±")
+    for text in (*texts, "one measurement alone", "Best of", "of the noise ceiling"):
         assert text in shown
     assert main([*words, "--format", "json", "--out", "scores.csv"]) == 0
     value = json.loads(capsys.readouterr().out)
@@ -75,3 +84,28 @@ def test_the_table_keeps_to_the_width(width, workplace, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(width))
     assert main(["validate", "corpus.parquet", "--repeats", "5", "--protocol", "random-halves"]) == 0
     assert max(map(len, capsys.readouterr().out.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("words", [["--curve", "--repeats", "3"], ["--sensitivity"]])
+def test_curves_keep_to_the_width(words, width, workplace, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main(["validate", "corpus.parquet", *words, "--out", "curve.csv", "--figure", "curve.svg"]) == 0
+    captured = capsys.readouterr()
+    assert max(map(len, captured.out.splitlines())) <= width
+    assert "candidates" in captured.out
+    assert pl.read_csv("curve.csv").height
+    assert (workplace / "curve.svg").stat().st_size > 1000
+
+
+def test_a_table_of_anyone(workplace, capsys):
+    pl.DataFrame(
+        {
+            "candidate": [f"m{i}" for i in range(20)],
+            "web": [i / 20 for i in range(20)],
+            "loss": [i**2 for i in range(20)],
+        }
+    ).write_csv("mixtures.csv")
+    words = ["validate", "mixtures.csv", "--features", "web", "--target", "loss", "--minimize", "--surrogate", "ridge"]
+    assert main([*words, "--protocol", "random-halves", "--repeats", "3", "--format", "csv"]) == 0
+    assert "ridge" in capsys.readouterr().out

@@ -21,7 +21,7 @@ HEAVY = {"sklearn", "scipy", "torch", "transformers", "pandas", "pyarrow", "matp
 def test_every_command_module_is_listed_and_says_what_it_does(capsys):
     modules = {name for _, name, _ in pkgutil.iter_modules(cli.__path__)}
     commands = {name for name in modules if hasattr(importlib.import_module(f"quagpredict.cli.{name}"), "add_parser")}
-    assert commands == set(cli.COMMANDS)
+    assert {f"quagpredict.cli.{name}" for name in commands} == set(map(cli.module_of, cli.COMMANDS))
     assert cli.main(["--help"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in cli.COMMANDS)
@@ -83,6 +83,7 @@ def child(code, *words, **options):
         ["rank", "--help"],
         ["fit", "--help"],
         ["validate", "--help"],
+        ["audit", "--help"],
         ["rank", "--candidates", "runs/", "--surrogate", "model", "--truth", "corpus.parquet"],
         ["rank", "--candidates", "runs/", "--format", "json"],
     ],

@@ -117,6 +117,96 @@ def test_control_characters_do_not_reach_the_terminal(capsys, workplace, corpus)
     assert "[bold]b" in shown
 
 
+def half_finished(corpus):
+    """The first candidates, of which four have their result."""
+    done = pl.int_range(pl.len()) < 4
+    return corpus[:10].with_columns(
+        pl.when(done).then(pl.col(name)).alias(name) for name in ("post_pass_at_1", "rl_recipe_id", "rl_seed")
+    )
+
+
+def test_every_decision_is_printed_and_in_json(corpus, capsys, workplace):
+    write_corpus(half_finished(corpus).drop("post_problems"), "half.parquet")
+    words = ["--candidates", "half.parquet", "--surrogate", "model", "--budget", "2", "--next", "--gate", "0.3"]
+    assert main(["rank", *words, "--margin", "0.05", "--top-m", "2"]) == 0
+    captured = capsys.readouterr()
+    for text in (
+        "What drives the first 3",
+        "Gate: ",
+        "30.0 % by 5.0 points",
+        "Budget: 2 for RL",
+        "Next run: ",
+        "known",
+    ):
+        assert text in captured.out, text
+    assert "4 candidates have a result already" in captured.err
+    value = ranked(capsys, *words)
+    assert set(value["budget"]["candidates"]) <= {f"c{number:04d}" for number in range(4, 10)}
+    assert value["next_run"]["candidate"] in {f"c{number:04d}" for number in range(4, 10)}
+    assert value["gate"]["bar"] == "0.3"
+    assert value["gate"]["p_any"] > 0.5
+    first = value["candidates"][0]
+    assert {"p_top_3", "p_clear", "regret_reduction", "drivers"} <= set(first)
+    assert set(value["contributions"][0]) == {"candidate", "pre_held_out_loss_nats", "pre_pass_at_64"}
+    without = ranked(capsys, *words, "--no-calibrate")
+    assert [row["prediction"] for row in without["candidates"]] != [row["prediction"] for row in value["candidates"]]
+
+
+def test_none_clears_the_gate_is_an_answer_and_no_failure(files, capsys):
+    assert main(["rank", "--candidates", *files, "--surrogate", "model", "--gate", "1.4"]) == 0
+    assert "Gate: none clears 140.0 % with a probability of 50 % or more" in " ".join(capsys.readouterr().out.split())
+    assert ranked(capsys, "--candidates", *files, "--surrogate", "model", "--gate", "1.4")["gate"]["cleared"] == []
+
+
+def test_csv_holds_the_drivers(files, capsys):
+    assert main(["rank", "--candidates", *files, "--surrogate", "model", "--format", "csv"]) == 0
+    first = next(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    drivers = dict(part.split(":") for part in first["drivers"].split(";"))
+    assert set(drivers) == {"pre_held_out_loss_nats", "pre_pass_at_64"}
+    assert all(abs(float(value)) < 1 for value in drivers.values())
+
+
+def test_enough_finished_candidates_make_a_surrogate_of_their_own(corpus, capsys, workplace):
+    table = corpus.with_columns(
+        pl.when(pl.int_range(pl.len()) < 8).then("post_pass_at_1").alias("post_pass_at_1"),
+        eval_protocol_id=pl.lit("mine"),
+    ).drop("post_problems")
+    write_corpus(table, "half.parquet")
+    value = ranked(capsys, "--candidates", "half.parquet")
+    assert value["surrogate"] == "average"
+    assert any("fitted on the 8 candidates with a result" in note for note in value["notes"])
+    write_corpus(table[6:], "few.parquet")
+    assert ranked(capsys, "--candidates", "few.parquet")["surrogate"] is None
+    assert (
+        ranked(capsys, "--candidates", "half.parquet", "--surrogate", "fit:linear", "--features", "loss")["surrogate"]
+        == "linear"
+    )
+
+
+def test_a_table_of_anyone(capsys, workplace, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [(f"mix-{i}", i / 12, (12 - i) ** 2 / 144, 2.0 + 0.1 * abs(i - 4) if i < 9 else None) for i in range(13)]
+    pl.DataFrame(rows, schema=["candidate", "web", "code", "loss"], orient="row").write_csv("mixtures.csv")
+    words = ["--candidates", "mixtures.csv", "--features", "web", "code", "--target", "loss", "--minimize"]
+    assert main(["rank", *words]) == 0
+    shown = capsys.readouterr().out
+    assert "Predicted loss (the lowest is best)" in shown
+    assert "%" not in shown.replace("90 %", "")
+    first = ranked(capsys, *words)["candidates"][0]
+    assert first["candidate"] == "mix-4"
+    assert first["prediction"] == 2.0
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_decisions_keep_to_the_width(width, capsys, workplace, corpus, monkeypatch):
+    names = [f"strong.homogeneous-{2**place}x4-lr0.001-s{place}" for place in range(10)]
+    write_corpus(half_finished(corpus).drop("post_problems").with_columns(candidate=pl.Series(names)), "long.parquet")
+    monkeypatch.setenv("COLUMNS", str(width))
+    words = ["--budget", "3", "--next", "--gate", "0.4", "--surrogate", "model"]
+    assert main(["rank", "--candidates", "long.parquet", *words]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= width
+
+
 def break_parquet(folder):
     (folder / "bad.parquet").write_bytes((folder / "corpus.parquet").read_bytes()[:500])
     return "bad.parquet"
@@ -163,6 +253,20 @@ def test_bad_input_is_one_line_and_its_code(make, code, said, workplace, capsys)
         (["--split", "held_out"], 4, "no candidate has the split 'held_out'"),
         (["--truth", "runs"], 3, "column 'post_pass_at_1' is missing"),
         (["--top", "many"], 2, "argument --top"),
+        (["--surrogate", "model", "--gate", "nobody"], 2, "--gate nobody: expected a score"),
+        (
+            ["--gate", "0.5"],
+            2,
+            "--gate needs predicted scores, but the shipped surrogate",
+        ),
+        (["--surrogate", "none", "--next"], 2, "--next needs predicted scores"),
+        (["--surrogate", "model", "--gate-probability", "1.5", "--gate", "0.5"], 2, "gate_probability must be above 0"),
+        (["--margin", "0.1"], 2, "a margin needs a gate"),
+        (["--rl-steps", "0"], 2, "argument --rl-steps: expected a number above 0"),
+        (["--budget", "0"], 2, "argument --budget"),
+        (["--surrogate", "fit"], 3, "0 of 6 candidates have 'post_pass_at_1'"),
+        (["--surrogate", "fit:oracle"], 2, "unknown kind; expected one of"),
+        (["--features", "loss", "--surrogate", "none"], 2, "features are for a surrogate that is fitted"),
     ],
 )
 def test_wrong_options_are_one_line_and_their_code(words, code, said, files, capsys):

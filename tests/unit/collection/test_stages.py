@@ -250,3 +250,15 @@ def test_whatever_happens_every_stage_ends_in_order(write_plan: WritePlan, data:
         attempts.append(attempt(stage, data.draw(st.sampled_from(["done", "done", "failed"]))))
     assert set(states_of(stages, attempts).values()) == {"done"}
     assert sorted(entry.stage for entry in attempts if entry.status == "done") == sorted(by_id)
+
+
+def test_an_overlap_check_is_part_of_the_evaluation_before_rl(write_plan: WritePlan, tmp_path: Path) -> None:
+    check = {"against": [{"path": "train.jsonl"}], "ngram": 8}
+    evaluation = {"suite": str(tmp_path / "suite.yaml"), "samples_before": 8, "samples_after": 4}
+    path = write_plan(evaluation={**evaluation, "overlap": check})
+    stages = {stage.kind: stage for stage in stages_of(Plan.from_yaml(path))}
+    assert stages["evaluate-pre"].config["overlap"] == check
+    assert "overlap" not in stages["evaluate-post"].config
+    assert Plan.from_yaml(path).offline
+    hub = {"against": [{"hub": "owner/name"}]}
+    assert not Plan.from_yaml(write_plan(evaluation={**evaluation, "overlap": hub})).offline

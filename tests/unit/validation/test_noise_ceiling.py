@@ -74,3 +74,22 @@ def test_without_counts_it_is_a_lower_bound_or_unknown() -> None:
     assert "not known" in bare.note
     assert "for post_pass_at_1 only" in noise_ceiling(frame, "post_pass_at_8").note
     assert "fewer than three" in noise_ceiling(frame.head(2)).note
+
+
+def test_sft_seeds_bound_what_the_recipe_alone_can_tell() -> None:
+    found, true = [], []
+    for seed in range(8):
+        corpus = synthetic_corpus(40, problems=20, samples_after=32, rl_seeds=2, rl_noise=0.5, seed=seed)
+        # What the RL seed did is taken for the work of the SFT seed: each row is a candidate of its own.
+        number = pl.col("candidate").str.slice(1).cast(pl.Int64)
+        frame = corpus.frame.with_columns(recipe_unique_examples=number, recipe_seed=pl.col("rl_seed")).with_columns(
+            candidate=pl.format("{}-{}", "candidate", "rl_seed"), rl_seed=0
+        )
+        ceiling = noise_ceiling(frame, resamples=2)
+        assert np.isnan(ceiling.rl_seed_variance)
+        assert ceiling.recipe_r2 < ceiling.r2
+        found.append(ceiling.recipe_r2)
+        true.append(float(scores.r2(frame["post_pass_at_1"].to_numpy(), corpus.true_mean)))
+        assert "to who sees the recipe alone" in ceiling.note
+    assert np.mean(found) == pytest.approx(np.mean(true), abs=0.03)
+    assert np.isnan(noise_ceiling(corpus.frame, resamples=2).recipe_r2)

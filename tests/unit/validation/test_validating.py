@@ -4,12 +4,16 @@ import pytest
 
 from quagpredict.errors import CorpusError, IncomparableError, UsageError
 from quagpredict.validation import ValidationReport, validate
-from quagpredict.validation.baselines import BASELINE, model_of
+from quagpredict.validation.baselines import BASELINE
+from quagpredict.validation.judging import arrange, judge
+from quagpredict.validation.predicting import predictions
 from quagpredict.validation.report import SCHEMA
-from quagpredict.validation.splits import random_halves
+from quagpredict.validation.splits import leave_one_group_out, random_halves, repeated_k_fold
 from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.validation.task import task_of
 from quagpredict.validation.validating import PROTOCOLS
 
+TARGET = "post_pass_at_1"
 CORPUS = synthetic_corpus(60, problems=30, seed=1)
 #: One scenario and few measurements: quick to judge.
 SLIM = CORPUS.frame.select(
@@ -109,6 +113,65 @@ def test_with_the_target_permuted_nothing_is_predicted(protocol: str) -> None:
         assert np.mean(values) <= 2.1 * error, (model, values)  # Student's t, 95 %
 
 
+@pytest.mark.parametrize("protocol", ["random-halves", "k-fold", "leave-one-base-out"])
+def test_with_the_target_permuted_no_kind_predicts(protocol: str) -> None:
+    """Every kind, that which chooses among the others included: R² is not above 0 but for chance."""
+    frame = synthetic_corpus(36, problems=20, samples_before=32, bases=3, seed=8).frame
+    task = task_of(frame, "all", TARGET)
+    models = [model for model in task.models if model.name in task.surrogates]
+    assert {"auto", "lightgbm", "mixed", "effective_k", "sharpening"} <= {model.kind for model in models}
+    found = {model.name: [] for model in models}
+    for seed in range(4):
+        y = np.random.default_rng(seed).permutation(task.rows.y)
+        rows = task.rows._replace(y=y, frame=task.rows.frame.with_columns(post_pass_at_1=pl.Series(y)))
+        bases = np.array(rows.bases)
+        splits = {
+            "random-halves": random_halves(np.arange(36), 3, seed),
+            "k-fold": repeated_k_fold(np.arange(36), 4, 1, seed),
+            "leave-one-base-out": leave_one_group_out(bases),
+        }[protocol]
+        arrangement = arrange(splits, bootstrap=0, seed=seed)
+        for model in models:
+            predicted = predictions(model, rows, splits, intervals=0)
+            judged = judge(arrangement, y, predicted, np.unique(bases, return_inverse=True)[1])
+            found[model.name].append(judged.repeats["r2"].mean())
+    for name, values in found.items():
+        error = np.std(values, ddof=1) / np.sqrt(len(values))
+        assert np.mean(values) <= 2.4 * error, (name, values)  # Student's t, 95 %
+
+
+def test_processes_change_nothing() -> None:
+    frame = synthetic_corpus(16, problems=5, seed=9, nested=False).frame
+    wanted = (frame, ["gaussian_process:both"], "random-halves")
+    alone = validate(*wanted, scenarios=["all"], repeats=3)
+    assert validate(*wanted, scenarios=["all"], repeats=3, jobs=2).frame.equals(alone.frame)
+
+
+def test_anyones_table() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(4), 60)
+    names = ["web", "code", "books", "math"]
+    frame = pl.DataFrame(weights, schema=names).with_columns(
+        candidate=pl.Series([f"mix-{i}" for i in range(60)]),
+        loss=pl.Series(2 + np.exp(weights @ [-1.0, 0.5, 0.0, 0.3]) + 0.02 * rng.normal(size=60)),
+        size=pl.Series(["1b", "7b", "7b"] * 20),
+    )
+    found = validate(
+        frame, ["ridge", "linear"], ["random-halves", "leave-one-base-out"], "loss",
+        features=names[:3], groups="size", maximize=False, repeats=10, baseline="mean", top_m=2,
+    )  # fmt: skip
+    assert found.surrogates == ("ridge", "linear")
+    assert {"mean", "linear:web", "linear:code"} <= set(found.frame["model"])
+    assert set(found.frame["scenario"]) == {"all", "base:1b", "base:7b"}
+    assert _value(found, "linear", "r2", "random-halves") > 0.9
+    assert _value(found, "linear", "r2", "leave-one-base-out") > 0.9
+    assert _value(found, "linear", "regret_2", "random-halves") < 0.02
+    assert _value(found, "linear", "r2", "random-halves", "gain_low") > 0
+    kinds = validate(frame, None, "random-halves", "loss", features=names[:3], maximize=False, repeats=2).surrogates
+    assert {"lightgbm", "gaussian_process", "ridge"} <= set(kinds)
+    assert not {"effective_k", "sharpening", "mean"} & set(kinds)
+
+
 def test_intervals_cover_when_the_line_is_true() -> None:
     rng = np.random.default_rng(5)
     n = 400
@@ -129,23 +192,20 @@ def test_intervals_cover_when_the_line_is_true() -> None:
 
 def test_everything_is_fitted_on_the_training_rows_alone() -> None:
     """A row's target must not change what is predicted for it: change the test targets, and the fit stays."""
-    frame = CORPUS.frame.drop("post_problems", "pre_problems")
-    first = random_halves(np.arange(frame.height), 1, 0)[0]
-    from quagpredict.validation.validating import _predictions
-
-    model = model_of("linear:both:in-fold", frame)
-    X = frame.select(model.features).to_numpy()
-    y = frame["post_pass_at_1"].to_numpy().copy()
-    before = _predictions(model, X, y, [first], frame, "post_pass_at_1")
+    task = task_of(CORPUS.frame, ["linear:both", "linear:both:in-fold", "ridge:both:in-fold", "effective_k"], TARGET)
+    first = random_halves(np.arange(len(task.rows.y)), 1, 0)[0]
+    y = task.rows.y.copy()
     y[first.test] = 1 - y[first.test]
-    poisoned = frame.with_columns(
-        pre_problems_count=pl.when(pl.int_range(pl.len()).is_in(first.test.tolist()))
-        .then(3)
-        .otherwise("pre_problems_count")
+    outside = pl.int_range(pl.len()).is_in(first.test.tolist())
+    poisoned = task.rows.frame.with_columns(
+        pre_problems_count=pl.when(outside).then(3).otherwise("pre_problems_count"),
+        post_pass_at_1=pl.Series(y),
     )
-    after = _predictions(model, X, y, [first], poisoned, "post_pass_at_1")
-    np.testing.assert_array_equal(before[0], after[0])
-    np.testing.assert_array_equal(before[1], after[1])
+    for model in task.models[:4]:
+        before = predictions(model, task.rows, [first])
+        after = predictions(model, task.rows._replace(frame=poisoned, y=y), [first])
+        for part in range(3):
+            np.testing.assert_array_equal(before[part], after[part])
 
 
 def test_the_seed_decides_and_row_order_of_other_rows_does_not() -> None:
@@ -201,6 +261,10 @@ def test_what_cannot_be_judged_is_noted() -> None:
         (CORPUS.frame, {"surrogates": ["proxy:both"]}, UsageError, "a proxy is one feature"),
         (CORPUS.frame, {"surrogates": ["linear:post_pass_at_1"]}, UsageError, "known only after RL"),
         (CORPUS.frame, {"protocol": "bootstrap"}, UsageError, "unknown protocol 'bootstrap'"),
+        (CORPUS.frame, {"scenarios": ["base:none"]}, UsageError, "unknown scenario 'base:none': the table has all, "),
+        (CORPUS.frame, {"top_m": 0}, UsageError, "top_m must be at least 1"),
+        (CORPUS.frame, {"groups": "nowhere"}, CorpusError, "'nowhere' is missing, but rows are grouped by it"),
+        (CORPUS.frame, {"features": ["recipe_data_kind"]}, CorpusError, "must be numbers"),
         (
             CORPUS.frame.with_columns(rl_recipe_id=pl.col("base_model")),
             {},

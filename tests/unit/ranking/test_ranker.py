@@ -5,12 +5,10 @@ import math
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from quagpredict.errors import CorpusError, IncomparableError, NothingToRankError, SurrogateError, UsageError
 from quagpredict.ranking import rank, why_not_applicable
-from quagpredict.ranking.decisions import chances
+from quagpredict.ranking.finished import can_fit
 from quagpredict.ranking.flags import KINDS
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.store import save_surrogate
@@ -59,10 +57,10 @@ def test_the_order_is_that_of_the_predictions(fresh, fitted):
 
 
 def test_the_order_of_the_rows_does_not_matter(fresh, fitted):
-    one, other = rank(fresh, fitted).frame, rank(fresh.reverse(), fitted).frame
-    columns = ["rank", "candidate", "prediction", "distance", "flags"]
-    assert one.select(columns).equals(other.select(columns))
-    assert rank(fresh, fitted).frame.equals(one)
+    asked = {"budget": 3, "next_run": True, "gate": 0.5}
+    one, other = rank(fresh, fitted, **asked), rank(fresh.reverse(), fitted, **asked)
+    assert one.frame.equals(other.frame)
+    assert (one.budget, one.gate, one.next_run) == (other.budget, other.gate, other.next_run)
 
 
 def test_pandas_files_and_stored_surrogates_rank_the_same(fresh, fitted, tmp_path):
@@ -263,32 +261,52 @@ def test_wrong_calls(fresh, fitted, tmp_path):
         rank(fresh.clear(), fitted)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.001, 0.5)), min_size=1, max_size=8), st.integers(0, 3))
-def test_chances_are_chances(pairs, seed):
-    mean, std = np.array(pairs).T
-    found = chances(mean, std, draws=400, seed=seed)
-    assert found.p_best.sum() == pytest.approx(1.0)
-    assert (found.expected_regret >= 0).all()
-    again = chances(mean, std, draws=400, seed=seed)
-    assert np.array_equal(found.p_best, again.p_best)
+def test_a_candidate_with_and_without_its_result_is_one(runs, fitted):
+    before = runs[24:].drop("post_pass_at_1", "rl_recipe_id", "rl_seed")
+    ranking = rank([before, runs[24:28]], fitted)
+    assert ranking.frame.height == 16
+    assert ranking.frame["actual"].null_count() == 12
+    assert ranking.frame.equals(rank([runs[24:28], before], fitted).frame)
 
 
-def test_chances_of_two_candidates_are_exact():
-    gap, std = 0.05, 0.1
-    found = chances(np.array([0.5, 0.5 + gap]), np.array([std, std]), draws=40_000)
-    spread = std * math.sqrt(2)
-    exact = 0.5 * (1 + math.erf(gap / spread / math.sqrt(2)))
-    assert found.p_best[1] == pytest.approx(exact, abs=0.01)
-    density = math.exp(-0.5 * (gap / spread) ** 2) / math.sqrt(2 * math.pi)
-    regret_of_better = spread * density - gap * (1 - exact)  # E max(0, other - better)
-    assert found.expected_regret[1] == pytest.approx(regret_of_better, abs=0.002)
-    assert found.expected_regret[0] - found.expected_regret[1] == pytest.approx(gap, abs=0.003)
+def test_a_surrogate_fitted_on_the_spot_keeps_to_what_it_saw(runs):
+    done = pl.int_range(pl.len()) < 30
+    table = runs.with_columns(
+        pl.when(done).then("post_pass_at_1").alias("post_pass_at_1"),
+        base_model=pl.when(done).then("base_model").otherwise(pl.lit("new")),
+    )
+    with pytest.raises(IncomparableError, match="base model new, but"):
+        rank(table, "fit")
+    assert rank(table, "fit", allow_unvalidated_base=True).frame.height == 40
+    assert not can_fit(table)
+    assert can_fit(table.with_columns(base_model=pl.lit("one")))
+    mixed = runs.with_columns(
+        pl.when(done).then("post_pass_at_1").alias("post_pass_at_1"),
+        rl_recipe_id=pl.when(pl.int_range(pl.len()) < 3).then(pl.lit("other")).otherwise("rl_recipe_id"),
+    )
+    with pytest.raises(IncomparableError, match="2 RL recipes"):
+        rank(mixed, "fit")
+    assert not can_fit(mixed)
 
 
-def test_blocks_of_draws_agree_with_one_block(monkeypatch):
-    mean, std = np.linspace(0.3, 0.5, 20), np.full(20, 0.1)
-    whole = chances(mean, std, draws=1000)
-    monkeypatch.setattr("quagpredict.ranking.decisions._AT_ONCE", 100)
-    assert np.allclose(chances(mean, std, draws=1000).p_best, whole.p_best)
-    assert chances(np.array([]), np.array([])).p_best.shape == (0,)
+def test_steps_that_the_surrogate_does_not_know_are_said(fresh, fitted):
+    assert any("does not depend on RL steps" in note for note in rank(fresh, fitted, rl_steps=200).notes)
+    with pytest.raises(UsageError, match="rl_steps must be above 0"):
+        rank(fresh, fitted, rl_steps=0)
+    with pytest.raises(UsageError, match="--rl-steps needs predicted scores"):
+        rank(fresh, rl_steps=200)
+
+
+def test_a_screening_with_a_budget_takes_the_first_without_result(runs):
+    table = runs.with_columns(pl.when(pl.int_range(pl.len()) % 2 == 0).then("post_pass_at_1").alias("post_pass_at_1"))
+    ranking = rank(table, budget=3)
+    odd = set(table.filter(pl.col("post_pass_at_1").is_null())["candidate"])
+    assert ranking.budget.candidates == tuple(name for name in ranking.frame["candidate"] if name in odd)[:3]
+    assert ranking.budget.expected_best is None
+
+
+def test_errors_that_are_taken_as_independent_are_said(runs, fresh, monkeypatch):
+    process = fit(runs[:24], "gaussian_process")
+    assert not any("as independent" in note for note in rank(fresh, process).notes)
+    monkeypatch.setattr("quagpredict.surrogates.processes._JOINT_ROWS", 10)
+    assert any("as independent" in note for note in rank(fresh, process).notes)

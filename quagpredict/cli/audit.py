@@ -1,0 +1,73 @@
+"""``quagpredict audit``: where the order after SFT reverses after RL."""
+
+import argparse
+from functools import partial
+from typing import Any
+
+from quagpredict.cli import COMMANDS
+from quagpredict.cli.inputs import FORMATS, at_least, emit, say, tables
+
+DESCRIPTION = """\
+List the quagmires of finished runs: pairs of candidates whose order by Pass@1 after SFT reverses after RL by more than
+the noise of both, and what their recipes differ in, with matched comparisons (epochs, unique examples, repetition at
+equal budget, data kind, SFT against RL from the base).
+"""
+EPILOG = """\
+examples:
+  quagpredict audit datasets/lab-pilot/corpus.parquet
+  quagpredict audit runs/mine --level 0.01 --top 50 --format json > quagmires.json
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command's options."""
+    parser = subparsers.add_parser(
+        "audit",
+        help=COMMANDS["audit"],
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("corpus", nargs="+", metavar="CORPUS", help="table of finished runs: files, globs or folders")
+    add(
+        "--level",
+        type=_share,
+        default=0.05,
+        metavar="Q",
+        help="largest share of false reversals among those listed (default: 0.05)",
+    )
+    add("--split", choices=("fit", "held_out", "all"), default="all", help="rows to use (default: all)")
+    add("--top", type=at_least(1), default=10, metavar="N", help="pairs to show (default: 10)")
+    add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
+    add("--out", metavar="FILE", help="also write the result there: .csv, .json or .txt")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Audit and print."""
+    from quagpredict.corpus import read_corpus
+    from quagpredict.quagmires import audit
+    from quagpredict.report.quagmire_tables import audit_csv, audit_json, print_audit
+
+    found = audit(
+        read_corpus(tables(args.corpus)),
+        level=args.level,
+        split=None if args.split == "all" else args.split,
+        source=" ".join(args.corpus),
+    )
+    makers = {"csv": partial(audit_csv, found), "json": partial(audit_json, found)}
+    emit(args.format, makers, lambda console: print_audit(found, console, args.top), args.out)
+    for text in found.notes:
+        say(f"note: {text}")
+    return 0
+
+
+def _share(text: str) -> float:
+    """Return a number strictly between 0 and 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0.0 < value < 1.0:
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got '{text}'")
+    return value

@@ -1,0 +1,93 @@
+"""Verdicts for stored samples: graded again whenever asked, because grading is cheap and drawing is not."""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from quagpredict.answers import grade_many
+from quagpredict.evaluation.drawing import problem_key
+from quagpredict.evaluation.samples import SampleStore
+from quagpredict.evaluation.sources import Problem
+from quagpredict.evaluation.suite import Suite
+
+# Samples whose texts are held in memory at once.
+_SAMPLES = 200_000
+SAMPLE_COLUMNS = (
+    *("benchmark", "problem_id", "level", "sample", "seed", "verdict", "answer", "length", "finish_reason"),
+    *("log_prob_sum", "entropy_sum", "tokens"),
+)
+
+
+def graded_samples(store: SampleStore, suite: Suite, counts: Mapping[Problem, int]) -> pl.DataFrame:
+    """Return the graded samples of a suite's problems, without their texts.
+
+    All samples of a problem are graded in one call, so that each distinct answer is compared with the gold once.
+
+    Parameters
+    ----------
+    store : SampleStore
+    suite : Suite
+    counts : mapping
+        Problem -> how many samples, from index 0; more that are in the store are left alone.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a sample: benchmark, problem_id, level, sample, seed, verdict, answer,
+        length, finish_reason, log_prob_sum, entropy_sum, tokens (how many; null where the sums are not known).
+    """
+    parts = []
+    group: list[Problem] = []
+    held = 0
+    for problem in counts:
+        if group and (problem.benchmark != group[0].benchmark or held + counts[problem] > _SAMPLES):
+            parts.append(_graded(store, suite, group, counts))
+            group, held = [], 0
+        group.append(problem)
+        held += counts[problem]
+    parts.append(_graded(store, suite, group, counts))
+    # Longest prompts first, then as in the suite: one order, and so one rounding of sums, whatever was drawn when.
+    position = pl.DataFrame(
+        {
+            "benchmark": [problem.benchmark for problem in counts],
+            "problem_id": [problem.problem_id for problem in counts],
+            "position": range(len(counts)),
+        }
+    )
+    table = pl.concat(parts).join(position, on=["benchmark", "problem_id"])
+    return table.sort("prompt_tokens", "position", "sample", descending=[True, False, False]).select(SAMPLE_COLUMNS)
+
+
+def _graded(
+    store: SampleStore, suite: Suite, problems: Sequence[Problem], counts: Mapping[Problem, int]
+) -> pl.DataFrame:
+    asked = pl.DataFrame(
+        {
+            "key": [problem_key(problem) for problem in problems],
+            "order": range(len(problems)),
+            "gold": [problem.answer for problem in problems],
+            "level": [problem.level for problem in problems],
+            "wanted": [counts[problem] for problem in problems],
+        },
+        schema_overrides={"level": pl.Int64},
+    )
+    rows = (
+        store.scan()
+        .select(pl.exclude("tokens"))
+        .join(asked.lazy(), on="key")
+        .filter(pl.col("sample") < pl.col("wanted"))
+        .sort("order", "sample")
+        .collect()
+    )
+    grades = grade_many(
+        rows["response"].to_list(),
+        rows["gold"].to_list(),
+        finish_reasons=rows["finish_reason"].to_list(),
+        policy=suite.grading_of(problems[0].benchmark),
+    )
+    known = pl.col("log_prob_sum").is_not_null()
+    return rows.with_columns(
+        pl.Series("verdict", [str(grade.verdict) for grade in grades], pl.String),
+        pl.Series("answer", [grade.answer for grade in grades], pl.String),
+        pl.when(known).then("length").alias("tokens"),
+    ).select(*SAMPLE_COLUMNS, "prompt_tokens")

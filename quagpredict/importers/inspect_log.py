@@ -1,0 +1,124 @@
+"""Inspect (inspect_ai 0.3.285): ``.json`` logs are read as they are, ``.eval`` logs by Inspect's own reader.
+
+A sample has id, epoch, target, scores by scorer (value "C", "I", "P", "N" or a number) and output.choices[0] with its
+stop_reason. ``results.scores`` has what Inspect reduced the epochs to: the mean by default, or pass_at_k (unbiased).
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from quagpredict.errors import InvalidDataError
+from quagpredict.importers.reading import ProblemRow, Reading, Reported, json_object
+from quagpredict.optional import require
+
+_SETTINGS = ("temperature", "top_p", "top_k", "max_tokens", "seed")
+_CUT = ("max_tokens", "model_length")
+
+
+def recognises(path: Path) -> bool:
+    """Say whether a file is an .eval log or a JSON log."""
+    if path.suffix == ".eval":
+        return True
+    return path.suffix == ".json" and {"version", "status", "eval"} <= json_object(path).keys()
+
+
+def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
+    """Return the problems of the logs; `metric` names the scorer where there are several.
+
+    Raises
+    ------
+    InvalidDataError
+        If a log did not end well, has no samples, or has several scorers and none was named.
+    MissingExtraError
+        For an .eval log where inspect_ai is not installed.
+    """
+    rows: list[ProblemRow] = []
+    reported: list[Reported] = []
+    settings: dict[str, Any] = {}
+    for path in paths:
+        log = _log(path)
+        if log.get("status") != "success":
+            raise InvalidDataError(f"{path}: the evaluation ended with status '{log.get('status')}', not 'success'")
+        samples = log.get("samples") or []
+        if not samples:
+            raise InvalidDataError(f"{path}: the log has no samples; write logs with log_samples")
+        task = str(log["eval"]["task"])
+        scorer = metric or _only_scorer(samples, path)
+        config = (log.get("plan") or {}).get("config") or {}
+        settings |= {key: config[key] for key in _SETTINGS if config.get(key) is not None} | {"scorer": scorer}
+        grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for sample in samples:
+            grouped[str(sample["id"])].append(sample)
+        rows.extend(_row(task, name, found, scorer, path) for name, found in grouped.items())
+        reported.extend(_reported(log, task, scorer))
+    return Reading(rows, settings, reported)
+
+
+def _log(path: Path) -> dict[str, Any]:
+    if path.suffix == ".json":
+        return json_object(path)
+    module = require("inspect_ai.log")
+    try:
+        log: dict[str, Any] = module.read_eval_log(str(path)).model_dump(mode="json")
+    except Exception as error:  # zip, JSON and validation errors of several libraries
+        raise InvalidDataError(f"{path}: Inspect cannot read this log ({str(error).splitlines()[0]:.200})") from None
+    return log
+
+
+def _only_scorer(samples: list[dict[str, Any]], path: Path) -> str:
+    names = sorted({name for sample in samples for name in sample.get("scores") or {}})
+    if len(names) != 1:
+        shown = ", ".join(names) or "none"
+        raise InvalidDataError(f"{path}: expected one scorer, found {shown}: choose one (--metric)")
+    return str(names[0])
+
+
+def _row(task: str, name: str, samples: list[dict[str, Any]], scorer: str, path: Path) -> ProblemRow:
+    epochs = [sample["epoch"] for sample in samples]
+    if len(set(epochs)) < len(epochs):
+        raise InvalidDataError(f"{path}: sample '{name}' has an epoch twice; give each log once")
+    values = [((sample.get("scores") or {}).get(scorer) or {}).get("value") for sample in samples]
+    texts = tuple(_text(sample) for sample in samples)
+    cut = tuple(_choice(sample).get("stop_reason") in _CUT for sample in samples)
+    target = samples[0].get("target")
+    gold = target[0] if isinstance(target, list) and target else target
+    correct = [_correct(value, name, path) for value in values]
+    return ProblemRow(task, name, len(samples), sum(correct), texts, None if gold is None else str(gold), cut)
+
+
+def _choice(sample: dict[str, Any]) -> dict[str, Any]:
+    choices = (sample.get("output") or {}).get("choices") or [{}]
+    return dict(choices[0])
+
+
+def _text(sample: dict[str, Any]) -> str:
+    content = (_choice(sample).get("message") or {}).get("content", "")
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) for part in content if part.get("type") == "text")
+    return str(content)
+
+
+def _correct(value: Any, name: str, path: Path) -> bool:
+    """C and 1 are correct; I, N and 0 are not; a partial score is neither."""
+    if value in ("C", True, 1, "1", "true"):
+        return True
+    if value in ("I", "N", False, 0, "0", "false"):
+        return False
+    raise InvalidDataError(f"{path}: sample '{name}' has the score {value!r:.40}, which is neither right nor wrong")
+
+
+def _reported(log: dict[str, Any], task: str, scorer: str) -> Iterator[Reported]:
+    for score in (log.get("results") or {}).get("scores") or []:
+        accuracy = (score.get("metrics") or {}).get("accuracy", {}).get("value")
+        if score.get("scorer", score.get("name")) != scorer or not isinstance(accuracy, int | float):
+            continue
+        reducer = score.get("reducer") or "mean"
+        found = re.match(r"pass_at_(\d+)$", reducer)
+        if found or reducer == "mean":
+            k = int(found.group(1)) if found else 1
+            yield Reported(
+                task, f"accuracy ({reducer})", k, float(accuracy), "the mean over samples after reducing epochs"
+            )

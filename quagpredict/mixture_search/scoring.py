@@ -1,0 +1,169 @@
+"""What a measured trial is worth: a surrogate's lower bound, or a measurement; and how far it is from what is known."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from quagpredict.corpus import design_matrix
+from quagpredict.corpus.schema import BY_NAME, MEASUREMENT
+from quagpredict.errors import UsageError
+from quagpredict.mixture_search.recipes import MixtureRecipe
+from quagpredict.surrogates.fitted import FittedSurrogate
+
+Objective = Literal["lower_bound", "pass_at_1", "held_out_loss"]
+
+#: What a measurement may be given as: columns by name, with or without ``pre_``, or a table of one row.
+Measurement = Mapping[str, Any] | pl.DataFrame
+
+
+class Scored(NamedTuple):
+    """What a trial is worth.
+
+    Attributes
+    ----------
+    value : float
+        What the study maximises.
+    prediction : float or None
+        Predicted score after RL; None without a surrogate.
+    distance : float or None
+        Distance from the surrogate's training runs, 1 is their edge.
+    excess : float or None
+        Distance beyond what is allowed: the trial is feasible if it is 0 or less. None where nothing is extrapolated.
+    """
+
+    value: float
+    prediction: float | None = None
+    distance: float | None = None
+    excess: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """Scores measurements.
+
+    Attributes
+    ----------
+    objective : {"lower_bound", "pass_at_1", "held_out_loss"}
+        The surrogate's lower bound; SFT Pass@1; or minus the held-out loss.
+    surrogate : FittedSurrogate or None
+        Needed for the lower bound. With the other objectives its prediction is only noted.
+    order : float
+        The bound is the quantile of this order of the predicted distribution.
+    max_distance : float
+
+    Examples
+    --------
+    >>> Scorer("pass_at_1").score(pl.DataFrame({"candidate": ["a"], "pre_pass_at_1": [0.25]})).value
+    0.25
+    """
+
+    objective: Objective
+    surrogate: FittedSurrogate | None = None
+    order: float = 0.1
+    max_distance: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.objective == "lower_bound" and self.surrogate is None:
+            raise UsageError("scoring by the lower bound needs a surrogate; give one, or search by SFT Pass@1")
+        if not 0.0 < self.order <= 0.5:
+            raise UsageError(f"the order of the lower bound must lie in (0, 0.5], got {self.order}")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a measurement must have."""
+        if self.objective == "lower_bound":
+            assert self.surrogate is not None
+            return tuple(self.surrogate.features)
+        return ("pre_pass_at_1",) if self.objective == "pass_at_1" else ("pre_held_out_loss_nats",)
+
+    def score(self, row: pl.DataFrame) -> Scored:
+        """Return what a measured candidate is worth.
+
+        Parameters
+        ----------
+        row : polars.DataFrame
+            One row, columns of the table; see `measured_row`.
+
+        Raises
+        ------
+        CorpusError, UsageError
+            If a column is missing, or its value is; the message names it. A trial without a score is a failed one.
+        """
+        prediction = distance = None
+        bound = np.nan
+        if self.surrogate is not None and (self.objective == "lower_bound" or self._complete(row)):
+            X = _design(self.surrogate, row)
+            predicted = self.surrogate.predict(X)
+            prediction, distance = float(predicted.mean[0]), float(predicted.distance[0])
+            half = self.order == 0.5
+            bound = prediction if half else float(self.surrogate.interval(X, 1.0 - 2.0 * self.order).low[0])
+        if self.objective == "lower_bound":
+            value = bound
+        else:
+            sign = 1.0 if self.objective == "pass_at_1" else -1.0
+            value = sign * float(design_matrix(row, self.columns, source="measurement").X[0, 0])
+        if not np.isfinite(value):
+            raise UsageError(f"the measurement gives no finite score from {', '.join(self.columns)}")
+        excess = None
+        if self.objective == "lower_bound" and distance is not None:
+            excess = distance - self.max_distance
+        return Scored(value, prediction, distance, excess)
+
+    def _complete(self, row: pl.DataFrame) -> bool:
+        assert self.surrogate is not None
+        return all(name in row.columns and row[name][0] is not None for name in self.surrogate.features)
+
+
+def measured_row(measurement: Measurement, recipe: MixtureRecipe, candidate: str) -> pl.DataFrame:
+    """Return a measurement as one row of the table, with what the recipe says about itself.
+
+    Parameters
+    ----------
+    measurement : mapping or polars.DataFrame
+        Columns by name; the suffix of a measurement, such as ``pass_at_1``, means the one before RL.
+    recipe : MixtureRecipe
+    candidate : str
+
+    Raises
+    ------
+    UsageError
+        If a table has not exactly one row, or the measurement is empty.
+
+    Examples
+    --------
+    >>> from quagpredict.mixture_search.synthetic import synthetic_space
+    >>> from quagpredict.mixture_search.recipes import recipe_of
+    >>> recipe = recipe_of(synthetic_space(2), {"mixture.s0": 0.5, "epochs": 2.0, "learning_rate": 1e-3})
+    >>> measured_row({"pass_at_1": 0.5}, recipe, "a").columns[-1]
+    'pre_pass_at_1'
+    """
+    if isinstance(measurement, pl.DataFrame):
+        if measurement.height != 1:
+            raise UsageError(f"a measurement is one row, got a table of {measurement.height}")
+        given: dict[str, Any] = measurement.row(0, named=True)
+    else:
+        given = dict(measurement)
+    values = {f"pre_{name}" if name in MEASUREMENT else name: value for name, value in given.items()}
+    if not values:
+        raise UsageError("the measurement is empty; give at least the columns that the score is made of")
+    own = {
+        "candidate": candidate,
+        "recipe_id": recipe.recipe_id,
+        "recipe_unique_examples": recipe.unique_examples,
+        "recipe_epochs": recipe.epochs,
+        "recipe_learning_rate": recipe.learning_rate,
+        "recipe_seed": recipe.seed,
+        "recipe_examples_seen": round(recipe.unique_examples * recipe.epochs),
+    }
+    columns = {**own, **{name: value for name, value in values.items() if name not in own}}
+    types = {name: BY_NAME[name].dtype for name in columns if name in BY_NAME}
+    return pl.DataFrame({name: [value] for name, value in columns.items()}, schema_overrides=types)
+
+
+def _design(surrogate: FittedSurrogate, row: pl.DataFrame) -> Any:
+    # Surrogates that derive columns from nested counts bring their own way from a table to features.
+    own = getattr(surrogate, "design", None)
+    return design_matrix(row, surrogate.features, source="measurement").X if own is None else own(row)

@@ -1,0 +1,347 @@
+"""MixtureSearch: a search space, a method and an Optuna study, in one loop or by suggest and observe."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import optuna
+import polars as pl
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from quagpredict.errors import QuagpredictError, UsageError
+from quagpredict.mixture_search.recipes import MixtureRecipe, recipe_of
+from quagpredict.mixture_search.samplers import Method, sampler_of, suggest_params
+from quagpredict.mixture_search.scoring import Measurement, Objective, Scored, Scorer, measured_row
+from quagpredict.mixture_search.space import SearchSpace
+from quagpredict.mixture_search.storage import open_storage, open_study
+from quagpredict.mixture_search.workers import ERROR, SUGGESTED, Patience, beating, next_trial
+from quagpredict.surrogates.fitted import FittedSurrogate
+
+METHODS: tuple[Method, ...] = ("surrogate", "sft-pass-at-1", "random", "regmix", "equal")
+OBJECTIVE_OF: dict[Method, Objective] = {
+    "surrogate": "lower_bound",
+    "random": "lower_bound",
+    "equal": "lower_bound",
+    "sft-pass-at-1": "pass_at_1",
+    "regmix": "held_out_loss",
+}
+ROW, RECIPE_ID, SHARES, REUSED, SECONDS = "row", "recipe_id", "shares", "reused", "seconds"
+
+
+class Report(Protocol):
+    """What a `Measure` calls while it trains; raises `optuna.TrialPruned` where the pruner has given the trial up."""
+
+    def __call__(self, step: int, measurement: Measurement) -> None:
+        """Report the measurement of an intermediate checkpoint; `step` is the same part of every training."""
+
+
+#: Trains a recipe and measures it: recipe, report -> measurement.
+Measure = Callable[[MixtureRecipe, Report], Measurement]
+
+
+@dataclass(frozen=True, eq=False)
+class Suggestion:
+    """A recipe to try, to be given back to `MixtureSearch.observe` with its measurement."""
+
+    number: int
+    recipe: MixtureRecipe
+    trial: optuna.Trial
+
+
+@dataclass(frozen=True)
+class Found:
+    """A finished trial, best first in `MixtureSearch.best`."""
+
+    number: int
+    value: float
+    recipe: MixtureRecipe
+    prediction: float | None
+    distance: float | None
+    feasible: bool
+
+
+class MixtureSearch:
+    """Search for the SFT mixture that ends best after RL.
+
+    Parameters
+    ----------
+    space : SearchSpace
+    surrogate : FittedSurrogate, optional
+        Scores the methods ``surrogate``, ``random`` and ``equal``; for the others its prediction is only noted.
+    method : {"surrogate", "sft-pass-at-1", "random", "regmix", "equal"}
+        How trials are chosen, and what makes one better: the surrogate's lower bound; SFT Pass@1; for ``regmix`` the
+        held-out loss.
+    storage : str or BaseStorage, optional
+        URL, see `open_storage`; by default the study lives in memory.
+    name : str, optional
+        Name of the study; by default space, method and seed.
+    seed : int
+    sampler : optuna sampler, optional
+        Instead of the method's.
+    pruner : optuna pruner, optional
+        Judges what trials report on their way; by default none is stopped.
+    lower_bound : float
+        Order of the quantile that is the lower bound.
+    max_distance : float
+        Largest feasible distance from the surrogate's training runs. It is a constraint of the study: the best trial is
+        the best of the feasible ones, and samplers that know constraints keep away from the others.
+
+    Examples
+    --------
+    >>> from quagpredict.mixture_search.synthetic import synthetic_world
+    >>> from quagpredict.surrogates import fit
+    >>> world = synthetic_world(4)
+    >>> search = MixtureSearch(world.space, fit(world.corpus(40), "ridge", "pass_at_1+pass_at_64+held_out_loss_nats"))
+    >>> for _ in range(10):
+    ...     suggestion = search.suggest()
+    ...     scored = search.observe(suggestion, world.measure(suggestion.recipe))
+    >>> best = search.best()[0]
+    >>> best.feasible, sorted(best.recipe.shares)
+    (True, ['s0', 's1', 's2', 's3'])
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        surrogate: FittedSurrogate | None = None,
+        *,
+        method: Method = "surrogate",
+        storage: Any = None,
+        name: str | None = None,
+        seed: int = 0,
+        sampler: Any = None,
+        pruner: Any = None,
+        lower_bound: float = 0.1,
+        max_distance: float = 1.0,
+    ) -> None:
+        if method not in METHODS:
+            raise UsageError(f"unknown method '{method}': expected one of {', '.join(METHODS)}")
+        self.space = space
+        self.method = method
+        self.scorer = Scorer(OBJECTIVE_OF[method], surrogate, lower_bound, max_distance)
+        opened = open_storage(storage) if storage is None or isinstance(storage, str) else storage
+        scored_by = surrogate.corpus_digest if surrogate is not None else ""
+        self.study = open_study(
+            opened,
+            name or f"{space.name}.{method}.s{seed}",
+            space_id=f"{space.space_id} {self.scorer.objective} {scored_by} {lower_bound:g} {max_distance:g}",
+            sampler=sampler or sampler_of(method, space, seed),
+            pruner=pruner,
+        )
+
+    def suggest(self) -> Suggestion:
+        """Return the next recipe to try; several may be open at once, and stay open until they are observed."""
+        trial = self.study.ask()
+        trial.set_user_attr(SUGGESTED, True)
+        return Suggestion(trial.number, self._recipe(trial), trial)
+
+    def suggestion(self, number: int) -> Suggestion:
+        """Return an open suggestion by its number: for an `observe` in another process than the `suggest`.
+
+        Raises
+        ------
+        UsageError
+            If there is none of that number, or it was observed already.
+        """
+        for frozen in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if frozen.number == number and SUGGESTED in frozen.user_attrs:
+                # Optuna gives a trial object to whoever asks; to come back to one, its internal id is needed.
+                trial = optuna.trial.Trial(self.study, frozen._trial_id)
+                return Suggestion(number, recipe_of(self.space, frozen.params), trial)
+        raise UsageError(f"there is no open suggestion {number} in study '{self.study.study_name}'")
+
+    def report(self, suggestion: Suggestion, step: int, measurement: Measurement) -> bool:
+        """Report an intermediate checkpoint; True means that the pruner gives up: stop, and observe None."""
+        return self._report(suggestion.trial, suggestion.recipe, step, measurement)
+
+    def observe(self, suggestion: Suggestion, measurement: Measurement | None) -> Scored | None:
+        """Tell what a suggestion was measured to be; None if it was given up.
+
+        Returns
+        -------
+        Scored or None
+
+        Raises
+        ------
+        QuagpredictError
+            If the measurement lacks what the score needs; the trial then counts as failed.
+        """
+        if measurement is None:
+            self.study.tell(suggestion.trial, state=TrialState.PRUNED)
+            return None
+        try:
+            scored = self._scored(suggestion.trial, suggestion.recipe, measurement)
+        except QuagpredictError as error:
+            self._failed(suggestion.trial, error)
+            raise
+        self.study.tell(suggestion.trial, scored.value)
+        return scored
+
+    def objective(self, measure: Measure) -> Callable[[optuna.Trial], float]:
+        """Return an objective for any Optuna study: ``study.optimize(search.objective(measure))``.
+
+        The study must maximise. A recipe that a trial of this study has already finished is not measured again.
+        """
+
+        def run(trial: optuna.Trial) -> float:
+            started = time.perf_counter()
+            recipe = self._recipe(trial)
+            known = _finished_row(trial.study, recipe)
+            trial.set_user_attr(REUSED, known is not None)
+
+            def report(step: int, measurement: Measurement) -> None:
+                if self._report(trial, recipe, step, measurement):
+                    raise optuna.TrialPruned(f"given up at step {step}")
+
+            measurement = measure(recipe, report) if known is None else known
+            trial.set_user_attr(SECONDS, round(time.perf_counter() - started, 3))
+            return self._scored(trial, recipe, measurement).value
+
+        return run
+
+    def run(
+        self,
+        measure: Measure,
+        trials: int,
+        *,
+        patience: Patience | None = None,
+        progress: Callable[[FrozenTrial], None] | None = None,
+    ) -> None:
+        """Run trials until the study has `trials` of them, together with every other worker that does the same.
+
+        Parameters
+        ----------
+        measure : callable
+            Recipe, report -> measurement. An error of quagpredict fails the trial and the search goes on; any other
+            one ends it, and the trial is tried again by the next call.
+        trials : int
+            How many the study shall have in the end; failed ones count, those lost with a killed worker are repeated.
+        patience : Patience, optional
+        progress : callable, optional
+            Called with each trial that this worker finished.
+        """
+        if trials < 1:
+            raise UsageError(f"trials must be at least 1, got {trials}")
+        patience = patience or Patience()
+        objective = self.objective(measure)
+        while (trial := next_trial(self.study, trials, patience)) is not None:
+            with beating(trial, patience):
+                told = self._run_one(trial, objective)
+            if progress is not None and told is not None:
+                progress(told)
+
+    def _run_one(self, trial: optuna.Trial, objective: Callable[[optuna.Trial], float]) -> FrozenTrial | None:
+        try:
+            try:
+                value = objective(trial)
+            except optuna.TrialPruned:
+                return self.study.tell(trial, state=TrialState.PRUNED)
+            except QuagpredictError as error:
+                return self._failed(trial, error)
+            return self.study.tell(trial, value)
+        except (ValueError, UpdateFinishedTrialError) as error:
+            if isinstance(error, QuagpredictError) or self._state(trial) == TrialState.RUNNING:
+                raise
+            return None  # we were taken for dead, and somebody else repeats the trial; it counts once
+
+    def _state(self, trial: optuna.Trial) -> TrialState:
+        return self.study.get_trials(deepcopy=False)[trial.number].state
+
+    def best(self, count: int = 1) -> list[Found]:
+        """Return the best finished trials, feasible ones only, each recipe once; fewer where there are not so many."""
+        found: dict[str, Found] = {}
+        finished = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        for trial in sorted(finished, key=lambda one: (-(one.value or 0.0), one.number)):
+            one = self.found(trial)
+            if one.feasible:
+                found.setdefault(one.recipe.recipe_id, one)
+        return list(found.values())[:count]
+
+    def found(self, trial: FrozenTrial) -> Found:
+        """Return a finished trial with its recipe."""
+        return Found(
+            trial.number,
+            trial.value if trial.value is not None else float("nan"),
+            recipe_of(self.space, trial.params),
+            trial.user_attrs.get("prediction"),
+            trial.user_attrs.get("distance"),
+            all(excess <= 0 for excess in trial.constraints.values()),
+        )
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """All trials, one row each: number, state, value, prediction, distance, shares, settings, measurement."""
+        rows = []
+        for trial in self.study.get_trials(deepcopy=False):
+            measured = row_of(trial)
+            flat = {} if measured is None else {n: v for n, v in measured.row(0, named=True).items() if n[:4] == "pre_"}
+            rows.append(
+                {
+                    "trial": trial.number,
+                    "state": trial.state.name.lower(),
+                    "value": trial.value,
+                    "prediction": trial.user_attrs.get("prediction"),
+                    "distance": trial.user_attrs.get("distance"),
+                    "feasible": all(excess <= 0 for excess in trial.constraints.values()),
+                    "recipe_id": trial.user_attrs.get(RECIPE_ID),
+                    **{f"share_{name}": share for name, share in trial.user_attrs.get(SHARES, {}).items()},
+                    **{name: value for name, value in trial.params.items() if not name.startswith("mixture.")},
+                    **{name: value for name, value in flat.items() if not isinstance(value, list)},
+                }
+            )
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    def _recipe(self, trial: optuna.Trial) -> MixtureRecipe:
+        recipe = recipe_of(self.space, suggest_params(trial, self.space))
+        trial.set_user_attr(RECIPE_ID, recipe.recipe_id)
+        trial.set_user_attr(SHARES, {name: round(share, 6) for name, share in recipe.shares.items()})
+        return recipe
+
+    def _scored(self, trial: Any, recipe: MixtureRecipe, measurement: Measurement) -> Scored:
+        row = measured_row(measurement, recipe, f"{self.space.base.name}.{recipe.name}")
+        scored = self.scorer.score(row)
+        trial.set_user_attr(ROW, json.dumps(row.row(0, named=True)))
+        note_score(trial, scored)
+        return scored
+
+    def _report(self, trial: optuna.Trial, recipe: MixtureRecipe, step: int, measurement: Measurement) -> bool:
+        row = measured_row(measurement, recipe, f"{self.space.base.name}.{recipe.name}")
+        trial.report(self.scorer.score(row).value, step)
+        return bool(trial.should_prune())
+
+    def _failed(self, trial: optuna.Trial, error: Exception) -> FrozenTrial:
+        trial.set_user_attr(ERROR, " ".join(str(error).split())[:500])
+        return self.study.tell(trial, state=TrialState.FAIL)
+
+
+def note_score(trial: Any, scored: Scored) -> None:
+    """Write a score's parts into a trial, and the distance beyond what is allowed as a constraint of the study."""
+    for name in ("prediction", "distance"):
+        if (value := getattr(scored, name)) is not None:
+            trial.set_user_attr(name, value)
+    if scored.excess is not None and "distance" not in trial.constraints:
+        trial.set_constraint("distance", scored.excess)
+
+
+def row_of(trial: FrozenTrial) -> pl.DataFrame | None:
+    """Return the measured row of a trial, or None if it was not measured to the end."""
+    text = trial.user_attrs.get(ROW)
+    return None if text is None else row_from(json.loads(text))
+
+
+def row_from(content: Mapping[str, Any]) -> pl.DataFrame:
+    """Return a row that was kept as JSON, with the data types of the table."""
+    from quagpredict.corpus.schema import BY_NAME
+
+    types = {name: BY_NAME[name].dtype for name in content if name in BY_NAME}
+    return pl.DataFrame({name: [value] for name, value in content.items()}, schema_overrides=types)
+
+
+def _finished_row(study: optuna.Study, recipe: MixtureRecipe) -> pl.DataFrame | None:
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if trial.user_attrs.get(RECIPE_ID) == recipe.recipe_id:
+            return row_of(trial)
+    return None

@@ -1,0 +1,234 @@
+"""Find the quagmires of a corpus: pairs of candidates, and respects of a recipe, whose order reverses after RL."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from quagpredict.errors import CorpusError, UsageError
+from quagpredict.quagmires.differences import (
+    Difference,
+    benjamini_hochberg,
+    mean_difference,
+    pair_differences,
+    reversal_p,
+)
+from quagpredict.quagmires.matched import Cells, comparisons, differing, recipe_cells
+from quagpredict.quagmires.problem_scores import StageScores, stage_scores
+from quagpredict.surrogates.training_rows import TrainingRows, training_rows
+from quagpredict.validation.noise_ceiling import noise_ceiling
+
+BEFORE, AFTER = "pre_pass_at_1", "post_pass_at_1"
+
+_EFFECT = {"before": pl.Float64, "before_low": pl.Float64, "before_high": pl.Float64}
+_EFFECT |= {name.replace("before", "after"): pl.Float64 for name in _EFFECT}
+_TEST = {"p": pl.Float64, "q": pl.Float64}
+#: Columns of `QuagmireAudit.pairs`, `by_factor` and `comparisons`.
+PAIRS = {"base_model": pl.String, "by_sft": pl.String, "by_rl": pl.String, "differs": pl.String} | _EFFECT | _TEST
+FACTORS = {"differs": pl.String, "tested": pl.Int64, "reversed_observed": pl.Int64, "reversed": pl.Int64}
+COMPARISONS = (
+    {"factor": pl.String, "first": pl.String, "second": pl.String, "base_model": pl.String, "pairs": pl.Int64}
+    | _EFFECT
+    | _TEST
+    | {"verdict": pl.String}
+)
+
+
+@dataclass(frozen=True, eq=False)
+class QuagmireAudit:
+    """Where choosing by the score after SFT would have misled.
+
+    Attributes
+    ----------
+    pairs : polars.DataFrame
+        Pairs of candidates of one base model whose observed order reverses, the surest first. ``by_sft`` leads before
+        RL by ``before``, ``by_rl`` after RL by ``-after``: both columns are the first less the second, as fractions,
+        with a 90 % interval. ``differs`` names what differs in their recipes. ``p``: of a reversal; ``q``: the same
+        after Benjamini and Hochberg, over all pairs that were tested.
+    by_factor : polars.DataFrame
+        Pairs counted by what differs in their recipes: ``tested``, ``reversed_observed``, and ``reversed`` with q at
+        most `level`.
+    comparisons : polars.DataFrame
+        Respects in which recipes differ, over matched ``pairs``, for each base model and for all together; effects are
+        the first less the second. ``verdict``: ``reverses`` (q at most `level`), ``same order`` (both differences
+        established, same sign), or ``unclear``.
+    tested : int
+        Pairs compared: all pairs of candidates of one base model.
+    reversed_observed, reversed_singly, reversed : int
+        Pairs whose observed order reverses; with p at most `level`; with q at most `level`.
+    expected_false : float
+        Pairs that would at most be listed with p at most `level` if no order reversed: ``level`` times `tested`.
+    level : float
+    candidates : int
+    notes : tuple of str
+        How the noise was estimated, and what it leaves out.
+    """
+
+    pairs: pl.DataFrame
+    by_factor: pl.DataFrame
+    comparisons: pl.DataFrame
+    tested: int
+    reversed_observed: int
+    reversed_singly: int
+    reversed: int
+    expected_false: float
+    level: float
+    candidates: int
+    notes: tuple[str, ...]
+
+
+def audit(frame: Any, *, level: float = 0.05, split: str | None = None, source: str = "corpus") -> QuagmireAudit:
+    """List the pairs and the recipe factors where the order after SFT reverses after RL, beyond the noise of both.
+
+    A pair counts as reversed if both differences, before and after RL, are established with opposite signs. Noise is
+    that of the problems (each candidate's counts on the same problems, so that a hard problem is hard for both), and of
+    the RL seed where candidates were run with several. Many pairs are tested, so some would reverse by chance: `q`
+    bounds the share of those among the listed. Pairs share candidates and are not independent; Benjamini and Hochberg
+    is known to hold for positive dependence, and is not proven for this one.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame, or what `read_corpus` reads
+        Finished runs of one protocol and one RL recipe, with ``pre_pass_at_1`` and ``post_pass_at_1``; with nested
+        counts the comparison is paired over problems.
+    level : float
+        Largest q of a pair or comparison that is called reversed.
+    split : str or None
+        Only rows of this split; None takes all.
+    source : str
+        What to call the table in errors.
+
+    Raises
+    ------
+    CorpusError, IncomparableError
+        As `fit`; if no base model has two candidates.
+    UsageError
+        If `level` is not strictly between 0 and 1.
+
+    Examples
+    --------
+    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> found = audit(synthetic_corpus(20, seed=1).frame)
+    >>> found.tested, bool(0 < found.reversed <= found.reversed_singly <= found.reversed_observed)
+    (90, True)
+    """
+    if not 0.0 < level < 1.0:
+        raise UsageError(f"level must lie strictly between 0 and 1, got {level}")
+    if not isinstance(frame, pl.DataFrame):
+        from quagpredict.corpus import read_corpus
+
+        frame = read_corpus(frame)
+    if BEFORE not in frame.columns:
+        raise CorpusError(f"{source}: column '{BEFORE}' is missing, but it is the order to audit")
+    rows = training_rows(frame.filter(pl.col(BEFORE).is_not_null()), AFTER, split=split, source=source)
+    names = rows.frame["candidate"].to_list()
+    seed_variance, notes = _noise(rows)
+    before = stage_scores(rows.runs, names, "pre")
+    after = stage_scores(rows.runs, names, "post", seed_variance)
+    notes += _unpaired(before, after)
+    cells = recipe_cells(rows.frame)
+    of_cell = cells.weights.argmax(axis=0)
+    bases = cells.frame["base_model"].to_numpy()[of_cell]
+    firsts, seconds = [], []
+    for base in np.unique(bases):
+        members = np.flatnonzero(bases == base)
+        sides = np.triu_indices(len(members), 1)
+        firsts.append(members[sides[0]])
+        seconds.append(members[sides[1]])
+    first, second = np.concatenate(firsts), np.concatenate(seconds)
+    if not len(first):
+        raise CorpusError(f"{source}: no base model has two finished candidates, so there is no order to reverse")
+    behind = before.mean[first] < before.mean[second]
+    first, second = np.where(behind, second, first), np.where(behind, first, second)  # the better by SFT comes first
+    of_before, of_after = (pair_differences(scores, first, second) for scores in (before, after))
+    p = reversal_p(of_before, of_after)
+    q = benjamini_hochberg(p)
+    tested = int(np.isfinite(p).sum())
+    if tested < len(p):
+        notes.append(f"{len(p) - tested} pairs without standard errors (no counts, no {BEFORE}_se) were not tested")
+    differs = np.array(differing(cells, of_cell[first], of_cell[second]))
+    observed = of_before.mean * of_after.mean < 0
+    at = np.flatnonzero(observed)
+    columns = {"base_model": bases[first[at]], "differs": differs[at], "p": p[at], "q": q[at]}
+    columns |= {"by_sft": np.array(names)[first[at]], "by_rl": np.array(names)[second[at]]}
+    columns |= _effects(of_before, of_after, at)
+    pairs = pl.DataFrame({name: columns[name] for name in PAIRS}, schema=PAIRS, nan_to_null=True)
+    lead = (pl.col("before") - pl.col("after")).abs()
+    pairs = pairs.sort("q", "p", lead, descending=[False, False, True], nulls_last=True)
+    by_factor = (
+        pl.DataFrame({"differs": differs, "observed": observed, "beyond": q <= level})
+        .group_by("differs")
+        .agg(tested=pl.len(), reversed_observed=pl.col("observed").sum(), reversed=pl.col("beyond").sum())
+        .sort("reversed", "tested", "differs", descending=[True, True, False])
+    )
+    return QuagmireAudit(
+        pairs=pairs,
+        by_factor=pl.DataFrame(by_factor, schema_overrides=FACTORS),
+        comparisons=_comparisons(cells, before, after, level),
+        tested=tested,
+        reversed_observed=pairs.height,
+        reversed_singly=int((p <= level).sum()),
+        reversed=int((q <= level).sum()),
+        expected_false=level * tested,
+        level=level,
+        candidates=len(names),
+        notes=tuple(notes),
+    )
+
+
+def _noise(rows: TrainingRows) -> tuple[float, list[str]]:
+    """Return the variance of one run's score from the RL seed, and what to say of it."""
+    if rows.runs["candidate"].n_unique() == rows.runs.height:
+        return 0.0, ["no candidate was run with several RL seeds: that noise is left out, and too much may be listed"]
+    variance = noise_ceiling(rows.runs, AFTER, resamples=1).rl_seed_variance
+    if not np.isfinite(variance):
+        return 0.0, ["RL seed noise cannot be estimated without counts or numbers of samples, and is left out"]
+    deviation = 100 * np.sqrt(variance)
+    return variance, [f"RL seed noise: a standard deviation of {deviation:.1f} points, from the repeated candidates"]
+
+
+def _unpaired(before: StageScores, after: StageScores) -> list[str]:
+    stages = [name for name, scores in (("before", before), ("after", after)) if scores.by_problem is None]
+    if not stages:
+        return [f"paired over {before.problems} problems before and {after.problems} after RL"]
+    return [f"no counts of shared problems {' and '.join(stages)} RL: standard errors are added as if independent"]
+
+
+def _effects(before: Difference, after: Difference, at: Any) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    for name, found in (("before", before), ("after", after)):
+        half = found.half_width(0.9)
+        columns |= {name: found.mean[at], f"{name}_low": (found.mean - half)[at]}
+        columns |= {f"{name}_high": (found.mean + half)[at]}
+    return columns
+
+
+def _comparisons(cells: Cells, before: StageScores, after: StageScores, level: float) -> pl.DataFrame:
+    found: list[dict[str, Any]] = []
+    sure: list[bool] = []
+    for comparison in comparisons(cells):
+        bases = np.array(comparison.bases)
+        several = len(set(comparison.bases)) > 1
+        for base in ["", *np.unique(bases)] if several else [comparison.bases[0]]:
+            chosen = np.flatnonzero((bases == base) | (base == "" and several))
+            weights = comparison.weights[:, chosen].reshape(2 * len(chosen), -1)
+            first, second = np.arange(len(chosen)), np.arange(len(chosen), 2 * len(chosen))
+            of_before, of_after = (mean_difference(scores.of(weights), first, second) for scores in (before, after))
+            line: dict[str, Any] = {"factor": comparison.factor, "first": comparison.first, "second": comparison.second}
+            line |= {"base_model": "all" if several and base == "" else str(base), "pairs": len(chosen)}
+            line |= {key: float(value[0]) for key, value in _effects(of_before, of_after, [0]).items()}
+            found.append(line | {"p": float(reversal_p(of_before, of_after)[0])})
+            agreeing = Difference(of_after.mean * -1, of_after.error, of_after.freedom)
+            sure.append(bool(reversal_p(of_before, agreeing)[0] <= level))
+    if not found:
+        return pl.DataFrame(schema=COMPARISONS)
+    q = benjamini_hochberg(np.array([line["p"] for line in found]))
+    verdicts = [
+        "reverses" if value <= level else "same order" if same else "unclear"
+        for value, same in zip(q, sure, strict=True)
+    ]
+    lines = [
+        line | {"q": float(value), "verdict": verdict} for line, value, verdict in zip(found, q, verdicts, strict=True)
+    ]
+    return pl.DataFrame(lines, schema=COMPARISONS, nan_to_null=True)

@@ -1,0 +1,206 @@
+"""Matched comparisons: recipes of one base model that differ in one respect, everything else equal."""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+#: What the schema knows of a recipe; any other column ``recipe_*`` is compared too.
+KIND, UNIQUE, EPOCHS = "recipe_data_kind", "recipe_unique_examples", "recipe_epochs"
+_NO_FACTOR = ("recipe_id", "recipe_seed", "recipe_scenario", "recipe_examples_seen")
+
+
+class Cells(NamedTuple):
+    """Recipes of each base model; SFT seeds of one recipe are one cell.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        One row a cell: ``base_model`` and the factors; ``sft`` is false for RL from the base.
+    factors : tuple of str
+    weights : array (cells, candidates)
+        Share of each candidate in each cell.
+    """
+
+    frame: pl.DataFrame
+    factors: tuple[str, ...]
+    weights: Floats
+
+
+class Comparison(NamedTuple):
+    """One respect in which recipes differ, over all matched pairs.
+
+    Attributes
+    ----------
+    factor : str
+        ``epochs``, ``unique examples``, ``data kind``, ``repeated data``, ``SFT``, ...
+    first, second : str
+        What the first and second member of each pair have.
+    weights : array (2, pairs, candidates)
+        Share of each candidate in each member.
+    bases : tuple of str
+        Base model of each pair.
+    """
+
+    factor: str
+    first: str
+    second: str
+    weights: Floats
+    bases: tuple[str, ...]
+
+
+def recipe_cells(candidates: pl.DataFrame) -> Cells:
+    """Group candidates that have the same recipe but for the seed.
+
+    Columns that the data kind decides (the share of noise of a noisy kind, say) are left out of the factors: nothing
+    could be matched otherwise.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"base_model": ["b"] * 3, "recipe_data_kind": ["x", "x", "y"], "recipe_epochs": [1, 1, 1],
+    ...     "recipe_seed": [0, 1, 0]})
+    >>> recipe_cells(table).weights
+    array([[0.5, 0.5, 0. ],
+           [0. , 0. , 1. ]])
+    """
+    names = [
+        name
+        for name in candidates.columns
+        if name.startswith("recipe_") and name not in _NO_FACTOR and candidates[name].null_count() < candidates.height
+    ]
+    if KIND in names:
+        loose = [name for name in names if name not in (KIND, UNIQUE, EPOCHS)]
+        most = candidates.group_by(KIND).agg(pl.col(loose).n_unique()) if loose else candidates
+        decided = [name for name in loose if most[name].max() == 1]
+        # A column with one value everywhere is no factor either; dropping it changes nothing.
+        names = [name for name in names if name not in decided]
+    base = pl.col("base_model").fill_null("") if "base_model" in candidates.columns else pl.lit("")
+    keyed = candidates.select(base.alias("base_model"), *names, sft=_has_sft(candidates))
+    cells = keyed.unique(maintain_order=True).with_row_index("cell")
+    of = keyed.join(cells, on=keyed.columns, how="left", nulls_equal=True, maintain_order="left")["cell"].to_numpy()
+    weights = np.zeros((cells.height, candidates.height))
+    weights[of, np.arange(candidates.height)] = 1.0
+    return Cells(cells.drop("cell"), tuple(names), weights / weights.sum(axis=1, keepdims=True))
+
+
+def comparisons(cells: Cells) -> Iterator[Comparison]:
+    """Yield every comparison that the recipes allow.
+
+    - For each factor, cells that are equal in all others: one comparison for each pair of values, the larger number
+      first.
+    - ``repeated data``, at equal budget: the same data kind, other settings and examples seen; the first has a share
+      of the unique examples of the second and the more epochs for it (all unique x 1 against half x 2).
+    - ``SFT``: the mean over all recipes of a data kind (and over all recipes) against RL from the same base.
+    """
+    frame = cells.frame.with_row_index("cell")
+    trained = frame.filter("sft")
+    for factor in cells.factors:
+        others = ["base_model", *(name for name in cells.factors if name != factor)]
+        yield from _by_value(trained, cells, factor, others)
+    if {UNIQUE, EPOCHS} <= set(cells.factors):
+        others = ["base_model", *(name for name in cells.factors if name not in (UNIQUE, EPOCHS))]
+        yield from _at_equal_budget(trained, cells, others)
+    yield from _against_no_sft(frame, cells)
+
+
+def _by_value(trained: pl.DataFrame, cells: Cells, factor: str, others: list[str]) -> Iterator[Comparison]:
+    pairs: dict[tuple[Any, Any], list[tuple[int, int, str]]] = {}
+    for _, line in trained.group_by(others, maintain_order=True):
+        values = line.filter(pl.col(factor).is_not_null()).sort(factor, descending=True)
+        for a, b in combinations(values.select("cell", factor, "base_model").rows(), 2):
+            pairs.setdefault((a[1], b[1]), []).append((a[0], b[0], a[2]))
+    # One pair of values is one comparison, so no cell is in it twice.
+    for (first, second), found in sorted(pairs.items(), key=lambda item: str(item[0])):
+        yield _comparison(factor_name(factor), _text(first), _text(second), found, cells)
+
+
+def _at_equal_budget(trained: pl.DataFrame, cells: Cells, others: list[str]) -> Iterator[Comparison]:
+    pairs: dict[float, list[tuple[int, int, str]]] = {}
+    budgets = trained.with_columns(budget=(pl.col(UNIQUE) * pl.col(EPOCHS)).round(6)).filter(pl.col("budget") > 0)
+    for _, line in budgets.group_by([*others, "budget"], maintain_order=True):
+        rows = line.sort(UNIQUE).select("cell", UNIQUE, "base_model").rows()
+        for a, b in combinations(rows, 2):
+            if a[1] < b[1]:
+                pairs.setdefault(round(b[1] / a[1], 3), []).append((a[0], b[0], a[2]))
+    for ratio, found in sorted(pairs.items()):
+        first = f"1/{ratio:g} x {ratio:g} epochs"
+        yield _comparison("repeated data", first, "all x 1", found, cells)
+
+
+def _against_no_sft(frame: pl.DataFrame, cells: Cells) -> Iterator[Comparison]:
+    members: dict[str, list[tuple[Floats, Floats, str]]] = {}
+    for (base,), rows in frame.group_by(["base_model"], maintain_order=True):
+        without = rows.filter(~pl.col("sft"))["cell"].to_numpy()
+        trained = rows.filter("sft")
+        if not len(without) or not trained.height:
+            continue
+        kinds = [("any SFT", trained)]
+        if KIND in cells.factors:
+            kinds += [(f"SFT on {kind}", part) for (kind,), part in trained.group_by([KIND], maintain_order=True)]
+        for name, part in kinds:
+            # The mean over recipes is one member: they all share the score of the base.
+            both = (cells.weights[part["cell"].to_numpy()].mean(axis=0), cells.weights[without].mean(axis=0))
+            members.setdefault(name, []).append((*both, str(base)))
+    for name, found in members.items():
+        weights = np.stack([[a for a, _, _ in found], [b for _, b, _ in found]])
+        yield Comparison("SFT", name, "RL from the base", weights, tuple(base for _, _, base in found))
+
+
+def _comparison(
+    factor: str, first: str, second: str, pairs: Sequence[tuple[int, int, str]], cells: Cells
+) -> Comparison:
+    rows = np.array([(a, b) for a, b, _ in pairs], dtype=np.intp).T
+    return Comparison(factor, first, second, cells.weights[rows], tuple(base for _, _, base in pairs))
+
+
+def differing(cells: Cells, first: Indices, second: Indices) -> list[str]:
+    """Return, for each pair of cells, the factors in which they differ, joined by ``, ``; ``SFT`` against none.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"recipe_data_kind": ["x", "y"], "recipe_epochs": [1, 2]})
+    >>> differing(recipe_cells(table), np.array([0, 0]), np.array([1, 0]))
+    ['data kind, epochs', 'seed']
+    """
+    mask = np.zeros(len(first), dtype=np.int64)
+    for bit, name in enumerate(cells.factors[:62]):
+        codes = cells.frame[name].rank("dense").fill_null(0).to_numpy()
+        mask |= (codes[first] != codes[second]).astype(np.int64) << bit
+    sft = cells.frame["sft"].to_numpy()
+    mask[sft[first] != sft[second]] = -1
+    texts = {-1: "SFT", 0: "seed"}
+    for value in np.unique(mask[mask > 0]):
+        names = (factor_name(name) for bit, name in enumerate(cells.factors[:62]) if value >> bit & 1)
+        texts[int(value)] = ", ".join(names)
+    return [texts[int(value)] for value in mask]
+
+
+def factor_name(column: str) -> str:
+    """Return how a factor is called.
+
+    Examples
+    --------
+    >>> factor_name("recipe_unique_examples")
+    'unique examples'
+    """
+    return column.removeprefix("recipe_").replace("_", " ")
+
+
+def _has_sft(candidates: pl.DataFrame) -> pl.Expr:
+    """Return whether each candidate was fine-tuned: it is not, if its scenario or its number of examples says so."""
+    no = pl.lit(False)
+    if "recipe_scenario" in candidates.columns:
+        no = no | (pl.col("recipe_scenario") == "no-sft").fill_null(False)
+    if UNIQUE in candidates.columns:
+        no = no | (pl.col(UNIQUE) == 0).fill_null(False)
+    return ~no
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)

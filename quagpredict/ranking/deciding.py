@@ -1,0 +1,229 @@
+"""From candidates and a surrogate, or none, to the ranking and the decisions that were asked for."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from quagpredict.corpus.derived import origin
+from quagpredict.errors import IncomparableError, NothingToRankError, UsageError
+from quagpredict.ranking.applicability import Mismatch, mismatches
+from quagpredict.ranking.assembling import Parts, assembled
+from quagpredict.ranking.belief import Belief
+from quagpredict.ranking.budget import best_set
+from quagpredict.ranking.decisions import chances
+from quagpredict.ranking.finished import evidence, finished, taught
+from quagpredict.ranking.flags import measurement_flags, prediction_flags
+from quagpredict.ranking.gate import judged, parse_bar
+from quagpredict.ranking.next_run import regret_reductions
+from quagpredict.ranking.predicting import base_models, believe, contributions, interval, within
+from quagpredict.ranking.result import Budget, Flag, NextRun, Ranking
+from quagpredict.ranking.screening import screen
+from quagpredict.surrogates.fitted import FittedSurrogate
+
+Floats = NDArray[np.float64]
+
+
+class Asked(NamedTuple):
+    """What `rank` was asked for besides the order; see there."""
+
+    top_m: int
+    budget: int | None
+    next_run: bool
+    gate: str | float | None
+    margin: float
+    gate_probability: float
+    rl_steps: float | None
+    calibrate: bool
+
+    def check(self) -> None:
+        """Refuse what makes no sense."""
+        for name, value in (("top_m", self.top_m), ("budget", self.budget)):
+            if value is not None and value < 1:
+                raise UsageError(f"{name} must be at least 1, got {value}")
+        if not 0.0 < self.gate_probability <= 1.0:
+            raise UsageError(f"gate_probability must be above 0 and at most 1, got {self.gate_probability:g}")
+        if self.gate is None and self.margin:
+            raise UsageError("a margin needs a gate")
+        if self.rl_steps is not None and not self.rl_steps > 0:
+            raise UsageError(f"rl_steps must be above 0, got {self.rl_steps:g}")
+
+
+def predicted(
+    frame: pl.DataFrame,
+    own: pl.DataFrame,
+    surrogate: FittedSurrogate,
+    asked: Asked,
+    *,
+    minimize: bool,
+    allow_mixed: bool,
+    allow_base: bool,
+    notes: Sequence[str] = (),
+) -> Ranking:
+    """Rank by the surrogate's predictions.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a candidate, with every result that is to be shown.
+    own : polars.DataFrame
+        The same rows with the results that may be learnt from.
+    """
+    # What it was fitted on says nothing about how well it predicts.
+    fitted_on = taught(own, surrogate)
+    # By name, so that the draws do not depend on the order of the rows.
+    order = frame["candidate"].arg_sort()
+    frame, own, fitted_on = frame[order], own[order], fitted_on[order]
+    flags, found = _allowed(frame, surrogate, allow_mixed, allow_base)
+    said = [_about(surrogate), *notes, *surrogate.notes]
+    if asked.rl_steps is not None:
+        said.append(_about_steps(surrogate, asked.rl_steps))
+    X = surrogate.design(frame, rl_steps=asked.rl_steps)
+    if np.isnan(X).any(axis=1).all():
+        needs = ", ".join(surrogate.features[:8]) + (", ..." if len(surrogate.features) > 8 else "")
+        raise NothingToRankError(f"no candidate has every measurement that the surrogate needs ({needs})")
+    prediction = surrogate.predict(X)
+    before = np.where(fitted_on.to_numpy(), np.nan, -prediction.mean if minimize else prediction.mean)
+    if fitted_on.any():
+        count = int(fitted_on.sum())
+        said.append(f"the surrogate was fitted on {count} of the candidates: its prediction of them is no test of it")
+    seen = None
+    if asked.calibrate:
+        seen, about = evidence(own, surrogate, found, asked.rl_steps, fitted_on)
+        said += [about] if about else []
+    bases = base_models(frame)
+    belief = believe(surrogate, X, seen, bases=bases, lower_is_better=minimize)
+    if belief.shared.shape[1] == 0:
+        said.append("this surrogate tells no errors that these candidates share: chances take them as independent")
+    bar = None if asked.gate is None else parse_bar(asked.gate, asked.margin, frame, lower_is_better=minimize)
+    chance = chances(belief, top_m=asked.top_m, bar=bar)
+    merits, distance = belief.merits(), prediction.distance
+    ends = within(surrogate.interval(X, groups=bases) if seen is None else interval(belief), belief)
+    numbers = {
+        "prediction": -merits if minimize else merits,
+        "low": ends.low,
+        "high": ends.high,
+        "p_best": chance.p_best,
+        f"p_top_{asked.top_m}": chance.p_top,
+        "expected_regret": chance.expected_regret,
+    }
+    if bar is not None:
+        numbers["p_clear"] = chance.p_clear
+    reductions = regret_reductions(belief) if asked.next_run else None
+    if reductions is not None:
+        numbers["regret_reduction"] = reductions
+    numbers["distance"] = distance
+    flags += measurement_flags(frame, surrogate.features, X)
+    is_score = belief.bounds is not None
+    flags += prediction_flags(frame["candidate"].to_list(), numbers["prediction"], distance, is_score)
+    ranking = assembled(
+        frame,
+        Parts(
+            merit=pl.Series("merit", merits, nan_to_null=True),
+            by_itself=pl.Series("before", before, nan_to_null=True),
+            numbers=numbers,
+            used=surrogate.features,
+            contributions=contributions(surrogate, X),
+        ),
+        flags,
+        surrogate.name,
+        surrogate.target,
+        said,
+        minimize=minimize,
+    )
+    return replace(
+        ranking,
+        budget=None if asked.budget is None else _budget(belief, frame, asked.budget),
+        gate=None if bar is None else judged(asked.gate or 0.0, bar, chance, frame, asked.gate_probability),
+        next_run=None if reductions is None else _next_run(reductions, chance.expected_regret, frame),
+    )
+
+
+def screened(frame: pl.DataFrame, own: pl.DataFrame, target: str, asked: Asked, *, minimize: bool) -> Ranking:
+    """Rank by the paper's screening, which predicts no score; the parameters are those of `predicted`."""
+    for name, value in (("gate", asked.gate), ("next", asked.next_run or None), ("rl-steps", asked.rl_steps)):
+        if value is not None:
+            raise UsageError(f"--{name} needs predicted scores, and screening predicts none: fit or name a surrogate")
+    screening = screen(frame)
+    flags = [
+        Flag(name, "screened-out", "Pass@1 below and loss above the median of its base model")
+        for name in frame["candidate"].filter(screening.screened_out)
+    ]
+    flags += measurement_flags(frame, screening.used)
+    # The dropped come after all others, in their own order.
+    key = screening.key.to_numpy().astype(np.float64)
+    key = key - screening.screened_out.to_numpy() * (np.nanmax(key) - np.nanmin(key) + 1.0)
+    merit = pl.Series("merit", key, nan_to_null=True)
+    notes = (
+        f"no surrogate: ordered by the paper's screening (low Pass@1 with high loss goes last, then "
+        f"{screening.used[0]}); no score is predicted",
+        *screening.notes,
+    )
+    parts = Parts(merit, merit, {}, screening.used, None)
+    ranking = assembled(frame, parts, flags, None, target, notes, minimize=minimize)
+    if asked.budget is None:
+        return ranking
+    left = set(own["candidate"].filter(~finished(own, target)))
+    ordered = ranking.frame.filter(pl.col("rank").is_not_null())["candidate"]
+    first = tuple(name for name in ordered if name in left)[: asked.budget]
+    return replace(ranking, budget=Budget(asked.budget, first, None, None, False, None, None))
+
+
+def _allowed(
+    frame: pl.DataFrame, surrogate: FittedSurrogate, allow_mixed: bool, allow_base: bool
+) -> tuple[list[Flag], list[Mismatch]]:
+    """Return flags for what was allowed, or refuse."""
+    flags: list[Flag] = []
+    found = mismatches(frame, surrogate)
+    for mismatch in found:
+        allowed, option = (
+            (allow_base, "unvalidated-base") if mismatch.kind == "unseen-base" else (allow_mixed, "mixed-protocols")
+        )
+        if not allowed:
+            raise IncomparableError(f"{mismatch.detail}; fit a surrogate on comparable runs, or pass --allow-{option}")
+        names = frame["candidate"].filter(mismatch.rows)
+        flags += [Flag(name, mismatch.kind, mismatch.detail) for name in names]
+    return flags, found
+
+
+def _about(surrogate: FittedSurrogate) -> str:
+    measured = list(dict.fromkeys(map(origin, surrogate.features)))
+    of = ", ".join(measured[:4]) + (f" and {len(measured) - 4} more" if len(measured) > 4 else "")
+    return (
+        f"surrogate '{surrogate.name}' of {of}, fitted on {surrogate.training_rows} finished candidates; low to high "
+        "is its 90 % interval"
+    )
+
+
+def _about_steps(surrogate: FittedSurrogate, steps: float) -> str:
+    if "rl_steps" not in surrogate.features:
+        return f"this surrogate does not depend on RL steps: for {steps:g} it predicts what it does for any"
+    usual = surrogate.rl_steps
+    far = f", far from the {usual:g} it was fitted on" if usual and not usual / 2 <= steps <= 2 * usual else ""
+    return f"predictions are for {steps:g} RL steps{far}"
+
+
+def _budget(belief: Belief, frame: pl.DataFrame, size: int) -> Budget:
+    found = best_set(belief, size)
+    names = frame["candidate"]
+    sign = -1.0 if belief.lower_is_better else 1.0
+    return Budget(
+        size=size,
+        candidates=tuple(names[row] for row in found.rows),
+        expected_best=sign * found.expected_best,
+        expected_best_of_top=sign * found.expected_best_of_top,
+        exact=found.exact,
+        at_most_lost=found.at_most_lost,
+        in_hand=sign * found.in_hand if np.isfinite(found.in_hand) else None,
+    )
+
+
+def _next_run(reductions: Floats, regret: Floats, frame: pl.DataFrame) -> NextRun | None:
+    if not np.isfinite(reductions).any():
+        return None
+    row = int(np.nanargmax(reductions))
+    now = float(np.nanmin(regret))
+    return NextRun(frame["candidate"][row], now, max(now - float(reductions[row]), 0.0))

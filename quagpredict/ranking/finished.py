@@ -1,0 +1,202 @@
+"""Candidates that RL has already been run for: which of them may be learnt from, and a surrogate fitted on them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from quagpredict.corpus.schema import BY_NAME
+from quagpredict.errors import CorpusError, UsageError
+from quagpredict.files import digest
+from quagpredict.ranking.applicability import Mismatch
+from quagpredict.ranking.predicting import Evidence
+from quagpredict.surrogates.feature_sets import Transforms, pass_at_columns
+from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.fitting import OWN_COLUMNS, SURROGATES, fewest_rows, fit
+
+Floats = NDArray[np.float64]
+
+LOSS, SFT_SCORE = "pre_held_out_loss_nats", "pre_pass_at_1"
+#: Finished candidates from which on a surrogate is fitted on them.
+FEWEST = 5
+
+
+def finished(frame: pl.DataFrame, target: str) -> pl.Series:
+    """Return which candidates have the target, booleans, (n,)."""
+    if target not in frame.columns:
+        return pl.repeat(False, frame.height, eager=True)
+    values = frame[target].cast(pl.Float64, strict=False)
+    return (values.is_not_null() & ~values.is_nan().fill_null(True)).alias("finished")
+
+
+def can_fit(frame: pl.DataFrame, target: str | None = None) -> bool:
+    """Return whether a surrogate can be fitted on the finished candidates and may rank the others.
+
+    They must be of one RL recipe, and the others of base models that are among them.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"candidate": list("abcdef"), "pre_pass_at_1": 0.5, "post_pass_at_1": [0.5] * 5 + [None]})
+    >>> can_fit(table), can_fit(table[:5])
+    (True, False)
+    """
+    done = finished(frame, target or "post_pass_at_1")
+    learnable = any(name in frame.columns and frame[name].null_count() == 0 for name in (SFT_SCORE, LOSS))
+    if not (FEWEST <= int(done.sum()) < frame.height and learnable):
+        return False
+    recipes = frame.filter(done)["rl_recipe_id"].n_unique() if "rl_recipe_id" in frame.columns else 1
+    new = (
+        set(frame["base_model"].filter(~done)) - set(frame["base_model"].filter(done))
+        if "base_model" in frame
+        else set()
+    )
+    return recipes == 1 and not new
+
+
+def fit_finished(
+    frame: pl.DataFrame,
+    kind: str,
+    features: str | Sequence[str] | None,
+    target: str,
+    *,
+    groups: str | None = None,
+) -> FittedSurrogate:
+    """Fit a surrogate to the finished candidates of a table.
+
+    Without `kind` and `features`, it is the mean of a line through post-SFT Pass@1, one through Pass@k of the largest k
+    up to 64, and one through the held-out loss, with in-fold transforms: each that every finished candidate has. With
+    fewer than `FEWEST` finished candidates it is ``effective_k``. With features and without `kind`, least squares if
+    there are twice as many rows as features, otherwise ridge.
+
+    Raises
+    ------
+    CorpusError
+        If there are too few finished candidates, or nothing to learn from.
+    UsageError
+        If the kind is unknown.
+    """
+    done = frame.filter(finished(frame, target))
+    if kind and kind not in SURROGATES:
+        raise UsageError(f"--surrogate fit:{kind}: unknown kind; expected one of {', '.join(SURROGATES)}")
+    transforms: Transforms = "identity"
+    if features is None and (kind in OWN_COLUMNS or (not kind and 0 < done.height < FEWEST)):
+        kind, features = kind or "effective_k", "both"
+    if features is None:
+        known = [name for name in done.columns if name.startswith("pre_") and done[name].null_count() == 0]
+        measured = done.select(known)
+        coverage = [name for name in pass_at_columns(measured) if int(name.rpartition("_")[2]) <= 64][-1:]
+        features = [name for name in dict.fromkeys([SFT_SCORE, *coverage, LOSS]) if name in known]
+        kind, transforms = kind or "average", "in-fold"
+        if not features:
+            raise CorpusError(
+                f"no surrogate can be fitted on the {done.height} finished candidates: they lack {SFT_SCORE}, "
+                f"pre_pass_at_K and {LOSS}; name the features"
+            )
+    kind = kind or ("linear" if done.height >= max(2 * _count(features), _count(features) + 3) else "ridge")
+    needed = fewest_rows(kind, _count(features))
+    if done.height < needed:
+        raise CorpusError(
+            f"{done.height} of {frame.height} candidates have '{target}': at least {needed} are needed to fit a "
+            "surrogate on them"
+        )
+    return fit(
+        done, kind, features, target, transforms=transforms, groups=groups, split=None, source="finished candidates"
+    )
+
+
+def evidence(
+    frame: pl.DataFrame,
+    surrogate: FittedSurrogate,
+    found: Sequence[Mismatch],
+    rl_steps: float | None,
+    taught: pl.Series,
+) -> tuple[Evidence | None, str]:
+    """Return what the surrogate can learn from the finished candidates, and a sentence about it.
+
+    Nothing if no candidate is finished or none is left to predict. Rows that have `taught` the surrogate already count
+    with their score and teach nothing more.
+    """
+    done = finished(frame, surrogate.target)
+    if not done.any() or done.all():
+        return None, ""
+    score = frame[surrogate.target].cast(pl.Float64).to_numpy()
+    known = np.where(done.to_numpy(), score, np.nan)
+    if "rl_steps" in surrogate.features and rl_steps is not None and "rl_steps" in frame.columns:
+        # A result after fewer or more steps is evidence, but not the score after these.
+        known = np.where(frame["rl_steps"].cast(pl.Float64).to_numpy() == rl_steps, known, np.nan)
+    rows = np.flatnonzero((done & ~taught).to_numpy())
+    count, counting = int(done.sum()), int(np.isfinite(known).sum())
+    said = f"{count} candidates have a result already"
+    said += ", which counts as their score" if counting == count else f"; that of {counting} is after so many RL steps"
+    if not len(rows):
+        return Evidence(frame.clear(), np.zeros(0), np.full(frame.height, -1), known), said
+    group = _beside(frame, found, done.to_numpy())
+    return (
+        Evidence(frame[rows.tolist()], score[rows], np.concatenate([group, group[rows]]), known),
+        f"{said}; {'they' if len(rows) == count else f'{len(rows)} of them'} correct the predictions of the others (if "
+        "the surrogate was fitted on them, they count twice: pass --no-calibrate)",
+    )
+
+
+def taught(frame: pl.DataFrame, surrogate: FittedSurrogate) -> pl.Series:
+    """Return which candidates are the rows that the surrogate was fitted on, booleans (n,).
+
+    They are recognised by the digest of the surrogate's training rows: when all finished candidates, or all finished
+    ones of the split "fit", are exactly these.
+    """
+    nothing = pl.repeat(False, frame.height, eager=True)
+    done = finished(frame, surrogate.target)
+    of_fit = frame["split"].fill_null("fit") == "fit" if "split" in frame.columns else ~nothing
+    for chosen in (done, done & of_fit):
+        table = frame.filter(chosen)
+        if table.height == surrogate.training_rows > 0 and _digest(table, surrogate) == surrogate.corpus_digest:
+            return chosen
+    return nothing
+
+
+def _digest(table: pl.DataFrame, surrogate: FittedSurrogate) -> str:
+    """Return the digest that `fit` would give these rows."""
+    X, y = surrogate.design(table), table[surrogate.target].cast(pl.Float64).to_numpy()
+    return digest([table["candidate"].to_list(), surrogate.features, X.tolist(), surrogate.target, y.tolist()])
+
+
+def _beside(frame: pl.DataFrame, found: Sequence[Mismatch], done: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return a number for each group of candidates beside the training runs; -1 for those that are not.
+
+    A base model that the surrogate was not validated on is a group; so are candidates of another RL recipe.
+    """
+    group = np.full(frame.height, -1)
+    odd = {mismatch.kind: mismatch.rows.to_numpy() for mismatch in found}
+    if "unseen-base" in odd:
+        bases = frame["base_model"].fill_null("").cast(pl.String).rank("dense").to_numpy().astype(np.int64)
+        group[odd["unseen-base"]] = bases[odd["unseen-base"]]
+    if "other-rl-recipe" in odd and odd["other-rl-recipe"][done].all():
+        # Every result is of the other recipe, so the candidates that are left will be taken through it too.
+        odd["other-rl-recipe"] = np.full(frame.height, True)
+    for number, kind in enumerate(("other-rl-recipe", "other-protocol"), start=1):
+        if kind in odd:
+            group = np.where(odd[kind] & (group < 0), frame.height + number, group)
+    return group.astype(np.int64)
+
+
+def _count(features: str | Sequence[str]) -> int:
+    return len(features.replace(",", "+").split("+")) if isinstance(features, str) else len(features)
+
+
+def lower_is_better(target: str) -> bool:
+    """Return whether the best value of a target is the smallest: losses and shares of what went wrong.
+
+    Examples
+    --------
+    >>> lower_is_better("post_pass_at_1"), lower_is_better("post_held_out_loss_nats"), lower_is_better("mine")
+    (False, True, False)
+    """
+    suffix = target.partition("_")[2]
+    return target in BY_NAME and suffix in {
+        "held_out_loss_nats",
+        "held_out_bits_per_byte",
+        "truncated_share",
+        "no_answer_share",
+        "held_out_truncated_share",
+    }

@@ -1,0 +1,81 @@
+"""A bar that candidates must clear to deserve RL: a score, a candidate, or RL from the base model."""
+
+import numpy as np
+import polars as pl
+
+from quagpredict.errors import UsageError
+from quagpredict.ranking.decisions import Bar, Chances
+from quagpredict.ranking.result import Gate
+
+#: The bar "RL from the candidate's own base model, without SFT".
+FROM_BASE = "no-sft"
+
+
+def parse_bar(text: str | float, margin: float, frame: pl.DataFrame, *, lower_is_better: bool = False) -> Bar:
+    """Return the bar that a gate names.
+
+    Parameters
+    ----------
+    text : str or float
+        A score; the name of a candidate in the table; or ``no-sft``, the candidate of the same base model whose
+        ``recipe_scenario`` is that.
+    margin : float
+        By how much the candidate must be beaten; added to a score too.
+    frame : polars.DataFrame
+        The candidates.
+    lower_is_better : bool
+        Whether a lower score is better, so that the bar is a score to stay below.
+
+    Raises
+    ------
+    UsageError
+        If it is neither a number nor a candidate, or no base model has a candidate without SFT.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"candidate": ["a", "b"]})
+    >>> parse_bar("b", 0.02, table).reference.tolist(), parse_bar("0.5", 0.0, table).threshold
+    ([1, 1], 0.5)
+    """
+    names = frame["candidate"].to_list()
+    nobody = np.full(len(names), -1)
+    if str(text) in names:
+        return Bar(float("nan"), np.full(len(names), names.index(str(text))), margin)
+    if text == FROM_BASE:
+        columns = ("recipe_scenario", "base_model")
+        if not set(columns) <= set(frame.columns) or not (frame["recipe_scenario"] == FROM_BASE).any():
+            raise UsageError(
+                "--gate no-sft: no candidate has the recipe_scenario 'no-sft'; measure the base model itself and add "
+                "its row, or name a candidate or a score"
+            )
+        bases = frame["base_model"].to_list()
+        first: dict[str, int] = {}
+        for row in (frame["recipe_scenario"] == FROM_BASE).fill_null(False).arg_true():
+            first.setdefault(bases[row], row)
+        return Bar(float("nan"), np.array([first.get(base, -1) for base in bases]), margin)
+    try:
+        threshold = float(text)
+    except ValueError:
+        threshold = float("nan")
+    if not np.isfinite(threshold):
+        raise UsageError(f"--gate {text}: expected a score such as 0.7, a candidate of the table, or no-sft")
+    merit = -(threshold - margin) if lower_is_better else threshold + margin
+    return Bar(merit, nobody, margin)
+
+
+def judged(text: str | float, bar: Bar, found: Chances, frame: pl.DataFrame, probability: float) -> Gate:
+    """Return who clears the bar with at least `probability`."""
+    order = np.argsort(-np.nan_to_num(found.p_clear, nan=-1.0), kind="stable")
+    names = frame["candidate"]
+    cleared = tuple(names[int(row)] for row in order if found.p_clear[row] >= probability)
+    judges = bool(np.isfinite(found.p_clear).any())
+    closest = int(order[0]) if judges else -1
+    return Gate(
+        bar=str(text),
+        margin=bar.margin,
+        probability=probability,
+        cleared=cleared,
+        closest=names[closest] if judges else "",
+        p_closest=float(found.p_clear[closest]) if judges else float("nan"),
+        p_any=found.p_any_clears,
+    )

@@ -1,0 +1,178 @@
+"""From a fitted surrogate and a table of candidates to predictions, their joint errors and what drives them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from quagpredict.corpus.derived import origin
+from quagpredict.corpus.schema import BY_NAME
+from quagpredict.ranking.belief import Belief, Bounds
+from quagpredict.ranking.calibration import condition
+from quagpredict.ranking.contributions import of_linear, shapley
+from quagpredict.surrogates.fitted import Z90, FittedSurrogate, Interval, transform_columns
+from quagpredict.surrogates.forms import LinearForm
+from quagpredict.surrogates.transforms import parse_transform
+
+Floats = NDArray[np.float64]
+
+
+class Evidence(NamedTuple):
+    """Finished candidates that the surrogate may learn from.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        Their rows.
+    score : array (m,)
+        Their scores after RL.
+    offset_of : array (n + m,)
+        Group of each candidate and then of each finished one, see `condition`; -1 for none.
+    known : array (n,)
+        Score of each candidate where it counts as its result; NaN elsewhere.
+    """
+
+    frame: pl.DataFrame
+    score: Floats
+    offset_of: NDArray[np.int64]
+    known: Floats
+
+
+def believe(
+    surrogate: FittedSurrogate,
+    X: Floats,
+    evidence: Evidence | None = None,
+    *,
+    bases: Sequence[str | None] | None = None,
+    lower_is_better: bool = False,
+) -> Belief:
+    """Return the joint belief of a surrogate about candidates, after learning from the finished ones.
+
+    Parameters
+    ----------
+    surrogate : FittedSurrogate
+    X : array (n, p)
+        Features of the candidates, from `FittedSurrogate.design`.
+    evidence : Evidence, optional
+        What is known already.
+    bases : sequence of str, optional
+        Base model of each candidate: intervals may be calibrated for each.
+    lower_is_better : bool
+    """
+    # All at once: some forms find the errors that candidates share only where they see them together.
+    rows = X if evidence is None else np.vstack([X, surrogate.design(evidence.frame)])
+    mean, factor, noise = surrogate.joint(rows)
+    form = surrogate.form
+    # The joint errors are widened for Student's t; here t itself is drawn from.
+    if bases is not None and evidence is not None:
+        bases = [*bases, *base_models(evidence.frame)]
+    widening = _widening(surrogate, rows, bases) / form.t_factor
+    column = BY_NAME.get(surrogate.target)
+    belief = Belief(
+        mean=mean,
+        shared=factor * widening[:, None],
+        own=noise * widening,
+        degrees_of_freedom=form.degrees_of_freedom,
+        t_factor=form.t_factor,
+        target_transform=surrogate.target_transform,
+        known=np.full(len(mean), np.nan),
+        bounds=Bounds(0.0, 1.0) if column is not None and column.unit == "fraction" else None,
+        lower_is_better=lower_is_better,
+    )
+    if evidence is None:
+        return belief
+    score = np.concatenate([np.full(len(X), np.nan), evidence.score])
+    after = condition(belief, score, offset_of=evidence.offset_of).take(np.arange(len(X)))
+    after.known[:] = evidence.known
+    return after
+
+
+def interval(belief: Belief) -> Interval:
+    """Return the 90 % interval of each score, in the unit of the target; that of a known score has no width."""
+    half = Z90 * belief.std
+    inverse = parse_transform(belief.target_transform).inverse
+    known = np.isfinite(belief.known)
+    return Interval(
+        np.where(known, belief.known, inverse(belief.mean - half)),
+        np.where(known, belief.known, inverse(belief.mean + half)),
+    )
+
+
+def within(ends: Interval, belief: Belief) -> Interval:
+    """Return intervals without what the target cannot be, such as a score above 1; they still hold the prediction."""
+    if belief.bounds is None:
+        return ends
+    score = -belief.merits() if belief.lower_is_better else belief.merits()
+    return Interval(
+        np.maximum(ends.low, np.minimum(score, belief.bounds.low)),
+        np.minimum(ends.high, np.maximum(score, belief.bounds.high)),
+    )
+
+
+def base_models(frame: pl.DataFrame) -> list[str | None]:
+    """Return the base model of each row; None where it is not known."""
+    return frame["base_model"].to_list() if "base_model" in frame.columns else [None] * frame.height
+
+
+def _widening(surrogate: FittedSurrogate, X: Floats, bases: Sequence[str | None] | None) -> Floats:
+    """Return by how much the calibrated 90 % interval is wider than that of the joint errors, (n,)."""
+    if surrogate.calibration is None:
+        return np.ones(len(X))
+    transform = parse_transform(surrogate.target_transform)
+    low, high = map(transform.forward, surrogate.interval(X, groups=bases))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = (high - low) / (2.0 * Z90 * surrogate.predict_transformed(X).std)
+    return np.where(np.isfinite(ratio) & (ratio > 0), ratio, 1.0)
+
+
+def contributions(surrogate: FittedSurrogate, X: Floats) -> tuple[tuple[str, ...], Floats]:
+    """Return how much each measurement moves each prediction from that of the average candidate.
+
+    Parameters
+    ----------
+    surrogate : FittedSurrogate
+    X : array (n, p)
+        Rows with NaN get NaN and do not enter the average.
+
+    Returns
+    -------
+    tuple of str, array (n, q)
+        Measurements and their contributions in the unit of the target. Features that are derived from one column
+        (the curve of Pass@k from the counts) are one measurement. For linear surrogates the values are exact, for
+        others see `shapley`.
+
+    Examples
+    --------
+    >>> from quagpredict.surrogates.least_squares import fit_linear
+    >>> fitted = fit_linear(np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.1, 0.3, 0.5, 0.7]), features=["x"])
+    >>> contributions(fitted, np.array([[1.0], [2.0]]))[1].round(3).tolist()
+    [[-0.1], [0.1]]
+    """
+    origins = [origin(name) for name in surrogate.features]
+    names = tuple(dict.fromkeys(origins))
+    member = np.array([[one == name for name in names] for one in origins], dtype=np.float64)
+    whole = np.isfinite(X).all(axis=1)
+    found = np.full((len(X), len(names)), np.nan)
+    if not whole.any():
+        return names, found
+    rows = X[whole]
+    if isinstance(surrogate.form, LinearForm):
+        form = surrogate.form
+        Z = transform_columns(rows, surrogate.feature_transforms)
+        fine = np.isfinite(Z).all(axis=1)
+        average = Z[fine].mean(axis=0) if fine.any() else Z.mean(axis=0)
+        level = float(form.intercept + (average - form.center) @ form.coefficients)
+        inverse = parse_transform(surrogate.target_transform).inverse
+        terms = ((Z - average) * form.coefficients) @ member
+        found[whole] = of_linear(np.ones(len(names)), terms, level, inverse)
+        return names, found
+    average = rows.mean(axis=0)
+
+    def value(mask: NDArray[np.bool_]) -> Floats:
+        taken = member @ mask.astype(np.float64) > 0
+        return surrogate.predict(np.where(taken, rows, average)).mean
+
+    found[whole] = shapley(value, len(names))
+    return names, found

@@ -1,0 +1,180 @@
+"""Predictions of every row by the fit of every split, with the intervals that a user would be given."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from quagpredict.corpus.design import design_matrix
+from quagpredict.surrogates.fitting import fit_frame
+from quagpredict.validation.baselines import Model
+from quagpredict.validation.batched_least_squares import predict_splits
+from quagpredict.validation.conformal import calibration_of, learn_calibration, left_out_scores
+from quagpredict.validation.splits import Split, repeated_k_fold
+
+Floats = NDArray[np.float64]
+
+#: Splits of which intervals are judged: each needs a calibration of its own, several fits on its training rows.
+CALIBRATED = 10
+FOLDS = 5
+
+# Kinds whose fits take long enough to be worth sending to another process, some splits at a time.
+_SLOW = ("auto", "gaussian_process", "lightgbm", "budget")
+_AT_ONCE = 5
+
+
+class Rows(NamedTuple):
+    """Finished candidates, ready to be split.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        One row a candidate, with every column that a model reads.
+    y : array (n,)
+    bases : list of str
+        Base model of each row; empty where unknown.
+    target : str
+    floor : float
+        Half-width of the interval that evaluation noise alone gives the target.
+    """
+
+    frame: pl.DataFrame
+    y: Floats
+    bases: list[str]
+    target: str
+    floor: float
+
+    def take(self, rows: NDArray[np.intp]) -> "Rows":
+        """Return some of the rows."""
+        return self._replace(frame=self.frame[rows], y=self.y[rows], bases=[self.bases[row] for row in rows])
+
+
+class Predicted(NamedTuple):
+    """Predictions, each (splits, n); those of a split's training rows are no test.
+
+    Attributes
+    ----------
+    mean : array
+    low, high : array or None
+        Ends of the 90 % intervals; NaN for splits that were not calibrated, None for a proxy.
+    """
+
+    mean: Floats
+    low: Floats | None
+    high: Floats | None
+
+
+def predictions(
+    model: Model, rows: Rows, splits: Sequence[Split], *, seed: int = 0, intervals: int = CALIBRATED
+) -> Predicted:
+    """Fit a model on the training rows of each split and predict all rows.
+
+    Everything is learnt from the training rows of the split: coefficients, transforms, tuning, and the width of the
+    intervals, by leaving out a fifth of them at a time. That is done for the first splits only, which is enough for
+    a share of rows covered.
+
+    Parameters
+    ----------
+    model : Model
+    rows : Rows
+        Without missing values in the model's columns.
+    splits : sequence of Split
+    seed : int
+        Of models that draw random numbers, and of the folds for intervals.
+    intervals : int
+        How many splits, from the first on, get intervals.
+    """
+    calibrated = splits[:intervals]
+    if model.kind == "proxy":
+        values = model.sign * design_matrix(rows.frame, model.features).X[:, 0]
+        return Predicted(np.broadcast_to(values, (len(splits), len(values))), None, None)
+    if model.transforms == "identity" and model.kind in ("linear", "mean"):
+        return _least_squares(model, rows, splits, calibrated, seed)
+    mean = np.empty((len(splits), len(rows.y)))
+    low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    settings: dict[str, Any] = {
+        "features": model.features,
+        "transforms": model.transforms,
+        "target": rows.target,
+        "seed": seed,
+    }
+    for number, split in enumerate(splits):
+        training = rows.frame[split.train]
+        fitted = fit_frame(model.kind, training, rows.y[split.train], **settings)
+        X = fitted.design(rows.frame)
+        mean[number] = fitted.predict(X).mean
+        if number < len(calibrated):
+            learnt = learn_calibration(
+                model.kind, training, rows.y[split.train], folds=FOLDS, floor=rows.floor, **settings
+            )
+            fitted = replace(fitted, calibration=learnt)
+            low[number], high[number] = fitted.interval(X, groups=rows.bases)
+    return Predicted(mean, low, high)
+
+
+def predictions_of(
+    models: Sequence[Model], rows: Rows, splits: Sequence[Split], *, seed: int = 0, pool: Executor | None = None
+) -> Iterator[tuple[Model, Predicted]]:
+    """Yield each model with its predictions; with a pool of processes slow fits are made there, the results the same.
+
+    Parameters
+    ----------
+    models : sequence of Model
+    rows, splits, seed
+        As for `predictions`.
+    pool : Executor, optional
+    """
+    waiting: dict[str, list[Future[Predicted]]] = {}
+    if pool is not None:
+        for model in (model for model in models if model.kind in _SLOW):
+            waiting[model.name] = [
+                pool.submit(
+                    predictions,
+                    model,
+                    rows,
+                    splits[start : start + _AT_ONCE],
+                    seed=seed,
+                    intervals=max(0, CALIBRATED - start),
+                )
+                for start in range(0, len(splits), _AT_ONCE)
+            ]
+    for model in models:
+        if model.name in waiting:
+            parts = [future.result() for future in waiting[model.name]]
+            mean, low, high = (np.concatenate([part[place] for part in parts]) for place in range(3))
+            yield model, Predicted(mean, low, high)
+        else:
+            yield model, predictions(model, rows, splits, seed=seed)
+
+
+def _least_squares(
+    model: Model, rows: Rows, splits: Sequence[Split], calibrated: Sequence[Split], seed: int
+) -> Predicted:
+    """Do the same for plain lines, all splits at once."""
+    n = len(rows.y)
+    X = design_matrix(rows.frame, model.features).X if model.features else np.empty((n, 0))
+    mean, std = predict_splits(X, rows.y, splits)
+    low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    inner: list[Split] = []
+    for number, split in enumerate(calibrated):
+        if len(split.train) > X.shape[1] + 4:
+            folds = repeated_k_fold(np.arange(len(split.train)), FOLDS, 1, seed)
+            inner += [Split(split.train[fold.train], split.train[fold.test], number) for fold in folds]
+    left_out = np.full((len(calibrated), n), np.nan)
+    if inner:
+        found = predict_splits(X, rows.y, inner)
+        for number, fold in enumerate(inner):
+            left_out[fold.repeat, fold.test] = left_out_scores(
+                rows.y[fold.test], found.mean[number, fold.test], found.std[number, fold.test]
+            )
+    for number, split in enumerate(calibrated):
+        names = [rows.bases[row] for row in split.train]
+        learnt = calibration_of(left_out[number, split.train], names, rows.floor, len(split.train), FOLDS)
+        factor = np.array([learnt.by_group.get(base, learnt.quantile) for base in rows.bases])
+        half = np.maximum(factor * std[number], learnt.floor)
+        low[number], high[number] = mean[number] - half, mean[number] + half
+    return Predicted(mean, low, high)

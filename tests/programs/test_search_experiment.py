@@ -1,0 +1,60 @@
+"""The experiment's report says what the results allow, from files as searches leave them."""
+
+import importlib.util
+import json
+import sys
+
+import polars as pl
+import pytest
+
+from quagpredict.shipped import shipped_path
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    spec = importlib.util.spec_from_file_location("search_experiment", shipped_path("collectors/search_experiment.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def finished(out, method, seed, scores):
+    folder = out / f"{method}-s{seed}"
+    folder.mkdir(parents=True)
+    chosen = {"recipe_id": "r1", "prediction": 0.7, "shares": {"plain": 0.25, "times": 0.75}}
+    trials = [{"state": "complete"}, {"state": "pruned"}, {"state": "fail"}]
+    (folder / "result.json").write_text(json.dumps({"chosen": chosen, "trials": trials}))
+    rows = [{"recipe_id": "r1", "pre_pass_at_1": 0.4, "post_pass_at_1": score} for score in scores]
+    pl.DataFrame([*rows, {"recipe_id": "r2", "pre_pass_at_1": 0.9, "post_pass_at_1": None}]).write_parquet(
+        folder / "corpus.parquet"
+    )
+
+
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        ((0.1, 0.11, 0.12), "is ahead of search by SFT Pass@1"),
+        ((-0.1, -0.11, -0.12), "is **behind** search by SFT Pass@1"),
+        ((-0.1, 0.0, 0.12), "neither search is ahead"),
+        ((0.1,), "With one seed there is no interval; the difference is 10.0 points"),
+    ],
+)
+def test_the_verdict_follows_from_paired_differences(experiment, tmp_path, gains, said):
+    for seed, gain in enumerate(gains):
+        finished(tmp_path / "out", "surrogate", seed, [0.5 + gain + 0.02, 0.5 + gain - 0.02])
+        finished(tmp_path / "out", "sft-pass-at-1", seed, [0.5])
+    page = tmp_path / "page.md"
+    seeds = [str(seed) for seed in range(len(gains))]
+    words = ["--out", str(tmp_path / "out"), "--report", str(page), "--report-only", "--seeds", *seeds]
+    assert experiment.main(words) == 0
+    text = page.read_text()
+    assert said in text
+    assert f"| surrogate | {len(gains)} | 40.0" in text
+    assert "times 75 %, plain 25 %" in text
+
+
+def test_searches_that_are_not_done_are_no_rows(experiment, tmp_path):
+    page = tmp_path / "page.md"
+    assert experiment.main(["--out", str(tmp_path), "--report", str(page), "--report-only"]) == 0
+    assert "no seed in common yet" in page.read_text()

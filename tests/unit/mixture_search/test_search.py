@@ -1,0 +1,238 @@
+"""The loop, suggest and observe, and the objective: one behaviour, three ways in."""
+
+import json
+
+import numpy as np
+import optuna
+import polars as pl
+import pytest
+from optuna.trial import TrialState
+
+from quagpredict.errors import CorpusError, StageError, UsageError
+from quagpredict.mixture_search.search import METHODS, MixtureSearch
+from quagpredict.mixture_search.synthetic import synthetic_world
+from quagpredict.surrogates import fit
+
+FEATURES = "pass_at_1+pass_at_64+held_out_loss_nats"
+
+
+@pytest.fixture(scope="module")
+def world():
+    return synthetic_world(4, seed=3)
+
+
+@pytest.fixture(scope="module")
+def surrogate(world):
+    return fit(world.corpus(40), "ridge", FEATURES, transforms="in-fold", split=None)
+
+
+def measure_of(world):
+    return lambda recipe, report: world.measure(recipe)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_finds_its_best(world, surrogate, method):
+    search = MixtureSearch(world.space, surrogate, method=method, seed=1, max_distance=9.0)
+    search.run(measure_of(world), 16)
+    best = search.best(3)
+    values = [trial.value for trial in search.study.trials]
+    assert best[0].value == max(values)
+    assert best[0].recipe.recipe_id == search.study.best_trial.user_attrs["recipe_id"]
+    expected = {"sft-pass-at-1": "pass_at_1", "regmix": "held_out_loss_nats"}.get(method)
+    measured = world.measure(best[0].recipe)
+    if expected is None:
+        row = pl.DataFrame({f"pre_{name}": [value] for name, value in measured.items()})
+        X = row.select(surrogate.features).to_numpy()
+        assert best[0].value == pytest.approx(surrogate.interval(X, 0.8).low[0])
+    else:
+        assert best[0].value == pytest.approx(measured[expected] * (1 if method == "sft-pass-at-1" else -1))
+
+
+def test_the_equal_mixture_is_equal(world, surrogate):
+    search = MixtureSearch(world.space, surrogate, method="equal", max_distance=9.0)
+    search.run(measure_of(world), 3)
+    assert {name: round(share, 9) for name, share in search.best()[0].recipe.shares.items()} == {
+        f"s{i}": 0.25 for i in range(4)
+    }
+    assert len({found.recipe.recipe_id for found in search.best(3)}) == 3
+
+
+def test_the_surrogate_guides_better_than_chance(world, surrogate):
+    regret = {}
+    for method in ("surrogate", "random", "sft-pass-at-1"):
+        chosen = []
+        for seed in range(4):
+            search = MixtureSearch(world.space, surrogate, method=method, seed=seed, max_distance=9.0)
+            search.run(measure_of(world), 40)
+            chosen.append(world.best - world.truth(search.best()[0].recipe))
+        regret[method] = np.mean(chosen)
+    assert regret["surrogate"] < regret["random"]
+    assert regret["surrogate"] < regret["sft-pass-at-1"]
+
+
+def test_distance_is_a_constraint_of_the_study(world, surrogate):
+    search = MixtureSearch(world.space, surrogate, max_distance=0.5)
+    search.run(measure_of(world), 25)
+    trials = search.study.trials
+    outside = [trial for trial in trials if trial.user_attrs["distance"] > 0.5]
+    assert outside
+    for trial in trials:
+        assert trial.constraints["distance"] == pytest.approx(trial.user_attrs["distance"] - 0.5)
+    assert search.study.best_trial.user_attrs["distance"] <= 0.5
+    assert all(found.distance <= 0.5 for found in search.best(25))
+    assert search.frame.filter(~pl.col("feasible")).height == len(outside)
+
+
+def test_suggest_and_observe_is_the_loop(world, surrogate):
+    looped = MixtureSearch(world.space, surrogate, seed=5)
+    looped.run(measure_of(world), 14)
+    asked = MixtureSearch(world.space, surrogate, seed=5)
+    for _ in range(14):
+        suggestion = asked.suggest()
+        scored = asked.observe(suggestion, world.measure(suggestion.recipe))
+        assert scored.value == asked.study.trials[suggestion.number].value
+    assert [t.params for t in asked.study.trials] == [t.params for t in looped.study.trials]
+    assert [t.value for t in asked.study.trials] == [t.value for t in looped.study.trials]
+
+
+def test_several_suggestions_may_be_open(world, surrogate):
+    search = MixtureSearch(world.space, surrogate)
+    first, second = search.suggest(), search.suggest()
+    search.observe(second, world.measure(second.recipe))
+    search.observe(first, None)
+    assert [trial.state for trial in search.study.trials] == [TrialState.PRUNED, TrialState.COMPLETE]
+
+
+def test_a_suggestion_may_be_observed_by_another_process(world, surrogate, tmp_path):
+    options = {"storage": f"sqlite:///{tmp_path / 'study.db'}", "seed": 3}
+    asked = MixtureSearch(world.space, surrogate, **options).suggest()
+    later = MixtureSearch(world.space, surrogate, **options)
+    again = later.suggestion(asked.number)
+    assert again.recipe == asked.recipe
+    later.observe(again, world.measure(again.recipe))
+    assert later.study.trials[0].params == asked.trial.params
+    assert later.best()[0].recipe == asked.recipe
+    with pytest.raises(UsageError, match="no open suggestion 0"):
+        later.suggestion(0)
+
+
+def test_the_objective_drops_into_a_study_of_any_sampler(world, surrogate):
+    search = MixtureSearch(world.space, surrogate)
+    for sampler in (optuna.samplers.TPESampler(seed=0), optuna.samplers.NSGAIISampler(seed=0)):
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        study.optimize(search.objective(measure_of(world)), n_trials=12)
+        assert set(study.trials[0].params) == set(world.space.distributions())
+        assert study.best_trial.constraints["distance"] <= 0
+        json.loads(study.best_trial.user_attrs["row"])
+
+
+def test_a_known_recipe_is_not_measured_again(world, surrogate):
+    search = MixtureSearch(world.space, surrogate)
+    measured = []
+    search.run(lambda recipe, report: measured.append(recipe.recipe_id) or world.measure(recipe), 2)
+    search.study.enqueue_trial(search.study.trials[0].params)
+    search.run(lambda recipe, report: measured.append(recipe.recipe_id) or world.measure(recipe), 3)
+    assert len(measured) == 2
+    assert [trial.user_attrs["reused"] for trial in search.study.trials] == [False, False, True]
+    assert search.study.trials[2].value == search.study.trials[0].value
+    assert len(search.best(3)) == 2
+
+
+def test_a_hopeless_trial_is_stopped(world, surrogate):
+    search = MixtureSearch(world.space, surrogate, pruner=optuna.pruners.MedianPruner(n_startup_trials=4), seed=2)
+    finished = []
+
+    def measure(recipe, report):
+        for percent in (25, 50, 75):
+            report(percent, world.measure(recipe, percent / 100))
+        finished.append(recipe)
+        return world.measure(recipe)
+
+    search.run(measure, 20)
+    states = [trial.state for trial in search.study.trials]
+    assert states.count(TrialState.PRUNED) == 20 - len(finished)
+    assert 2 <= states.count(TrialState.PRUNED) < 16
+    worst = min(search.study.trials, key=lambda trial: trial.intermediate_values[25])
+    assert worst.state == TrialState.PRUNED or worst.number < 4
+    suggestion = search.suggest()
+    assert search.report(suggestion, 25, {"pass_at_1": 0.001, "pass_at_64": 0.01, "held_out_loss_nats": 3.0}) is True
+
+
+def test_a_failed_training_fails_its_trial_and_the_search_goes_on(world, surrogate):
+    search = MixtureSearch(world.space, surrogate)
+
+    def measure(recipe, report):
+        if len(search.study.trials) == 2:
+            raise StageError("sft/x failed; see x.log")
+        return world.measure(recipe)
+
+    search.run(measure, 4)
+    assert [trial.state.name for trial in search.study.trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    assert search.study.trials[1].user_attrs["error"] == "sft/x failed; see x.log"
+
+
+def test_a_measurement_without_what_the_score_needs_fails_its_trial(world, surrogate):
+    search = MixtureSearch(world.space, surrogate)
+    with pytest.raises(CorpusError, match="pre_pass_at_64"):
+        search.observe(search.suggest(), {"pass_at_1": 0.5, "held_out_loss_nats": 0.5})
+    assert search.study.trials[0].state == TrialState.FAIL
+
+
+def test_a_search_that_goes_on_repeats_no_draw(world, surrogate, tmp_path):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    whole = MixtureSearch(world.space, surrogate, method="random", seed=9)
+    whole.run(measure_of(world), 6)
+    for trials in (2, 3, 6):
+        part = MixtureSearch(world.space, surrogate, method="random", seed=9, storage=url)
+        part.run(measure_of(world), trials)
+    assert [t.params for t in part.study.trials] == [t.params for t in whole.study.trials]
+    assert len({t.user_attrs["recipe_id"] for t in part.study.trials}) == 6
+
+
+def test_a_study_of_another_space_or_score_is_refused(world, surrogate, tmp_path):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    MixtureSearch(world.space, surrogate, storage=url, name="one")
+    for space, bound in ((synthetic_world(5).space, 0.1), (world.space, 0.2)):
+        with pytest.raises(UsageError, match="another search space or score"):
+            MixtureSearch(space, surrogate, storage=url, name="one", lower_bound=bound)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("study.db", "expected a URL"),
+        ("sqlite:////no/such/folder/study.db", "cannot be opened"),
+        ("nosuchdb://user:secret@host/x", "storage 'nosuchdb://user@host/x'"),
+    ],
+)
+def test_a_storage_that_cannot_be_opened_is_said_without_its_password(world, surrogate, url, message):
+    with pytest.raises(UsageError) as raised:
+        MixtureSearch(world.space, surrogate, storage=url)
+    assert message in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_wrong_calls_are_refused(world, surrogate):
+    with pytest.raises(UsageError, match="unknown method 'best'"):
+        MixtureSearch(world.space, surrogate, method="best")
+    with pytest.raises(UsageError, match="needs a surrogate"):
+        MixtureSearch(world.space)
+    with pytest.raises(UsageError, match="at least 1"):
+        MixtureSearch(world.space, surrogate).run(measure_of(world), 0)
+
+
+def test_categories_are_searched_too(surrogate):
+    from dataclasses import replace
+
+    from quagpredict.mixture_search.space import Setting
+
+    world = synthetic_world(3)
+    space = replace(
+        world.space,
+        passes=Setting("epochs", choices=(1.0, 2.0, 4.0)),
+        selection=Setting("selection", ("random", "longest")),
+    )
+    search = MixtureSearch(space, surrogate, max_distance=9.0)
+    search.run(lambda recipe, report: world.measure(recipe), 24)
+    assert {trial.params["epochs"] for trial in search.study.trials} == {1.0, 2.0, 4.0}
+    assert search.best()[0].recipe.data["dataset_select"] in ("random", "longest")

@@ -1,0 +1,26 @@
+import pytest
+
+from quagpredict.errors import UsageError
+from quagpredict.report.figures import check_figure_path, curve_figure, sensitivity_figure
+from quagpredict.validation.calibration_curve import calibration_curve
+from quagpredict.validation.sensitivity import sensitivity
+from quagpredict.validation.synthetic import synthetic_corpus
+
+FRAME = synthetic_corpus(24, problems=8, samples_before=16, seed=2).frame
+
+
+def test_figures_are_written(tmp_path) -> None:
+    curve = calibration_curve(FRAME, ["linear:both"], sizes=[2, 8], repeats=3)
+    found = sensitivity(FRAME, draws=2)
+    drawn = curve_figure(curve, tmp_path / "curve.svg").read_text()
+    for text in ("finished RL runs", "linear:both", "chosen by max-min design", "8 candidates left out"):
+        assert text in drawn
+    assert curve_figure(curve, tmp_path / "curve.png", "r2").read_bytes()[1:4] == b"PNG"
+    assert sensitivity_figure(found, tmp_path / "k.pdf").read_bytes()[:4] == b"%PDF"
+    with pytest.raises(UsageError, match="no model has the metric 'luck'"):
+        curve_figure(curve, tmp_path / "luck.png", "luck")
+
+
+def test_other_suffixes_are_refused() -> None:
+    with pytest.raises(UsageError, match="must end in"):
+        check_figure_path("curve.bmp")

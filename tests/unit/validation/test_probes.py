@@ -1,0 +1,39 @@
+import polars as pl
+
+from quagpredict.shipped import shipped_path
+from quagpredict.validation import validate
+from quagpredict.validation.probes import probe_columns, with_probes
+
+
+def _curves(*steps: list[int]) -> pl.DataFrame:
+    curves = [[{"step": step, "pass_at_1": step / 1000, "pass_at_1_se": 0.01} for step in row] for row in steps]
+    return pl.DataFrame({"candidate": [str(i) for i in range(len(steps))], "post_curve": curves})
+
+
+def test_the_earliest_step_that_all_have_and_none_ends_at() -> None:
+    found = with_probes(_curves([0, 25, 50, 200], [0, 50, 100, 200]))
+    assert probe_columns(found) == ["probe_pass_at_1_step_50"]
+    assert found["probe_pass_at_1_step_50"].to_list() == [0.05, 0.05]
+    assert probe_columns(with_probes(_curves([0, 25, 200], [0, 50, 200]))) == []
+    assert probe_columns(with_probes(_curves([0, 50, 200], [0, 50]))) == []  # the whole run of one is no probe
+
+
+def test_rows_without_a_curve_have_no_probe() -> None:
+    frame = _curves([0, 50, 200], [0, 50, 200])
+    empty = pl.concat([frame, frame.head(1).with_columns(post_curve=pl.lit(None, frame["post_curve"].dtype))])
+    assert probe_columns(with_probes(empty)) == []
+    assert with_probes(frame.head(0)).columns == frame.columns
+
+
+def test_the_training_log_gives_its_first_tenth() -> None:
+    frame = pl.read_parquet(shipped_path("datasets/lab-pilot/corpus.parquet"))
+    found = with_probes(frame)
+    assert probe_columns(found) == ["probe_reward_step_20"]
+    log = frame["rl_curve"][0].to_list()
+    expected = sum(entry["reward"] for entry in log if entry["step"] <= 20) / 2
+    assert abs(found["probe_reward_step_20"][0] - expected) < 1e-12
+    report = validate(frame, ["linear:both"], "random-halves", scenarios=["all"], repeats=5)
+    models = report.frame["model"].to_list()
+    assert "proxy:probe_reward_step_20" in models
+    assert "linear:probe_reward_step_20" in models
+    assert any("only after 20 steps of RL with every candidate, 10 % of RL" in note for note in report.notes)
