@@ -18,7 +18,7 @@ DEMO   = $(if $(wildcard .venv/installed),.venv,.venv-demo)/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo test test-vllm check format bench wheel clean clean-env
+.PHONY: help demo test test-vllm test-postgresql check format bench wheel clean clean-env
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -32,6 +32,10 @@ test: .venv/installed  ## every test (TESTS=path for some, WORKERS=n processes)
 
 test-vllm: .venv-vllm/installed  ## the tests of the vLLM engine, on the real vLLM on the CPU
 	HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 $(VLLM) -m pytest -m vllm $(or $(TESTS),tests/unit/engines)
+
+test-postgresql: .venv/installed  ## twenty kills of a search on a PostgreSQL server of its own (needs initdb)
+	$(FULL) $(PIP) psycopg2-binary
+	$(FULL) -m pytest tests/search_kills/postgresql.py
 
 check: .venv/installed  ## formatting, lint and types
 	$(FULL) -m ruff format --check .

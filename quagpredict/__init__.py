@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from quagpredict.evaluation import score_checkpoint
     from quagpredict.importers import import_run
     from quagpredict.metrics import pass_at_k
+    from quagpredict.mixture_search import MixtureSearch
     from quagpredict.quagmires import audit
     from quagpredict.ranking import rank
     from quagpredict.surrogates import fit
@@ -34,6 +35,7 @@ __all__ = [
     "IncomparableError",
     "InvalidDataError",
     "MissingExtraError",
+    "MixtureSearch",
     "NothingToRankError",
     "QuagpredictError",
     "RecipeError",
@@ -53,6 +55,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "MixtureSearch": "quagpredict.mixture_search",
     "audit": "quagpredict.quagmires",
     "fit": "quagpredict.surrogates",
     "grade": "quagpredict.answers",

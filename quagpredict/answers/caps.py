@@ -19,6 +19,8 @@ _POWER_FACTORIAL = re.compile(r"\^[^()!]{0,60}\)\s*!|\^\{[^}]{0,60}!")
 _FUNCTION_ROW = re.compile(
     r"(?:\\(?:arc)?(?:sin|cos|tan|cot|sec|csc|sinh|cosh|tanh|log|ln|exp)(?![A-Za-z])[^A-Za-z0-9\\]{0,8}){4}"
 )
+# A product of as many factors as the number says.
+_LONG_PRODUCT = re.compile(r"\\(?:Gamma|[dt]?binom)(?![A-Za-z])\s*[({]\s*-?[0-9]{4,}")
 
 
 def beyond_caps(text: str, policy: GradingPolicy) -> str | None:
@@ -50,16 +52,20 @@ def beyond_caps(text: str, policy: GradingPolicy) -> str | None:
 def too_costly(answer: str, gold: str) -> bool:
     r"""Say whether an engine would be kept busy by an answer that is small enough.
 
-    A power that has to be multiplied out, functions of functions of functions of functions, and an integral, sum,
-    product or limit that is left to the reader where the gold has none: an answer is a result, not a task.
+    A power or a product of thousands of factors that has to be multiplied out, functions of functions of functions of
+    functions, and an integral, sum, product or limit that is left to the reader where the gold has none: an answer is a
+    result, not a task.
 
     Examples
     --------
     >>> too_costly("(x+y)^{666}", "x"), too_costly("x^{666}", "x"), too_costly("\\int_0^1 x dx", "1/2")
     (True, False, True)
+    >>> too_costly(r"\Gamma(826867)", "x"), too_costly(r"\Gamma(5)", "24")
+    (True, False)
     """
     unfinished = _UNFINISHED.search(answer) is not None and _UNFINISHED.search(gold) is None
-    return unfinished or any(pattern.search(answer) for pattern in (_GROUP_POWER, _POWER_FACTORIAL, _FUNCTION_ROW))
+    costly = (_GROUP_POWER, _POWER_FACTORIAL, _FUNCTION_ROW, _LONG_PRODUCT)
+    return unfinished or any(pattern.search(answer) for pattern in costly)
 
 
 def balanced(text: str) -> bool:

@@ -95,7 +95,7 @@ class Scorer:
         prediction = distance = None
         bound = np.nan
         if self.surrogate is not None and (self.objective == "lower_bound" or self._complete(row)):
-            X = _design(self.surrogate, row)
+            X = self.surrogate.design(row, source="measurement")
             predicted = self.surrogate.predict(X)
             prediction, distance = float(predicted.mean[0]), float(predicted.distance[0])
             half = self.order == 0.5
@@ -161,9 +161,3 @@ def measured_row(measurement: Measurement, recipe: MixtureRecipe, candidate: str
     columns = {**own, **{name: value for name, value in values.items() if name not in own}}
     types = {name: BY_NAME[name].dtype for name in columns if name in BY_NAME}
     return pl.DataFrame({name: [value] for name, value in columns.items()}, schema_overrides=types)
-
-
-def _design(surrogate: FittedSurrogate, row: pl.DataFrame) -> Any:
-    # Surrogates that derive columns from nested counts bring their own way from a table to features.
-    own = getattr(surrogate, "design", None)
-    return design_matrix(row, surrogate.features, source="measurement").X if own is None else own(row)

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 #: Folds of the inner cross-validation.
 FOLDS = 5
 #: Rows from which on boosted trees take part: they are slow, and learn little from fewer.
-ROWS_FOR_TREES = 200
+ROWS_FOR_TREES = 120
 
 #: Kinds that are tried, the simplest first: it wins a tie.
 _KINDS = ("mean", "linear", "average", "ridge", "bayesian_ridge", "mixed", "effective_k", "sharpening", "budget")

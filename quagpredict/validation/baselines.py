@@ -45,7 +45,9 @@ class Model:
     sign: int = 1
 
 
-def model_of(name: str, frame: pl.DataFrame, features: str | Sequence[str] = "both") -> Model:
+def model_of(
+    name: str, frame: pl.DataFrame, features: str | Sequence[str] = "both", exclude: Sequence[str] = ()
+) -> Model:
     """Return the model of a name ``KIND:FEATURES`` or ``KIND:FEATURES:in-fold``.
 
     Parameters
@@ -57,6 +59,8 @@ def model_of(name: str, frame: pl.DataFrame, features: str | Sequence[str] = "bo
         The table, for the columns that FEATURES name.
     features : str or sequence of str
         FEATURES of a name without.
+    exclude : sequence of str
+        Columns that patterns pass over: the target, the groups.
 
     Raises
     ------
@@ -80,7 +84,7 @@ def model_of(name: str, frame: pl.DataFrame, features: str | Sequence[str] = "bo
         return Model(name, kind, ())
     if kind in OWN_COLUMNS:
         return Model(name, kind, kind_columns(kind, frame), "in-fold" if transforms == "in-fold" else "identity")
-    columns = resolve_features(named or features, frame)
+    columns = resolve_features(named or features, frame, exclude=exclude)
     if kind != "proxy":
         return Model(name, kind, columns, "in-fold" if transforms == "in-fold" else "identity")
     sign = _direction(columns[0])
@@ -168,11 +172,13 @@ def is_single(model: str, surrogates: Sequence[str] = ()) -> bool:
     return kind == "proxy" or (kind == "linear" and ":" not in rest and "+" not in rest and rest != "both")
 
 
-def models_of(names: Iterable[str], frame: pl.DataFrame, features: str | Sequence[str] = "both") -> list[Model]:
+def models_of(
+    names: Iterable[str], frame: pl.DataFrame, features: str | Sequence[str] = "both", exclude: Sequence[str] = ()
+) -> list[Model]:
     """Return the model of each name, each once; two names of one model count as one."""
     models: dict[tuple[object, ...], Model] = {}
     for name in dict.fromkeys(names):
-        model = model_of(name, frame, features)
+        model = model_of(name, frame, features, exclude)
         models.setdefault((model.kind, model.features, model.transforms), model)
     return list(models.values())
 

@@ -67,19 +67,20 @@ def task_of(
         frame = frame.with_columns(pl.col(groups).cast(pl.String).alias("base_model"))
     rows = training_rows(frame, target, split=split, source=source)
     table = with_probes(rows.frame)
+    passed = (target, groups or "")
     if features is None:
         every = surrogates == "all" or (not isinstance(surrogates, str) and surrogates and "all" in surrogates)
         asked = (surrogates,) if isinstance(surrogates, str) else tuple(surrogates or ())
         wanted = default_surrogates(table) if surrogates is None else tuple(name for name in asked if name != "all")
         wanted += every_surrogate(table) if every else ()
-        models = models_of((*wanted, *baseline_names(table)), table)
+        models = models_of((*wanted, *baseline_names(table)), table, exclude=passed)
     else:
-        columns = resolve_features(features, table)
+        columns = resolve_features(features, table, exclude=passed)
         kinds = tuple(kind for kind in SURROGATES if kind != "mean" and kind not in OWN_COLUMNS)
         asked = (surrogates,) if isinstance(surrogates, str) else tuple(surrogates or ())
         wanted = kinds if not asked or "all" in asked else asked
         singles = [f"linear:{name}" for name in columns] if 1 < len(columns) <= _SINGLES else []
-        models = models_of((*wanted, "mean", *singles), table, columns)
+        models = models_of((*wanted, "mean", *singles), table, columns, passed)
     names = {column for model in models for column in model.features}
     for column in sorted(names):
         if column == target:

@@ -84,30 +84,40 @@ case "$*" in "$FAILS") echo "No matching distribution" >&2; exit 2;; "$HANGS") s
 @pytest.mark.parametrize(
     ("fails", "hangs", "code", "ran", "said"),
     [
-        ("", "", 0, "check|test|.venv-vllm/installed|test-vllm", ""),
+        ("", "", 0, "check|test|test-postgresql|.venv-vllm/installed|test-vllm", ""),
         ("check", "", 2, "check", ""),
         ("test", "", 2, "check|test", ""),
-        ("test-vllm", "", 2, "check|test|.venv-vllm/installed|test-vllm", ""),
-        (".venv-vllm/installed", "", 0, "check|test|.venv-vllm/installed", "No matching distribution"),
-        ("", ".venv-vllm/installed", 0, "check|test|.venv-vllm/installed", "not installed within 1 s"),
+        ("test-postgresql", "", 2, "check|test|test-postgresql", ""),
+        ("test-vllm", "", 2, "check|test|test-postgresql|.venv-vllm/installed|test-vllm", ""),
+        (".venv-vllm/installed", "", 0, "check|test|test-postgresql|.venv-vllm/installed", "No matching distribution"),
+        ("", ".venv-vllm/installed", 0, "check|test|test-postgresql|.venv-vllm/installed", "not installed within 1 s"),
     ],
 )
 def test_the_ci_script(root: Path, tmp_path: Path, fails: str, hangs: str, code: int, ran: str, said: str) -> None:
-    script = root / ".ci" / "run"
-    assert script.stat().st_mode & 0o111
-    (tmp_path / ".ci").mkdir()
-    shutil.copy(script, tmp_path / ".ci" / "run")
-    (tmp_path / "make").write_text(MAKE)
-    (tmp_path / "make").chmod(0o755)
-    environment = {
-        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
-        "RAN": str(tmp_path / "ran"),
-        "FAILS": fails or "none",
-        "HANGS": hangs or "none",
-        "VLLM_INSTALL_SECONDS": "1" if hangs else "60",
-    }
-    done = subprocess.run([tmp_path / ".ci" / "run"], env=environment, capture_output=True, text=True)
+    (tmp_path / "initdb").touch()
+    done = run_ci(root, tmp_path, FAILS=fails or "none", HANGS=hangs or "none", INITDB=str(tmp_path / "initdb"))
     assert done.returncode == code
     assert (tmp_path / "ran").read_text().split() == [word for step in ran.split("|") for word in ("make", step)]
     assert ("THE vLLM TESTS DID NOT RUN" in done.stderr) == bool(said)
+    assert "PostgreSQL" not in done.stderr
     assert said in done.stderr
+
+
+def test_the_ci_script_says_loudly_that_there_is_no_postgresql(root: Path, tmp_path: Path) -> None:
+    done = run_ci(root, tmp_path, FAILS="none", HANGS="none", INITDB=str(tmp_path / "none"))
+    assert done.returncode == 0
+    assert "test-postgresql" not in (tmp_path / "ran").read_text()
+    assert "!!! THE PostgreSQL TESTS DID NOT RUN" in done.stderr
+
+
+def run_ci(root: Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the script with a stand-in for make, and no other program than the shell's."""
+    script = root / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    (folder / ".ci").mkdir()
+    shutil.copy(script, folder / ".ci" / "run")
+    (folder / "make").write_text(MAKE)
+    (folder / "make").chmod(0o755)
+    given = {"PATH": f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin", "RAN": str(folder / "ran")}
+    given["VLLM_INSTALL_SECONDS"] = "60" if environment["HANGS"] == "none" else "1"
+    return subprocess.run([folder / ".ci" / "run"], env=given | environment, capture_output=True, text=True)

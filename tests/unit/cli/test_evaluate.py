@@ -1,6 +1,7 @@
 """The evaluate command: a measured checkpoint that ranks, and bad input in one line."""
 
 import json
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -8,6 +9,7 @@ import yaml
 
 from quagpredict.cli import main
 from quagpredict.corpus import read_corpus, read_provenance
+from quagpredict.evaluation import read_suite
 from quagpredict.shipped import shipped_path
 
 DATA = {"operators": "+-", "lengths": [1, 1]}
@@ -105,3 +107,36 @@ def test_the_table_keeps_to_the_width_and_names_every_part(width, suite, capsys,
     assert not any("…" in line for line in lines)
     assert any("avg@n" in line and "Pass@256" in line for line in lines)
     assert any("cut" in line and "entropy" in line for line in lines)
+
+
+def test_quiet_says_nothing_but_the_result_and_what_is_there_is_used_again(suite, capsys):
+    assert evaluate(suite, "--quiet", "--json") == 0
+    first = capsys.readouterr()
+    assert first.err == ""
+    assert evaluate(suite, "--quiet", "--json") == 0
+    assert capsys.readouterr() == first
+    shown = json.loads(first.out)
+    assert shown["parts"][0]["maj_at_4_low"] <= shown["parts"][0]["maj_at_4"] <= shown["parts"][0]["maj_at_4_high"]
+    assert json.loads(Path("run/summary.json").read_text()) == shown
+
+
+def test_samples_that_are_enough(suite, capsys):
+    base = str(shipped_path("datasets/lab-pilot/bases/weak"))
+    words = ["evaluate", base, "--suite", suite, "--samples", "auto", "--out", "run", "--engine", "transformers"]
+    assert main(words) == 2
+    assert "needs a precision" in capsys.readouterr().err
+    assert main([*words, "--precision", "0.15", "--target", "pass@16"]) == 0
+    shown = capsys.readouterr().out
+    assert "Pass@16 on these problems" in shown
+    assert "fewer than 50 problems" in shown
+    assert read_corpus("run/candidate.parquet")["pre_samples_per_problem"].item() is None
+
+
+def test_problems_that_were_trained_on_are_refused(suite, capsys):
+    rows = [{"prompt": problem.question} for problem in read_suite(suite).problems[:2]]
+    Path("sft.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert evaluate(suite, "--overlap", "sft.jsonl") == 3
+    assert "2 of 6 texts of 'one' (33.3%) also stand in 'sft.jsonl'" in capsys.readouterr().err
+    assert not Path("run").exists()
+    assert evaluate(suite, "--overlap", "sft.jsonl", "--max-overlap", "0.5") == 0
+    assert "overlap: 2 of 6 texts of one also stand in sft.jsonl" in capsys.readouterr().out

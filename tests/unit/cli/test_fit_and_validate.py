@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -109,3 +110,15 @@ def test_a_table_of_anyone(workplace, capsys):
     words = ["validate", "mixtures.csv", "--features", "web", "--target", "loss", "--minimize", "--surrogate", "ridge"]
     assert main([*words, "--protocol", "random-halves", "--repeats", "3", "--format", "csv"]) == 0
     assert "ridge" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("features", ["all-numeric", "w_.*"])
+def test_any_table_by_pattern(features, tmp_path, capsys):
+    weights = np.random.default_rng(0).dirichlet(np.ones(4), 30)
+    table = pl.DataFrame({"candidate": [f"m{i}" for i in range(30)]} | {f"w_{j}": weights[:, j] for j in range(4)})
+    path = tmp_path / "mixtures.csv"
+    table.with_columns(loss=2 - pl.col("w_1") + 0.1 * pl.col("w_2") ** 2).write_csv(path)
+    argv = ["fit", str(path), "--surrogate", "ridge", "--features", features, "--target", "loss", "--minimize"]
+    assert main([*argv, "--repeats", "3", "--out", str(tmp_path / "out")]) == 0
+    assert "fitted 'ridge' of w_0, w_1, w_2, w_3 on 30 candidates" in capsys.readouterr().err
+    assert f"ridge:{features}" in (tmp_path / "out" / "card.md").read_text()
