@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         aside.write_text(page_of(found, figures, args.page, shlex.join(words)), encoding="utf-8")
     table = claims_table(found)
     makers = {
-        "csv": table.write_csv,
+        "csv": lambda: str(table.write_csv()),
         "json": lambda: json.dumps(table.to_dicts(), indent=1, ensure_ascii=False) + "\n",
     }
     emit(args.format, makers, lambda console: _print(table, console), None)

@@ -78,6 +78,8 @@ def claims_of(report: ValidationReport, audit: QuagmireAudit, correlations: pl.D
     yield from _short(audit)
     yield _matched(audit, "RL after SFT ends above RL from the base", "SFT", "any SFT", "RL from the base")
     yield _below_the_base(audit)
+    for scenario in ("dataset-level", "instance-level"):
+        yield _regret(report, scenario)
     for name in ("held-out loss", "Pass@64", "both"):
         for scenario in ("dataset-level", "instance-level"):
             yield _better_predictor(report, name, scenario)
@@ -149,6 +151,26 @@ def _below_the_base(audit: QuagmireAudit) -> Claim:
         None,
         "agrees" if led.height else "cannot tell",
     )
+
+
+def _regret(report: ValidationReport, scenario: str) -> Claim:
+    """Compare what choosing one candidate costs: by SFT Pass@1, and by loss and Pass@64 fitted together."""
+    claim = f"Choosing by SFT Pass@1 costs more than by loss and Pass@64 ({scenario})"
+    rows = report.frame.filter(
+        scenario=scenario, protocol="random-halves", metric="regret_1", model=PREDICTORS["both"][1]
+    )
+    base = report.frame.filter(scenario=scenario, protocol="random-halves", metric="regret_1", model=report.baseline)
+    if not rows.height or not base.height or rows["gain"][0] is None:
+        return Claim(claim, "not measured", None, None, None, "cannot tell")
+    row = rows.row(0, named=True)
+    # A gain in regret is a loss: the sign is turned, so that above 0 both together are better.
+    ends = sorted(-_POINTS * row[name] for name in ("gain_low", "gain_high") if row[name] is not None)
+    low, high = ends if len(ends) == 2 else (None, None)
+    measured = (
+        f"regret, points: by SFT Pass@1 {_POINTS * base['mean'][0]:.1f}, by both {_POINTS * row['mean']:.1f}; "
+        "the difference on the same halves"
+    )
+    return Claim(claim, measured, -_POINTS * row["gain"], low, high, verdict_of(low, high))
 
 
 def _better_predictor(report: ValidationReport, name: str, scenario: str) -> Claim:

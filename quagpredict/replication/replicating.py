@@ -15,7 +15,7 @@ from quagpredict.validation.sensitivity import sensitivity
 
 MODELS = tuple(dict.fromkeys(model for models in PREDICTORS.values() for model in models))
 #: Surrogates that are judged beside the paper's predictors.
-OURS = ("average:pass_at_1+pass_at_64+loss:in-fold", "effective_k", "sharpening", "auto")
+OURS = ("average:pass_at_1+pass_at_64+loss:in-fold", "mixed:both:in-fold", "effective_k", "sharpening")
 
 Say = Callable[[str], None]
 

@@ -135,7 +135,8 @@ def _regret(replication: "Replication", figure: Any) -> bool:
             row = part.row(0, named=True)
             axis.barh(place, 100 * row["mean"], color="C0" if model in RULES else "C1")
             if row["low"] is not None and row["high"] is not None:
-                axis.plot([100 * row["low"], 100 * row["high"]], [place, place], color="black", linewidth=1)
+                low = max(0.0, row["low"])  # a regret below 0 there is none
+                axis.plot([100 * low, 100 * row["high"]], [place, place], color="black", linewidth=1)
         axis.set_title(scenario, fontsize=9)
         axis.set_xlabel("regret, points")
     axes[0].set_yticks(range(len(labels)), labels, fontsize=7)
@@ -145,16 +146,23 @@ def _regret(replication: "Replication", figure: Any) -> bool:
 
 def _curve(replication: "Replication", figure: Any) -> bool:
     rows = replication.curve.frame.filter(design="random")
+    # The mean's regret would dwarf the others'; the pages' tables have it.
+    left_out = ("mean", "linear:pass_at_1:in-fold")  # a line in one measurement orders as the measurement does
+    models = [model for model in rows["model"].unique().sort() if model not in left_out]
     axes = figure.subplots(1, 2)
     for axis, metric, label in zip(axes, ("spearman", "regret_1"), ("Spearman", "regret, points"), strict=True):
-        models = rows.filter(pl.col("metric") == metric)["model"].unique(maintain_order=True).to_list()
         for place, model in enumerate(models):
             part = rows.filter(model=model, metric=metric).sort("runs").drop_nulls("mean")
             scale = 100 if metric.startswith("regret") else 1
-            style = "--" if model.startswith(("proxy", "linear:pass_at_1")) else "-"
-            axis.plot(part["runs"], scale * part["mean"], style, color=f"C{place % 10}", label=model, linewidth=1.2)
+            style = ":" if model.startswith("proxy") else "-" if place < 10 else "-."
+            axis.plot(part["runs"], scale * part["mean"], style, color=f"C{place % 10}", label=_short(model))
         axis.set_xscale("log")
         axis.set_xlabel("finished RL runs fitted on")
         axis.set_ylabel(label)
-    axes[1].legend(fontsize=5)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=6)
     return True
+
+
+def _short(model: str) -> str:
+    """Return a model's name without what all share."""
+    return model.replace(":in-fold", "").replace("pass_at_1+pass_at_64+loss", "three").replace("pass_at_", "Pass@")

@@ -1,0 +1,38 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from quagpredict.cli import main
+from quagpredict.validation.synthetic import synthetic_corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("replicate") / "mine.parquet"
+    synthetic_corpus(30, seed=2).frame.write_parquet(path)
+    return path
+
+
+def test_a_page_with_its_figures(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = corpus.parent / "docs" / "page.md"
+    assert main(["replicate", str(corpus), "--page", str(page), "--repeats", "5", "--format", "json"]) == 0
+    said = capsys.readouterr()
+    claims = json.loads(said.out)
+    assert {claim["verdict"] for claim in claims} <= {"agrees", "disagrees", "cannot tell"}
+    assert len(claims) > 10
+    assert "mine: the paper's protocol" in said.err
+    text = page.read_text()
+    assert f"quagpredict replicate {corpus} --page {page} --repeats 5" in text
+    linked = [line.split("(")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")]
+    assert len(linked) == 4
+    for link in linked:
+        assert (page.parent / link).read_bytes().startswith(b"\x89PNG")
+    assert all(claim["claim"] in text for claim in claims)
+
+
+def test_a_corpus_that_is_too_small_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    synthetic_corpus(6, seed=2).frame.write_parquet(tmp_path / "few.parquet")
+    assert main(["replicate", str(tmp_path / "few.parquet"), "--page", str(tmp_path / "page.md")]) == 3
+    assert "few" in capsys.readouterr().err
+    assert not (tmp_path / "page.md").exists()
