@@ -63,7 +63,8 @@ def read_corpus(
     -------
     polars.DataFrame
         One row a candidate, in the order of the sources, a glob's files by name. Columns that one source lacks are
-        null there; columns that the schema does not know are kept. ``.to_pandas()`` makes it a pandas frame.
+        null there; columns that the schema does not know are kept. Rows of a table with numbers and without any column
+        of the schema are named by their number. ``.to_pandas()`` makes it a pandas frame.
 
     Raises
     ------
@@ -110,13 +111,29 @@ def read_provenance(path: str | Path) -> dict[str, str]:
 
 
 def _checked(part: _Part, nested: bool, derived: tuple[str, ...]) -> _Part:
-    frame = check_types(part.frame, part.source)
+    frame = check_types(named_rows(part.frame), part.source)
     check_values(frame, part.source)
     if derived:
         frame = with_derived(frame, derived, source=part.source)
     if not nested:
         frame = frame.drop(name for name in frame.columns if name in BY_NAME and BY_NAME[name].role == "nested")
     return part._replace(frame=frame)
+
+
+def named_rows(frame: pl.DataFrame) -> pl.DataFrame:
+    """Name the rows of a table that is no corpus by their numbers, so that anyone's table of numbers will do.
+
+    A table with any column of the schema is a corpus, and a missing ``candidate`` there a mistake; so is a table
+    without a number, in which there is nothing to learn from.
+
+    Examples
+    --------
+    >>> named_rows(pl.DataFrame({"web": [0.5, 0.2], "loss": [2.1, 2.3]}))["candidate"].to_list()
+    ['row-1', 'row-2']
+    """
+    if any(name in BY_NAME for name in frame.columns) or not any(dtype.is_numeric() for dtype in frame.dtypes):
+        return frame
+    return frame.select(pl.format("row-{}", pl.int_range(1, pl.len() + 1)).alias("candidate"), pl.all())
 
 
 def _joined(parts: Sequence[_Part]) -> pl.DataFrame:

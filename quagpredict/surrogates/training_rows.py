@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.corpus.reading import named_rows
 from quagpredict.errors import CorpusError, IncomparableError
 
 
@@ -63,6 +64,7 @@ def training_rows(
     >>> rows.y, rows.dropped_rows
     (array([0.5]), 1)
     """
+    frame = named_rows(frame)
     for name, role in (("candidate", "name of the rows"), (target, "target")):
         if name not in frame.columns:
             raise CorpusError(f"{source}: column '{name}' is missing, but it is the {role}")

@@ -187,3 +187,15 @@ def test_an_invalid_table_is_not_written(row, tmp_path):
 def test_pandas_columns_that_mix_kinds_are_refused():
     with pytest.raises(QuagpredictError):
         read_corpus(pd.DataFrame({"candidate": ["a", "b"], "mine": ["x", 1]}))
+
+
+def test_anyones_table_of_numbers_needs_no_names(tmp_path):
+    pl.DataFrame({"web": [0.5, 0.2], "loss": [2.1, 2.3]}).write_csv(tmp_path / "mixtures.csv")
+    assert read_corpus(tmp_path / "mixtures.csv")["candidate"].to_list() == ["row-1", "row-2"]
+
+
+@pytest.mark.parametrize("column", ["pre_pass_at_1", "base_model"])
+def test_a_corpus_without_names_is_a_mistake(column):
+    values = {"pre_pass_at_1": [0.5], "base_model": ["a"]}[column]
+    with pytest.raises(CorpusError, match="column 'candidate' is missing"):
+        read_corpus(pl.DataFrame({"x": [1.0], column: values}))
