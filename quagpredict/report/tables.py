@@ -205,7 +205,8 @@ def _print_outcome(ranking: Ranking, console: "Console") -> None:
     from rich.text import Text
 
     unit = ", in per cent; regret in points" if is_share(ranking.target) else ""
-    console.print(Text(f"\nWhat RL really gave {found.finished} of them{unit}", style="bold"), end="\n\n")
+    gave = "RL really gave" if ranking.target.startswith("post_") else f"the column {plain(ranking.target)} says of"
+    console.print(Text(f"\nWhat {gave} {found.finished} of them{unit}", style="bold"), end="\n\n")
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
     table.add_column("chosen by", no_wrap=True)
     table.add_column("candidate", overflow="fold")
