@@ -1,7 +1,7 @@
 """Publish a collection: `python collectors/publish_corpus.py collectors/plans/lab.yaml runs/lab datasets/lab`.
 
-Writes ``corpus.parquet`` (every finished run), and for the rows that the plan held out what a team has before RL and
-what it has after: ``candidates/<candidate>.parquet`` without a trace of RL, and ``outcomes.parquet``.
+Writes ``corpus.parquet`` (every run of the finished candidates), and for the rows that the plan held out what a team has
+before RL and what it has after: ``candidates/<candidate>.parquet`` without a trace of RL, and ``outcomes.parquet``.
 ``records-<base>.parquet`` holds what the rows were made from; with it, `quagpredict collect PLAN --records FILES` goes
 on elsewhere. A collection that is not finished can be published: candidates that are only begun are left out.
 """
@@ -12,8 +12,11 @@ from pathlib import Path
 
 import polars as pl
 
-from quagpredict.collection.archive import pack
-from quagpredict.corpus import read_corpus, read_provenance, write_corpus
+from quagpredict.collection.archive import finished_candidates, pack
+from quagpredict.collection.ledger import read_ledger
+from quagpredict.collection.rows import Rows
+from quagpredict.collection.work_folder import WorkFolder
+from quagpredict.corpus import write_corpus
 from quagpredict.errors import CorpusError
 from quagpredict.plan import Plan
 from quagpredict.program import run_program
@@ -27,12 +30,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("out", type=Path, help="folder to write, e.g. datasets/lab-pilot")
     given = parser.parse_args(arguments)
 
-    source = given.work / "corpus.parquet"
-    corpus = read_corpus(source)
-    provenance = read_provenance(source)
-    corpus = corpus.filter(pl.col("post_pass_at_1").is_not_null())
+    plan, work = Plan.from_yaml(given.plan), WorkFolder(given.work)
+    attempts = list(work.still_there(read_ledger(work.ledger)))
+    finished = finished_candidates(plan, attempts)
+    corpus = Rows(plan, work).frame(attempts)
+    corpus = corpus.filter(pl.col("candidate").is_in(list(finished)) & pl.col("post_pass_at_1").is_not_null())
     if corpus.is_empty():
-        raise CorpusError(f"{source}: RL has not run for any candidate yet; go on with the collection first")
+        raise CorpusError(f"{given.work}: no candidate is finished yet; go on with the collection first")
+    provenance = {"plan": plan.name, "plan_id": plan.plan_id}
 
     write_corpus(corpus, given.out / "corpus.parquet", provenance)
     held_out = corpus.filter(pl.col("split") == "held_out").drop("split")
@@ -44,7 +49,7 @@ def main(arguments: list[str]) -> None:
     outcomes = held_out.select(*identity, *after).drop("rl_curve")
     if outcomes.height:
         write_corpus(outcomes, given.out / "outcomes.parquet", provenance)
-    archives = pack(Plan.from_yaml(given.plan), given.work, given.out)
+    archives = pack(plan, given.work, given.out)
     print(
         f"{given.out}: {corpus.height} runs, {held_out.height} of them as candidates with their outcomes, "
         f"records in {len(archives)} files",

@@ -98,17 +98,26 @@ def unpack(archives: Sequence[str | Path], work: str | Path, *, bases_only: bool
     return put
 
 
+def finished_candidates(plan: Plan, attempts: Sequence[Attempt]) -> set[str]:
+    """Return the candidates of which every stage is done.
+
+    Weights are left out of an archive, so an SFT run whose checkpoints are candidates too counts when all of them are
+    finished.
+    """
+    stages = stages_of(plan)
+    states = states_of(stages, attempts)
+    open_names = {stage.candidate for stage in stages if states[stage.id] != "done"}
+    begun = {candidate.sft_name for candidate in plan.candidates if candidate.name in open_names}
+    return {candidate.name for candidate in plan.candidates if candidate.sft_name not in begun}
+
+
 def _finished(plan: Plan, attempts: Sequence[Attempt]) -> Iterator[tuple[str, list[Stage]]]:
     """Yield each base with the stages of its finished candidates, each after its inputs."""
     stages = stages_of(plan)
     by_id = {stage.id: stage for stage in stages}
-    states = states_of(stages, attempts)
-    open_names = {stage.candidate for stage in stages if states[stage.id] != "done"}
-    # Weights are left out, so an SFT run whose checkpoints are candidates too is packed when all of them are finished.
-    begun = {candidate.sft_name for candidate in plan.candidates if candidate.name in open_names}
+    finished = finished_candidates(plan, attempts)
     for base in plan.bases:
-        own = [candidate for candidate in plan.candidates if candidate.base == base.name]
-        names = {candidate.name for candidate in own if candidate.sft_name not in begun}
+        names = {candidate.name for candidate in plan.candidates if candidate.base == base.name} & finished
         needed = {stage.id for stage in stages if stage.kind != "base" and stage.candidate in names}
         for stage in reversed(stages):
             if stage.id in needed:
