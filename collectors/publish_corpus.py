@@ -1,7 +1,7 @@
 """Publish a collection: `python collectors/publish_corpus.py collectors/plans/lab.yaml runs/lab datasets/lab`.
 
-Writes ``corpus.parquet`` (every run of the finished candidates), and for the rows that the plan held out what a team has
-before RL and what it has after: ``candidates/<candidate>.parquet`` without a trace of RL, and ``outcomes.parquet``.
+Writes ``corpus.parquet`` (every run of the finished candidates), and for the rows that the plan held out what a team
+has before RL and what it has after: ``candidates/<candidate>.parquet`` without a trace of RL, and ``outcomes.parquet``.
 ``records-<base>.parquet`` holds what the rows were made from; with it, `quagpredict collect PLAN --records FILES` goes
 on elsewhere. A collection that is not finished can be published: candidates that are only begun are left out.
 """
