@@ -1,4 +1,4 @@
-"""Qwen2.5-Math's evaluation (QwenLM/Qwen2.5-Math a45202b) and the many harnesses that write as it does.
+"""Qwen2.5-Math's evaluation (QwenLM/Qwen2.5-Math ab5097e) and the many harnesses that write as it does.
 
 `evaluation/math_eval.py` writes ``DATA/SPLIT_PROMPT_N_seedS_tT_sA_eB.jsonl``: a line a problem with idx, gt, and lists
 code, pred, score of the n samples; `evaluation/evaluate.py` writes ``..._metrics.json`` whose acc is the mean of the
