@@ -24,6 +24,8 @@ examples:
   quagpredict evaluate checkpoints/mix-a --suite collectors/suites/lab-pilot.yaml --samples 256 --out runs/mix-a
   quagpredict evaluate checkpoints/mix-a --suite collectors/suites/lab-pilot.yaml --samples auto --precision 0.01 \\
     --target pass@64 --out runs/mix-a
+  quagpredict evaluate checkpoints/mix-b --suite collectors/suites/lab-pilot.yaml --samples auto --target order@64 \\
+    --against runs/*/candidate.parquet --out runs/mix-b
   quagpredict rank --candidates runs/*/candidate.parquet
 """
 
@@ -41,8 +43,26 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("checkpoint", type=Path, help="Hugging Face model folder")
     add("--suite", required=True, metavar="FILE", help="suite (YAML)")
     add("--samples", type=_samples, default=256, metavar="N", help="samples of each problem, or auto (default: 256)")
-    add("--precision", type=float, metavar="P", help="with auto: wanted half-width of the target's 90 %% interval")
-    add("--target", default="pass@64", metavar="T", help="with auto: what is to be that precise (default: pass@64)")
+    add(
+        "--precision",
+        type=float,
+        metavar="P",
+        help="with auto: wanted half-width of the 90 %% interval of Pass@K; with order the smallest worth its samples "
+        "(there by default 0.01)",
+    )
+    add(
+        "--target",
+        default="pass@64",
+        metavar="T",
+        help="with auto: pass@K, known to P (default: pass@64), or order@K, told apart from each of --against",
+    )
+    add(
+        "--against",
+        nargs="+",
+        default=[],
+        metavar="TABLE",
+        help="with order: candidate files or run folders of the others, measured on the same suite",
+    )
     add("--out", required=True, type=Path, metavar="RUN", help="folder to write to")
     add("--name", help="name of the candidate (default: the checkpoint folder's)")
     add("--base-model", metavar="NAME", help="what the checkpoint was fine-tuned from, if that is known")
@@ -109,6 +129,7 @@ def run(args: argparse.Namespace) -> int:
             samples=args.samples,
             precision=args.precision,
             target=args.target,
+            against=tables(args.against),
             engine=args.engine,
             batch_size=args.batch_size,
             workers=args.workers,

@@ -109,38 +109,61 @@ def sample_adaptively(
     >>> found.reached, bool(abs(found.value - (1 - (1 - chance) ** 64).mean()) < 0.015), found.n.mean() < 128
     (True, True, np.True_)
     """
-    if not 1 <= k <= ROUNDS[-1]:
-        raise UsageError(f"adaptive sampling measures Pass@k for k from 1 to {ROUNDS[-1]}, got {k}")
-    if not 0 < precision < 1:
-        raise UsageError(f"precision is a half-width between 0 and 1, such as 0.01, got {precision}")
+    check_request(k, precision)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     first = np.full(problems, FIRST)
-    n, c = first, correct_among(first)
-    mixture = _mixture(n, c)
+    mixture = mixture_of(first, correct_among(first))
     # The first rounds say little about rare successes, so no problem gets many samples on their word: the most that one
     # may get is doubled only when the precision was not reached.
-    for most in (end for end in ROUNDS if end >= max(k, 2 * FIRST)):
-        rule = _cheapest(mixture, k, (precision / z) ** 2 * problems, most)
-        n, c = _follow(rule, problems, correct_among)
-        mixture = _mixture(n, c)
-        half_width = _half_width(mixture, rule, k, problems, z)
+    for most in allowances(k):
+        rule = cheapest_rule(mixture, k, (precision / z) ** 2 * problems, most)
+        n, c = follow(rule, problems, correct_among)
+        mixture = mixture_of(n, c)
+        half_width = z * standard_error(mixture, rule, k, problems)
         if half_width <= precision:
             break
-    value = float(stopped_pass_at_k(rule, n, c, k).mean())
+    return estimate_under(rule, n, c, k, half_width, half_width <= precision, z)
+
+
+def estimate_under(
+    rule: StoppingRule, n: NDArray[np.int64], c: NDArray[np.int64], k: int, half_width: float, reached: bool, z: float
+) -> AdaptiveEstimate:
+    """Return the estimate of problems that have followed a rule, with what a fixed number of samples would cost."""
+    mixture, value = mixture_of(n, c), float(stopped_pass_at_k(rule, n, c, k).mean())
     fixed = next(
         (
             samples
             for samples in sorted({*ROUNDS, k})
-            if samples >= k and _half_width(mixture, StoppingRule((samples,)), k, problems, z) <= half_width * 1.0001
+            if samples >= k and z * standard_error(mixture, StoppingRule((samples,)), k, n.size) <= half_width * 1.0001
         ),
         None,
     )
-    return AdaptiveEstimate(k, value, half_width, rule, n, c, fixed, half_width <= precision)
+    return AdaptiveEstimate(k, value, half_width, rule, n, c, fixed, reached)
 
 
-def _follow(
+def check_request(k: int, precision: float) -> None:
+    """Refuse a k or a precision that cannot be measured.
+
+    Raises
+    ------
+    UsageError
+        If one of them is out of range.
+    """
+    if not 1 <= k <= ROUNDS[-1]:
+        raise UsageError(f"adaptive sampling measures Pass@k for k from 1 to {ROUNDS[-1]}, got {k}")
+    if not 0 < precision < 1:
+        raise UsageError(f"precision is a half-width between 0 and 1, such as 0.01, got {precision}")
+
+
+def allowances(k: int) -> list[int]:
+    """Return how many samples the most sampled problem may get, step by step; the least measures Pass@k at all."""
+    return [end for end in ROUNDS if end >= max(k, 2 * FIRST)]
+
+
+def follow(
     rule: StoppingRule, problems: int, correct_among: Callable[[NDArray[np.int64]], NDArray[np.int64]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Take every problem from its first sample to where the rule stops it; return samples and correct ones."""
     n = np.full(problems, rule.rounds[0])
     c = correct_among(n)
     going = np.ones(problems, dtype=bool)
@@ -153,7 +176,7 @@ def _follow(
     return n, c
 
 
-def _mixture(n: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.float64]:
+def mixture_of(n: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return weights over `GRID`: the nonparametric maximum likelihood mixture, by expectation-maximisation.
 
     The likelihood of counts does not depend on why sampling stopped. Few steps from equal weights keep it smooth.
@@ -171,11 +194,12 @@ def _mixture(n: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray((problems * weights + _UNSEEN / GRID.size) / (problems + _UNSEEN))
 
 
-def _half_width(mixture: NDArray[np.float64], rule: StoppingRule, k: int, problems: int, z: float) -> float:
-    return float(z * np.sqrt(mixture @ _moments(rule, k).variance / problems))
+def standard_error(mixture: NDArray[np.float64], rule: StoppingRule, k: int, problems: int) -> float:
+    """Return what sampling under a rule leaves open of the mean Pass@k of problems of a mixture, as a standard error."""
+    return float(np.sqrt(mixture @ _moments(rule, k).variance / problems))
 
 
-def _cheapest(mixture: NDArray[np.float64], k: int, variance: float, most: int) -> StoppingRule:
+def cheapest_rule(mixture: NDArray[np.float64], k: int, variance: float, most: int) -> StoppingRule:
     """Return the rule that draws least among those that leave at most `variance` a problem, or nearly the least."""
     rules, samples, variances = _family(k)
     expected, left = samples @ mixture, variances @ mixture

@@ -17,9 +17,11 @@ from quagpredict.engines.choose import chosen_engine, engine_version, load_engin
 from quagpredict.engines.contract import Engine
 from quagpredict.errors import UsageError
 from quagpredict.evaluation.adaptive import FIRST, AdaptiveEstimate, sample_adaptively
+from quagpredict.evaluation.against import read_others
 from quagpredict.evaluation.drawing import draw, draw_of
 from quagpredict.evaluation.grading import graded_samples
 from quagpredict.evaluation.held_out import held_out_table, held_out_values
+from quagpredict.evaluation.ordering import Comparison, sample_for_order
 from quagpredict.evaluation.overlap import Overlap, OverlapCheck, check_overlap
 from quagpredict.evaluation.samples import SampleStore
 from quagpredict.evaluation.sources import Problem
@@ -31,6 +33,7 @@ from quagpredict.metrics.stopped_sampling import stopped_pass_at_k
 from quagpredict.metrics.uncertainty import standard_error_of_mean
 from quagpredict.program import weights_digest
 
+_ORDER_PRECISION = 0.01  # half-width below which the order of candidates is by default not worth more samples
 WRITTEN = ("grades.parquet", "problems.parquet", "summary.json", "candidate.parquet")
 
 
@@ -63,6 +66,8 @@ class Score:
         What the overlap check counted; empty if none was asked for.
     adaptive : AdaptiveEstimate or None
         With ``samples="auto"``: the estimate, the rule that was followed, and what it saved.
+    order : tuple of Comparison
+        With the target ``"order@K"``: this candidate against each of the others.
     drawn : int
         Samples that this call drew; the others were there.
     engine : str
@@ -80,6 +85,7 @@ class Score:
     row: pl.DataFrame
     overlap: tuple[Overlap, ...]
     adaptive: AdaptiveEstimate | None
+    order: tuple[Comparison, ...]
     drawn: int
     engine: str
 
@@ -93,7 +99,7 @@ class Score:
             "measurement": dict(self.measurement),
             "parts": self.summary.to_dicts(),
             "overlap": [one._asdict() | {"share": one.share} for one in self.overlap],
-            "adaptive": None if self.adaptive is None else adaptive_values(self.adaptive),
+            "adaptive": None if self.adaptive is None else adaptive_values(self.adaptive, self.order),
         }
 
 
@@ -104,6 +110,7 @@ def score_checkpoint(
     samples: int | Literal["auto"] = 256,
     precision: float | None = None,
     target: str = "pass@64",
+    against: Sequence[str | Path] = (),
     engine: str = "auto",
     batch_size: int = 256,
     workers: int = 1,
@@ -130,9 +137,14 @@ def score_checkpoint(
     samples : int or "auto"
         Samples of each problem, at least 1; "auto" draws in rounds until `target` is known to `precision`.
     precision : float, optional
-        With "auto": wanted half-width of the 90 % interval of the target on these problems, a fraction.
+        With "auto": half-width of the 90 % interval of Pass@K on these problems, a fraction. Wanted with the target
+        ``"pass@K"``; with ``"order@K"`` the smallest that is worth its samples, 0.01 by default.
     target : str
-        With "auto": ``"pass@K"``.
+        With "auto": ``"pass@K"``, or ``"order@K"`` (``"order"`` is ``"order@64"``): draw until Pass@K is told apart from
+        that of each candidate in `against`.
+    against : sequence of path or glob
+        With "order@K": candidate files or run folders of the others, measured on the same suite. `out` itself is left
+        out.
     engine : {"auto", "transformers", "vllm"}
         What draws and scores; see `quagpredict.engines.choose.load_engine`. Not loaded if nothing is missing in `out`.
     batch_size : int
@@ -164,9 +176,9 @@ def score_checkpoint(
     RecipeError
         If the suite is not valid.
     InvalidDataError
-        If too many texts overlap.
+        If too many texts overlap, or a candidate in `against` was measured otherwise or without counts.
     UsageError
-        For an unknown engine, fewer than one sample, or "auto" without a precision.
+        For an unknown engine, fewer than one sample, "auto" without a precision, or "order" without `against`.
     MissingExtraError
         If the engine is not installed.
 
@@ -181,13 +193,14 @@ def score_checkpoint(
       candidate  pre_samples_per_problem
     0      weak                        2
     """
-    k = _checked_call(samples, precision, target)
+    kind, k, precision = _checked_call(samples, precision, target, against)
     chosen = chosen_engine(engine)
     settings = dict(engine_settings or {})
     suite = suite if isinstance(suite, Suite) else read_suite(suite)
     bound = draw_of(suite, weights_digest(checkpoint), chosen)
     if "dtype" in settings:  # the one setting that changes numbers, by rounding
         bound["dtype"] = settings["dtype"]
+    others = read_others(against, suite, k, None if out is None else Path(out)) if kind == "order" else ()
     found = () if overlap is None else check_overlap(suite, overlap, Path())
     note = say or _silent
     with contextlib.ExitStack() as stack:
@@ -206,15 +219,18 @@ def score_checkpoint(
                 left.unlink()
         store.adopt_longer(lambda tokens: loaded().decode(tokens))
         had = store.there().height
+        adaptive, order = None, ()
         if isinstance(samples, int):
             counts = dict.fromkeys(suite.problems, samples)
             draw(store, suite, loaded, counts, progress)
-            adaptive = None
         else:
-            assert precision is not None
-            adaptive = sample_adaptively(
-                len(suite.problems), _Counted(store, suite, loaded, progress), k=k, precision=precision
-            )
+            counted_among = _Counted(store, suite, loaded, progress)
+            if kind == "order":
+                adaptive, order = sample_for_order(
+                    len(suite.problems), counted_among, others, k=k, precision=precision
+                )
+            else:
+                adaptive = sample_adaptively(len(suite.problems), counted_among, k=k, precision=precision)
             counts = dict(zip(suite.problems, adaptive.n.tolist(), strict=True))
         graded = graded_samples(store, suite, counts)
         drawn = store.there().height - had
@@ -249,6 +265,7 @@ def score_checkpoint(
         row=assemble_row(identity, values, counted),
         overlap=found,
         adaptive=adaptive,
+        order=order,
         drawn=drawn,
         engine=f"{chosen} {engine_version(chosen)}",
     )
@@ -260,19 +277,30 @@ def score_checkpoint(
 def _silent(_line: str) -> None: ...
 
 
-def _checked_call(samples: int | str, precision: float | None, target: str) -> int:
-    """Return the k of the target."""
+def _checked_call(
+    samples: int | str, precision: float | None, target: str, against: Sequence[str | Path]
+) -> tuple[str, int, float]:
+    """Return what the target is, its k, and the precision; NaN where a fixed number of samples leaves none to ask for."""
+    kind, _, k = ("order@64" if target == "order" else target).partition("@")
+    if kind not in ("pass", "order") or not k.isdigit() or int(k) < 1:
+        raise UsageError(f"target must be pass@K or order@K, such as pass@64, got '{target}'")
+    if isinstance(against, (str, Path)):
+        raise UsageError(f"against is a list of tables or run folders, got a single '{against}'")
     if samples == "auto":
-        if precision is None:
+        if kind == "pass" and precision is None:
             raise UsageError("samples 'auto' needs a precision: the wanted half-width of the interval, such as 0.01")
+        if kind == "order" and not against:
+            raise UsageError("target 'order' needs the candidates to be told apart from: --against runs/*/candidate.parquet")
     elif not isinstance(samples, int) or samples < 1:
         raise UsageError(f"samples must be at least 1, or 'auto', got {samples}")
     elif precision is not None:
         raise UsageError("precision goes with samples 'auto'; with a fixed number the interval is what it is")
-    prefix, _, k = target.partition("@")
-    if prefix != "pass" or not k.isdigit() or int(k) < 1:
-        raise UsageError(f"target must be pass@K, such as pass@64, got '{target}'")
-    return int(k)
+    elif kind == "order":
+        raise UsageError(f"target '{target}' goes with samples 'auto', got {samples} samples")
+    if against and kind != "order":
+        raise UsageError(f"against goes with target 'order', got target '{target}'")
+    default = _ORDER_PRECISION if samples == "auto" else float("nan")
+    return kind, int(k), default if precision is None else precision
 
 
 class _Counted:
@@ -323,10 +351,11 @@ def _stopped_values(passed: pl.DataFrame) -> dict[str, float | int | None]:
     return found | {"samples_per_problem": None}
 
 
-def adaptive_values(found: AdaptiveEstimate) -> dict[str, Any]:
-    """Return an adaptive estimate as plain values."""
+def adaptive_values(found: AdaptiveEstimate, order: Sequence[Comparison] = ()) -> dict[str, Any]:
+    """Return an adaptive estimate, and this candidate against others, as plain values."""
     return {
-        "target": f"pass@{found.k}",
+        "target": f"{'order' if order else 'pass'}@{found.k}",
+        "k": found.k,
         "value": found.value,
         "half_width": found.half_width,
         "reached": found.reached,
@@ -337,6 +366,7 @@ def adaptive_values(found: AdaptiveEstimate) -> dict[str, Any]:
         "saved": found.saved,
         "rounds": list(found.rule.rounds),
         "go_on": [list(pair) for pair in found.rule.go_on],
+        "against": [one._asdict() for one in order],
     }
 
 

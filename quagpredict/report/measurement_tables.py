@@ -140,7 +140,7 @@ def _loss_lines(measurement: Mapping[str, Any]) -> list[str]:
 def _adaptive_lines(found: Mapping[str, Any] | None) -> list[str]:
     if found is None:
         return []
-    k = found["target"].removeprefix("pass@")
+    k = found["k"]
     lines = [
         f"Pass@{k} on these problems: {percent(found['value'], 2)} ± {percent(found['half_width'], 2)} (90 %, sampling "
         f"alone), from {number(found['samples_mean'], 1)} samples a problem"
@@ -150,6 +150,7 @@ def _adaptive_lines(found: Mapping[str, Any] | None) -> list[str]:
             f"as precise with a fixed number: {found['fixed_samples_for_the_same_precision']} samples a problem; saved "
             f"{percent(found['saved'], 0)} % of them"
         )
+    lines += _order_lines(found["against"])
     if not found["reached"]:
         lines.append("the wanted precision was not reached with 1024 samples a problem")
     if found["problems"] < _FEW_PROBLEMS:
@@ -157,6 +158,23 @@ def _adaptive_lines(found: Mapping[str, Any] | None) -> list[str]:
             f"fewer than {_FEW_PROBLEMS} problems: stopping early biases Pass@k, in simulation by up to -0.3 points"
         )
     lines.append("what is not Pass@k is measured on the first 16 samples of every problem")
+    return lines
+
+
+def _order_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say which candidates this one is told apart from, best first, and where more samples of it would not help."""
+    lines = []
+    for one in sorted(found, key=lambda one: float(one["difference"])):
+        verdict = "not told apart from"
+        if one["apart"]:
+            verdict = "better than" if one["difference"] > 0 else "worse than"
+        line = (
+            f"{verdict} {plain(one['name'])}: {percent(one['difference'], 2)} ± {percent(one['half_width'], 2)} "
+            "(difference, 90 %, sampling of both)"
+        )
+        if not one["apart"] and abs(one["difference"]) <= one["other_half_width"]:
+            line += f"; its own error alone is ± {percent(one['other_half_width'], 2)}: measure it with more samples"
+        lines.append(line)
     return lines
 
 
