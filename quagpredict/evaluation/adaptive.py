@@ -195,7 +195,7 @@ def mixture_of(n: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.float64
 
 
 def standard_error(mixture: NDArray[np.float64], rule: StoppingRule, k: int, problems: int) -> float:
-    """Return what sampling under a rule leaves open of the mean Pass@k of problems of a mixture, as a standard error."""
+    """Return the standard error, from sampling alone, of the mean Pass@k of problems of a mixture under a rule."""
     return float(np.sqrt(mixture @ _moments(rule, k).variance / problems))
 
 

@@ -114,8 +114,8 @@ def _other(name: str, found: Sequence[dict[str, Any]] | None, suite: Suite, k: i
         here: NDArray[np.bool_] = np.array([one == rule for one in rules])
         if rule.rounds[-1] < k:
             raise CorpusError(
-                f"{named} has {rule.rounds[-1]} samples of a problem, Pass@{k} needs {k}; measure it with more, ask for "
-                "the order at a smaller k, or, if it was measured with '--samples auto', name it in its run folder"
+                f"{named} has {rule.rounds[-1]} samples of a problem, Pass@{k} needs {k}; measure it with more, ask "
+                "for the order at a smaller k, or, if it was measured with '--samples auto', name it in its run folder"
             )
         try:
             values[here] = stopped_pass_at_k(rule, n[here], c[here], k)

@@ -1,8 +1,8 @@
 """As many samples as the order of candidates needs: draw until one is told apart from each of the others.
 
-Every step has one stopping rule for all problems, and the next step has one that leaves half the variance. What a step's
-rule does to the estimate is known (`quagpredict.metrics.stopped_sampling`); that a candidate's own difference decides
-which step is the last moves the estimate a little away from the others. Steps are few, and a precision ends them;
+Every step has one stopping rule for all problems, and the next step has one that leaves half the variance. Under each
+rule the estimate is unbiased (`quagpredict.metrics.stopped_sampling`); that a candidate's own difference decides which
+step is the last moves it a little away from the others. Steps are few, and a precision ends them;
 docs/guide/evaluation.md has what is left. To stop each problem by the results of the others alone was tried: it took a
 third of the bias away, and intervals held the truth less often (docs/decisions/006-kept-samples.md).
 """
@@ -19,8 +19,8 @@ from quagpredict.evaluation.adaptive import (
     FIRST,
     AdaptiveEstimate,
     allowances,
-    check_request,
     cheapest_rule,
+    check_request,
     estimate_under,
     follow,
     mixture_of,
@@ -51,7 +51,7 @@ class Other(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """This candidate against another, on the same problems.
+    """The measured candidate against another, on the same problems.
 
     Attributes
     ----------
@@ -158,9 +158,7 @@ def sample_for_order(
     return OrderEstimate(estimate_under(rule, n, c, k, z * error, reached, z), found)
 
 
-def _compared(
-    values: NDArray[np.float64], error: float, others: Sequence[Other], z: float
-) -> tuple[Comparison, ...]:
+def _compared(values: NDArray[np.float64], error: float, others: Sequence[Other], z: float) -> tuple[Comparison, ...]:
     found = []
     for other in others:
         # Given the problems, samples of two candidates have nothing in common: the variances add up, and what problems

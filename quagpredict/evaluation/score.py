@@ -140,8 +140,8 @@ def score_checkpoint(
         With "auto": half-width of the 90 % interval of Pass@K on these problems, a fraction. Wanted with the target
         ``"pass@K"``; with ``"order@K"`` the smallest that is worth its samples, 0.01 by default.
     target : str
-        With "auto": ``"pass@K"``, or ``"order@K"`` (``"order"`` is ``"order@64"``): draw until Pass@K is told apart from
-        that of each candidate in `against`.
+        With "auto": ``"pass@K"``, or ``"order@K"`` (``"order"`` is ``"order@64"``): draw until Pass@K is told apart
+        from that of each candidate in `against`.
     against : sequence of path or glob
         With "order@K": candidate files or run folders of the others, measured on the same suite. `out` itself is left
         out.
@@ -226,9 +226,7 @@ def score_checkpoint(
         else:
             counted_among = _Counted(store, suite, loaded, progress)
             if kind == "order":
-                adaptive, order = sample_for_order(
-                    len(suite.problems), counted_among, others, k=k, precision=precision
-                )
+                adaptive, order = sample_for_order(len(suite.problems), counted_among, others, k=k, precision=precision)
             else:
                 adaptive = sample_adaptively(len(suite.problems), counted_among, k=k, precision=precision)
             counts = dict(zip(suite.problems, adaptive.n.tolist(), strict=True))
@@ -280,7 +278,7 @@ def _silent(_line: str) -> None: ...
 def _checked_call(
     samples: int | str, precision: float | None, target: str, against: Sequence[str | Path]
 ) -> tuple[str, int, float]:
-    """Return what the target is, its k, and the precision; NaN where a fixed number of samples leaves none to ask for."""
+    """Return what the target is, its k, and the precision; NaN where a fixed number of samples needs none."""
     kind, _, k = ("order@64" if target == "order" else target).partition("@")
     if kind not in ("pass", "order") or not k.isdigit() or int(k) < 1:
         raise UsageError(f"target must be pass@K or order@K, such as pass@64, got '{target}'")
@@ -290,7 +288,9 @@ def _checked_call(
         if kind == "pass" and precision is None:
             raise UsageError("samples 'auto' needs a precision: the wanted half-width of the interval, such as 0.01")
         if kind == "order" and not against:
-            raise UsageError("target 'order' needs the candidates to be told apart from: --against runs/*/candidate.parquet")
+            raise UsageError(
+                "target 'order' needs the candidates to be told apart from: --against runs/*/candidate.parquet"
+            )
     elif not isinstance(samples, int) or samples < 1:
         raise UsageError(f"samples must be at least 1, or 'auto', got {samples}")
     elif precision is not None:

@@ -163,15 +163,12 @@ def _adaptive_lines(found: Mapping[str, Any] | None) -> list[str]:
 
 def _order_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say which candidates this one is told apart from, best first, and where more samples of it would not help."""
-    lines = []
+    lines = ["against the others (difference ± what sampling both leaves open, 90 % each):"] if found else []
     for one in sorted(found, key=lambda one: float(one["difference"])):
         verdict = "not told apart from"
         if one["apart"]:
             verdict = "better than" if one["difference"] > 0 else "worse than"
-        line = (
-            f"{verdict} {plain(one['name'])}: {percent(one['difference'], 2)} ± {percent(one['half_width'], 2)} "
-            "(difference, 90 %, sampling of both)"
-        )
+        line = f"  {verdict} {plain(one['name'])}: {percent(one['difference'], 2)} ± {percent(one['half_width'], 2)}"
         if not one["apart"] and abs(one["difference"]) <= one["other_half_width"]:
             line += f"; its own error alone is ± {percent(one['other_half_width'], 2)}: measure it with more samples"
         lines.append(line)

@@ -209,7 +209,7 @@ def test_wrong_calls_are_refused(suite, tmp_path):
         score_checkpoint(tmp_path, suite, samples="auto")
     with pytest.raises(UsageError, match="goes with samples 'auto'"):
         score_checkpoint(tmp_path, suite, samples=4, precision=0.1)
-    with pytest.raises(UsageError, match="target must be pass@K"):
+    with pytest.raises(UsageError, match="target must be pass@K or order@K"):
         score_checkpoint(tmp_path, suite, samples="auto", precision=0.1, target="maj@4")
     with pytest.raises(UsageError, match="unknown engine 'gpu'"):
         score_checkpoint(tmp_path, suite, engine="gpu")
