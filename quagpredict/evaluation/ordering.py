@@ -161,8 +161,8 @@ def sample_for_order(
 def _compared(values: NDArray[np.float64], error: float, others: Sequence[Other], z: float) -> tuple[Comparison, ...]:
     found = []
     for other in others:
-        # Given the problems, samples of two candidates have nothing in common: the variances add up, and what problems
-        # differ by drops out because both have the same ones.
+        # What problems differ by drops out because both have the same ones. Given these, the variances add up: samples
+        # count as independent. They share seeds, which makes candidates answer alike if anything.
         difference = float((values - other.values).mean())
         half_width = z * (error**2 + other.error**2) ** 0.5
         found.append(Comparison(other.name, difference, half_width, z * other.error, abs(difference) > half_width))

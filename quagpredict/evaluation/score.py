@@ -219,7 +219,8 @@ def score_checkpoint(
                 left.unlink()
         store.adopt_longer(lambda tokens: loaded().decode(tokens))
         had = store.there().height
-        adaptive, order = None, ()
+        adaptive: AdaptiveEstimate | None = None
+        order: tuple[Comparison, ...] = ()
         if isinstance(samples, int):
             counts = dict.fromkeys(suite.problems, samples)
             draw(store, suite, loaded, counts, progress)

@@ -146,13 +146,13 @@ def test_the_order_among_shipped_candidates(suite, capsys):
     base, lab = "datasets/lab-pilot/bases/weak", "collectors/suites/lab-pilot.yaml"
     against = "datasets/lab-pilot/candidates/weak.broad-2048x2-lr0.001-s0.parquet"
     words = ["evaluate", base, "--samples", "auto", "--engine", "transformers", "--out", "run", "--quiet"]
-    assert main([*words, "--suite", lab, "--target", "order@16"]) == 2
+    assert main([*words, "--suite", lab, "--target", "order@4"]) == 2
     assert "needs the candidates to be told apart from: --against" in capsys.readouterr().err
-    assert main([*words, "--suite", suite, "--target", "order@16", "--against", against]) == 3
+    assert main([*words, "--suite", suite, "--target", "order@4", "--against", against]) == 3
     error = capsys.readouterr().err
     assert "'weak.broad-2048x2-lr0.001-s0' was measured under eval protocol f6cb632b9f874f1f" in error
     assert error.count("\n") == 1
     assert not Path("run").exists()
-    assert main([*words, "--suite", lab, "--target", "order@16", "--against", against]) == 0
+    assert main([*words, "--suite", lab, "--target", "order@4", "--against", against]) == 0
     assert "worse than weak.broad-2048x2-lr0.001-s0: -" in capsys.readouterr().out
     assert json.loads(Path("run/summary.json").read_text())["adaptive"]["against"][0]["apart"]
