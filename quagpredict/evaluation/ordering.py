@@ -3,8 +3,8 @@
 Every step has one stopping rule for all problems, and the next step has one that leaves half the variance. Under each
 rule the estimate is unbiased (`quagpredict.metrics.stopped_sampling`); that a candidate's own difference decides which
 step is the last moves it a little away from the others. Steps are few, and a precision ends them;
-docs/guide/evaluation.md has what is left. To stop each problem by the results of the others alone was tried: it took a
-third of the bias away, and intervals held the truth less often (docs/decisions/006-kept-samples.md).
+docs/guide/evaluation.md has what is left. To stop each problem by the results of the others alone was tried and
+gained little (docs/decisions/006-kept-samples.md).
 """
 
 from collections.abc import Callable, Sequence
