@@ -15,7 +15,7 @@ from importlib import import_module
 from keyword import iskeyword
 from typing import NoReturn
 
-from quagpredict.errors import QuagpredictError
+from quagpredict.errors import QuagpredictError, UsageError
 
 # Command -> line in `quagpredict --help`.
 COMMANDS = {
@@ -87,6 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except QuagpredictError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # a path that cannot be written, a full disk
+        print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        return UsageError.exit_code
 
 
 def _run(words: Sequence[str], command: str) -> int:

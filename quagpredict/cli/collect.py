@@ -24,6 +24,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--records",
         type=Path,
+        action="extend",
         nargs="+",
         metavar="FILE",
         help="archives of this collection from elsewhere: what they hold is not done again",

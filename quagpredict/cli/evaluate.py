@@ -58,6 +58,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     )
     add(
         "--against",
+        action="extend",
         nargs="+",
         default=[],
         metavar="TABLE",
@@ -66,6 +67,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--out", required=True, type=Path, metavar="RUN", help="folder to write to")
     add("--name", help="name of the candidate (default: the checkpoint folder's)")
     add("--base-model", metavar="NAME", help="what the checkpoint was fine-tuned from, if that is known")
+    add(
+        "--no-sft",
+        action="store_true",
+        help="the checkpoint is the base model: the candidate 'RL from the base' of `rank --gate no-sft`",
+    )
     add(
         "--engine",
         default="auto",
@@ -83,6 +89,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--batch-size", type=int, default=256, metavar="N", help="samples drawn side by side (default: 256)")
     add(
         "--overlap",
+        action="extend",
         nargs="+",
         default=[],
         metavar="FILE",
@@ -137,6 +144,7 @@ def run(args: argparse.Namespace) -> int:
             out=args.out,
             name=args.name,
             base_model=args.base_model,
+            no_sft=args.no_sft,
             overlap=overlap,
             progress=progress,
             say=note,
@@ -145,6 +153,7 @@ def run(args: argparse.Namespace) -> int:
     makers = {"csv": lambda: measurement_csv(score.summary), "json": lambda: measurement_json(values)}
     emit(args.format, makers, lambda console: print_measurement(values, console), None)
     if not args.quiet:
+        say(f"{score.drawn:,} samples drawn, {score.samples.height - score.drawn:,} were there")
         say(f"wrote {args.out / 'candidate.parquet'}")
     return 0
 

@@ -41,8 +41,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     )
     add(
         "--features",
+        action="extend",
         nargs="+",
-        default=["both"],
         metavar="NAME",
         help="both (held-out loss and Pass@64), loss, pass_at_K, or columns of the table (default: both)",
     )
@@ -74,6 +74,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fit, validate and store."""
+    args.features = args.features or ["both"]
     from quagpredict.corpus import read_corpus
     from quagpredict.report.card import surrogate_card
     from quagpredict.surrogates import fit

@@ -35,14 +35,27 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--candidates", nargs="+", required=True, metavar="TABLE", help="files, globs (quoted or not) or folders")
+    add(
+        "--candidates",
+        action="extend",
+        nargs="+",
+        required=True,
+        metavar="TABLE",
+        help="files, globs (quoted or not) or folders",
+    )
     add(
         "--surrogate",
         metavar="FOLDER",
         help=f"fitted surrogate; 'fit' or 'fit:KIND' to fit one on the candidates that have a result; 'none' to screen "
         f"(default: {DEFAULT_SURROGATE} if it applies, otherwise 'fit' if enough have one, otherwise 'none')",
     )
-    add("--features", nargs="+", metavar="NAME", help="what 'fit' learns from (default: Pass@1, Pass@64, loss)")
+    add(
+        "--features",
+        action="extend",
+        nargs="+",
+        metavar="NAME",
+        help="what 'fit' learns from (default: Pass@1, Pass@64, loss)",
+    )
     add("--truth", metavar="TABLE", help="table with the scores after RL, shown beside the prediction")
     add("--split", choices=("fit", "held_out"), help="rank only the rows of this split")
     add("--target", help="column to predict (default: the surrogate's, or post_pass_at_1)")

@@ -54,8 +54,22 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--verify", type=at_least(0), default=0, metavar="M", help="take the best M of each round through RL")
     add("--rounds", type=at_least(1), default=1, metavar="R", help="refit the surrogate R - 1 times (default: 1)")
     add("--workers", type=at_least(1), default=1, metavar="N", help="processes that train side by side (default: 1)")
-    add("--warm-start", nargs="+", default=[], metavar="TABLE", help="measured candidates to begin with")
-    add("--warm-start-study", nargs="+", default=[], metavar="NAME", help="earlier studies of the same storage")
+    add(
+        "--warm-start",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="TABLE",
+        help="measured candidates to begin with",
+    )
+    add(
+        "--warm-start-study",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="earlier studies of the same storage",
+    )
     add("--allow-unvalidated-base", action="store_true", help="search on a base the surrogate was not validated on")
     add("--allow-mixed-protocols", action="store_true", help="search although the surrogate's protocol or RL differs")
     add("--check", action="store_true", help="check the space and print it; train nothing")

@@ -40,6 +40,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("corpus", nargs="+", metavar="CORPUS", help="table of finished runs: files, globs or folders")
     add(
         "--surrogate",
+        action="extend",
         nargs="+",
         metavar="KIND:FEATURES",
         help="what to judge, e.g. linear:both, average:pass_at_1+loss:in-fold, effective_k; all for one of every kind "
@@ -48,12 +49,36 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--curve", action="store_true", help="judge against the number of finished runs instead")
     what.add_argument("--sensitivity", action="store_true", help="judge against k and samples a problem instead")
-    add("--protocol", nargs="+", metavar="NAME", help="random-halves, k-fold, leave-one-base-out, leave-one-kind-out")
-    add("--scenario", nargs="+", metavar="NAME", help="all, base:NAME, dataset-level, ... (default: those there are)")
+    add(
+        "--protocol",
+        action="extend",
+        nargs="+",
+        metavar="NAME",
+        help="random-halves, k-fold, leave-one-base-out, leave-one-kind-out",
+    )
+    add(
+        "--scenario",
+        action="extend",
+        nargs="+",
+        metavar="NAME",
+        help="all, base:NAME, dataset-level, ... (default: those there are)",
+    )
     add("--repeats", type=at_least(1), metavar="N", help="random halves (default: 100), or repeats of a curve (50)")
-    add("--design", nargs="+", metavar="NAME", help="with --curve: random, max-min, d-optimal (default: first two)")
+    add(
+        "--design",
+        action="extend",
+        nargs="+",
+        metavar="NAME",
+        help="with --curve: random, max-min, d-optimal (default: first two)",
+    )
     add("--target", default="post_pass_at_1", metavar="COLUMN", help="column to predict (default: post_pass_at_1)")
-    add("--features", nargs="+", metavar="COLUMN", help="columns of any table; surrogates are then named by their kind")
+    add(
+        "--features",
+        action="extend",
+        nargs="+",
+        metavar="COLUMN",
+        help="columns of any table; surrogates are then named by their kind",
+    )
     add("--groups", metavar="COLUMN", help="column that takes the place of base_model")
     add("--baseline", metavar="MODEL", help="model that gains are measured from (default: linear:pass_at_1)")
     add("--top-m", type=at_least(1), default=3, metavar="M", help="candidates that would get RL (default: 3)")

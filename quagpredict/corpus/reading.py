@@ -211,11 +211,13 @@ def _tables(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     own = [path / name for name in OWN_TABLES if (path / name).is_file()]
-    return own[:1] or sorted(
+    tables = own[:1] or sorted(
         child
         for child in path.iterdir()
         if child.suffix in SUFFIXES and child.name not in NOT_TABLES and not child.name.startswith(".")
     )
+    # A folder of run folders, each with the candidate that `evaluate` wrote.
+    return tables or sorted(path.glob("*/candidate.parquet"))
 
 
 def _read(path: Path, nested: bool, derived: tuple[str, ...]) -> _Part:

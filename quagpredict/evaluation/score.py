@@ -118,6 +118,7 @@ def score_checkpoint(
     out: str | Path | None = None,
     name: str | None = None,
     base_model: str | None = None,
+    no_sft: bool = False,
     overlap: OverlapCheck | None = None,
     progress: Callable[[int, int], None] | None = None,
     say: Callable[[str], None] | None = None,
@@ -157,6 +158,8 @@ def score_checkpoint(
         Folder for ``samples/``, ``grades.parquet``, ``problems.parquet``, ``candidate.parquet``, ``summary.json``.
     name, base_model : str, optional
         Of the candidate; its name is by default the checkpoint folder's.
+    no_sft : bool
+        Whether the checkpoint is a base model, so that its RL is RL from the base.
     overlap : OverlapCheck, optional
         What to compare problems and held-out solutions with, before anything is drawn. Paths are relative to the
         current folder.
@@ -250,6 +253,7 @@ def score_checkpoint(
     identity = {
         "candidate": name or Path(checkpoint).resolve().name,
         "base_model": base_model,
+        "recipe_scenario": "no-sft" if no_sft else None,
         "eval_protocol_id": suite.eval_protocol_id,
     }
     score = Score(

@@ -129,8 +129,11 @@ def _among_best(merits: Draws, m: int) -> Floats:
     n = merits.shape[1]
     if m >= n:
         return np.full(n, float(len(merits)))
-    top = np.argpartition(merits, n - m, axis=1)[:, n - m :]
-    return np.bincount(top.reshape(-1), minlength=n).astype(np.float64)
+    border = np.partition(merits, n - m, axis=1)[:, [n - m]]
+    above, tied = merits > border, merits == border
+    # Equal scores share the places that are left: known results may be equal.
+    left = (m - above.sum(axis=1, keepdims=True)) / tied.sum(axis=1, keepdims=True)
+    return np.asarray((above + tied * left).sum(axis=0), dtype=np.float64)
 
 
 def _references(bar: Bar | None, usable: NDArray[np.int64], size: int) -> NDArray[np.int64]:

@@ -45,8 +45,8 @@ def parse_bar(text: str | float, margin: float, frame: pl.DataFrame, *, lower_is
         columns = ("recipe_scenario", "base_model")
         if not set(columns) <= set(frame.columns) or not (frame["recipe_scenario"] == FROM_BASE).any():
             raise UsageError(
-                "--gate no-sft: no candidate has the recipe_scenario 'no-sft'; measure the base model itself and add "
-                "its row, or name a candidate or a score"
+                "--gate no-sft: no candidate has the recipe_scenario 'no-sft'; measure the base model (`evaluate BASE "
+                "--no-sft --base-model NAME`) and add its row, or name a candidate or a score"
             )
         bases = frame["base_model"].to_list()
         first: dict[str, int] = {}

@@ -110,6 +110,23 @@ def choose(
     return choose_option([option(kind, how) for kind, how in tried], y, seed)
 
 
+def chosen(fitted: FittedSurrogate, transforms: Transforms) -> tuple[str, Transforms]:
+    """Return the kind, and the transforms, that `choose` chose; any other surrogate's own.
+
+    Examples
+    --------
+    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> frame = synthetic_corpus(40, seed=1).frame
+    >>> fitted = fit_frame("auto", frame, frame["post_pass_at_1"].to_numpy())
+    >>> fitted.notes[0].startswith(f"chose {chosen(fitted, 'identity')[0]}")
+    True
+    """
+    if fitted.name != "auto" or not fitted.notes:
+        return fitted.name, transforms
+    kind, _, how = fitted.notes[0].removeprefix("chose ").partition(" (")[0].partition(":")
+    return kind, "in-fold" if how == "in-fold" else "identity" if isinstance(transforms, str) else transforms
+
+
 def choose_tables(
     X: Floats,
     y: Floats,

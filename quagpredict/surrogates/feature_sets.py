@@ -36,8 +36,8 @@ def resolve_features(
         ``both`` (the loss and Pass@64, or Pass@k of the largest smaller k that the table holds), a measurement such as
         ``pass_at_8`` or ``length_mean`` (then the one before RL is taken), or a column of the table; ``all-numeric``
         takes every column of numbers that is complete, varies and is neither identity nor cost nor known only after RL.
-        What is no column but holds one of ``.*[(^$|?`` is a regular expression: every column of numbers that it matches
-        whole, in the table's order.
+        A column of that very name comes before all of these. What is no column but holds one of ``.*[(^$|?`` is a
+        regular expression: every column of numbers that it matches whole, in the table's order.
     frame : polars.DataFrame
         The table; a column that holds only nulls counts as absent for ``both``.
     exclude : sequence of str
@@ -69,7 +69,9 @@ def resolve_features(
     named = re.split(r"[+,]", features) if isinstance(features, str) else list(features)
     columns: list[str] = []
     for name in (part.strip() for part in named):
-        if name == "loss":
+        if name and name in frame.columns:
+            columns.append(name)
+        elif name == "loss":
             columns.append("pre_held_out_loss_nats")
         elif name == "both":
             columns += ["pre_held_out_loss_nats", largest_pass_at(frame)]

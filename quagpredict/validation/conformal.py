@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from quagpredict.errors import CorpusError
+from quagpredict.surrogates.choosing import chosen
 from quagpredict.surrogates.feature_sets import Transforms
 from quagpredict.surrogates.fitted import Z90, Calibration, FittedSurrogate
 from quagpredict.surrogates.fitting import fit_frame
@@ -156,8 +157,9 @@ def with_calibration(
     'conformal, 10 folds'
     """
     rows = training_rows(frame, fitted.target, split=split)
+    kind, transforms = chosen(fitted, transforms)  # what `auto` chose is not chosen again in each fold
     learnt = learn_calibration(
-        fitted.name,
+        kind,
         rows.frame,
         rows.y,
         features=features,

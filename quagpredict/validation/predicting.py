@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.design import design_matrix
+from quagpredict.surrogates.choosing import chosen
 from quagpredict.surrogates.fitting import fit_frame
 from quagpredict.validation.baselines import Model
 from quagpredict.validation.batched_least_squares import predict_splits
@@ -108,8 +109,12 @@ def predictions(
         X = fitted.design(rows.frame)
         mean[number] = fitted.predict(X).mean
         if number < len(calibrated):
+            kind, transforms = chosen(fitted, model.transforms)  # what `auto` chose is not chosen again in each fold
             learnt = learn_calibration(
-                model.kind, training, rows.y[split.train], folds=FOLDS, floor=rows.floor, **settings
+                *(kind, training, rows.y[split.train]),
+                folds=FOLDS,
+                floor=rows.floor,
+                **settings | {"transforms": transforms},
             )
             fitted = replace(fitted, calibration=learnt)
             low[number], high[number] = fitted.interval(X, groups=rows.bases)

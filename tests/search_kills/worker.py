@@ -26,7 +26,7 @@ def work(url, trials, folder, seed):
             report(round(100 * part), world.measure(recipe, part))
         return world.measure(recipe)
 
-    search.run(measure, trials, patience=Patience(beat_s=0.2, grace_s=2.0, poll_s=0.05))
+    search.run(measure, trials, patience=Patience(beat_s=0.2, grace_s=10.0, poll_s=0.05))
 
 
 if __name__ == "__main__":
