@@ -15,12 +15,11 @@ import quagpredict.engines.transformers_engine
 from quagpredict.cli import main
 from quagpredict.evaluation import drawing
 
-drawing._PART_SECONDS = 0.0
-drawing._REQUEST_SAMPLES = 8
-drawing._CALL_SAMPLES = 64
-
 
 def serve():
+    drawing._PART_SECONDS = 0.0
+    drawing._REQUEST_SAMPLES = 8
+    drawing._CALL_SAMPLES = 64
     assert pl
     assert quagpredict.cli.evaluate
     assert quagpredict.engines.transformers_engine

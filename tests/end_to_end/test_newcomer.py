@@ -80,3 +80,28 @@ def test_a_plan_whose_engine_is_not_installed_is_refused_before_its_first_stage(
 def test_a_count_that_makes_no_sense_is_a_wrong_call(words, capsys):
     assert main(words) == 2
     assert "whole number of at least 1" in capsys.readouterr().err
+
+
+def test_a_folder_of_run_folders_is_ranked(tmp_path, capsys):
+    candidates = sorted(shipped_path("datasets/lab-pilot/candidates").glob("weak.*"))
+    for file in candidates:
+        (tmp_path / "runs" / file.stem).mkdir(parents=True)
+        (tmp_path / "runs" / file.stem / "candidate.parquet").write_bytes(file.read_bytes())
+    assert main(["rank", "--candidates", str(tmp_path / "runs"), "--format", "csv"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + len(candidates)
+
+
+def test_an_option_that_is_given_twice_adds_to_itself(capsys):
+    first, second, *_ = map(str, sorted(shipped_path("datasets/lab-pilot/candidates").glob("weak.*")))
+    assert main(["rank", "--candidates", first, "--candidates", second, "--format", "csv"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    (tmp_path / "counts.csv").write_text("id,n,c\np,8,4\nq,8,2\n")
+    (tmp_path / "file").write_text("")
+    words = ["import", "counts", str(tmp_path / "counts.csv"), "--candidate", "a"]
+    assert main([*words, "--out", str(tmp_path / "file" / "a.parquet")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "Traceback" not in said

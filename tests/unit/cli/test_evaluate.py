@@ -40,7 +40,7 @@ def test_a_checkpoint_is_measured_written_and_ranked(suite, capsys):
     assert "Pass@4" in shown.out
     assert "maj@4" in shown.out
     assert "held-out loss" in shown.out
-    assert shown.err == "wrote run/candidate.parquet\n"
+    assert shown.err == "48 samples drawn, 0 were there\nwrote run/candidate.parquet\n"
     row = read_corpus("run/candidate.parquet").row(0, named=True)
     assert row["candidate"] == "weak" == row["base_model"]
     assert row["pre_samples_per_problem"] == 8
@@ -49,6 +49,13 @@ def test_a_checkpoint_is_measured_written_and_ranked(suite, capsys):
     assert pl.read_parquet("run/samples/*/part-*.parquet").height == 48
     assert main(["rank", "--candidates", "run/candidate.parquet", "--surrogate", "none", "--format", "csv"]) == 0
     assert "weak" in capsys.readouterr().out
+
+
+def test_the_base_itself_is_the_bar_of_the_gate(suite, capsys):
+    assert evaluate(suite, "--base-model", "weak", "--no-sft") == 0
+    assert read_corpus("run/candidate.parquet")["recipe_scenario"].to_list() == ["no-sft"]
+    assert evaluate(suite, "--base-model", "weak", "--no-sft") == 0
+    assert "0 samples drawn, 48 were there" in capsys.readouterr().err
 
 
 def test_json_is_data_alone(suite, capsys):

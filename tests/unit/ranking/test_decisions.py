@@ -106,3 +106,8 @@ def test_blocks_of_draws_agree_with_one_block(monkeypatch):
     monkeypatch.setattr("quagpredict.ranking.decisions._AT_ONCE", 100)
     assert np.allclose(chances(belief, draws=1000).p_best, whole.p_best)
     assert chances(independent(np.array([]), np.array([]))).p_best.shape == (0,)
+
+
+def test_equal_known_scores_share_the_places_that_are_left():
+    known = independent(np.array([0.6, 0.5, 0.5, 0.1]), np.zeros(4))
+    assert chances(known, top_m=2).p_top.tolist() == [1.0, 0.5, 0.5, 0.0]

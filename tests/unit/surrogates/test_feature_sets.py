@@ -54,3 +54,9 @@ def test_trials_of_the_logit_come_from_the_table() -> None:
         resolve_transforms({"other": "log"}, columns, TABLE)
     with pytest.raises(UsageError, match="in-fold"):
         resolve_transforms("logit", columns, TABLE)  # type: ignore[arg-type]
+
+
+def test_a_column_of_that_name_comes_before_what_the_name_stands_for():
+    own = pl.DataFrame({"loss": [0.5], "pass_at_1": [0.2]})
+    assert resolve_features("loss+pass_at_1", own) == ("loss", "pass_at_1")
+    assert resolve_features("loss", own.rename({"loss": "pre_held_out_loss_nats"})) == ("pre_held_out_loss_nats",)

@@ -1,5 +1,6 @@
 """A stored surrogate from a stranger: whatever is changed in the file, it opens as a surrogate or is refused."""
 
+import copy
 import json
 import random
 from pathlib import Path
@@ -120,7 +121,8 @@ def test_changed_values(kind: str, stored: Any, tmp_path: Path, data: st.DataObj
         elif change == "swap" and isinstance(item, list):
             parent[path[-1]] = item[::-1]
         else:
-            parent[path[-1]] = data.draw(st.sampled_from(STRANGE))
+            # A copy: what is put there may be changed itself by the next change.
+            parent[path[-1]] = copy.deepcopy(data.draw(st.sampled_from(STRANGE)))
     if not isinstance(value.get("features"), list) or len(value["features"]) != len(fitted.features):
         return
     opens_or_is_refused(json.dumps(value), tmp_path, len(fitted.features))
