@@ -91,8 +91,8 @@ def check_accounts(study: optuna.Study, folder: Path) -> None:
     finished = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     assert len(finished) == TRIALS
     assert not [trial for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)]
-    # What was trained belongs to a trial that counts: a lost one, its retry, or another slot that came to the same recipe
-    # before the first was complete. A surplus trial was never begun.
+    # What was trained belongs to a trial that counts: a lost one, its retry, or another slot that came to the same
+    # recipe before the first was complete. A surplus trial was never begun.
     trained = Counter(line.split()[0] for line in (folder / "trained.txt").read_text().splitlines())
     lost = Counter(trial.user_attrs.get("recipe_id") for trial in trials if is_lost(trial))
     assert len(trained) >= TRIALS * 0.95
