@@ -22,7 +22,7 @@ from quagpredict.engines.contract import Request
 from quagpredict.evaluation import Suite, read_suite, score_checkpoint
 from quagpredict.shipped import shipped_path
 
-SAMPLES, BATCH = 128, 1024
+SAMPLES, BATCH = 256, 1024
 MOST = 1.05
 
 
@@ -58,7 +58,7 @@ def measure() -> list[Figure]:
     checkpoint = shipped_path("datasets/lab-pilot/bases/weak")
     suite = read_suite(shipped_path("collectors/suites/lab-pilot.yaml"))
     calls = partial(measured, checkpoint, suite), partial(engine_alone, checkpoint, suite)
-    ours, alone = in_turn(*calls, repeats=5, clock=time.process_time)
+    ours, alone = in_turn(*calls, repeats=7, clock=time.process_time)
     note = f"{len(suite.problems)} problems x {SAMPLES} samples, processor time of one thread, transformers engine"
     kept = ours <= MOST * alone
     return [Figure("evaluate against its engine alone", ours, "engine alone", alone, f"<= {MOST} x", kept, note)]

@@ -86,12 +86,12 @@ def design_matrix(
         if not allow_missing:
             _refuse(np.isnan(values), name, frame, source, "is missing: measure it, or leave it out")
         columns.append(values)
-    groups = frame["base_model"].fill_null("").to_list() if "base_model" in frame.columns else [""] * frame.height
+    bases = frame["base_model"].to_list() if "base_model" in frame.columns else [None] * frame.height
     return DesignMatrix(
         X=np.column_stack(columns).astype(np.float64, copy=False),
         features=tuple(features),
         candidates=tuple(frame["candidate"].to_list()),
-        groups=np.asarray(groups, dtype=np.str_),
+        groups=np.asarray([base or "" for base in bases], dtype=np.str_),
     )
 
 

@@ -64,7 +64,6 @@ def _graded(
     asked = pl.DataFrame(
         {
             "key": [problem_key(problem) for problem in problems],
-            "order": range(len(problems)),
             "gold": [problem.answer for problem in problems],
             "level": [problem.level for problem in problems],
             "wanted": [counts[problem] for problem in problems],
@@ -76,7 +75,6 @@ def _graded(
         .select(pl.exclude("tokens"))
         .join(asked.lazy(), on="key")
         .filter(pl.col("sample") < pl.col("wanted"))
-        .sort("order", "sample")
         .collect()
     )
     grades = grade_many(

@@ -91,6 +91,13 @@ def choose(
             tried += [(kind, transforms if fixed else "identity")]
             tried += [(kind, "in-fold")] if learnt and not fixed else []
     made: dict[tuple[str, ...], Floats] = {}
+    slices: dict[bytes, pl.DataFrame] = {}  # the folds are the same for every option
+
+    def at(rows: NDArray[np.intp]) -> pl.DataFrame:
+        key = rows.tobytes()
+        if key not in slices:
+            slices[key] = ready[rows]
+        return slices[key]
 
     def predicted(fitted: FittedSurrogate, rows: NDArray[np.intp]) -> Floats:
         if fitted.features not in made:
@@ -101,7 +108,7 @@ def choose(
         return Option(
             f"{kind}:in-fold" if how == "in-fold" else kind,
             lambda rows: fit_frame(
-                kind, ready[rows], y[rows], features=features, transforms=how, target=target, groups=groups,
+                kind, at(rows), y[rows], features=features, transforms=how, target=target, groups=groups,
                 seed=seed, source=source,
             ),
             predicted,

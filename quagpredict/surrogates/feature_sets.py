@@ -202,8 +202,9 @@ def _in_fold(column: str, frame: pl.DataFrame) -> str:
     counts = [f"{stage}_samples_per_problem", f"{stage}_problems_count"]
     if not set(counts) <= set(frame.columns):
         return str(Transform("logit", ASSUMED_TRIALS))
-    known = frame.select(counts).drop_nulls().to_numpy()
-    if not len(known):
+    samples, problems = (frame[name].cast(pl.Float64).to_numpy() for name in counts)
+    groups = problems * np.maximum(samples // k, 1)
+    groups = groups[np.isfinite(groups)]
+    if not len(groups):
         return str(Transform("logit", ASSUMED_TRIALS))
-    groups = known[:, 1] * np.maximum(known[:, 0] // k, 1)
     return str(Transform("logit", float(max(np.median(groups), 1.0))))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.fitting import fewest_rows
@@ -273,12 +274,24 @@ def _splits(
 
 @contextmanager
 def process_pool(jobs: int) -> Iterator[Executor | None]:
-    """Yield a pool of that many processes, which start without what this one has loaded; None for one job."""
+    """Yield a pool of that many processes, which start without what this one has loaded; None for one job.
+
+    Linear algebra is given one thread in each of them, and here meanwhile: the matrices are small, and two processes
+    that each start a thread for every core spend their time waiting for each other (measured: fifteen times slower).
+    """
     if jobs <= 1:
         yield None
         return
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with (
+        threadpool_limits(1),
+        ProcessPoolExecutor(jobs, mp_context=context, initializer=_one_thread) as pool,
+    ):
         yield pool
+
+
+def _one_thread() -> None:
+    threadpool_limits(1)  # by name from this module, so that a fresh process has loaded numpy before it is limited
 
 
 def judged_lines(
