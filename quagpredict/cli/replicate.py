@@ -43,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.corpus import read_corpus
     from quagpredict.files import written_aside
     from quagpredict.optional import require
-    from quagpredict.replication import replicate
+    from quagpredict.replication import Corpus, replicate
+    from quagpredict.replication.replicating import MODELS, OURS
+    from quagpredict.replication.transfer import transfers
     from quagpredict.report.replication_figures import draw
     from quagpredict.report.replication_page import claims_table, page_of
 
@@ -54,6 +56,10 @@ def run(args: argparse.Namespace) -> int:
         name = path.stem if path.suffix else path.name
         frame = read_corpus(tables([corpus]))
         found.append(replicate(frame, name, repeats=args.repeats, seed=args.seed, say=say))
+    corpora = [Corpus(one.name, one.frame) for one in found]
+    if len(corpora) > 1:
+        say("from one corpus to another")
+    carried = transfers(corpora, (*MODELS, *OURS), seed=args.seed, say=say)
     folder = args.page.parent / "figures" / args.page.stem
     figures = {one.name: draw(one, folder) for one in found}
     words = ["quagpredict", "replicate", *args.corpora, "--page", str(args.page)]
@@ -61,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, name) != default:
             words += [f"--{name}", str(getattr(args, name))]
     with written_aside(args.page) as aside:
-        aside.write_text(page_of(found, figures, args.page, shlex.join(words)), encoding="utf-8")
+        aside.write_text(page_of(found, figures, args.page, shlex.join(words), carried), encoding="utf-8")
     table = claims_table(found)
     makers = {
         "csv": lambda: str(table.write_csv()),

@@ -7,10 +7,18 @@ if TYPE_CHECKING:
     from quagpredict.replication.claims import Claim as Claim
     from quagpredict.replication.replicating import Replication as Replication
     from quagpredict.replication.replicating import replicate as replicate
+    from quagpredict.replication.transfer import Corpus as Corpus
+    from quagpredict.replication.transfer import transfer as transfer
 
-__all__ = ["Claim", "Replication", "replicate"]
+__all__ = ["Claim", "Corpus", "Replication", "replicate", "transfer"]
 
-_HOME = {"Claim": "claims", "Replication": "replicating", "replicate": "replicating"}
+_HOME = {
+    "Claim": "claims",
+    "Corpus": "transfer",
+    "Replication": "replicating",
+    "replicate": "replicating",
+    "transfer": "transfer",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -23,7 +23,11 @@ _TITLES = {
 
 
 def page_of(
-    replications: "Sequence[Replication]", figures: Mapping[str, Mapping[str, Path]], page: Path, command: str
+    replications: "Sequence[Replication]",
+    figures: Mapping[str, Mapping[str, Path]],
+    page: Path,
+    command: str,
+    carried: pl.DataFrame | None = None,
 ) -> str:
     """Return the page.
 
@@ -36,6 +40,8 @@ def page_of(
         Where the page will lie; figures are linked from there.
     command : str
         The command that makes it.
+    carried : polars.DataFrame, optional
+        What `quagpredict.replication.transfer` found, of any number of pairs of corpora.
     """
     lines = [
         "# What the corpora say about the paper's claims",
@@ -56,6 +62,8 @@ def page_of(
             lines += ["", f"![{_TITLES[name]}]({_relative(path, page)})", "", f"*{_TITLES[name]}.*"]
         if replication.report.notes:
             lines += ["", "### Notes", "", *(f"- {note}" for note in replication.report.notes)]
+    if carried is not None and carried.height:
+        lines += ["", "## From one corpus to another", "", *_carried(carried)]
     return "\n".join(lines) + "\n"
 
 
@@ -141,6 +149,32 @@ def _left_out(replication: "Replication") -> Iterator[str]:
                 f"| {model} | {_value(cells.get('r2'))} | {_value(cells.get('spearman'))} | "
                 f"{_value(cells.get('pairwise_accuracy'))} | {_value(cells.get('regret_1'), 100.0, 1)} |"
             )
+
+
+def _carried(carried: pl.DataFrame) -> Iterator[str]:
+    yield (
+        "Fitted on all runs of one corpus, judged on all of the other; intervals are of a bootstrap over the judged "
+        "candidates, gains are over SFT Pass@1 on the same resamples. Which candidate is best is asked of all base "
+        "models together."
+    )
+    yield ""
+    yield "| fitted on | judged on | model | Spearman | gain | R² | pairs of a base in order | regret, points |"
+    yield "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |"
+    for (fitted_on, judged_on, model), rows in carried.group_by("fitted_on", "judged_on", "model", maintain_order=True):
+        cells = {row["metric"]: row for row in rows.iter_rows(named=True)}
+        order, value, pairs = (_resampled(cells[name]) for name in ("spearman", "r2", "pairwise_accuracy"))
+        regret = _resampled(cells["regret_1"], 100.0, 1)
+        gain = _gain(cells["spearman"])
+        yield f"| {fitted_on} | {judged_on} | {model} | {order} | {gain} | {value} | {pairs} | {regret} |"
+
+
+def _resampled(row: Mapping[str, Any], scale: float = 1.0, digits: int = 2) -> str:
+    if row["value"] is None:
+        return ""
+    ends = ""
+    if row["low"] is not None:
+        ends = f" ({scale * row['low']:.{digits}f} to {scale * row['high']:.{digits}f})"
+    return f"{scale * row['value']:.{digits}f}{ends}"
 
 
 def _value(row: Mapping[str, Any] | None, scale: float = 1.0, digits: int = 2) -> str:

@@ -31,6 +31,17 @@ def test_a_page_with_its_figures(corpus: Path, capsys: pytest.CaptureFixture[str
     assert all(claim["claim"] in text for claim in claims)
 
 
+def test_what_two_corpora_say_of_each_other_is_on_the_page(corpus: Path, tmp_path: Path) -> None:
+    other, page = tmp_path / "other.parquet", tmp_path / "page.md"
+    synthetic_corpus(30, seed=3).frame.write_parquet(other)
+    assert main(["replicate", str(corpus), str(other), "--page", str(page), "--repeats", "2"]) == 0
+    carried = page.read_text().partition("## From one corpus to another")[2]
+    for pair in ("| mine | other |", "| other | mine |"):
+        lines = [line for line in carried.splitlines() if line.startswith(pair)]
+        assert len(lines) == 12
+        assert all(line.count(" to ") >= 3 for line in lines)  # every value has its interval
+
+
 def test_a_corpus_that_is_too_small_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     synthetic_corpus(6, seed=2).frame.write_parquet(tmp_path / "few.parquet")
     assert main(["replicate", str(tmp_path / "few.parquet"), "--page", str(tmp_path / "page.md")]) == 3
