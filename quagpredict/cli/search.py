@@ -111,7 +111,9 @@ def _searched(args: argparse.Namespace, plan: "SearchPlan", out: Path, storage: 
     from quagpredict.mixture_search.storage import open_storage
     from quagpredict.surrogates.store import load_surrogate
 
-    runs = stack.enter_context(RecipeRuns(plan, out))
+    # Fewer recipes to verify than workers: the RL seeds of each are shared out.
+    rl_workers = max(1, args.workers // max(1, args.verify))
+    runs = stack.enter_context(RecipeRuns(plan, out, rl_workers=rl_workers))
     scoring = plan.scoring
     given = args.surrogate or (scoring.surrogate if scoring else None)
     surrogate = load_surrogate(surrogate_folder(given)) if given else None
@@ -141,7 +143,7 @@ def _searched(args: argparse.Namespace, plan: "SearchPlan", out: Path, storage: 
 
     first = make_search(1, surrogate)  # says what is wrong with the storage before workers are started
     del first
-    for number in range(1, args.workers):
+    for number in range(1, 1 if args.worker else args.workers):
         stack.push(partial(_end, _worker(number, args, storage, out)))
     try:
         return search_in_rounds(
@@ -213,7 +215,7 @@ def _pruner() -> Any:
 def _worker(number: int, args: argparse.Namespace, storage: str, out: Path) -> "subprocess.Popen[bytes]":
     """Start the same search once more, as one worker; it prints into a log and writes no result."""
     words = ["search", args.space, "--worker", str(number), "--storage", storage, "--out", str(out)]
-    for name in ("trials", "method", "seed", "verify", "rounds"):
+    for name in ("trials", "method", "seed", "verify", "rounds", "workers"):
         words += [f"--{name}", str(getattr(args, name))]
     words += ["--surrogate", args.surrogate] if args.surrogate else []
     flags = ("allow_unvalidated_base", "allow_mixed_protocols")

@@ -48,6 +48,8 @@ class RecipeRuns:
         ``<out>/recipes/<recipe_id>/`` is the work folder of a recipe.
     programs : mapping, optional
         Your own program for ``sft``, ``rl`` or ``evaluate``, as in a plan.
+    rl_workers : int
+        RL runs of one recipe that go on at once.
 
     Raises
     ------
@@ -55,11 +57,14 @@ class RecipeRuns:
         If the search has no evaluation: then nothing can be measured here.
     """
 
-    def __init__(self, plan: SearchPlan, out: str | Path, programs: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, plan: SearchPlan, out: str | Path, programs: Mapping[str, str] | None = None, *, rl_workers: int = 1
+    ) -> None:
         if plan.evaluation is None:
             raise UsageError(f"search '{plan.space.name}' has no section 'evaluation', so no trial can be measured")
         self._plan = plan
         self._out = Path(out)
+        self._rl_workers = rl_workers
         self._programs = {**PROGRAMS, **(programs or {})}
         self._servers: dict[str, tuple[subprocess.Popen[bytes], Path]] = {}
 
@@ -126,7 +131,8 @@ class RecipeRuns:
             raise UsageError(f"search '{self._plan.space.name}' has no section 'rl', so nothing can be verified")
         root = self._folder(recipe)
         with self._alone(root):
-            self._collect(self._candidate_plan(recipe, self._plan.rl.seeds), root, None)
+            plan = self._candidate_plan(recipe, self._plan.rl.seeds)
+            self._collect(plan, root, None, workers=self._rl_workers)
             return self._rows(recipe, root)
 
     def write_corpus(self) -> Path | None:
@@ -196,13 +202,13 @@ class RecipeRuns:
         self._collect(plan, root, None, server="rungs")
         return read_corpus(WorkFolder(root).corpus)
 
-    def _collect(self, plan: Plan, root: Path, watch: Any, server: str = "trials") -> None:
+    def _collect(self, plan: Plan, root: Path, watch: Any, server: str = "trials", workers: int = 1) -> None:
         root.mkdir(parents=True, exist_ok=True)
         if WorkFolder(root).corpus.exists() and all(state == "done" for _, state, _ in planned_commands(plan, root)):
             return  # nothing to start a fork server for
         fork = self._server(server, plan) if plan.launch.mode == "fork" else None
         with (root / "collect.log").open("a", encoding="utf-8") as said, contextlib.redirect_stderr(said):
-            summary = collect(plan, root, retry_failed=True, fork_server=fork, watch=watch)
+            summary = collect(plan, root, workers=workers, retry_failed=True, fork_server=fork, watch=watch)
         if summary.failed:
             failed = summary.failed[0]
             raise StageError(f"{failed.stage} failed; see {root / failed.log}")
