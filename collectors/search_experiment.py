@@ -1,11 +1,11 @@
-"""Which search finds the mixture that ends best after RL? Real trainings, equal SFT budgets: every method, every seed.
+r"""Which search finds the mixture that ends best after RL? Real trainings, equal SFT budgets: every method, every seed.
 
-    python collectors/search_experiment.py --out runs/search-experiment --report docs/search-experiment.md
+    python collectors/search_experiment.py --workers 2 --results datasets/search-experiment/winners.json \
+      --report docs/search-experiment.md
 
 For each seed and method it runs `quagpredict search` with `--verify 1`: 40 SFT trainings, then RL of the one that the
-method would choose. It goes on where it was stopped. `--report` writes a page from the results that are there, also
-without running anything (`--report-only`). In the lab, 4 methods x 3 seeds x 40 trainings and 36 RL runs are
-estimated at some five hours of processor time.
+method would choose. It goes on where it was stopped. `--results` keeps what each search chose and what became of it,
+so that `--report` can write its page also elsewhere, without running anything (`--report-only`).
 """
 
 import argparse
@@ -22,7 +22,7 @@ import polars as pl
 from quagpredict.cli import main as quagpredict
 from quagpredict.files import written_aside
 
-METHODS = ("surrogate", "sft-pass-at-1", "random", "regmix")
+METHODS = ("surrogate", "sft-pass-at-1", "random", "regmix", "equal")
 REFERENCE = "sft-pass-at-1"
 # Student's 95 % point for 1, 2, ... degrees of freedom: 90 % intervals of a mean over few seeds.
 T95 = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833)
@@ -54,8 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/search-experiment"), help="folder of all searches")
     parser.add_argument("--trials", type=int, default=40, help="SFT trainings of each search (default: 40)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of the search (default: 0 1 2)")
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), help="default: all but the equal mixture")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), help="default: all")
     parser.add_argument("--workers", type=int, default=1, help="trainings side by side (default: 1)")
+    parser.add_argument("--results", type=Path, help="JSON file in which winners are kept; read first, then written")
     parser.add_argument("--report", type=Path, help="Markdown page to write")
     parser.add_argument("--report-only", action="store_true", help="run nothing")
     parser.add_argument("--search-option", nargs="*", default=[], metavar="WORD", help="passed on, without its dashes")
@@ -71,8 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = quiet([*words, "--workers", str(args.workers)])
             if code not in (0, 4):  # 4: nothing feasible was found, which is a result too
                 return code
+    found = [one for seed in args.seeds for method in args.methods if (one := winner(args.out, method, seed))]
+    known = {(one.method, one.seed): one for one in [*kept(args.results), *found]}
+    winners = [known[method, seed] for seed in args.seeds for method in args.methods if (method, seed) in known]
+    if args.results is not None:
+        args.results.parent.mkdir(parents=True, exist_ok=True)
+        with written_aside(args.results) as aside:
+            aside.write_text(json.dumps([one._asdict() for one in known.values()], indent=1) + "\n", encoding="utf-8")
     if args.report is not None:
-        winners = [one for seed in args.seeds for method in args.methods if (one := winner(args.out, method, seed))]
         text = report(winners, args)
         with written_aside(args.report) as aside:
             aside.write_text(text, encoding="utf-8")
@@ -110,6 +117,14 @@ def winner(out: Path, method: str, seed: int) -> Winner | None:
     return Winner(method, seed, before, chosen["prediction"], tuple(after), done, chosen["shares"]) if after else None
 
 
+def kept(results: Path | None) -> list[Winner]:
+    """Read the winners that an earlier call kept; none if there is no such file."""
+    if results is None or not results.exists():
+        return []
+    rows = json.loads(results.read_text(encoding="utf-8"))
+    return [Winner(**{**row, "after": tuple(row["after"])}) for row in rows]
+
+
 def mean_of(values: Sequence[float]) -> Mean:
     """Return the mean over seeds with its 90 % interval by Student's t.
 
@@ -134,7 +149,10 @@ def report(winners: Sequence[Winner], args: Any) -> str:
         "```bash",
         f"python collectors/search_experiment.py --space {args.space} --trials {args.trials} "
         f"--seeds {' '.join(map(str, args.seeds))} \\",
-        f"  --methods {' '.join(args.methods)} --report {args.report}",
+        f"  --methods {' '.join(args.methods)} --workers 2"
+        + (f" --results {args.results}" if args.results else "")
+        + " \\",
+        f"  --report {args.report}",
         "```",
         "",
         f"| method | seeds | before RL | after RL | after RL minus {REFERENCE} |",

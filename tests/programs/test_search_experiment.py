@@ -58,3 +58,20 @@ def test_searches_that_are_not_done_are_no_rows(experiment, tmp_path):
     page = tmp_path / "page.md"
     assert experiment.main(["--out", str(tmp_path), "--report", str(page), "--report-only"]) == 0
     assert "no seed in common yet" in page.read_text()
+
+
+def test_kept_results_make_the_same_page_elsewhere(experiment, tmp_path):
+    for seed in (0, 1):
+        finished(tmp_path / "out", "surrogate", seed, [0.6, 0.7])
+        finished(tmp_path / "out", "sft-pass-at-1", seed, [0.5])
+    page, kept = tmp_path / "page.md", tmp_path / "kept" / "winners.json"
+    words = ["--results", str(kept), "--report", str(page), "--report-only", "--out"]
+    assert experiment.main([*words, str(tmp_path / "out")]) == 0
+    first = page.read_text()
+    assert experiment.main([*words, str(tmp_path / "nowhere")]) == 0
+    assert page.read_text() == first
+    assert "| surrogate | 2 | 40.0" in first
+
+    finished(tmp_path / "more", "surrogate", 2, [0.9])  # what is found later is added, nothing kept is lost
+    assert experiment.main([*words, str(tmp_path / "more")]) == 0
+    assert "| surrogate | 3 | 40.0" in page.read_text()
