@@ -98,7 +98,9 @@ def predicted(
     belief = believe(surrogate, X, seen, bases=bases, lower_is_better=minimize)
     if belief.shared.shape[1] == 0:
         said.append("this surrogate tells no errors that these candidates share: chances take them as independent")
-    bar = None if asked.gate is None else parse_bar(asked.gate, asked.margin, frame, lower_is_better=minimize)
+    bar = None
+    if asked.gate is not None:
+        bar = parse_bar(asked.gate, asked.margin, frame, lower_is_better=minimize, target=surrogate.target)
     chance = chances(belief, top_m=asked.top_m, bar=bar)
     merits, distance = belief.merits(), prediction.distance
     ends = within(surrogate.interval(X, groups=bases) if seen is None else interval(belief), belief)

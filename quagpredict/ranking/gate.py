@@ -6,12 +6,15 @@ import polars as pl
 from quagpredict.errors import UsageError
 from quagpredict.ranking.decisions import Bar, Chances
 from quagpredict.ranking.result import Gate
+from quagpredict.surrogates.feature_sets import pass_at
 
 #: The bar "RL from the candidate's own base model, without SFT".
 FROM_BASE = "no-sft"
 
 
-def parse_bar(text: str | float, margin: float, frame: pl.DataFrame, *, lower_is_better: bool = False) -> Bar:
+def parse_bar(
+    text: str | float, margin: float, frame: pl.DataFrame, *, lower_is_better: bool = False, target: str = ""
+) -> Bar:
     """Return the bar that a gate names.
 
     Parameters
@@ -25,11 +28,14 @@ def parse_bar(text: str | float, margin: float, frame: pl.DataFrame, *, lower_is
         The candidates.
     lower_is_better : bool
         Whether a lower score is better, so that the bar is a score to stay below.
+    target : str
+        What is predicted. A Pass@k is a fraction, and so is a bar for it.
 
     Raises
     ------
     UsageError
-        If it is neither a number nor a candidate, or no base model has a candidate without SFT.
+        If it is neither a number nor a candidate, a number outside what the target can be, or no base model has a
+        candidate without SFT.
 
     Examples
     --------
@@ -59,6 +65,9 @@ def parse_bar(text: str | float, margin: float, frame: pl.DataFrame, *, lower_is
         threshold = float("nan")
     if not np.isfinite(threshold):
         raise UsageError(f"--gate {text}: expected a score such as 0.7, a candidate of the table, or no-sft")
+    if pass_at(target) and not 0.0 <= threshold <= 1.0:
+        hint = f"; for {threshold:g} % say --gate {threshold / 100:g}" if 1.0 < threshold <= 100.0 else ""
+        raise UsageError(f"--gate {text}: '{target}' is a fraction between 0 and 1{hint}")
     merit = -(threshold - margin) if lower_is_better else threshold + margin
     return Bar(merit, nobody, margin)
 

@@ -41,7 +41,7 @@ def test_a_score_as_gate(fresh, fitted):
 
 
 def test_none_clears_is_an_answer(fresh, fitted):
-    gate = rank(fresh, fitted, gate="1.5").gate
+    gate = rank(fresh, fitted, gate="0.99").gate
     assert gate.cleared == ()
     assert gate.closest
     assert gate.p_closest < 0.5
@@ -101,3 +101,12 @@ def test_wrong_gates(fresh, fitted):
 def test_the_gate_does_not_change_the_chances(fresh, fitted):
     with_gate, without = rank(fresh, fitted, gate=0.6).frame, rank(fresh, fitted).frame
     assert np.allclose(with_gate["p_best"], without["p_best"])
+
+
+def test_a_bar_in_per_cent_is_asked_about() -> None:
+    table = pl.DataFrame({"candidate": ["a"]})
+    with pytest.raises(UsageError, match=r"--gate 70: .*for 70 % say --gate 0.7"):
+        parse_bar("70", 0.0, table, target="post_pass_at_1")
+    with pytest.raises(UsageError, match=r"fraction between 0 and 1$"):
+        parse_bar("-0.2", 0.0, table, target="post_pass_at_1")
+    assert parse_bar("70", 0.0, table, target="loss").threshold == 70.0
