@@ -18,7 +18,7 @@ from quagpredict.engines.contract import Engine
 from quagpredict.errors import UsageError
 from quagpredict.evaluation.adaptive import FIRST, AdaptiveEstimate, sample_adaptively
 from quagpredict.evaluation.against import read_others
-from quagpredict.evaluation.drawing import draw, draw_of
+from quagpredict.evaluation.drawing import draw, draw_of, problem_key
 from quagpredict.evaluation.grading import graded_samples
 from quagpredict.evaluation.held_out import held_out_table, held_out_values
 from quagpredict.evaluation.ordering import Comparison, sample_for_order
@@ -235,7 +235,12 @@ def score_checkpoint(
                 adaptive = sample_adaptively(len(suite.problems), counted_among, k=k, precision=precision)
             counts = dict(zip(suite.problems, adaptive.n.tolist(), strict=True))
         graded = graded_samples(store, suite, counts)
-        drawn = store.there().height - had
+        there = store.there()
+        drawn = there.height - had
+        if isinstance(samples, int):
+            most = there.filter(pl.col("key").is_in([problem_key(one) for one in suite.problems]))["sample"].max()
+            if isinstance(most, int) and most >= samples:
+                note(f"{folder}: up to {most + 1} samples a problem are there, the first {samples} are measured")
         held_out = held_out_table(suite, loaded, bound, None if out is None else folder / "held_out")
         responses = store.scan().select("benchmark", "problem_id", "sample", "response", "tokens")
         if out is None:

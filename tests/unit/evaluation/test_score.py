@@ -120,6 +120,14 @@ def test_other_weights_in_the_same_folder_reuse_nothing(suite, tmp_path, checkpo
     assert changed.draw_id != same.draw_id
 
 
+def test_fewer_samples_than_are_there_are_told(suite, tmp_path, checkpoint, known):
+    score_checkpoint(checkpoint, suite, samples=4, out=tmp_path / "run")
+    said = []
+    fewer = score_checkpoint(checkpoint, suite, samples=2, out=tmp_path / "run", say=said.append)
+    assert fewer.samples["sample"].max() == 1
+    assert said == [f"{tmp_path / 'run'}: up to 4 samples a problem are there, the first 2 are measured"]
+
+
 def test_a_torn_part_is_set_aside_and_its_samples_drawn_again(suite, tmp_path, checkpoint, known):
     first = score_checkpoint(checkpoint, suite, samples=4, out=tmp_path / "run")
     (part,) = (tmp_path / "run" / "samples" / first.draw_id).glob("part-*.parquet")
