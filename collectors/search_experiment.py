@@ -21,6 +21,7 @@ import polars as pl
 
 from quagpredict.cli import main as quagpredict
 from quagpredict.files import written_aside
+from quagpredict.validation.scores import spearman
 
 METHODS = ("surrogate", "sft-pass-at-1", "random", "regmix", "equal")
 REFERENCE = "sft-pass-at-1"
@@ -29,7 +30,10 @@ T95 = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833)
 
 
 class Winner(NamedTuple):
-    """What one search chose, and what RL made of it; scores are fractions."""
+    """What one search chose, and what RL made of it; scores are fractions.
+
+    `agreement` is Spearman's coefficient, over all its trials, of Pass@1 before RL with what the surrogate predicts after.
+    """
 
     method: str
     seed: int
@@ -38,6 +42,7 @@ class Winner(NamedTuple):
     after: tuple[float, ...]
     trained: int
     shares: Mapping[str, float]
+    agreement: float | None = None
 
 
 class Mean(NamedTuple):
@@ -114,7 +119,13 @@ def winner(out: Path, method: str, seed: int) -> Winner | None:
     done = sum(trial["state"] in ("complete", "pruned") for trial in result["trials"])
     chosen = result["chosen"]
     before = rows["pre_pass_at_1"][0]
-    return Winner(method, seed, before, chosen["prediction"], tuple(after), done, chosen["shares"]) if after else None
+    agreement = None
+    if (folder / "trials.csv").exists():
+        trials = pl.read_csv(folder / "trials.csv").drop_nulls(["prediction", "pre_pass_at_1"])
+        agreement = float(spearman(trials["pre_pass_at_1"], trials["prediction"])) if trials.height > 2 else None
+    if not after:
+        return None
+    return Winner(method, seed, before, chosen["prediction"], tuple(after), done, chosen["shares"], agreement)
 
 
 def kept(results: Path | None) -> list[Winner]:
@@ -165,7 +176,16 @@ def report(winners: Sequence[Winner], args: Any) -> str:
         versus = shown(mean_of(pairs)) if pairs and method != REFERENCE else ""
         cells = (shown(mean_of([one.before for one in own])), shown(mean_of([scores[method, one.seed] for one in own])))
         lines.append(f"| {method} | {len(own)} | {' | '.join(cells)} | {versus} |")
-    lines += ["", verdict(scores, args.seeds), "", "## Every winner", ""]
+    lines += ["", verdict(scores, args.seeds)]
+    drawn = [one.agreement for one in winners if one.method == "random" and one.agreement is not None]
+    if drawn:
+        values = ", ".join(f"{value:.2f}" for value in drawn)
+        lines += ["", "How much there was to win: over the trials of each random search, Pass@1 before RL and what the"]
+        lines += [
+            f"surrogate predicts after RL have a Spearman coefficient of {values}. The nearer to 1, the less a search"
+        ]
+        lines += ["by the one can differ from a search by the other."]
+    lines += ["", "## Every winner", ""]
     lines += ["| method | seed | predicted | before RL | after RL, each RL seed | largest shares |"]
     lines += ["| --- | ---: | ---: | ---: | --- | --- |"]
     for one in winners:

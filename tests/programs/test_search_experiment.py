@@ -68,6 +68,7 @@ def test_kept_results_make_the_same_page_elsewhere(experiment, tmp_path):
     words = ["--results", str(kept), "--report", str(page), "--report-only", "--out"]
     assert experiment.main([*words, str(tmp_path / "out")]) == 0
     first = page.read_text()
+    assert "Spearman" not in first  # no random search is among them
     assert experiment.main([*words, str(tmp_path / "nowhere")]) == 0
     assert page.read_text() == first
     assert "| surrogate | 2 | 40.0" in first
@@ -75,3 +76,12 @@ def test_kept_results_make_the_same_page_elsewhere(experiment, tmp_path):
     finished(tmp_path / "more", "surrogate", 2, [0.9])  # what is found later is added, nothing kept is lost
     assert experiment.main([*words, str(tmp_path / "more")]) == 0
     assert "| surrogate | 3 | 40.0" in page.read_text()
+
+
+def test_how_far_the_two_goals_agree_is_told_from_the_random_search(experiment, tmp_path):
+    finished(tmp_path, "random", 0, [0.6])
+    trials = {"pre_pass_at_1": [0.1, 0.2, 0.3, None], "prediction": [0.5, 0.7, 0.6, 0.1]}
+    pl.DataFrame(trials).write_csv(tmp_path / "random-s0" / "trials.csv")
+    page = tmp_path / "page.md"
+    assert experiment.main(["--out", str(tmp_path), "--report", str(page), "--report-only", "--seeds", "0"]) == 0
+    assert "a Spearman coefficient of 0.50." in page.read_text()
