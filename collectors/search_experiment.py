@@ -32,7 +32,7 @@ T95 = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833)
 class Winner(NamedTuple):
     """What one search chose, and what RL made of it; scores are fractions.
 
-    `agreement` is Spearman's coefficient, over all trials, of Pass@1 before RL with what the surrogate predicts after it.
+    `agreement` is Spearman's coefficient, over all trials, of Pass@1 before RL and what the surrogate predicts after.
     """
 
     method: str
