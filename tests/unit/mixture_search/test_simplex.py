@@ -74,7 +74,7 @@ bounds = st.lists(
 ).filter(lambda pairs: sum(low for low, _ in pairs) <= 1 <= sum(high for _, high in pairs))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(bounds, st.data())
 def test_every_point_of_the_cube_is_a_mixture_within_the_bounds_and_back(pairs, data):
     space = simplex([low for low, _ in pairs], [high for _, high in pairs])
@@ -82,7 +82,10 @@ def test_every_point_of_the_cube_is_a_mixture_within_the_bounds_and_back(pairs, 
     unit = data.draw(st.lists(inside, min_size=len(pairs) - 1, max_size=len(pairs) - 1))
     shares = space.from_unit(unit)
     assert space.contains(shares)
-    assert np.abs(space.from_unit(space.to_unit(shares)) - shares).max() < 1e-6
+    # At a corner the distribution of a share is as flat as a power of K - 1: a rounding of the quantile is that root.
+    inner = all(1e-6 <= value <= 1 - 1e-6 for value in unit)
+    near = 1e-6 if inner else max(1e-6, 4 * np.finfo(float).eps ** (1 / (len(pairs) - 1)))
+    assert np.abs(space.from_unit(space.to_unit(shares)) - shares).max() < near
 
 
 def test_the_corners_of_the_cube_are_corners_of_the_simplex():
