@@ -41,6 +41,7 @@ def transfer(
     target: str = "post_pass_at_1",
     resamples: int = RESAMPLES,
     seed: int = 0,
+    say: Callable[[str], None] | None = None,
 ) -> pl.DataFrame:
     """Fit models on all runs of one corpus and judge them on all of another.
 
@@ -56,6 +57,8 @@ def transfer(
         Of the bootstrap over the judged candidates.
     seed : int
         Of the bootstrap, and of models that draw random numbers.
+    say : callable, optional
+        Told of each model that either corpus does not allow, which is then left out instead of an error.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def transfer(
     Raises
     ------
     CorpusError, IncomparableError
-        As `fit`; a model that either corpus does not allow is an error that names what is missing.
+        As `fit`; without `say`, a model that either corpus does not allow is an error that names what is missing.
     UsageError
         If a model is a proxy: nothing of it is fitted, so nothing is carried over.
 
@@ -85,14 +88,19 @@ def transfer(
         raise CorpusError(f"{judged_on.name}: {len(judged.y)} finished candidates are too few to judge by: at least 4")
     predicted: dict[str, Floats] = {}
     for name in dict.fromkeys((BASELINE, *models)):
-        model = model_of(name, source.frame, exclude=(target,))
-        if model.kind == "proxy":
-            raise UsageError(f"model '{name}' is not fitted, so nothing of it is carried over: name a surrogate")
-        fitted = fit_frame(
-            model.kind, source.frame, source.y, features=model.features or "both", transforms=model.transforms,
-            target=target, seed=seed, source=fitted_on.name,
-        )  # fmt: skip
-        predicted[name] = fitted.predict_frame(judged.frame).mean
+        try:
+            model = model_of(name, source.frame, exclude=(target,))
+            if model.kind == "proxy":
+                raise UsageError(f"model '{name}' is not fitted, so nothing of it is carried over: name a surrogate")
+            fitted = fit_frame(
+                model.kind, source.frame, source.y, features=model.features or "both", transforms=model.transforms,
+                target=target, seed=seed, source=fitted_on.name,
+            )  # fmt: skip
+            predicted[name] = fitted.predict_frame(judged.frame).mean
+        except CorpusError as error:
+            if say is None or name == BASELINE:
+                raise
+            say(f"{name} is not carried from {fitted_on.name} to {judged_on.name}: {error}")
     n = len(judged.y)
     drawn = np.random.default_rng(seed).integers(0, n, (resamples, n))
     bases = names_of(judged.frame, "base_model")
@@ -124,17 +132,10 @@ def transfers(
     >>> transfers(corpora, ["linear:both"])["judged_on"].unique(maintain_order=True).to_list()
     ['b', 'a']
     """
-    parts = [pl.DataFrame(schema=_SCHEMA)]
-    for fitted_on, judged_on in permutations(corpora, 2):
-        for model in dict.fromkeys((BASELINE, *models)):
-            try:
-                found = transfer(fitted_on, judged_on, [model], seed=seed)
-            except CorpusError as error:
-                if say is not None:
-                    say(f"{model} is not carried from {fitted_on.name} to {judged_on.name}: {error}")
-            else:
-                parts.append(found.filter(model=model))
-    return pl.concat(parts)
+    tell = say or (lambda _: None)
+    pairs = permutations(corpora, 2)
+    found = [transfer(fitted_on, judged_on, models, seed=seed, say=tell) for fitted_on, judged_on in pairs]
+    return pl.concat([pl.DataFrame(schema=_SCHEMA), *found])
 
 
 def _scores(y: Floats, predicted: Floats, bases: NDArray[np.str_]) -> dict[str, Floats]:

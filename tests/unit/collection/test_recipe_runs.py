@@ -92,6 +92,15 @@ def test_a_trial_is_stopped_half_way_gone_on_with_and_verified(runs, plan, tmp_p
     assert corpus.select(pl.sum_horizontal("^share_.*$")).to_series().to_list() == pytest.approx([1.0, 1.0])
 
 
+def test_the_rl_seeds_of_a_recipe_go_on_side_by_side(plan, tmp_path):
+    (tmp_path / "go_on").touch()
+    (tmp_path / "meeting").mkdir()
+    rl = ReinforcementLearning(Recipe("rl.yaml", {"max_steps": 7, "meet": str(tmp_path / "meeting")}), (0, 1))
+    programs = dict.fromkeys(("sft", "rl", "evaluate"), PROGRAM)
+    with RecipeRuns(replace(plan, rl=rl), tmp_path / "out", programs, rl_workers=2) as runs:
+        assert runs.verify(recipe_of(plan.space, PARAMS))["rl_seed"].to_list() == [0, 1]
+
+
 def test_a_failed_stage_is_named_with_its_log(plan, tmp_path):
     (tmp_path / "wrong.py").write_text("import sys; sys.exit('out of memory')")
     failed = pytest.raises(StageError, match=r"sft/synthetic.mix-.* failed; see .*\.log")
