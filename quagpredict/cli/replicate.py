@@ -44,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.files import written_aside
     from quagpredict.optional import require
     from quagpredict.replication import Corpus, replicate
-    from quagpredict.replication.replicating import MODELS, OURS
+    from quagpredict.replication.claims import MODELS
+    from quagpredict.replication.replicating import OURS
     from quagpredict.replication.transfer import transfers
     from quagpredict.report.replication_figures import draw
     from quagpredict.report.replication_page import claims_table, page_of

@@ -13,6 +13,9 @@ Indices = NDArray[np.intp]
 
 #: What the schema knows of a recipe; any other column ``recipe_*`` is compared too.
 KIND, UNIQUE, EPOCHS = "recipe_data_kind", "recipe_unique_examples", "recipe_epochs"
+PLANNED = "recipe_planned_epochs"
+#: Epochs of the SFT run that a candidate is a checkpoint from the middle of; 0 for the end of a run.
+CHECKPOINT_OF = "recipe_checkpoint_of"
 _NO_FACTOR = ("recipe_id", "recipe_seed", "recipe_scenario", "recipe_examples_seen")
 
 
@@ -39,7 +42,7 @@ class Comparison(NamedTuple):
     Attributes
     ----------
     factor : str
-        ``epochs``, ``unique examples``, ``data kind``, ``repeated data``, ``SFT``, ...
+        ``epochs``, ``unique examples``, ``data kind``, ``repeated data``, ``checkpoint``, ``SFT``, ...
     first, second : str
         What the first and second member of each pair have.
     weights : array (2, pairs, candidates)
@@ -59,7 +62,8 @@ def recipe_cells(candidates: pl.DataFrame) -> Cells:
     """Group candidates that have the same recipe but for the seed.
 
     Columns that the data kind decides (the share of noise of a noisy kind, say) are left out of the factors: nothing
-    could be matched otherwise.
+    could be matched otherwise. So is the planned number of epochs, which is that of the epochs unless the candidate is
+    a checkpoint from the middle of its SFT run.
 
     Examples
     --------
@@ -69,6 +73,7 @@ def recipe_cells(candidates: pl.DataFrame) -> Cells:
     array([[0.5, 0.5, 0. ],
            [0. , 0. , 1. ]])
     """
+    candidates = _with_checkpoints(candidates)
     names = [
         name
         for name in candidates.columns
@@ -93,19 +98,22 @@ def comparisons(cells: Cells) -> Iterator[Comparison]:
     """Yield every comparison that the recipes allow.
 
     - For each factor, cells that are equal in all others: one comparison for each pair of values, the larger number
-      first.
-    - ``repeated data``, at equal budget: the same data kind, other settings and examples seen; the first has a share
-      of the unique examples of the second and the more epochs for it (all unique x 1 against half x 2).
+      first; for ``epochs`` also the most against the fewest, whatever they are.
+    - ``repeated data``, at equal budget: the same data kind, other settings and examples seen; the second has the most
+      unique examples of them, the first a share of these and the more epochs (all unique x 1 against half x 2).
+    - ``checkpoint``: an SFT run against a checkpoint from its middle.
     - ``SFT``: the mean over all recipes of a data kind (and over all recipes) against RL from the same base.
     """
     frame = cells.frame.with_row_index("cell")
     trained = frame.filter("sft")
     for factor in cells.factors:
-        others = ["base_model", *(name for name in cells.factors if name != factor)]
-        yield from _by_value(trained, cells, factor, others)
+        yield from _by_value(trained, cells, factor, _others(cells, factor))
+    if EPOCHS in cells.factors:
+        yield from _most_epochs(trained, cells, _others(cells, EPOCHS))
     if {UNIQUE, EPOCHS} <= set(cells.factors):
-        others = ["base_model", *(name for name in cells.factors if name not in (UNIQUE, EPOCHS))]
-        yield from _at_equal_budget(trained, cells, others)
+        yield from _at_equal_budget(trained, cells, _others(cells, UNIQUE, EPOCHS))
+    if {EPOCHS, CHECKPOINT_OF} <= set(cells.factors):
+        yield from _with_the_end(trained, cells, _others(cells, EPOCHS, CHECKPOINT_OF))
     yield from _against_no_sft(frame, cells)
 
 
@@ -120,17 +128,40 @@ def _by_value(trained: pl.DataFrame, cells: Cells, factor: str, others: list[str
         yield _comparison(factor_name(factor), _text(first), _text(second), found, cells)
 
 
+def _most_epochs(trained: pl.DataFrame, cells: Cells, others: list[str]) -> Iterator[Comparison]:
+    found = []
+    for _, line in trained.group_by(others, maintain_order=True):
+        rows = line.sort(EPOCHS).select("cell", EPOCHS, "base_model").rows()
+        if rows[-1][1] > rows[0][1]:
+            found.append((rows[-1][0], rows[0][0], rows[0][2]))
+    if found:
+        yield _comparison("epochs", "the most", "the fewest", found, cells)
+
+
 def _at_equal_budget(trained: pl.DataFrame, cells: Cells, others: list[str]) -> Iterator[Comparison]:
-    pairs: dict[float, list[tuple[int, int, str]]] = {}
+    pairs: dict[tuple[float, float], list[tuple[int, int, str]]] = {}
     budgets = trained.with_columns(budget=(pl.col(UNIQUE) * pl.col(EPOCHS)).round(6)).filter(pl.col("budget") > 0)
     for _, line in budgets.group_by([*others, "budget"], maintain_order=True):
-        rows = line.sort(UNIQUE).select("cell", UNIQUE, "base_model").rows()
-        for a, b in combinations(rows, 2):
-            if a[1] < b[1]:
-                pairs.setdefault(round(b[1] / a[1], 3), []).append((a[0], b[0], a[2]))
+        *repeated, most = line.sort(UNIQUE).select("cell", UNIQUE, EPOCHS, "base_model").rows()
+        for cell, unique, _, base in repeated:
+            if unique < most[1]:
+                pairs.setdefault((round(most[1] / unique, 3), most[2]), []).append((cell, most[0], base))
+    for (ratio, epochs), found in sorted(pairs.items()):
+        first = f"1/{ratio:g} x {ratio * epochs:g} epochs"
+        yield _comparison("repeated data", first, f"all x {epochs:g}", found, cells)
+
+
+def _with_the_end(trained: pl.DataFrame, cells: Cells, others: list[str]) -> Iterator[Comparison]:
+    """Compare the end of SFT runs with checkpoints of the same runs, by how far these had come."""
+    pairs: dict[float, list[tuple[int, int, str]]] = {}
+    planned = pl.when(pl.col(CHECKPOINT_OF) > 0).then(CHECKPOINT_OF).otherwise(EPOCHS)
+    for _, line in trained.group_by([*others, planned.alias("planned")], maintain_order=True):
+        whole = line.filter(pl.col(CHECKPOINT_OF) == 0)["cell"].to_list()
+        for cell, epochs, of, base in line.select("cell", EPOCHS, CHECKPOINT_OF, "base_model").rows():
+            if of and whole:
+                pairs.setdefault(round(of / epochs, 3), []).append((whole[0], cell, base))
     for ratio, found in sorted(pairs.items()):
-        first = f"1/{ratio:g} x {ratio:g} epochs"
-        yield _comparison("repeated data", first, "all x 1", found, cells)
+        yield _comparison("checkpoint", "the whole SFT run", f"1/{ratio:g} of it", found, cells)
 
 
 def _against_no_sft(frame: pl.DataFrame, cells: Cells) -> Iterator[Comparison]:
@@ -150,6 +181,10 @@ def _against_no_sft(frame: pl.DataFrame, cells: Cells) -> Iterator[Comparison]:
     for name, found in members.items():
         weights = np.stack([[a for a, _, _ in found], [b for _, b, _ in found]])
         yield Comparison("SFT", name, "RL from the base", weights, tuple(base for _, _, base in found))
+
+
+def _others(cells: Cells, *factors: str) -> list[str]:
+    return ["base_model", *(name for name in cells.factors if name not in factors)]
 
 
 def _comparison(
@@ -200,6 +235,17 @@ def _has_sft(candidates: pl.DataFrame) -> pl.Expr:
     if UNIQUE in candidates.columns:
         no = no | (pl.col(UNIQUE) == 0).fill_null(False)
     return ~no
+
+
+def _with_checkpoints(candidates: pl.DataFrame) -> pl.DataFrame:
+    """Put `CHECKPOINT_OF` in the place of the planned epochs."""
+    if PLANNED not in candidates.columns:
+        return candidates
+    if EPOCHS not in candidates.columns:
+        return candidates.drop(PLANNED)
+    early = (pl.col(EPOCHS) < pl.col(PLANNED)).fill_null(False)
+    of = pl.when(early).then(PLANNED).otherwise(0.0).alias(CHECKPOINT_OF)
+    return candidates.with_columns(of).drop(PLANNED)
 
 
 def _text(value: Any) -> str:

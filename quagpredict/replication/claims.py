@@ -1,6 +1,6 @@
 """The paper's claims one by one: what a corpus shows of each, with an interval and a plain verdict."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import polars as pl
@@ -17,7 +17,11 @@ PREDICTORS = {
     "Pass@64": ("linear:pass_at_64", "linear:pass_at_64:in-fold"),
     "both": ("linear:both", "linear:both:in-fold"),
 }
+#: All of these.
+MODELS = tuple(dict.fromkeys(model for models in PREDICTORS.values() for model in models))
 _POINTS = 100.0
+_LARGE_K = "proxy:pass_at_64"
+_IN_BASE = "regret_1_in_base"
 
 
 class Claim(NamedTuple):
@@ -56,7 +60,7 @@ def verdict_of(low: float | None, high: float | None) -> Verdict:
     return "agrees" if low > 0.0 else "disagrees"
 
 
-def claims_of(report: ValidationReport, audit: QuagmireAudit, correlations: pl.DataFrame) -> Iterator[Claim]:
+def claims_of(report: ValidationReport, audit: QuagmireAudit) -> Iterator[Claim]:
     """Yield every claim.
 
     Parameters
@@ -64,10 +68,14 @@ def claims_of(report: ValidationReport, audit: QuagmireAudit, correlations: pl.D
     report : ValidationReport
         With the models of `PREDICTORS`.
     audit : QuagmireAudit
-    correlations : polars.DataFrame
-        Spearman's coefficient of Pass@k with the score after RL by ``k``: ``mean``, ``low``, ``high``.
     """
     yield _misleads(audit)
+    yield from _twofold(
+        audit,
+        "More epochs of the same examples give a better SFT score",
+        *("epochs", "the most", "the fewest"),
+        "most epochs less fewest",
+    )
     for repeated in (2.0, 4.0, 16.0):
         first = f"1/{repeated:g} x {repeated:g} epochs"
         yield _matched(
@@ -75,15 +83,24 @@ def claims_of(report: ValidationReport, audit: QuagmireAudit, correlations: pl.D
             f"At equal budget, 1/{repeated:g} of the examples for {repeated:g} epochs beats all of them once",
             *("repeated data", first, "all x 1"),
         )
-    yield from _short(audit)
+    yield from _twofold(
+        audit,
+        "Short examples alone give a better SFT score than varied lengths",
+        *("data kind", "short", "broad"),
+        "short less varied",
+    )
     yield _matched(audit, "RL after SFT ends above RL from the base", "SFT", "any SFT", "RL from the base")
     yield _below_the_base(audit)
-    for scenario in ("dataset-level", "instance-level"):
-        yield _regret(report, scenario)
+    choosers = {PREDICTORS["both"][1]: "loss and Pass@64, fitted"}
+    choosers |= {name: name for name in report.surrogates if name not in MODELS}
+    for model, name in choosers.items():
+        for scenario in ("dataset-level", "instance-level"):
+            yield _regret(report, scenario, model, name)
     for name in ("held-out loss", "Pass@64", "both"):
         for scenario in ("dataset-level", "instance-level"):
             yield _better_predictor(report, name, scenario)
-    yield _large_k(correlations)
+    for scenario in ("all", "dataset-level", "instance-level"):
+        yield _large_k(report, scenario)
 
 
 def _misleads(audit: QuagmireAudit) -> Claim:
@@ -123,18 +140,18 @@ def _matched(audit: QuagmireAudit, claim: str, factor: str, first: str, second: 
     return Claim(claim, measured, effect, low, high, verdict_of(low, high))
 
 
-def _short(audit: QuagmireAudit) -> Iterator[Claim]:
-    row, pairs = _row(audit, "data kind", "short", "broad")
-    for part, claim, sign in (
-        ("before", "Short examples alone give a better SFT score than varied lengths", 1.0),
-        ("after", "... and end worse after RL", -1.0),
-    ):
+def _twofold(
+    audit: QuagmireAudit, claim: str, factor: str, first: str, second: str, difference: str
+) -> Iterator[Claim]:
+    """Yield a claim that the first leads after SFT, and that it ends behind after RL."""
+    row, pairs = _row(audit, factor, first, second)
+    for part, text, sign in (("before", claim, 1.0), ("after", "... and end worse after RL", -1.0)):
         if row is None:
-            yield Claim(claim, "no matched pairs", None, None, None, "cannot tell")
+            yield Claim(text, "no matched pairs", None, None, None, "cannot tell")
             continue
         effect, *ends = (_POINTS * row[name] for name in (part, f"{part}_low", f"{part}_high"))
-        measured = f"Pass@1 {part} RL, short less varied, points, {pairs} matched pairs"
-        yield Claim(claim, measured, effect, ends[0], ends[1], verdict_of(*sorted(sign * end for end in ends)))
+        measured = f"Pass@1 {part} RL, {difference}, points, {pairs} matched pairs"
+        yield Claim(text, measured, effect, ends[0], ends[1], verdict_of(*sorted(sign * end for end in ends)))
 
 
 def _below_the_base(audit: QuagmireAudit) -> Claim:
@@ -153,51 +170,52 @@ def _below_the_base(audit: QuagmireAudit) -> Claim:
     )
 
 
-def _regret(report: ValidationReport, scenario: str) -> Claim:
-    """Compare what choosing one candidate costs: by SFT Pass@1, and by loss and Pass@64 fitted together."""
-    claim = f"Choosing by SFT Pass@1 costs more than by loss and Pass@64 ({scenario})"
-    rows = report.frame.filter(
-        scenario=scenario, protocol="random-halves", metric="regret_1", model=PREDICTORS["both"][1]
-    )
-    base = report.frame.filter(scenario=scenario, protocol="random-halves", metric="regret_1", model=report.baseline)
+def _regret(report: ValidationReport, scenario: str, model: str, name: str) -> Claim:
+    """Compare what choosing one candidate of each base costs: by SFT Pass@1, and by another model."""
+    claim = f"Choosing by SFT Pass@1 costs more than by {name} ({scenario})"
+    chosen = report.frame.filter(scenario=scenario, protocol="random-halves", metric=_IN_BASE)
+    rows, base = chosen.filter(model=model), chosen.filter(model=report.baseline)
     if not rows.height or not base.height or rows["gain"][0] is None:
         return Claim(claim, "not measured", None, None, None, "cannot tell")
     row = rows.row(0, named=True)
-    # A gain in regret is a loss: the sign is turned, so that above 0 both together are better.
+    # A gain in regret is a loss: the sign is turned, so that above 0 the other model is better.
     ends = sorted(-_POINTS * row[name] for name in ("gain_low", "gain_high") if row[name] is not None)
     low, high = ends if len(ends) == 2 else (None, None)
     measured = (
-        f"regret, points: by SFT Pass@1 {_POINTS * base['mean'][0]:.1f}, by both {_POINTS * row['mean']:.1f}; "
+        f"regret in a base, points: by SFT Pass@1 {_POINTS * base['mean'][0]:.1f}, so {_POINTS * row['mean']:.1f}; "
         "the difference on the same halves"
     )
     return Claim(claim, measured, -_POINTS * row["gain"], low, high, verdict_of(low, high))
 
 
 def _better_predictor(report: ValidationReport, name: str, scenario: str) -> Claim:
-    """Compare the better of a predictor's two scales with the better scale of SFT Pass@1, by Spearman, within bases."""
-    claim = f"{name} predicts the outcome better than SFT Pass@1 ({scenario})"
-    rows = report.frame.filter(
-        pl.col("model").is_in(PREDICTORS[name]), scenario=scenario, protocol="random-halves", metric="spearman"
-    ).sort("mean", descending=True)
-    rows = rows.filter(pl.col("gain").is_not_null())
-    if not rows.height:
-        return Claim(claim, "not measured", None, None, None, "cannot tell")
-    row = rows.row(0, named=True)
-    measured = f"Spearman, gain over SFT Pass@1 on the same halves ({row['model']}: {row['mean']:.2f})"
-    return Claim(
-        claim, measured, row["gain"], row["gain_low"], row["gain_high"], verdict_of(row["gain_low"], row["gain_high"])
+    """Compare the better of a predictor's two scales with SFT Pass@1."""
+    return _orders_better(
+        report, f"{name} predicts the outcome better than SFT Pass@1 ({scenario})", PREDICTORS[name], scenario
     )
 
 
-def _large_k(correlations: pl.DataFrame) -> Claim:
-    claim = "Pass@k at large k orders candidates better than Pass@1"
-    if correlations.height < 2:
+def _large_k(report: ValidationReport, scenario: str) -> Claim:
+    """Compare the order by Pass@64 as it is with the one by Pass@1."""
+    where = "" if scenario == "all" else f" ({scenario})"
+    return _orders_better(
+        report, f"Pass@k at large k orders candidates better than Pass@1{where}", (_LARGE_K,), scenario
+    )
+
+
+def _orders_better(report: ValidationReport, claim: str, models: Sequence[str], scenario: str) -> Claim:
+    """Compare with SFT Pass@1 by the pairs of one base model that are put in order: a team has its base."""
+    rows = report.frame.filter(
+        pl.col("model").is_in(models),
+        pl.col("gain").is_not_null(),
+        scenario=scenario, protocol="random-halves", metric="pairwise_accuracy",
+    ).sort("mean", descending=True)  # fmt: skip
+    if not rows.height:
         return Claim(claim, "not measured", None, None, None, "cannot tell")
-    small = correlations.sort("k").row(0, named=True)
-    best = correlations.sort("mean", descending=True).row(0, named=True)
-    effect = best["mean"] - small["mean"]
-    measured = f"Spearman at the best k ({best['k']}) less that at k = 1; intervals of the two must not meet"
-    if None in (best["low"], best["high"], small["low"], small["high"]):
-        return Claim(claim, measured, effect, None, None, "cannot tell")
-    low, high = best["low"] - small["high"], best["high"] - small["low"]
+    row = rows.row(0, named=True)
+    effect, low, high = (None if row[key] is None else _POINTS * row[key] for key in ("gain", "gain_low", "gain_high"))
+    measured = (
+        f"pairs of a base in order, points over SFT Pass@1 on the same halves ({row['model']}: "
+        f"{_POINTS * row['mean']:.0f} %)"
+    )
     return Claim(claim, measured, effect, low, high, verdict_of(low, high))

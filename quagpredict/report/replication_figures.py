@@ -86,39 +86,50 @@ def _scatter(replication: "Replication", figure: Any) -> bool:
 
 
 def _by_k(replication: "Replication", figure: Any) -> bool:
-    rows = replication.by_k
-    if not rows.height:
+    rows = replication.report.frame.filter(
+        pl.col("model").str.starts_with("proxy:pass_at_"), protocol="random-halves", metric="pairwise_accuracy"
+    ).with_columns(k=pl.col("model").str.extract(r"(\d+)$").cast(pl.Int64))
+    scenarios = [name for name in ("all", "dataset-level", "instance-level") if (rows["scenario"] == name).any()]
+    if rows["k"].n_unique() < 2 or not scenarios:
         return False
-    axis = figure.subplots()
-    axis.plot(rows["k"], rows["mean"], "o-")
-    known = rows.drop_nulls()
-    axis.fill_between(known["k"].to_numpy(), known["low"].to_numpy(), known["high"].to_numpy(), alpha=0.2)
-    axis.set_xscale("log", base=2)
-    axis.set_xlabel("k")
-    axis.set_ylabel("Spearman of Pass@k before RL\nwith Pass@1 after it")
+    axes = figure.subplots(1, len(scenarios), sharey=True, squeeze=False)[0]
+    for axis, scenario in zip(axes, scenarios, strict=True):
+        part = rows.filter(scenario=scenario).sort("k").drop_nulls(("mean", "low", "high"))
+        axis.plot(part["k"], part["mean"], "o-")
+        axis.fill_between(part["k"].to_numpy(), part["low"].to_numpy(), part["high"].to_numpy(), alpha=0.2)
+        axis.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
+        axis.set_xscale("log", base=2)
+        axis.set_xlabel("k")
+        axis.set_title(scenario, fontsize=9)
+    axes[0].set_ylabel("pairs of a base model that\nPass@k before RL puts in order")
     return True
 
 
 def _by_step(replication: "Replication", figure: Any) -> bool:
-    rows = replication.by_step
-    if rows["step"].n_unique() < 2:
+    rows = replication.targets.drop_nulls("step")
+    further = pl.col("target").str.contains("further")
+    parts = [("all runs", rows.filter(~further)), ("the runs taken further", rows.filter(further))]
+    parts = [(title, part) for title, part in parts if part["step"].n_unique() > 1]
+    if not parts:
         return False
-    axis = figure.subplots()
     names = {"linear:pass_at_1": "SFT Pass@1", "linear:loss:in-fold": "held-out loss (log)"}
     names |= {"linear:pass_at_64:in-fold": "Pass@64 (logit)", "linear:both:in-fold": "both"}
-    for place, (model, label) in enumerate(names.items()):
-        part = rows.filter(pl.col("model") == model).sort("step").drop_nulls()
-        axis.plot(part["step"], part["mean"], "o-", color=f"C{place}", label=label)
-        low, high = part["low"].to_numpy(), part["high"].to_numpy()
-        axis.fill_between(part["step"].to_numpy(), low, high, color=f"C{place}", alpha=0.1)
-    axis.set_xlabel("RL steps after which the score counts")
-    axis.set_ylabel("Spearman, other half")
-    axis.legend(fontsize=7)
+    axes = figure.subplots(1, len(parts), sharey=True, squeeze=False)[0]
+    for axis, (title, part) in zip(axes, parts, strict=True):
+        for place, (model, label) in enumerate(names.items()):
+            line = part.filter(pl.col("model") == model).sort("step").drop_nulls(("mean", "low", "high"))
+            axis.plot(line["step"], line["mean"], "o-", color=f"C{place}", label=label)
+            low, high = line["low"].to_numpy(), line["high"].to_numpy()
+            axis.fill_between(line["step"].to_numpy(), low, high, color=f"C{place}", alpha=0.1)
+        axis.set_xlabel("RL steps after which the score counts")
+        axis.set_title(f"{title}, {part['candidates'][0]} candidates", fontsize=9)
+    axes[0].set_ylabel("pairs of a base model in order")
+    axes[0].legend(fontsize=7)
     return True
 
 
 def _regret(replication: "Replication", figure: Any) -> bool:
-    rows = replication.report.frame.filter(protocol="random-halves", metric="regret_1")
+    rows = replication.report.frame.filter(protocol="random-halves", metric="regret_1_in_base")
     models = dict.fromkeys(model for model in RULES if (rows["model"] == model).any())
     ours = [model for model in replication.report.surrogates if not model.startswith("linear:")]
     models |= dict.fromkeys(ours)
@@ -138,7 +149,7 @@ def _regret(replication: "Replication", figure: Any) -> bool:
                 low = max(0.0, row["low"])  # a regret below 0 there is none
                 axis.plot([100 * low, 100 * row["high"]], [place, place], color="black", linewidth=1)
         axis.set_title(scenario, fontsize=9)
-        axis.set_xlabel("regret, points")
+        axis.set_xlabel("regret in a base, points")
     axes[0].set_yticks(range(len(labels)), labels, fontsize=7)
     axes[0].invert_yaxis()
     return True
@@ -150,7 +161,8 @@ def _curve(replication: "Replication", figure: Any) -> bool:
     left_out = ("mean", "linear:pass_at_1:in-fold")  # a line in one measurement orders as the measurement does
     models = [model for model in rows["model"].unique().sort() if model not in left_out]
     axes = figure.subplots(1, 2)
-    for axis, metric, label in zip(axes, ("spearman", "regret_1"), ("Spearman", "regret, points"), strict=True):
+    metrics = {"pairwise_accuracy": "pairs of a base model in order", "regret_1_in_base": "regret in a base, points"}
+    for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
         for place, model in enumerate(models):
             part = rows.filter(model=model, metric=metric).sort("runs").drop_nulls("mean")
             scale = 100 if metric.startswith("regret") else 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from quagpredict.replication.claims import PREDICTORS
+from quagpredict.replication.claims import MODELS, PREDICTORS
 from quagpredict.replication.published import PUBLISHED
 
 if TYPE_CHECKING:
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 _HOURS = 3600.0
 _TITLES = {
     "before-and-after": "Before RL against after it",
-    "which-k": "Spearman's coefficient by k, 90 % interval",
-    "which-step": "Spearman's coefficient by the number of RL steps after which the score counts, 90 % interval",
-    "regret": "Regret of choosing one candidate from a random half, 90 % interval",
+    "which-k": "Pairs of a base model that Pass@k puts in order, by k, 90 % interval",
+    "which-step": "Pairs of a base model in order, by the RL steps after which the score counts, 90 % interval",
+    "regret": "Regret of choosing one candidate of a base from a random half, 90 % interval",
     "finished-runs": "Accuracy by the number of finished RL runs that a model was fitted on",
 }
+#: Scenarios of all base models together; the others are folded away.
+_OPEN = ("all", "dataset-level", "instance-level")
 
 
 def page_of(
@@ -57,6 +59,10 @@ def page_of(
         lines += ["", "### The claims", "", *_claims(replication)]
         lines += ["", "### Predictors, the paper's and here", "", *_predictors(replication)]
         lines += ["", "### A base model that was left out", "", *_left_out(replication)]
+        if replication.targets.height:
+            lines += ["", "### Which score after RL", "", *_targets(replication)]
+        if replication.checkpoints.height:
+            lines += ["", "### Which checkpoint of an SFT run", "", *_checkpoints(replication)]
         lines += ["", "### Figures"]
         for name, path in figures.get(replication.name, {}).items():
             lines += ["", f"![{_TITLES[name]}]({_relative(path, page)})", "", f"*{_TITLES[name]}.*"]
@@ -113,24 +119,67 @@ def _predictors(replication: "Replication") -> Iterator[str]:
     yield ""
     yield (
         "Here, by the same protocol (fit on a random half, judged on the other; mean ± deviation over repeats; gain: "
-        "over SFT Pass@1 on the same halves, with its 90 % interval):"
+        "over SFT Pass@1 on the same halves, with its 90 % interval). Spearman and R² are over all base models of the "
+        "scenario; pairs and regret are of candidates of one base model, as a team has them that chooses."
     )
     yield ""
-    yield "| scenario | model | Spearman | gain | R² | gain | regret, points |"
-    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
     frame = replication.report.frame.filter(protocol="random-halves")
-    known = [name for models in PREDICTORS.values() for name in models]
-    models = dict.fromkeys([*known, *replication.report.surrogates, "mean", "noise ceiling"])
+    scenarios = frame["scenario"].unique(maintain_order=True).to_list()
+    yield from _scenario_rows(replication, frame, [name for name in scenarios if name in _OPEN])
+    folded = [name for name in scenarios if name not in _OPEN]
+    if folded:
+        yield ""
+        yield "<details><summary>The same for each base model</summary>"
+        yield ""
+        yield from _scenario_rows(replication, frame, folded)
+        yield ""
+        yield "</details>"
+
+
+def _scenario_rows(replication: "Replication", frame: pl.DataFrame, scenarios: Sequence[str]) -> Iterator[str]:
+    yield "| scenario | model | Spearman | gain | R² | pairs | gain | regret, points |"
+    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    models = dict.fromkeys([*MODELS, *replication.report.surrogates, "mean", "noise ceiling"])
     models |= dict.fromkeys(name for name in frame["model"].unique(maintain_order=True) if "probe_" in name)
-    for scenario in frame["scenario"].unique(maintain_order=True):
+    for scenario in scenarios:
         for model in models:
             cells = {row["metric"]: row for row in frame.filter(scenario=scenario, model=model).iter_rows(named=True)}
             if cells:
-                spearman, r2, regret = (cells.get(name) for name in ("spearman", "r2", "regret_1"))
+                names = ("spearman", "r2", "pairwise_accuracy", "regret_1_in_base")
+                spearman, r2, pairs, regret = (cells.get(name) for name in names)
                 yield (
-                    f"| {scenario} | {model} | {_value(spearman)} | {_gain(spearman)} | {_value(r2)} | {_gain(r2)} | "
-                    f"{_value(regret, 100.0, 1)} |"
+                    f"| {scenario} | {model} | {_value(spearman)} | {_gain(spearman)} | {_r2(r2)} | {_value(pairs)} | "
+                    f"{_gain(pairs)} | {_value(regret, 100.0, 1)} |"
                 )
+
+
+def _targets(replication: "Replication") -> Iterator[str]:
+    yield (
+        "Pairs of a base model in order, by the paper's protocol, for each score that could be predicted: mean and its "
+        "90 % interval."
+    )
+    yield ""
+    shown = {model: name for name, models in PREDICTORS.items() for model in models[-1:]}
+    yield f"| Pass@1 | candidates | {' | '.join(shown.values())} |"
+    yield f"| --- | ---: |{' ---: |' * len(shown)}"
+    for (target,), rows in replication.targets.group_by(["target"], maintain_order=True):
+        cells = {row["model"]: row for row in rows.iter_rows(named=True)}
+        texts = (_interval(cells.get(model)) for model in shown)
+        yield f"| {target} | {rows['candidates'][0]} | {' | '.join(texts)} |"
+
+
+def _checkpoints(replication: "Replication") -> Iterator[str]:
+    rows = replication.checkpoints
+    yield (
+        f"Of {rows['sft_runs'][0]} SFT runs several checkpoints went through RL. Regret of taking one of them, "
+        "against the one that ended best, with a 90 % bootstrap interval over SFT runs:"
+    )
+    yield ""
+    yield "| chosen | regret, points | 90 % interval |"
+    yield "| --- | ---: | ---: |"
+    for row in rows.iter_rows(named=True):
+        ends = "" if row["low"] is None else f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
+        yield f"| {row['rule']} | {100 * row['regret']:.1f} | {ends} |"
 
 
 def _left_out(replication: "Replication") -> Iterator[str]:
@@ -142,11 +191,12 @@ def _left_out(replication: "Replication") -> Iterator[str]:
     yield ""
     yield "| model | R² | Spearman | pairs of a base in order | regret, points |"
     yield "| --- | ---: | ---: | ---: | ---: |"
+    # A base model that is left out is one group, so its regret is that in a base.
     for model in rows["model"].unique(maintain_order=True):
         if "proxy" in model or ":" not in model or model in replication.report.surrogates:
             cells = {row["metric"]: row for row in rows.filter(model=model).iter_rows(named=True)}
             yield (
-                f"| {model} | {_value(cells.get('r2'))} | {_value(cells.get('spearman'))} | "
+                f"| {model} | {_r2(cells.get('r2'))} | {_value(cells.get('spearman'))} | "
                 f"{_value(cells.get('pairwise_accuracy'))} | {_value(cells.get('regret_1'), 100.0, 1)} |"
             )
 
@@ -182,6 +232,20 @@ def _value(row: Mapping[str, Any] | None, scale: float = 1.0, digits: int = 2) -
         return ""
     spread = "" if row["sd"] is None else f" ± {scale * row['sd']:.{digits}f}"
     return f"{scale * row['mean']:.{digits}f}{spread}"
+
+
+def _r2(row: Mapping[str, Any] | None) -> str:
+    """Return R² with its deviation; below -1 its size says nothing but that the model is useless there."""
+    if row is None or row["mean"] is None or row["mean"] >= -1.0:
+        return _value(row)
+    return "below -1"
+
+
+def _interval(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["mean"] is None:
+        return ""
+    ends = "" if row["low"] is None else f" ({row['low']:.2f} to {row['high']:.2f})"
+    return f"{row['mean']:.2f}{ends}"
 
 
 def _gain(row: Mapping[str, Any] | None) -> str:

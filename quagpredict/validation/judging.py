@@ -22,9 +22,9 @@ def metric_names(top_m: int = 3) -> tuple[str, ...]:
     Examples
     --------
     >>> metric_names(5)[5:8]
-    ('regret_1', 'regret_5', 'recall_5')
+    ('regret_1', 'regret_1_in_base', 'regret_5')
     """
-    top = dict.fromkeys(("regret_1", f"regret_{top_m}", f"recall_{top_m}"))
+    top = dict.fromkeys(("regret_1", "regret_1_in_base", f"regret_{top_m}", f"recall_{top_m}"))
     return ("r2", "rmse", "spearman", "kendall", "pairwise_accuracy", *top, "coverage_90", "width_90")
 
 
@@ -213,6 +213,7 @@ def _scores(tables: _Tables, groups: NDArray[np.intp], places: Indices, up: floa
     np.add.at(weights, (at[0], np.arange(places.shape[1])[:, None], places), 1.0)
     pairs = scores.pair_scores(tables.y, tables.order, weights, groups)
     result = _row_scores(drawn, up, top_m) | {"kendall": pairs.kendall, "pairwise_accuracy": pairs.accuracy}
+    result["regret_1_in_base"] = scores.regret_in_groups(up * drawn.y, up * drawn.order, groups[at])
     return {metric: values.reshape(-1) for metric, values in result.items()}
 
 

@@ -204,6 +204,36 @@ def top_regret(y: ArrayLike, predicted: ArrayLike, m: int = 1) -> Floats:
     return np.asarray(y.max(axis=-1) - best)
 
 
+def regret_in_groups(y: ArrayLike, predicted: ArrayLike, groups: ArrayLike) -> Floats:
+    """Return what is lost by choosing the row with the highest prediction in each group: the mean over groups.
+
+    Where predictions tie at the top, the mean of the tied targets is taken. A group of one row leaves nothing to choose
+    and does not count; NaN if no group counts.
+
+    Parameters
+    ----------
+    y, predicted : array (..., m)
+    groups : array (..., m)
+        Base model of each row.
+
+    Examples
+    --------
+    >>> float(regret_in_groups([0.5, 0.7, 0.6, 0.2], [3.0, 1.0, 0.0, 2.0], ["a", "a", "b", "b"]).round(6))
+    0.3
+    """
+    y, predicted = _pair(y, predicted)
+    codes = np.broadcast_to(np.asarray(groups), y.shape)
+    total, counted = np.zeros(y.shape[:-1]), np.zeros(y.shape[:-1])
+    for code in np.unique(codes):
+        inside = codes == code
+        several = inside.sum(axis=-1) > 1
+        top = inside & (predicted == np.where(inside, predicted, -np.inf).max(axis=-1, keepdims=True))
+        chosen = _ratio((y * top).sum(axis=-1), top.sum(axis=-1))
+        total += np.where(several, np.where(inside, y, -np.inf).max(axis=-1) - chosen, 0.0)
+        counted += several
+    return _ratio(total, counted)
+
+
 def top_recall(y: ArrayLike, predicted: ArrayLike, m: int) -> Floats:
     """Return the share of the m best rows that are among the m with the highest predictions.
 

@@ -81,6 +81,48 @@ def test_matched_recipes() -> None:
     assert verdicts["SFT", "SFT on good", "RL from the base"]["verdict"] == "same order"
 
 
+def test_checkpoints_of_an_sft_run_are_compared_with_its_end_and_with_nothing_else() -> None:
+    """Ends of runs of 1, 4 and 16 epochs are matched though their plans differ; a checkpoint with its own run only."""
+    cells = {
+        "all-x1": (1024, 1.0, 1.0), "all-x4": (1024, 4.0, 4.0), "all-x16": (1024, 16.0, 16.0),
+        "quarter-x4": (256, 4.0, 4.0), "all-x16@4": (1024, 4.0, 16.0), "all-x16@1": (1024, 1.0, 16.0),
+    }  # fmt: skip
+    unique, epochs, planned = zip(*cells.values(), strict=True)
+    frame = _runs(
+        dict(zip(cells, [(0.3, 0.8), (0.4, 0.7), (0.6, 0.4), (0.2, 0.2), (0.5, 0.6), (0.3, 0.75)], strict=True)),
+        recipe_unique_examples=unique, recipe_epochs=epochs, recipe_planned_epochs=planned,
+    )  # fmt: skip
+    found = audit(frame)
+    assert found.comparisons.select("factor", "first", "second", "pairs").rows() == [
+        ("unique examples", "1024", "256", 1),
+        ("epochs", "16", "1", 1),
+        ("epochs", "16", "4", 1),
+        ("epochs", "4", "1", 2),  # of finished runs, and of the two checkpoints
+        ("checkpoint of", "16", "0", 2),
+        ("epochs", "the most", "the fewest", 2),
+        ("repeated data", "1/4 x 4 epochs", "all x 1", 1),
+        ("checkpoint", "the whole SFT run", "1/4 of it", 1),
+        ("checkpoint", "the whole SFT run", "1/16 of it", 1),
+    ]
+    effects = {row["second"]: row for row in found.comparisons.filter(factor="checkpoint").iter_rows(named=True)}
+    assert effects["1/16 of it"]["verdict"] == "reverses"
+    assert effects["1/16 of it"]["after"] == pytest.approx(-0.35, abs=0.06)
+    differs = set(found.by_factor["differs"])
+    assert {"checkpoint of", "epochs", "epochs, checkpoint of"} <= differs
+
+
+def test_no_recipe_is_twice_in_one_comparison() -> None:
+    """N x 1, N/2 x 2 and N/4 x 4: both repeated ones are compared with N x 1, never with one another."""
+    frame = _runs(
+        {"x1": (0.3, 0.8), "x2": (0.4, 0.7), "x4": (0.5, 0.6)},
+        recipe_unique_examples=[400, 200, 100], recipe_epochs=[1.0, 2.0, 4.0],
+    )  # fmt: skip
+    assert audit(frame).comparisons.select("first", "second", "pairs").rows() == [
+        ("1/2 x 2 epochs", "all x 1", 1),
+        ("1/4 x 4 epochs", "all x 1", 1),
+    ]
+
+
 def test_seeds_of_one_recipe_are_one_cell_and_other_recipe_columns_are_factors() -> None:
     scores = {name: (0.3, 0.5 + 0.1 * (name > "b")) for name in ("a0", "a1", "b0", "b1")}
     frame = _runs(scores, recipe_temperature=[1.0, 1.0, 2.0, 2.0], recipe_seed=[0, 1, 0, 1])

@@ -5,7 +5,7 @@ import pytest
 
 from quagpredict.quagmires import audit
 from quagpredict.replication import Replication, replicate
-from quagpredict.replication.claims import PREDICTORS, claims_of, verdict_of
+from quagpredict.replication.claims import MODELS, claims_of, verdict_of
 from quagpredict.replication.published import PUBLISHED
 from quagpredict.validation import validate
 from quagpredict.validation.synthetic import synthetic_corpus
@@ -28,7 +28,6 @@ def test_a_world_in_which_sft_pass_at_1_misleads_agrees(found: Replication) -> N
     assert said["A higher SFT score can mislead"] == "agrees"
     assert said["held-out loss predicts the outcome better than SFT Pass@1 (dataset-level)"] == "agrees"
     assert said["Pass@k at large k orders candidates better than Pass@1"] == "agrees"
-    assert found.by_k.sort("mean")["k"][-1] > 8
 
 
 def test_what_the_corpus_does_not_hold_is_not_told(found: Replication) -> None:
@@ -36,17 +35,17 @@ def test_what_the_corpus_does_not_hold_is_not_told(found: Replication) -> None:
     short = said["Short examples alone give a better SFT score than varied lengths"]
     assert (short.verdict, short.effect, short.measured) == ("cannot tell", None, "no matched pairs")
     assert said["RL after SFT ends above RL from the base"].verdict == "cannot tell"
-    assert not found.by_step.height
+    assert said["More epochs of the same examples give a better SFT score"].verdict == "cannot tell"
+    assert not found.targets.height
+    assert not found.checkpoints.height
 
 
 def test_shuffled_outcomes_establish_no_better_predictor() -> None:
     frame = synthetic_corpus(60, seed=5).frame
     after = [name for name in frame.columns if name.startswith("post_")]
     frame = frame.with_columns(frame.select(after).sample(fraction=1.0, shuffle=True, seed=1))
-    models = [model for pair in PREDICTORS.values() for model in pair]
-    report = validate(frame, models, "random-halves", repeats=30, split=None)
-    flat = pl.DataFrame({"k": [1, 64], "mean": [0.0, 0.1], "low": [-0.3, -0.2], "high": [0.3, 0.4]})
-    for claim in claims_of(report, audit(frame), flat):
+    report = validate(frame, MODELS, "random-halves", repeats=30, split=None)
+    for claim in claims_of(report, audit(frame)):
         if "predicts the outcome" in claim.claim or "large k" in claim.claim:
             assert claim.verdict == "cannot tell", claim
 
@@ -57,20 +56,6 @@ def test_a_claim_below_zero_disagrees() -> None:
         "agrees",
         "disagrees",
     ]
-
-
-def test_scores_along_rl_are_targets_of_their_own() -> None:
-    frame = synthetic_corpus(40, seed=1).frame
-    after = frame["post_pass_at_1"].to_list()
-    curves = [
-        [{"step": 0, "pass_at_1": 0.1}, {"step": 50, "pass_at_1": 1 - value}, {"step": 100, "pass_at_1": value}]
-        for value in after
-    ]
-    found = replicate(frame.with_columns(post_curve=pl.Series(curves)), "curves", surrogates=[], repeats=10)
-    means = dict(found.by_step.filter(model="linear:loss").select("step", "mean").iter_rows())
-    assert set(means) == {50, 100}
-    assert means[50] > 0.5  # a line fitted to the turned target turns too
-    assert means[100] > 0.5
 
 
 def test_the_published_table_is_whole() -> None:

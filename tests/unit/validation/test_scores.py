@@ -98,6 +98,19 @@ def test_regret_and_recall_are_expectations_over_the_order_of_ties(pair: tuple[n
         assert scores.top_recall(y, predicted, m) == pytest.approx(np.mean(recalls))
 
 
+@given(st.integers(2, 12), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_regret_in_groups_is_the_mean_of_each_groups_own(m: int, groups: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    y, predicted = rng.integers(0, 5, (2, m)).astype(float)
+    of = rng.integers(0, groups, m)
+    members = [of == code for code in np.unique(of) if (of == code).sum() > 1]
+    own = [scores.top_regret(y[inside], predicted[inside], 1) for inside in members]
+    expected = np.mean(own) if own else np.nan
+    np.testing.assert_allclose(scores.regret_in_groups(y, predicted, of), expected, atol=1e-12)
+    stacked = scores.regret_in_groups(np.stack([y, y]), np.stack([predicted, -predicted]), np.stack([of, of]))
+    np.testing.assert_allclose(stacked[0], expected, atol=1e-12)
+
+
 def test_r2_equals_scikit_learn_and_may_be_negative() -> None:
     rng = np.random.default_rng(3)
     y, predicted = rng.normal(size=20), rng.normal(size=20)
