@@ -7,8 +7,6 @@ from typing import Any
 from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import FORMATS, above_zero, at_least, emit, say, surrogate_folder, tables
 
-DEFAULT_SURROGATE = "models/lab-pilot"
-
 DESCRIPTION = """\
 Order measured candidates by their predicted score after RL, and decide: who is likely to be best, which to take through
 RL together (--budget), whose run would teach most (--next), who is worth RL at all (--gate). Candidates that have their
@@ -46,8 +44,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add(
         "--surrogate",
         metavar="FOLDER",
-        help=f"fitted surrogate; 'fit' or 'fit:KIND' to fit one on the candidates that have a result; 'none' to screen "
-        f"(default: {DEFAULT_SURROGATE} if it applies, otherwise 'fit' if enough have one, otherwise 'none')",
+        help="fitted surrogate; 'fit' or 'fit:KIND' to fit one on the candidates that have a result; 'none' to screen "
+        "(default: a shipped one that applies, otherwise 'fit' if enough have a result, otherwise 'none')",
     )
     add(
         "--features",
@@ -98,24 +96,15 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.ranking import rank
     from quagpredict.report.tables import print_ranking, ranking_csv, ranking_json
 
-    surrogate = _named(args)
-    shipped = _shipped() if surrogate is None else None
-    known = surrogate if shipped is None else shipped
-    frame = read_corpus(
-        tables(args.candidates),
-        nested=isinstance(known, str) and known != "none",
-        derived=getattr(known, "features", ()),
-        allow_mixed_protocols=args.allow_mixed_protocols,
-    )
+    surrogate = _named(args.surrogate)
+    source: Any = tables(args.candidates)
     if args.split:
-        frame = frame.filter(pl.col("split") == args.split) if "split" in frame.columns else frame.clear()
-        if frame.is_empty():
+        source = read_corpus(source, allow_mixed_protocols=args.allow_mixed_protocols)
+        source = source.filter(pl.col("split") == args.split) if "split" in source.columns else source.clear()
+        if source.is_empty():
             raise NothingToRankError(f"no candidate has the split '{args.split}'")
-    note = ""
-    if surrogate is None:
-        surrogate, note = _default(frame, shipped, args)
     ranking = rank(
-        frame,
+        source,
         surrogate,
         target=args.target,
         features=args.features and (args.features[0] if len(args.features) == 1 else args.features),
@@ -134,51 +123,17 @@ def run(args: argparse.Namespace) -> int:
     )
     makers = {"csv": partial(ranking_csv, ranking), "json": partial(ranking_json, ranking)}
     emit(args.format, makers, lambda console: print_ranking(ranking, console, max(args.top, 1)), args.out)
-    for text in (note, *ranking.notes):
-        if text:
-            say(f"note: {text}")
+    for text in ranking.notes:
+        say(f"note: {text}")
     return 0
 
 
-def _named(args: argparse.Namespace) -> Any:
-    """Return the surrogate that was named: a fitted one, 'fit...', 'none', or None for the default."""
-    if args.surrogate is None:
-        return "fit" if args.features else None
-    if args.surrogate == "none" or args.surrogate.partition(":")[0] == "fit":
-        return args.surrogate
+def _named(name: str | None) -> Any:
+    """Return the surrogate that was named: a fitted one, or the words that `rank` knows."""
+    if name is None:
+        return "default"
+    if name in ("default", "none") or name.partition(":")[0] == "fit":
+        return name
     from quagpredict.surrogates.store import load_surrogate
 
-    return load_surrogate(surrogate_folder(args.surrogate))
-
-
-def _shipped() -> Any:
-    """Return the shipped surrogate, or None."""
-    from quagpredict.errors import UsageError
-    from quagpredict.shipped import shipped_path
-    from quagpredict.surrogates.store import load_surrogate
-
-    try:
-        return load_surrogate(shipped_path(DEFAULT_SURROGATE))
-    except UsageError:
-        return None
-
-
-def _default(frame: Any, shipped: Any, args: argparse.Namespace) -> tuple[Any, str]:
-    """Return the surrogate to use where none was named, and what to say about it."""
-    from quagpredict.errors import UsageError
-    from quagpredict.ranking import why_not_applicable
-    from quagpredict.ranking.finished import can_fit
-
-    why = why_not_applicable(frame, shipped) if shipped is not None else ""
-    if shipped is not None and args.target not in (None, shipped.target):
-        why = f"it predicts '{shipped.target}', not '{args.target}'"
-    if shipped is not None and not why:
-        return shipped, ""
-    note = f"the shipped surrogate {DEFAULT_SURROGATE} does not apply: {why}" if why else ""
-    if can_fit(frame, args.target):
-        return "fit", note
-    asked = [name for name in ("gate", "next", "rl_steps") if getattr(args, name)]
-    if asked:
-        because = note or "there is no surrogate"
-        raise UsageError(f"--{asked[0].replace('_', '-')} needs predicted scores, but {because}; name a surrogate")
-    return "none", note
+    return load_surrogate(surrogate_folder(name))

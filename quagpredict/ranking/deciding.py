@@ -136,19 +136,26 @@ def predicted(
         said,
         minimize=minimize,
     )
+    budget = None if asked.budget is None else _budget(belief, frame, asked.budget)
     return replace(
         ranking,
-        budget=None if asked.budget is None else _budget(belief, frame, asked.budget),
+        notes=(*ranking.notes, *_too_few(budget)),
+        budget=budget,
         gate=None if bar is None else judged(asked.gate or 0.0, bar, chance, frame, asked.gate_probability),
         next_run=None if reductions is None else _next_run(reductions, chance.expected_regret, frame),
     )
 
 
-def screened(frame: pl.DataFrame, own: pl.DataFrame, target: str, asked: Asked, *, minimize: bool) -> Ranking:
+def screened(
+    frame: pl.DataFrame, own: pl.DataFrame, target: str, asked: Asked, *, minimize: bool, notes: Sequence[str] = ()
+) -> Ranking:
     """Rank by the paper's screening, which predicts no score; the parameters are those of `predicted`."""
     for name, value in (("gate", asked.gate), ("next", asked.next_run or None), ("rl-steps", asked.rl_steps)):
         if value is not None:
-            raise UsageError(f"--{name} needs predicted scores, and screening predicts none: fit or name a surrogate")
+            why = f" ({'; '.join(notes)})" if notes else ""
+            raise UsageError(
+                f"--{name} needs predicted scores, and screening predicts none{why}: fit or name a surrogate"
+            )
     screening = screen(frame)
     flags = [
         Flag(name, "screened-out", "Pass@1 below and loss above the median of its base model")
@@ -159,19 +166,21 @@ def screened(frame: pl.DataFrame, own: pl.DataFrame, target: str, asked: Asked, 
     key = screening.key.to_numpy().astype(np.float64)
     key = key - screening.screened_out.to_numpy() * (np.nanmax(key) - np.nanmin(key) + 1.0)
     merit = pl.Series("merit", key, nan_to_null=True)
-    notes = (
+    said = (
+        *notes,
         f"no surrogate: ordered by the paper's screening (low Pass@1 with high loss goes last, then "
         f"{screening.used[0]}); no score is predicted",
         *screening.notes,
     )
     parts = Parts(merit, merit, {}, screening.used, None)
-    ranking = assembled(frame, parts, flags, None, target, notes, minimize=minimize)
+    ranking = assembled(frame, parts, flags, None, target, said, minimize=minimize)
     if asked.budget is None:
         return ranking
     left = set(own["candidate"].filter(~finished(own, target)))
     ordered = ranking.frame.filter(pl.col("rank").is_not_null())["candidate"]
     first = tuple(name for name in ordered if name in left)[: asked.budget]
-    return replace(ranking, budget=Budget(asked.budget, first, None, None, False, None, None))
+    budget = Budget(asked.budget, first, None, None, False, None, None)
+    return replace(ranking, budget=budget, notes=(*ranking.notes, *_too_few(budget)))
 
 
 def _allowed(
@@ -221,6 +230,12 @@ def _budget(belief: Belief, frame: pl.DataFrame, size: int) -> Budget:
         at_most_lost=found.at_most_lost,
         in_hand=sign * found.in_hand if np.isfinite(found.in_hand) else None,
     )
+
+
+def _too_few(budget: Budget | None) -> list[str]:
+    if budget is None or len(budget.candidates) == budget.size:
+        return []
+    return [f"{budget.size} candidates were asked for and {len(budget.candidates)} can get RL: all of these are taken"]
 
 
 def _next_run(reductions: Floats, regret: Floats, frame: pl.DataFrame) -> NextRun | None:

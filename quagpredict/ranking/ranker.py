@@ -7,6 +7,7 @@ from typing import Any
 from quagpredict.corpus import read_corpus
 from quagpredict.errors import UsageError
 from quagpredict.ranking.deciding import Asked, predicted, screened
+from quagpredict.ranking.defaults import default_surrogate, shipped_surrogates
 from quagpredict.ranking.finished import fit_finished, lower_is_better
 from quagpredict.ranking.outcome import check_one_rl_recipe, one_row_each, with_truth
 from quagpredict.ranking.result import Ranking
@@ -16,11 +17,12 @@ from quagpredict.surrogates.store import load_surrogate
 TARGET = "post_pass_at_1"
 #: Surrogate that is fitted on the finished candidates; ``fit:KIND`` names its kind.
 ON_THE_SPOT = "fit"
+DEFAULT = "default"
 
 
 def rank(
     candidates: Any,
-    surrogate: FittedSurrogate | str | Path | None = None,
+    surrogate: FittedSurrogate | str | Path | None = DEFAULT,
     *,
     target: str | None = None,
     features: str | Sequence[str] | None = None,
@@ -45,8 +47,9 @@ def rank(
         Anything that `read_corpus` reads: files, globs, folders, polars or pandas frames. Rows of one candidate with
         several RL seeds are joined.
     surrogate : FittedSurrogate, path or None
-        A fitted surrogate or its folder. None, or "none", ranks by the paper's screening, which predicts no score.
-        "fit", or "fit:KIND", fits one on the candidates that have the target already.
+        A fitted surrogate or its folder. "default" takes a shipped one that applies to the candidates, otherwise "fit"
+        if enough of them are finished, otherwise None. "fit", or "fit:KIND", fits one on the candidates that have the
+        target already. None, or "none", ranks by the paper's screening, which predicts no score.
     target : str, optional
         Column to predict; the surrogate's own by default, ``post_pass_at_1`` without a surrogate.
     features : str or sequence of str, optional
@@ -99,22 +102,31 @@ def rank(
     >>> ranking = rank(runs, fit(runs), budget=2, gate=0.9)
     >>> ranking.frame["rank"].to_list()[:3], ranking.surrogate
     ([1, 2, 3], 'linear')
-    >>> rank(runs).surrogate is None  # screening
+    >>> rank(runs, None).surrogate is None  # screening
     True
     """
     asked = Asked(top_m, budget, next_run, gate, margin, gate_probability, rl_steps, calibrate)
     asked.check()
+    if surrogate == DEFAULT and features is not None:
+        surrogate = ON_THE_SPOT
+    shipped = shipped_surrogates() if surrogate == DEFAULT else {}
     on_the_spot = isinstance(surrogate, str) and surrogate.partition(":")[0] == ON_THE_SPOT
-    fitted = _loaded(surrogate, target) if not on_the_spot else None
+    fitted = _loaded(surrogate, target) if not on_the_spot and surrogate != DEFAULT else None
     if features is not None and not on_the_spot:
         raise UsageError("features are for a surrogate that is fitted on the candidates: name the surrogate 'fit'")
-    target = fitted.target if fitted is not None else target or TARGET
+    read = (fitted,) if fitted is not None else tuple(shipped.values())
     frame = read_corpus(
         candidates,
         nested=on_the_spot,
-        derived=fitted.features if fitted is not None else (),
+        derived=tuple(dict.fromkeys(name for one in read for name in one.features)),
         allow_mixed_protocols=allow_mixed_protocols,
     )
+    notes = []
+    if surrogate == DEFAULT:
+        fitted, on_the_spot, why = default_surrogate(frame, shipped, target)
+        surrogate = ON_THE_SPOT if on_the_spot else None
+        notes += [why] if why else []
+    target = fitted.target if fitted is not None else target or TARGET
     check_one_rl_recipe(frame, target, allow_mixed=allow_mixed_protocols)
     # Results of the candidates' own are for learning, those of `truth` only for showing.
     own = one_row_each(frame, target)
@@ -122,13 +134,12 @@ def rank(
     if truth is not None:
         shown = with_truth(own, truth, target, allow_mixed=allow_mixed_protocols)
         check_one_rl_recipe(shown, target, allow_mixed=allow_mixed_protocols)
-    notes = []
     if on_the_spot:
         fitted = fit_finished(own, str(surrogate).partition(":")[2], features, target)
         notes.append(f"no stored surrogate: this one was fitted on the {fitted.training_rows} candidates with a result")
     low = lower_is_better(target) if minimize is None else minimize
     if fitted is None:
-        return screened(shown, own, target, asked, minimize=low)
+        return screened(shown, own, target, asked, minimize=low, notes=notes)
     return predicted(
         shown,
         own,

@@ -257,7 +257,7 @@ def test_bad_input_is_one_line_and_its_code(make, code, said, workplace, capsys)
         (
             ["--gate", "0.5"],
             2,
-            "--gate needs predicted scores, but the shipped surrogate",
+            "--gate needs predicted scores, and screening predicts none (the shipped surrogate",
         ),
         (["--surrogate", "none", "--next"], 2, "--next needs predicted scores"),
         (["--surrogate", "model", "--gate-probability", "1.5", "--gate", "0.5"], 2, "gate_probability must be above 0"),

@@ -120,7 +120,7 @@ def test_conflicting_metrics_are_flagged_within_a_base_model():
             "pre_pass_at_64": [0.2, 0.8, 0.7, 0.6, 0.9, 0.8, 0.7, 0.6],
         }
     )
-    ranking = rank(frame)
+    ranking = rank(frame, "none")
     assert [flag.candidate for flag in ranking.flags if flag.kind == "conflict"] == ["a"]
 
 
@@ -174,7 +174,7 @@ def test_screening_follows_the_paper():
             "pre_pass_at_128": [0.9, None, 0.96, 0.92],
         }
     )
-    ranking = rank(frame)
+    ranking = rank(frame, "none")
     # 128 is not common to all; "poor" has low accuracy and high loss, so that its coverage does not save it.
     assert ranking.frame["candidate"].to_list() == ["wide", "good", "sharp", "poor"]
     assert kinds(ranking, "poor") >= {"screened-out"}
@@ -193,14 +193,14 @@ def test_screening_follows_the_paper():
     ],
 )
 def test_screening_with_what_there_is(columns, order, said):
-    ranking = rank(pl.DataFrame({"candidate": ["a", "b"], **columns}))
+    ranking = rank(pl.DataFrame({"candidate": ["a", "b"], **columns}), "none")
     assert ranking.frame["candidate"].to_list() == order
     assert any(said in note for note in ranking.notes)
 
 
 def test_screening_needs_something():
     with pytest.raises(CorpusError, match="nothing to rank by"):
-        rank(pl.DataFrame({"candidate": ["a"], "mine": [1.0]}))
+        rank(pl.DataFrame({"candidate": ["a"], "mine": [1.0]}), "none")
 
 
 def test_what_rl_gave_is_shown_and_never_used(runs, fresh, fitted):
@@ -238,7 +238,7 @@ def test_truth_from_another_table(runs, fresh, fitted):
 
 def test_equally_good_choices_count_by_their_mean():
     frame = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.5, 0.5], "post_pass_at_1": [0.6, 0.8]})
-    (choice, _) = rank(frame).outcome.choices
+    (choice, _) = rank(frame, None).outcome.choices
     assert choice.actual == pytest.approx(0.7)
     assert choice.regret == pytest.approx(0.1)
     assert math.isnan(choice.spearman)
@@ -294,12 +294,12 @@ def test_steps_that_the_surrogate_does_not_know_are_said(fresh, fitted):
     with pytest.raises(UsageError, match="rl_steps must be above 0"):
         rank(fresh, fitted, rl_steps=0)
     with pytest.raises(UsageError, match="--rl-steps needs predicted scores"):
-        rank(fresh, rl_steps=200)
+        rank(fresh, "none", rl_steps=200)
 
 
 def test_a_screening_with_a_budget_takes_the_first_without_result(runs):
     table = runs.with_columns(pl.when(pl.int_range(pl.len()) % 2 == 0).then("post_pass_at_1").alias("post_pass_at_1"))
-    ranking = rank(table, budget=3)
+    ranking = rank(table, "none", budget=3)
     odd = set(table.filter(pl.col("post_pass_at_1").is_null())["candidate"])
     assert ranking.budget.candidates == tuple(name for name in ranking.frame["candidate"] if name in odd)[:3]
     assert ranking.budget.expected_best is None

@@ -1,0 +1,84 @@
+"""The surrogate that ranks where none was named: a shipped one that applies, one fitted on the spot, or none."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import polars as pl
+
+from quagpredict.errors import UsageError
+from quagpredict.ranking.applicability import why_not_applicable
+from quagpredict.ranking.finished import can_fit
+from quagpredict.shipped import shipped_path
+from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.store import load_surrogate
+
+#: Shipped surrogates, the first that applies is taken.
+SHIPPED = ("models/lab-pilot",)
+
+
+class Default(NamedTuple):
+    """What ranks where no surrogate was named.
+
+    Attributes
+    ----------
+    surrogate : FittedSurrogate or None
+        A shipped one that applies; None where none does.
+    fit : bool
+        Whether one is to be fitted on the finished candidates instead. Neither: screening.
+    note : str
+        Why no shipped one applies; empty where one does.
+    """
+
+    surrogate: FittedSurrogate | None
+    fit: bool
+    note: str
+
+
+def shipped_surrogates() -> dict[str, FittedSurrogate]:
+    """Return the shipped surrogates by name, in the order in which they are tried; none where they were not installed.
+
+    Examples
+    --------
+    >>> list(shipped_surrogates()) == list(SHIPPED)
+    True
+    """
+    found = {}
+    for name in SHIPPED:
+        try:
+            found[name] = load_surrogate(shipped_path(name))
+        except UsageError:
+            continue
+    return found
+
+
+def default_surrogate(
+    frame: pl.DataFrame, shipped: Mapping[str, FittedSurrogate], target: str | None = None
+) -> Default:
+    """Choose what ranks these candidates.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The candidates.
+    shipped : mapping
+        Name -> surrogate, in the order in which they are tried.
+    target : str, optional
+        Column to predict; any that a surrogate predicts, by default.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.1, 0.2], "eval_protocol_id": "mine"})
+    >>> chosen = default_surrogate(table, {})
+    >>> chosen.surrogate is None, chosen.fit
+    (True, False)
+    """
+    reasons = {}
+    for name, surrogate in shipped.items():
+        if target not in (None, surrogate.target):
+            reasons[name] = f"it predicts '{surrogate.target}', not '{target}'"
+        else:
+            reasons[name] = why_not_applicable(frame, surrogate)
+        if not reasons[name]:
+            return Default(surrogate, False, "")
+    note = "; ".join(f"the shipped surrogate {name} does not apply: {why}" for name, why in reasons.items())
+    return Default(None, can_fit(frame, target), note)

@@ -1,0 +1,54 @@
+"""What ranks where nothing was named: the command and the library follow one rule."""
+
+import polars as pl
+import pytest
+
+from quagpredict.ranking import rank
+from quagpredict.ranking.defaults import SHIPPED, default_surrogate, shipped_surrogates
+from quagpredict.shipped import shipped_path
+from quagpredict.surrogates import fit
+from quagpredict.validation.synthetic import synthetic_corpus
+
+RUNS = synthetic_corpus(30, seed=1, nested=False).frame
+FRESH = RUNS.drop([name for name in RUNS.columns if name.startswith("post_")])
+
+
+def test_shipped_candidates_are_ranked_by_the_shipped_surrogate_that_was_fitted_for_them() -> None:
+    candidates = str(shipped_path("datasets/lab-pilot/candidates")) + "/*.parquet"
+    ranking = rank(candidates)
+    assert ranking.surrogate == "average"
+    assert ranking.frame["prediction"].null_count() == 0
+    assert ranking.frame.equals(rank(candidates, shipped_path("models/lab-pilot")).frame)
+
+
+def test_the_first_that_applies_is_taken() -> None:
+    other = fit(RUNS.with_columns(eval_protocol_id=pl.lit("other")), "ridge")
+    first, second = fit(RUNS, "linear"), fit(RUNS, "effective_k")
+    chosen = default_surrogate(FRESH, {"a": other, "b": first, "c": second})
+    assert chosen.surrogate is first
+    assert chosen.note == ""
+
+
+def test_where_none_applies_finished_candidates_are_learnt_from_and_it_is_said_why() -> None:
+    table = RUNS.with_columns(pl.when(pl.int_range(pl.len()) < 15).then("post_pass_at_1").alias("post_pass_at_1"))
+    ranking = rank(table)
+    assert ranking.frame["prediction"].null_count() == 0
+    assert any("fitted on the 15 candidates with a result" in note for note in ranking.notes)
+    assert any(f"{SHIPPED[0]} does not apply: eval protocol" in note for note in ranking.notes)
+
+
+@pytest.mark.parametrize("table", [FRESH, RUNS[:4]])
+def test_with_nothing_to_learn_from_it_screens(table: pl.DataFrame) -> None:
+    ranking = rank(table)
+    assert ranking.surrogate is None
+    assert "no score is predicted" in " ".join(ranking.notes)
+
+
+def test_a_surrogate_of_another_target_does_not_apply() -> None:
+    chosen = default_surrogate(FRESH, {"a": fit(RUNS)}, "post_pass_at_8")
+    assert chosen.surrogate is None
+    assert chosen.note == "the shipped surrogate a does not apply: it predicts 'post_pass_at_1', not 'post_pass_at_8'"
+
+
+def test_every_shipped_surrogate_is_there() -> None:
+    assert tuple(shipped_surrogates()) == SHIPPED
