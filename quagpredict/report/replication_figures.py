@@ -79,7 +79,7 @@ def _scatter(replication: "Replication", figure: Any) -> bool:
                 )
         axis.set_xlabel(_MEASURED[column] + (", %" if column.startswith("pre_pass") else ""))
         if "loss" in column:
-            axis.set_xscale("log")
+            _logarithmic(axis, (1, 2, 5))
     axes[0].set_ylabel("Pass@1 after RL, %")
     axes[0].legend(title="filled: dataset level", fontsize=7, title_fontsize=7)
     return True
@@ -96,9 +96,12 @@ def _by_k(replication: "Replication", figure: Any) -> bool:
     for axis, scenario in zip(axes, scenarios, strict=True):
         part = rows.filter(scenario=scenario).sort("k").drop_nulls(("mean", "low", "high"))
         axis.plot(part["k"], part["mean"], "o-")
-        axis.fill_between(part["k"].to_numpy(), part["low"].to_numpy(), part["high"].to_numpy(), alpha=0.2)
+        low, high = part["low"].clip(0.0, 1.0).to_numpy(), part["high"].clip(0.0, 1.0).to_numpy()
+        axis.fill_between(part["k"].to_numpy(), low, high, alpha=0.2)
         axis.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
         axis.set_xscale("log", base=2)
+        axis.set_xticks([k for k in (1, 4, 16, 64, 256) if k <= part["k"][-1]])
+        axis.xaxis.set_major_formatter("{x:.0f}")
         axis.set_xlabel("k")
         axis.set_title(scenario, fontsize=9)
     axes[0].set_ylabel("pairs of a base model that\nPass@k before RL puts in order")
@@ -168,11 +171,21 @@ def _curve(replication: "Replication", figure: Any) -> bool:
             scale = 100 if metric.startswith("regret") else 1
             style = ":" if model.startswith("proxy") else "-" if place < 10 else "-."
             axis.plot(part["runs"], scale * part["mean"], style, color=f"C{place % 10}", label=_short(model))
-        axis.set_xscale("log")
+        _logarithmic(axis, (1, 2, 5))
         axis.set_xlabel("finished RL runs fitted on")
         axis.set_ylabel(label)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=6)
     return True
+
+
+def _logarithmic(axis: Any, ticks: tuple[int, ...]) -> None:
+    """Make the horizontal axis logarithmic, with plain numbers at these multiples of the powers of ten."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=ticks))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter("{x:g}")
 
 
 def _short(model: str) -> str:
