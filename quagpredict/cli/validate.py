@@ -82,7 +82,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--groups", metavar="COLUMN", help="column that takes the place of base_model")
     add("--baseline", metavar="MODEL", help="model that gains are measured from (default: linear:pass_at_1)")
     add("--top-m", type=at_least(1), default=3, metavar="M", help="candidates that would get RL (default: 3)")
-    add("--minimize", action="store_true", help="a lower target is better")
+    add("--minimize", action="store_true", help="a lower target is better (default: for losses of the table)")
     add("--split", choices=("fit", "held_out", "all"), default="fit", help="rows to use (default: fit)")
     add("--seed", type=at_least(0), default=0, metavar="N", help="of the splits (default: 0)")
     add("--jobs", type=at_least(1), default=1, metavar="N", help="processes for slow kinds (default: 1)")
@@ -94,6 +94,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Validate and print."""
     from quagpredict.corpus import read_corpus
+    from quagpredict.ranking.finished import lower_is_better
 
     if args.figure:
         from quagpredict.optional import require
@@ -109,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     shared = {
         "target": args.target,
         "top_m": args.top_m,
-        "maximize": not args.minimize,
+        "maximize": not (args.minimize or lower_is_better(args.target)),
         "seed": args.seed,
         "split": None if args.split == "all" else args.split,
         "source": " ".join(args.corpus),

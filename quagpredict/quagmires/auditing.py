@@ -61,6 +61,8 @@ class QuagmireAudit:
         Pairs that would at most be listed with p at most `level` if no order reversed: ``level`` times `tested`.
     level : float
     candidates : int
+    without_sft : tuple of str
+        Candidates that stand for RL from the base.
     notes : tuple of str
         How the noise was estimated, and what it leaves out.
     """
@@ -75,6 +77,7 @@ class QuagmireAudit:
     expected_false: float
     level: float
     candidates: int
+    without_sft: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -157,9 +160,9 @@ def audit(frame: Any, *, level: float = 0.05, split: str | None = None, source: 
     lead = (pl.col("before") - pl.col("after")).abs()
     pairs = pairs.sort("q", "p", lead, descending=[False, False, True], nulls_last=True)
     by_factor = (
-        pl.DataFrame({"differs": differs, "observed": observed, "beyond": q <= level})
+        pl.DataFrame({"differs": differs, "observed": observed, "beyond": q <= level, "tested": np.isfinite(p)})
         .group_by("differs")
-        .agg(tested=pl.len(), reversed_observed=pl.col("observed").sum(), reversed=pl.col("beyond").sum())
+        .agg(tested=pl.col("tested").sum(), reversed_observed=pl.col("observed").sum(), reversed=pl.col("beyond").sum())
         .sort("reversed", "tested", "differs", descending=[True, True, False])
     )
     return QuagmireAudit(
@@ -173,6 +176,7 @@ def audit(frame: Any, *, level: float = 0.05, split: str | None = None, source: 
         expected_false=level * tested,
         level=level,
         candidates=len(names),
+        without_sft=tuple(np.array(names)[~cells.frame["sft"].to_numpy()[of_cell]].tolist()),
         notes=tuple(notes),
     )
 
@@ -231,4 +235,4 @@ def _comparisons(cells: Cells, before: StageScores, after: StageScores, level: f
     lines = [
         line | {"q": float(value), "verdict": verdict} for line, value, verdict in zip(found, q, verdicts, strict=True)
     ]
-    return pl.DataFrame(lines, schema=COMPARISONS, nan_to_null=True)
+    return pl.DataFrame(lines, schema=COMPARISONS).fill_nan(None)

@@ -131,8 +131,8 @@ def _by_value(trained: pl.DataFrame, cells: Cells, factor: str, others: list[str
 def _most_epochs(trained: pl.DataFrame, cells: Cells, others: list[str]) -> Iterator[Comparison]:
     found = []
     for _, line in trained.group_by(others, maintain_order=True):
-        rows = line.sort(EPOCHS).select("cell", EPOCHS, "base_model").rows()
-        if rows[-1][1] > rows[0][1]:
+        rows = line.drop_nulls(EPOCHS).sort(EPOCHS).select("cell", EPOCHS, "base_model").rows()
+        if rows and rows[-1][1] > rows[0][1]:
             found.append((rows[-1][0], rows[0][0], rows[0][2]))
     if found:
         yield _comparison("epochs", "the most", "the fewest", found, cells)
@@ -158,7 +158,7 @@ def _with_the_end(trained: pl.DataFrame, cells: Cells, others: list[str]) -> Ite
     for _, line in trained.group_by([*others, planned.alias("planned")], maintain_order=True):
         whole = line.filter(pl.col(CHECKPOINT_OF) == 0)["cell"].to_list()
         for cell, epochs, of, base in line.select("cell", EPOCHS, CHECKPOINT_OF, "base_model").rows():
-            if of and whole:
+            if of and epochs and whole:
                 pairs.setdefault(round(of / epochs, 3), []).append((whole[0], cell, base))
     for ratio, found in sorted(pairs.items()):
         yield _comparison("checkpoint", "the whole SFT run", f"1/{ratio:g} of it", found, cells)

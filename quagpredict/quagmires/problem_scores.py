@@ -49,7 +49,8 @@ class StageScores:
         return StageScores(
             weights @ self.mean,
             None if self.by_problem is None else weights @ self.by_problem,
-            weights**2 @ self.variance,
+            # A variance that is not known spoils the groups that the candidate is in, and no other.
+            np.where((weights > 0) & np.isnan(self.variance), np.nan, weights**2 * np.nan_to_num(self.variance)).sum(1),
             weights**2 @ self.seed_variance,
         )
 
@@ -96,7 +97,8 @@ def stage_scores(runs: pl.DataFrame, candidates: list[str], stage: Stage, seed_v
     values = runs[column].cast(pl.Float64).to_numpy()
     errors = runs[error].cast(pl.Float64).to_numpy() if error in runs.columns else np.full(runs.height, np.nan)
     mean = np.bincount(rows, values, len(candidates)) / runs_of
-    variance = np.bincount(rows, errors**2, len(candidates)) / runs_of**2
+    # RL seeds share one measurement before RL; after it each has its own.
+    variance = np.bincount(rows, errors**2, len(candidates)) / (runs_of if stage == "pre" else runs_of**2)
     return StageScores(mean, None, variance, seeds)
 
 

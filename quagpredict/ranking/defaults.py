@@ -8,10 +8,12 @@ import polars as pl
 from quagpredict.errors import UsageError
 from quagpredict.ranking.applicability import why_not_applicable
 from quagpredict.ranking.finished import can_fit
+from quagpredict.ranking.outcome import one_row_each
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.store import load_surrogate
 
+TARGET = "post_pass_at_1"
 #: Shipped surrogates, the first that applies is taken.
 SHIPPED = ("models/lab-pilot",)
 
@@ -81,4 +83,4 @@ def default_surrogate(
         if not reasons[name]:
             return Default(surrogate, False, "")
     note = "; ".join(f"the shipped surrogate {name} does not apply: {why}" for name, why in reasons.items())
-    return Default(None, can_fit(frame, target), note)
+    return Default(None, can_fit(one_row_each(frame, target or TARGET), target), note)

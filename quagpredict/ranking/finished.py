@@ -140,25 +140,25 @@ def evidence(
 
 
 def taught(frame: pl.DataFrame, surrogate: FittedSurrogate) -> pl.Series:
-    """Return which candidates are the rows that the surrogate was fitted on, booleans (n,).
+    """Return which candidates are rows that the surrogate was fitted on, booleans (n,).
 
-    They are recognised by the digest of the surrogate's training rows: when all finished candidates, or all finished
-    ones of the split "fit", are exactly these.
+    They are recognised by the digests of the surrogate's training rows: name, features and score to the last bit.
     """
-    nothing = pl.repeat(False, frame.height, eager=True)
     done = finished(frame, surrogate.target)
-    of_fit = frame["split"].fill_null("fit") == "fit" if "split" in frame.columns else ~nothing
-    for chosen in (done, done & of_fit):
-        table = frame.filter(chosen)
-        if table.height == surrogate.training_rows > 0 and _digest(table, surrogate) == surrogate.corpus_digest:
-            return chosen
-    return nothing
-
-
-def _digest(table: pl.DataFrame, surrogate: FittedSurrogate) -> str:
-    """Return the digest that `fit` would give these rows."""
+    if not done.any() or not surrogate.row_digests:
+        return pl.repeat(False, frame.height, eager=True)
+    table = frame.filter(done)
     X, y = surrogate.design(table), table[surrogate.target].cast(pl.Float64).to_numpy()
-    return digest([table["candidate"].to_list(), surrogate.features, X.tolist(), surrogate.target, y.tolist()])
+    seen = set(surrogate.row_digests)
+    rows = zip(table["candidate"].to_list(), X.tolist(), y.tolist(), strict=True)
+    whole = np.isfinite(X).all(axis=1) & np.isfinite(y)  # no other row was fitted on
+    same = [
+        bool(known) and digest([surrogate.features, surrogate.target, *row]) in seen
+        for known, row in zip(whole, rows, strict=True)
+    ]
+    result = np.zeros(frame.height, dtype=np.bool_)
+    result[np.flatnonzero(done.to_numpy())] = same
+    return pl.Series(result)
 
 
 def _beside(frame: pl.DataFrame, found: Sequence[Mismatch], done: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -85,7 +85,8 @@ def outcome(
 ) -> Outcome | None:
     """Return what choosing by `score` (larger is better, null last) and by post-SFT Pass@1 really gives.
 
-    Only candidates whose target is known count; None if there is none. A lower target is better if that is said.
+    Only candidates whose target is known count, and to which every rule gives a score: what one rule may not choose is
+    no miss of it. None if there is none. A lower target is better if that is said.
     """
     if target not in frame.columns or frame[target].null_count() == frame.height:
         return None
@@ -94,13 +95,17 @@ def outcome(
         rules.append((SFT_SCORE, frame[SFT_SCORE]))
     sign = -1.0 if lower_is_better else 1.0
     merit = (sign * pl.col(target)).alias("merit")
-    known = frame.select("candidate", merit).filter(pl.col("merit").is_not_null())
+    scores = [values.alias(f"score {place}") for place, (_, values) in enumerate(rules)]
+    table = frame.select("candidate", merit, *scores).filter(pl.col("merit").is_not_null())
+    usable = [place for place in range(len(rules)) if table[f"score {place}"].null_count() < table.height]
+    known = table.drop_nulls([f"score {place}" for place in usable])
+    if known.is_empty():
+        return None
     best = known.sort(["merit", "candidate"], descending=[True, False]).row(0, named=True)
     choices = []
-    for name, values in rules:
-        table = frame.select("candidate", merit, values.alias("score")).drop_nulls()
-        if table.is_empty():
-            continue
+    for place in usable:
+        name = rules[place][0]
+        table = known.select("candidate", "merit", score=f"score {place}")
         first = table.filter(pl.col("score") == pl.col("score").max()).sort("candidate")
         reached = float(np.mean(first["merit"].to_numpy()))
         regret = max(best["merit"] - reached, 0.0)

@@ -62,7 +62,9 @@ def believe(
     lower_is_better : bool
     """
     # All at once: some forms find the errors that candidates share only where they see them together.
-    rows = X if evidence is None else np.vstack([X, surrogate.design(evidence.frame)])
+    # An empty table has no columns that could be measured, so it is not asked for any.
+    learns = evidence is not None and evidence.frame.height > 0
+    rows = np.vstack([X, surrogate.design(evidence.frame)]) if evidence is not None and learns else X
     mean, factor, noise = surrogate.joint(rows)
     form = surrogate.form
     # The joint errors are widened for Student's t; here t itself is drawn from.

@@ -7,14 +7,13 @@ from typing import Any
 from quagpredict.corpus import read_corpus
 from quagpredict.errors import UsageError
 from quagpredict.ranking.deciding import Asked, predicted, screened
-from quagpredict.ranking.defaults import default_surrogate, shipped_surrogates
+from quagpredict.ranking.defaults import TARGET, default_surrogate, shipped_surrogates
 from quagpredict.ranking.finished import fit_finished, lower_is_better
 from quagpredict.ranking.outcome import check_one_rl_recipe, one_row_each, with_truth
 from quagpredict.ranking.result import Ranking
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.store import load_surrogate
 
-TARGET = "post_pass_at_1"
 #: Surrogate that is fitted on the finished candidates; ``fit:KIND`` names its kind.
 ON_THE_SPOT = "fit"
 DEFAULT = "default"

@@ -52,14 +52,14 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What RL really gave, for the candidates where that is known.
+    """What RL really gave, for the candidates where that is known and that every rule may choose.
 
     Parameters
     ----------
     target : str
         Column of the scores.
     finished : int
-        Number of candidates with a score.
+        Number of these candidates.
     best : str
         Candidate with the best score.
     best_actual : float

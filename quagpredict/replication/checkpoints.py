@@ -42,6 +42,8 @@ def checkpoint_choice(frame: pl.DataFrame, *, resamples: int = 2000, seed: int =
     """
     if not {"recipe_epochs", "recipe_planned_epochs"} <= set(frame.columns):
         return pl.DataFrame(schema=SCHEMA)
+    # What does not say that it is a checkpoint is the end of its run.
+    frame = frame.with_columns(pl.coalesce("recipe_planned_epochs", "recipe_epochs").alias("recipe_planned_epochs"))
     run = [name for name in frame.columns if name.startswith("recipe_") and name not in _RUN]
     run += ["base_model"] if "base_model" in frame.columns else []
     features = [column.lstrip("-") for column in RULES.values() if column.lstrip("-") in frame.columns]

@@ -7,6 +7,7 @@ import polars as pl
 
 from quagpredict.quagmires import QuagmireAudit
 from quagpredict.validation import ValidationReport
+from quagpredict.validation.baselines import BASELINE_ORDER
 
 Verdict = Literal["agrees", "disagrees", "cannot tell"]
 
@@ -54,8 +55,10 @@ def verdict_of(low: float | None, high: float | None) -> Verdict:
     --------
     >>> verdict_of(0.1, 0.3), verdict_of(-0.3, -0.1), verdict_of(-0.1, 0.1), verdict_of(None, None)
     ('agrees', 'disagrees', 'cannot tell', 'cannot tell')
+    >>> verdict_of(float("nan"), float("nan"))
+    'cannot tell'
     """
-    if low is None or high is None or low <= 0.0 <= high:
+    if low is None or high is None or not (low > 0.0 or high < 0.0):
         return "cannot tell"
     return "agrees" if low > 0.0 else "disagrees"
 
@@ -104,10 +107,14 @@ def claims_of(report: ValidationReport, audit: QuagmireAudit) -> Iterator[Claim]
 
 
 def _misleads(audit: QuagmireAudit) -> Claim:
+    if not audit.tested:
+        return Claim("A higher SFT score can mislead", "no pair has standard errors", None, None, None, "cannot tell")
     share = _POINTS * audit.reversed / audit.tested
     verdict: Verdict = "agrees" if audit.reversed else "cannot tell"
+    # Without replicates the audit's note says that RL seeds' noise is left out.
+    noise = "noise" if any("RL seed noise: a standard" in note for note in audit.notes) else "evaluation noise alone"
     measured = (
-        f"pairs of one base that reverse after RL beyond noise, % of {audit.tested:,} "
+        f"pairs of one base that reverse after RL beyond {noise}, % of {audit.tested:,} "
         f"(at most {audit.level:.0%} of those listed by chance)"
     )
     return Claim("A higher SFT score can mislead", measured, share, None, None, verdict)
@@ -122,12 +129,13 @@ def _row(audit: QuagmireAudit, factor: str, first: str, second: str) -> tuple[di
         if chosen.height:
             row = chosen.row(0, named=True)
             parts = ("before", "after")
-            values = {part: sign * row[part] for part in parts}
-            ends = {f"{part}_{end}": sign * row[f"{part}_{end}"] for part in parts for end in ("low", "high")}
+            columns = [f"{part}{end}" for part in parts for end in ("", "_low", "_high")]
+            if any(row[name] is None for name in columns):
+                return None, 0  # no standard errors, no interval
             if sign < 0:
                 for part in parts:
-                    ends[f"{part}_low"], ends[f"{part}_high"] = ends[f"{part}_high"], ends[f"{part}_low"]
-            return values | ends, int(row["pairs"])
+                    row[f"{part}_low"], row[f"{part}_high"] = row[f"{part}_high"], row[f"{part}_low"]
+            return {name: sign * row[name] for name in columns}, int(row["pairs"])
     return None, 0
 
 
@@ -157,7 +165,7 @@ def _twofold(
 def _below_the_base(audit: QuagmireAudit) -> Claim:
     """Count candidates that lead their base after SFT and fall behind RL from the base."""
     worse = audit.pairs.filter((pl.col("differs") == "SFT") & (pl.col("q") <= audit.level))
-    led = worse.filter(~pl.col("by_sft").str.ends_with("no-sft"))
+    led = worse.filter(~pl.col("by_sft").is_in(audit.without_sft))
     against = audit.by_factor.filter(pl.col("differs") == "SFT")
     tested = int(against["tested"].sum())
     return Claim(
@@ -174,7 +182,7 @@ def _regret(report: ValidationReport, scenario: str, model: str, name: str) -> C
     """Compare what choosing one candidate of each base costs: by SFT Pass@1, and by another model."""
     claim = f"Choosing by SFT Pass@1 costs more than by {name} ({scenario})"
     chosen = report.frame.filter(scenario=scenario, protocol="random-halves", metric=_IN_BASE)
-    rows, base = chosen.filter(model=model), chosen.filter(model=report.baseline)
+    rows, base = chosen.filter(model=model), chosen.filter(model=BASELINE_ORDER)
     if not rows.height or not base.height or rows["gain"][0] is None:
         return Claim(claim, "not measured", None, None, None, "cannot tell")
     row = rows.row(0, named=True)

@@ -7,11 +7,15 @@ from typing import Any
 import polars as pl
 
 from quagpredict.corpus import read_corpus
+from quagpredict.corpus.derived import is_derived
+from quagpredict.corpus.design import design_matrix
+from quagpredict.errors import CorpusError
 from quagpredict.quagmires import QuagmireAudit, audit
 from quagpredict.replication.checkpoints import checkpoint_choice
 from quagpredict.replication.claims import MODELS, Claim, claims_of
 from quagpredict.replication.targets import by_target
 from quagpredict.validation import ValidationReport, validate
+from quagpredict.validation.baselines import model_of
 from quagpredict.validation.calibration_curve import CalibrationCurve, calibration_curve
 
 #: Surrogates that are judged beside the paper's predictors.
@@ -32,6 +36,8 @@ class Replication:
     report : ValidationReport
         The paper's protocol for its predictors, for ours and for the baselines, with every scenario.
     found : QuagmireAudit
+    notes : tuple of str
+        Models that the corpus does not allow.
     targets : polars.DataFrame
         What each score that could be the target says of the paper's predictors, as `by_target` returns it.
     checkpoints : polars.DataFrame
@@ -48,6 +54,7 @@ class Replication:
     checkpoints: pl.DataFrame
     curve: CalibrationCurve
     claims: tuple[Claim, ...]
+    notes: tuple[str, ...] = ()
 
 
 def replicate(
@@ -77,7 +84,8 @@ def replicate(
     Raises
     ------
     CorpusError, IncomparableError
-        As `validate`.
+        As `validate`. A model that the corpus does not allow (no held-out loss, no counts) is left out with a note, and
+        claims about it read "not measured"; without post-SFT Pass@1 there is nothing to hold claims against.
 
     Examples
     --------
@@ -88,7 +96,9 @@ def replicate(
     """
     tell = say or _quiet
     frame = corpus if isinstance(corpus, pl.DataFrame) else read_corpus(corpus)
-    models = [*MODELS, *surrogates]
+    if "post_pass_at_1" in frame.columns:
+        frame = frame.filter(pl.col("post_pass_at_1").is_not_null() & pl.col("post_pass_at_1").is_not_nan())
+    models, notes = _possible([*MODELS, *surrogates], frame)
     tell(f"{name}: the paper's protocol")
     report = validate(
         frame, models, ("random-halves", "leave-one-base-out", "leave-one-kind-out"), repeats=repeats, seed=seed,
@@ -97,12 +107,28 @@ def replicate(
     tell(f"{name}: quagmires")
     found = audit(frame, source=name)
     tell(f"{name}: which score")
-    targets = by_target(frame, list(MODELS), repeats=repeats, seed=seed, source=name)
+    targets = by_target(frame, [model for model in MODELS if model in models], repeats=repeats, seed=seed, source=name)
     checkpoints = checkpoint_choice(frame, seed=seed)
     tell(f"{name}: how many finished runs")
     shown = [model for model in models if model.endswith("in-fold") or model in surrogates]
     curve = calibration_curve(frame, shown, designs="random", repeats=max(repeats // 2, 5), seed=seed, split=None)
-    return Replication(name, frame, report, found, targets, checkpoints, curve, tuple(claims_of(report, found)))
+    return Replication(name, frame, report, found, targets, checkpoints, curve, tuple(claims_of(report, found)), notes)
+
+
+def _possible(names: Sequence[str], frame: pl.DataFrame) -> tuple[list[str], tuple[str, ...]]:
+    """Return the models that the corpus allows, and a note on each other one."""
+    possible, notes = [], []
+    for name in names:
+        try:
+            model = model_of(name, frame, exclude=("post_pass_at_1",))
+            for column in model.features:
+                if not is_derived(column):
+                    design_matrix(frame, [column], allow_missing=True)
+        except CorpusError as error:
+            notes.append(f"{name} is left out: {error}")
+        else:
+            possible.append(name)
+    return possible, tuple(notes)
 
 
 def _quiet(_: str) -> None:

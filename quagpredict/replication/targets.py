@@ -49,6 +49,7 @@ def by_target(
     >>> found["target"].to_list()
     ['after 50 steps']
     """
+    frame = frame.filter(pl.col("post_pass_at_1").is_not_null())
     if "post_curve" not in frame.columns or frame["post_curve"].null_count():
         return pl.DataFrame(schema=SCHEMA)
     rows = frame.with_row_index("row")

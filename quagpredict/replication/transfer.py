@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.fitting import fit_frame
 from quagpredict.surrogates.training_rows import training_rows
-from quagpredict.validation.baselines import BASELINE, model_of
+from quagpredict.validation.baselines import BASELINE, BASELINE_ORDER, model_of
 from quagpredict.validation.scores import pairwise_accuracy, r2, spearman, top_regret
 from quagpredict.validation.task import names_of
 
@@ -65,15 +65,17 @@ def transfer(
     polars.DataFrame
         One row a model and metric: ``value`` with its 90 % bootstrap interval ``low``, ``high`` over the judged
         candidates (the fit is taken as it is), and ``gain``, ``gain_low``, ``gain_high`` over SFT Pass@1 on the same
-        resamples. ``spearman``; ``r2`` (negative: worse than the judged corpus's own mean); ``pairwise_accuracy``
-        within base models; ``regret_1`` as a fraction, lower is better.
+        resamples (for what depends on the order alone: over the score as it is). ``spearman``; ``r2`` (negative: worse
+        than the judged corpus's own mean); ``pairwise_accuracy`` within base models; ``regret_1`` as a fraction, lower
+        is better.
 
     Raises
     ------
     CorpusError, IncomparableError
         As `fit`; without `say`, a model that either corpus does not allow is an error that names what is missing.
     UsageError
-        If a model is a proxy: nothing of it is fitted, so nothing is carried over.
+        If a model is a proxy: nothing of it is fitted, so nothing is carried over. A model that lacks a measurement of
+        some judged candidate is an error likewise: it orders the others only.
 
     Examples
     --------
@@ -96,16 +98,25 @@ def transfer(
                 model.kind, source.frame, source.y, features=model.features or "both", transforms=model.transforms,
                 target=target, seed=seed, source=fitted_on.name,
             )  # fmt: skip
-            predicted[name] = fitted.predict_frame(judged.frame).mean
+            mean = fitted.predict_frame(judged.frame).mean
+            if not np.isfinite(mean).all():
+                lacking = judged.frame["candidate"].to_list()[int(np.flatnonzero(~np.isfinite(mean))[0])]
+                raise CorpusError(f"{judged_on.name}: '{lacking}' lacks a measurement that '{name}' needs")
+            predicted[name] = mean
         except CorpusError as error:
-            if say is None or name == BASELINE:
+            if say is None:
                 raise
             say(f"{name} is not carried from {fitted_on.name} to {judged_on.name}: {error}")
+            if name == BASELINE:
+                return pl.DataFrame(schema=_SCHEMA)
     n = len(judged.y)
     drawn = np.random.default_rng(seed).integers(0, n, (resamples, n))
     bases = names_of(judged.frame, "base_model")
-    values = {name: _scores(judged.y, mean, bases) for name, mean in predicted.items()}
-    draws = {name: _scores(judged.y[drawn], mean[drawn], bases[drawn]) for name, mean in predicted.items()}
+    # Fitted to the other corpus, the line may fall; whoever chooses by SFT Pass@1 takes the highest.
+    as_it_is = judged.frame["pre_pass_at_1"].cast(pl.Float64).to_numpy()
+    orders = predicted | {BASELINE_ORDER: as_it_is}
+    values = {name: _scores(judged.y, mean, bases) for name, mean in orders.items()}
+    draws = {name: _scores(judged.y[drawn], mean[drawn], bases[drawn]) for name, mean in orders.items()}
     rows = []
     for name in predicted:
         for metric in METRICS:
@@ -113,9 +124,10 @@ def transfer(
             row: dict[str, object] = {"fitted_on": fitted_on.name, "judged_on": judged_on.name}
             row |= {"model": name, "metric": metric}
             row |= {"candidates": n, "value": _known(value)} | _ends("", spread)
-            if name != BASELINE:
-                row |= {"gain": _known(value - values[BASELINE][metric])}
-                row |= _ends("gain_", spread - draws[BASELINE][metric])
+            over = BASELINE if metric == "r2" else BASELINE_ORDER
+            if name != over:
+                row |= {"gain": _known(value - values[over][metric])}
+                row |= _ends("gain_", spread - draws[over][metric])
             rows.append(row)
     return pl.DataFrame(rows, schema=_SCHEMA)
 

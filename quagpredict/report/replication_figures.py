@@ -61,12 +61,13 @@ def _scatter(replication: "Replication", figure: Any) -> bool:
     frame = replication.frame.filter(pl.col("post_pass_at_1").is_not_null())
     columns = [column for column in _MEASURED if column in frame.columns and frame[column].null_count() < frame.height]
     axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    levels = "recipe_scenario" in frame.columns and frame["recipe_scenario"].null_count() < frame.height
     bases = frame["base_model"].unique(maintain_order=True).sort().to_list() if "base_model" in frame.columns else [""]
     for axis, column in zip(axes, columns, strict=True):
         for place, base in enumerate(bases):
             rows = frame.filter(pl.col("base_model") == base) if base else frame
-            for level, filled in (("dataset-level", True), ("instance-level", False)):
-                part = rows.filter(pl.col("recipe_scenario") == level) if "recipe_scenario" in rows.columns else rows
+            for filled in (True, False) if levels else (True,):
+                part = rows.filter(pl.col("recipe_scenario").ne_missing("instance-level") == filled) if levels else rows
                 axis.plot(
                     100 * part[column] if column.startswith("pre_pass") else part[column],
                     100 * part["post_pass_at_1"],
@@ -81,7 +82,7 @@ def _scatter(replication: "Replication", figure: Any) -> bool:
         if "loss" in column:
             _logarithmic(axis, (1, 2, 5))
     axes[0].set_ylabel("Pass@1 after RL, %")
-    axes[0].legend(title="filled: dataset level", fontsize=7, title_fontsize=7)
+    axes[0].legend(title="hollow: instance level" if levels else None, fontsize=7, title_fontsize=7)
     return True
 
 

@@ -50,7 +50,8 @@ def page_of(
         "",
         "Made by the command below; nothing on this page was written by hand. Scores are Pass@1, differences are in "
         "points, intervals are 90 %. A verdict follows from the interval alone: *agrees* if it lies on the claim's "
-        "side of zero, *disagrees* on the other, else *cannot tell*.",
+        "side of zero, *disagrees* on the other, else *cannot tell*; a count without an interval agrees as soon as "
+        "there is one case. Of so many claims some will fall on one side by chance.",
         "",
         f"```bash\n{command}\n```",
     ]
@@ -66,8 +67,9 @@ def page_of(
         lines += ["", "### Figures"]
         for name, path in figures.get(replication.name, {}).items():
             lines += ["", f"![{_TITLES[name]}]({_relative(path, page)})", "", f"*{_TITLES[name]}.*"]
-        if replication.report.notes:
-            lines += ["", "### Notes", "", *(f"- {note}" for note in replication.report.notes)]
+        notes = dict.fromkeys([*replication.notes, *replication.found.notes, *replication.report.notes])
+        if notes:
+            lines += ["", "### Notes", "", *(f"- {note}" for note in notes)]
     if carried is not None and carried.height:
         lines += ["", "## From one corpus to another", "", *_carried(carried)]
     return "\n".join(lines) + "\n"
@@ -185,7 +187,7 @@ def _checkpoints(replication: "Replication") -> Iterator[str]:
 def _left_out(replication: "Replication") -> Iterator[str]:
     rows = replication.report.frame.filter(scenario="all", protocol="leave-one-base-out")
     if not rows.height:
-        yield "Not judged: the corpus has one base model."
+        yield "Not judged: it takes two base models with some candidates each."
         return
     yield "Each base model is predicted by a fit on the others:"
     yield ""

@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 FOLDS = 5
 #: Rows from which on boosted trees take part: they are slow, and learn little from fewer.
 ROWS_FOR_TREES = 120
+_TIE = 1e-9
 
 #: Kinds that are tried, the simplest first: it wins a tie.
 _KINDS = ("mean", "linear", "average", "ridge", "bayesian_ridge", "mixed", "effective_k", "sharpening", "budget")
@@ -169,7 +170,9 @@ def choose_tables(
 
 
 def choose_option(options: Sequence[Option], y: Floats, seed: int) -> FittedSurrogate:
-    """Return the option of the smallest inner error, fitted on all rows; on few rows every row is a fold.
+    """Return the option of the smallest inner error, fitted on all rows; the first of those that tie.
+
+    On few rows every row is a fold.
 
     An option that cannot be fitted on a fold is out.
     """
@@ -187,7 +190,9 @@ def choose_option(options: Sequence[Option], y: Floats, seed: int) -> FittedSurr
             errors[option.label] = error
     if not errors:
         raise UsageError("no kind of surrogate could be fitted to choose from")
-    best = min(errors, key=lambda label: errors[label])
+    # Errors that differ by rounding alone are a tie, and which way they differ depends on the machine.
+    tie = min(errors.values()) * (1.0 + _TIE) + _TIE * float(np.ptp(y))
+    best = next(label for label, error in errors.items() if error <= tie)
     chosen = next(option for option in options if option.label == best).fit(np.arange(n))
     order = sorted(errors, key=lambda label: errors[label])
     told = ", ".join(f"{label} {errors[label]:.4g}" for label in order)

@@ -111,6 +111,8 @@ class FittedSurrogate:
         Width of intervals that cover, where it was learnt.
     corpus_digest : str
         Digest of the training rows' names, features and targets.
+    row_digests : tuple of str
+        The same of each row, sorted; empty where they were not recorded.
     versions : mapping of str to str
         Versions of the libraries that made it.
     """
@@ -132,6 +134,7 @@ class FittedSurrogate:
     notes: tuple[str, ...] = ()
     calibration: Calibration | None = None
     corpus_digest: str = ""
+    row_digests: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def predict(self, X: ArrayLike) -> Prediction:

@@ -116,9 +116,23 @@ def fit(
         rl_recipe_id=rows.rl_recipe_id,
         base_models=tuple(sorted(map(str, bases))),
         dropped_rows=rows.dropped_rows,
-        corpus_digest=digest([rows.frame["candidate"].to_list(), fitted.features, X.tolist(), target, rows.y.tolist()]),
+        **digests(rows.frame["candidate"].to_list(), fitted.features, X, target, rows.y),
         versions=library_versions(),
     )
+
+
+def digests(candidates: Sequence[str], features: Sequence[str], X: Floats, target: str, y: Floats) -> dict[str, Any]:
+    """Return what tells training rows again: a digest of each, and one of them all, whatever their order.
+
+    Examples
+    --------
+    >>> made = digests(["a", "b"], ["x"], np.array([[1.0], [2.0]]), "y", np.array([0.1, 0.2]))
+    >>> len(made["row_digests"]), len(made["corpus_digest"])
+    (2, 16)
+    """
+    rows = zip(candidates, X.tolist(), y.tolist(), strict=True)
+    each = tuple(sorted(digest([features, target, *row]) for row in rows))
+    return {"row_digests": each, "corpus_digest": digest(each)}
 
 
 def fit_frame(

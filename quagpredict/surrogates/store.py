@@ -19,13 +19,14 @@ from quagpredict.surrogates.json_object import JsonObject
 from quagpredict.surrogates.stored_forms import form_from_json, form_to_json
 from quagpredict.surrogates.transforms import parse_transform
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FILE = "surrogate.json"
 CARD = "card.md"
 
 MAX_BYTES = 64 * 1024**2
 MAX_FEATURES = 1000
 MAX_NOTES = 100
+MAX_ROWS = 1_000_000
 
 
 def save_surrogate(fitted: FittedSurrogate, folder: str | Path, card: str = "") -> Path:
@@ -127,6 +128,7 @@ def _to_json(fitted: FittedSurrogate) -> dict[str, Any]:
         "notes": [note[:MAX_TEXT] for note in fitted.notes],
         "calibration": None if fitted.calibration is None else _plain(fitted.calibration),
         "corpus_digest": fitted.corpus_digest,
+        "row_digests": list(fitted.row_digests),
         "versions": dict(fitted.versions),
     }
 
@@ -151,6 +153,8 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
         )
     if found == 1:  # had linear forms only, and none of these
         value = {"rl_steps": None, "notes": [], "calibration": None} | value
+    if found in (1, 2):
+        value = {"row_digests": []} | value
     whole = JsonObject(value, path, "", _KEYS)
     features = whole.texts("features", 1, MAX_FEATURES)
     p = len(features)
@@ -192,6 +196,7 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
         notes=whole.texts("notes", 0, MAX_NOTES),
         calibration=_calibration(whole.value["calibration"], path),
         corpus_digest=whole.text("corpus_digest"),
+        row_digests=whole.texts("row_digests", 0, MAX_ROWS),
         versions={name: names.text(name) for name in versions},
     )
 
@@ -219,7 +224,7 @@ def _calibration(value: Any, path: Path) -> Calibration | None:
 
 _TEXT_KEYS = {"name", "target", "target_transform", "eval_protocol_id", "rl_recipe_id", "corpus_digest"}
 _OTHER_KEYS = {"schema_version", "features", "feature_transforms", "form", "domain", "base_models", "versions"}
-_LATER_KEYS = {"rl_steps", "notes", "calibration"}
+_LATER_KEYS = {"rl_steps", "notes", "calibration", "row_digests"}
 _KEYS = frozenset(_TEXT_KEYS | _OTHER_KEYS | _LATER_KEYS | {"cross_base_validated", "training_rows", "dropped_rows"})
 _DOMAIN_KEYS = frozenset({"mean", "whitening", "edge"})
 

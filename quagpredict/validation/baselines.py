@@ -15,6 +15,8 @@ from quagpredict.validation.probes import PREFIX, probe_columns
 
 #: Every score is also reported as a difference from this model's on the same splits.
 BASELINE = "linear:pass_at_1"
+#: What takes its place where only the order counts: the score as it is.
+BASELINE_ORDER = "proxy:pass_at_1"
 
 # Which way a measurement points was decided before looking at any result: learning the sign would be a fit. Lengths,
 # entropies and shares of groups without signal point either way and are judged as fitted features only.

@@ -198,7 +198,8 @@ def _judged(
         if model.kind == "proxy" or size >= fewest_rows(model.kind, len(model.features)):
             predicted = predictions(model, rows, splits, seed=seed, intervals=0)
             judged[model.name] = judge(
-                arrangement, rows.y, predicted, bases, maximize=maximize, ordered=model.kind != "mean", top_m=top_m
-            )
+                arrangement, rows.y, predicted, bases, maximize=maximize, ordered=model.kind != "mean",
+                merit=model.kind == "proxy", top_m=top_m,
+            )  # fmt: skip
     lines = list(judged_lines(judged, dict.fromkeys(judged, ""), arrangement, baseline, top_m))
     return pl.DataFrame([{"design": design, "runs": size} | line for line in lines], schema=SCHEMA)

@@ -52,13 +52,13 @@ class Arrangement(NamedTuple):
     resamples : list of array (repeats, draws, m), or None
         Of each block: the places in each repeat that each draw takes. None: the protocol's own repeats give the
         interval.
-    spread : float
-        Factor from the standard deviation over repeats to half the 90 % interval, where there are no resamples.
+    share : float
+        Test rows over training rows, from which the interval follows where there are no resamples.
     """
 
     blocks: list[Block]
     resamples: list[Indices] | None
-    spread: float
+    share: float
 
 
 class Judged(NamedTuple):
@@ -87,7 +87,7 @@ def arrange(splits: Sequence[Split], *, bootstrap: int, seed: int, share: float 
         Number of resamples of the candidates, spread over the repeats. 0 where repeats share rows without each row
         being tested once in each (random halves), or where each is a group of its own: the standard error of the mean
         is then that of Nadeau and Bengio, ``sd * sqrt(1 / repeats + test rows / training rows)``, and the interval
-        that of Student's t with repeats - 1 degrees of freedom.
+        that of Student's t with repeats - 1 degrees of freedom; a repeat without a score is none.
     seed : int
     share : float, optional
         Test rows over training rows; by default that of the splits.
@@ -106,12 +106,9 @@ def arrange(splits: Sequence[Split], *, bootstrap: int, seed: int, share: float 
         by_size.setdefault(len(rows), []).append((rows, fits))
     blocks = [Block(np.stack([r for r, _ in pairs]), np.stack([f for _, f in pairs])) for pairs in by_size.values()]
     if not bootstrap:
-        from scipy.special import stdtrit
-
         if share is None:
             share = float(np.mean([len(split.test) / len(split.train) for split in splits]))
-        student = float(stdtrit(len(repeats) - 1, 0.95)) if len(repeats) > 1 else np.inf
-        return Arrangement(blocks, None, student * float(np.sqrt(1.0 / len(repeats) + share)))
+        return Arrangement(blocks, None, share)
     rng = np.random.default_rng(seed)
     resamples = []
     for block in blocks:
@@ -128,6 +125,7 @@ def judge(
     *,
     maximize: bool = True,
     ordered: bool = True,
+    merit: bool = False,
     top_m: int = 3,
 ) -> Judged:
     """Score one model's predictions.
@@ -145,12 +143,14 @@ def judge(
     ordered : bool
         False for the training mean: it puts no candidate before another. Its values differ between folds, and always
         to the wrong side, because a fold of good candidates leaves a lower mean; pooled, they would seem to order.
+    merit : bool
+        True for a proxy: higher is better whatever the target, so where a lower target is better its order is turned.
     top_m : int
         How many candidates are chosen, for regret and recall.
     """
     mean, low, high = predicted
-    order = mean if ordered else np.zeros_like(mean)
     up = 1.0 if maximize else -1.0
+    order = (up * mean if merit else mean) if ordered else np.zeros_like(mean)
     repeats: dict[str, list[Floats]] = {}
     draws: dict[str, list[Floats]] = {}
     for number, block in enumerate(arrangement.blocks):
@@ -172,8 +172,10 @@ def judge(
     )
 
 
-def summarize(repeats: Floats, draws: Floats | None, spread: float) -> Line | None:
+def summarize(repeats: Floats, draws: Floats | None, share: float) -> Line | None:
     """Return mean, standard deviation over repeats and 90 % interval; None where no repeat has a score.
+
+    Without draws the interval is that of `arrange`, from the repeats that have a score.
 
     Examples
     --------
@@ -192,7 +194,21 @@ def summarize(repeats: Floats, draws: Floats | None, spread: float) -> Line | No
         drawn.sort()
         low, high = np.interp([0.05, 0.95], np.linspace(0.0, 1.0, len(drawn)), drawn)  # quantiles
         return Line(mean, sd, float(low), float(high))
-    return Line(mean, sd, mean - spread * sd, mean + spread * sd)
+    half = half_width(len(known), share) * sd
+    return Line(mean, sd, mean - half, mean + half)
+
+
+def half_width(repeats: int, share: float) -> float:
+    """Return half the 90 % interval of a mean over repeats, in standard deviations over repeats; infinite for one.
+
+    Examples
+    --------
+    >>> round(half_width(100, 1.0), 2), half_width(1, 1.0)
+    (1.67, inf)
+    """
+    from scipy.special import stdtrit
+
+    return float(stdtrit(repeats - 1, 0.95)) * float(np.sqrt(1.0 / repeats + share)) if repeats > 1 else np.inf
 
 
 class _Tables(NamedTuple):

@@ -1,6 +1,6 @@
 """The noise ceiling: the best that any predictor could do, given how noisily the target itself is known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -90,8 +90,8 @@ def noise_ceiling(runs: pl.DataFrame, target: str = TARGET, *, resamples: int = 
         return _unknown(runs, f"not known, it is estimated for {TARGET} only, not for {target}")
     variances, note = _evaluation_variances(runs)
     names, codes, counts = np.unique(runs["candidate"].to_numpy(), return_inverse=True, return_counts=True)
-    if variances is None or len(names) < 3:
-        return _unknown(runs, note if variances is None else "not known for fewer than three candidates")
+    if variances is None:
+        return _unknown(runs, note)
     y = runs[target].cast(pl.Float64).to_numpy()
     means = np.bincount(codes, y) / counts
     mean_variance = np.bincount(codes, variances) / counts
@@ -104,6 +104,9 @@ def noise_ceiling(runs: pl.DataFrame, target: str = TARGET, *, resamples: int = 
     else:
         seed_variance = np.nan
         note += "; no RL seed replicates, so the ceiling leaves the RL seed's noise out and is too high"
+    if len(names) < 3:
+        few = _unknown(runs, "not known for fewer than three candidates")
+        return replace(few, rl_seed_variance=float(seed_variance))
     noise = (mean_variance + (seed_variance if freedom else 0.0)) / counts
     rng = np.random.default_rng(seed)
     rows = np.vstack([np.arange(len(names)), rng.integers(0, len(names), (resamples, len(names)))])
@@ -139,11 +142,13 @@ def _between_sft_seeds(runs: pl.DataFrame, names: NDArray[np.str_], means: Float
         for name in runs.columns
         if name == "base_model" or (name.startswith("recipe_") and name not in ("recipe_id", "recipe_seed"))
     ]
-    if "recipe_seed" not in runs.columns or len(columns) < 2:
+    # A recipe that is known by its hash alone changes with the seed: nothing says which are replicates.
+    told = [name for name in columns if name not in ("base_model", "recipe_scenario")]
+    if "recipe_seed" not in runs.columns or not told:
         return float("nan")
     first = runs.unique("candidate", keep="first").sort("candidate")
     # `names` are sorted likewise; a recipe that is not known is no replicate of another.
-    known = pl.any_horizontal(pl.col(columns).is_not_null()) & pl.col("recipe_seed").is_not_null()
+    known = pl.any_horizontal(pl.col(told).is_not_null()) & pl.col("recipe_seed").is_not_null()
     recipes = first.with_row_index("place").filter(known)
     lost = freedom = 0.0
     for _, part in recipes.group_by(columns):

@@ -39,7 +39,8 @@ class ValidationReport:
     frame : polars.DataFrame
         One row for each scenario, protocol, model and metric: ``mean`` and ``sd`` over the protocol's repeats; ``low``
         and ``high``, a 90 % interval of the mean; ``gain``, ``gain_low``, ``gain_high``, the same for the difference
-        from post-SFT Pass@1 (``linear:pass_at_1``) on the same splits, null where it has no such score; ``repeats``
+        from post-SFT Pass@1 on the same splits, null where it has no such score (fitted as a line for errors and
+        intervals, as it is, ``proxy:pass_at_1``, for what depends on the order alone); ``repeats``
         that had a score; ``candidates`` in the scenario. Regrets, errors and widths are in the unit of the target, and
         lower is better there. The rows of the model ``noise ceiling`` are what the best predictor could reach.
     notes : tuple of str

@@ -171,27 +171,27 @@ def _judged(
         models = [Model("proxy", "proxy", (column,)), Model("linear", "linear", (column,))]
         models += [Model("linear with loss", "linear", (LOSS, column))] if loss else []
         found: dict[tuple[str, str], list[Floats]] = {}
-        repeats = 0
+        share = 1.0
         for number, table in enumerate(tables):
             splits = random_halves(np.arange(len(rows.y)), _HALVES, seed + number)
             arrangement = arrange(splits, bootstrap=0, seed=seed)
-            repeats += _HALVES
+            share = arrangement.share
             # As the in-fold logit does it: half a success in all disjoint groups of k samples keeps the ends finite.
             trials = float(max(samples // k, 1) * problems)
-            share = (table[:, place] * trials + 0.5) / (trials + 1.0)
-            frame = pl.DataFrame({"candidate": rows.frame["candidate"], column: np.log(share / (1 - share))})
+            rate = (table[:, place] * trials + 0.5) / (trials + 1.0)
+            frame = pl.DataFrame({"candidate": rows.frame["candidate"], column: np.log(rate / (1 - rate))})
             if loss:
                 frame = frame.with_columns(rows.frame[LOSS].log().alias(LOSS))
             for model in models:
                 predicted = predictions(model, rows._replace(frame=frame), splits, seed=seed, intervals=0)
-                judged = judge(arrangement, rows.y, predicted, bases, maximize=maximize, top_m=top_m)
+                merit = model.kind == "proxy"
+                judged = judge(arrangement, rows.y, predicted, bases, maximize=maximize, merit=merit, top_m=top_m)
                 for metric, values in judged.repeats.items():
                     found.setdefault((model.name, metric), []).append(values)
-        whole = arrange(random_halves(np.arange(len(rows.y)), repeats, seed), bootstrap=0, seed=seed)
         for model in models:
             for metric in metric_names(top_m):
                 parts = found.get((model.name, metric))
-                line = summarize(np.concatenate(parts), None, whole.spread) if parts else None
+                line = summarize(np.concatenate(parts), None, share) if parts else None
                 if parts and line is not None:
                     result = {"samples": samples, "k": k, "model": model.name, "metric": metric}
                     known = int(np.isfinite(np.concatenate(parts)).sum())

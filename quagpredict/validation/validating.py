@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.fitting import fewest_rows
-from quagpredict.validation.baselines import BASELINE
-from quagpredict.validation.judging import Arrangement, Judged, arrange, judge, metric_names, summarize
+from quagpredict.validation.baselines import BASELINE, BASELINE_ORDER
+from quagpredict.validation.judging import OF_VALUES, Arrangement, Judged, arrange, judge, metric_names, summarize
 from quagpredict.validation.noise_ceiling import noise_ceiling
 from quagpredict.validation.predicting import predictions_of
 from quagpredict.validation.report import CEILING, SCHEMA, ValidationReport
@@ -81,7 +81,8 @@ def validate(
     groups : str, optional
         Column that takes the place of ``base_model``: pairs are counted within, and each is left out, its groups.
     baseline : str
-        Model that every gain is measured from.
+        Model that every gain is measured from. Of the default, post-SFT Pass@1, it is the fitted line for errors and
+        intervals, and the score as it is for what depends on the order alone.
     repeats, seed : int
         Of the random halves; the same seed gives the same report.
     top_m : int
@@ -151,10 +152,10 @@ def validate(
         for place, scenario in enumerate(chosen):
             parts += judging.scenario(scenario, place, len(chosen))
     if not parts:
-        raise CorpusError(
-            f"{source}: {len(task.rows.y)} finished candidates are too few to validate anything: at least "
-            f"{MIN_CANDIDATES}"
-        )
+        few = len(task.rows.y) < MIN_CANDIDATES
+        why = f"are too few to validate anything: at least {MIN_CANDIDATES}" if few else "cannot be validated"
+        said = "" if few else f": {'; '.join(task.notes[:3])}"
+        raise CorpusError(f"{source}: {len(task.rows.y)} finished candidates {why}{said}")
     return ValidationReport(
         frame=pl.concat(parts),
         notes=tuple(dict.fromkeys(task.notes)),
@@ -237,11 +238,13 @@ class _Judging(NamedTuple):
                     bases,
                     maximize=self.maximize,
                     ordered=model.kind != "mean",
+                    merit=model.kind == "proxy",
                     top_m=self.top_m,
                 )
                 features[model.name] = shown_features(model.features)
             lines = list(judged_lines(judged, features, arrangement, self.baseline, self.top_m))
-            for metric in ("r2", "spearman"):
+            # Left-out groups are judged one by one, and the noise of all rows together says nothing of one group.
+            for metric in () if protocol.startswith("leave-one") else ("r2", "spearman"):
                 value, low, high = (getattr(ceiling, f"{metric}{end}") for end in ("", "_low", "_high"))
                 if np.isfinite(value):
                     lines.append(
@@ -297,19 +300,25 @@ def _one_thread() -> None:
 def judged_lines(
     judged: dict[str, Judged], features: dict[str, str], arrangement: Arrangement, baseline: str, top_m: int
 ) -> Iterator[dict[str, object]]:
-    """Yield one line for each model and metric that it has, with the gain over the baseline."""
-    base = judged.get(baseline)
+    """Yield one line for each model and metric that it has, with the gain over the baseline.
+
+    An order is compared with post-SFT Pass@1 as it is, not with the line fitted to it: where a high score misleads, the
+    fitted line may fall, and would be credited with an order that nobody who chooses by SFT Pass@1 has.
+    """
     for name, own in judged.items():
         for metric in (metric for metric in metric_names(top_m) if metric in own.repeats):
-            line = summarize(own.repeats[metric], own.draws.get(metric), arrangement.spread)
+            line = summarize(own.repeats[metric], own.draws.get(metric), arrangement.share)
             if line is None:
                 continue
             known = int(np.isfinite(own.repeats[metric]).sum())
             result = {"model": name, "features": features[name], "metric": metric, "repeats": known}
             result |= {key: _or_null(value) for key, value in line._asdict().items()}
-            if base is not None and name != baseline and metric in base.repeats:
+            from_order = baseline == BASELINE and metric not in OF_VALUES and BASELINE_ORDER in judged
+            over = BASELINE_ORDER if from_order else baseline
+            base = judged.get(over)
+            if base is not None and name != over and metric in base.repeats:
                 draws = own.draws[metric] - base.draws[metric] if metric in own.draws else None
-                gain = summarize(own.repeats[metric] - base.repeats[metric], draws, arrangement.spread)
+                gain = summarize(own.repeats[metric] - base.repeats[metric], draws, arrangement.share)
                 if gain is not None:
                     result |= {"gain": gain.mean, "gain_low": _or_null(gain.low), "gain_high": _or_null(gain.high)}
             yield result

@@ -152,6 +152,42 @@ def test_without_counts_the_standard_errors_serve() -> None:
     assert "as if independent" in " ".join(known.notes)
 
 
+def test_a_candidate_without_standard_error_spoils_its_own_comparisons_only() -> None:
+    scores = {"a": (0.6, 0.5), "b": (0.4, 0.8), "c": (0.5, 0.6), "d": (0.3, 0.7)}
+    frame = _runs(scores, recipe_learning_rate=[1, 2, 1, 2], recipe_data_kind=["x", "x", "y", "y"])
+    frame = frame.drop("pre_problems", "post_problems")
+    known = frame.with_columns(pre_pass_at_1_se=pl.Series([0.02, 0.02, 0.02, None]), post_pass_at_1_se=0.02)
+    rows = {row["first"]: row for row in audit(known.filter(pl.col("candidate") != "c")).comparisons.to_dicts()}
+    assert rows["2"]["before_low"] is not None
+    assert rows["y"]["before_low"] is None
+    assert rows["y"]["verdict"] == "unclear"
+    counted = audit(known)
+    assert counted.by_factor["tested"].sum() == counted.tested == 3
+
+
+def test_rl_seeds_of_a_candidate_do_not_sharpen_its_score_before_rl() -> None:
+    once = _runs({"a": (0.6, 0.5), "b": (0.4, 0.8)}).drop("pre_problems", "post_problems")
+    once = once.with_columns(pre_pass_at_1_se=0.02, post_pass_at_1_se=0.02)
+    four = pl.concat([once.with_columns(rl_seed=pl.lit(seed)) for seed in range(4)])
+    before = [audit(table).pairs.select(pl.col("before_high") - pl.col("before")).item() for table in (once, four)]
+    assert before[0] == pytest.approx(before[1])
+
+
+def test_unknown_epochs_and_a_checkpoint_of_none_are_compared_with_nothing() -> None:
+    frame = _runs(
+        {"a": (0.6, 0.5), "b": (0.4, 0.8), "c": (0.5, 0.6), "d": (0.2, 0.2)},
+        recipe_unique_examples=[8, 8, 8, 8], recipe_epochs=[4.0, 2.0, None, 0.0],
+        recipe_planned_epochs=[4.0, 4.0, None, 4.0],
+    )  # fmt: skip
+    found = audit(frame).comparisons
+    assert found.filter(factor="checkpoint").select("second", "pairs").rows() == [("1/2 of it", 1)]
+
+
+def test_which_candidate_has_no_sft_is_told_by_the_recipe_and_not_by_its_name() -> None:
+    frame = _runs({"one": (0.6, 0.4), "two": (0.3, 0.7)}, recipe_scenario=["no-sft", "dataset-level"])
+    assert audit(frame).without_sft == ("one",)
+
+
 def test_the_shipped_corpus() -> None:
     found = audit(shipped_path("datasets/lab-pilot/corpus.parquet"))
     assert found.tested == 600

@@ -44,6 +44,19 @@ def test_with_nothing_to_learn_from_it_screens(table: pl.DataFrame) -> None:
     assert "no score is predicted" in " ".join(ranking.notes)
 
 
+def test_rl_seeds_of_two_candidates_are_no_six_candidates() -> None:
+    few = RUNS.head(8).with_columns(base_model=pl.lit("b"))
+    seeds = [few.head(2).with_columns(rl_seed=pl.lit(seed)) for seed in range(3)]
+    rest = few.tail(6).with_columns(post_pass_at_1=pl.lit(None, pl.Float64), rl_seed=pl.lit(0))
+    assert rank(pl.concat([*seeds, rest])).surrogate is None
+
+
+def test_finished_candidates_listed_again_as_they_were_before_rl_are_not_learnt_from() -> None:
+    """All have their result: there is nothing to predict, and a fit would be shown as its own test."""
+    before = FRESH.head(6).drop("rl_recipe_id", "rl_seed")
+    assert rank([RUNS.head(6), before]).surrogate is None
+
+
 def test_a_surrogate_of_another_target_does_not_apply() -> None:
     chosen = default_surrogate(FRESH, {"a": fit(RUNS)}, "post_pass_at_8")
     assert chosen.surrogate is None

@@ -310,3 +310,37 @@ def test_errors_that_are_taken_as_independent_are_said(runs, fresh, monkeypatch)
     assert not any("as independent" in note for note in rank(fresh, process).notes)
     monkeypatch.setattr("quagpredict.surrogates.processes._JOINT_ROWS", 10)
     assert any("as independent" in note for note in rank(fresh, process).notes)
+
+
+def test_training_rows_are_known_again_in_any_order_and_company(runs, fresh):
+    """What was fitted on is no test, whichever of it is there and however it is sorted."""
+    table = runs.with_columns(base_model=pl.lit("b"))
+    new = fresh.head(4).with_columns(candidate=pl.col("candidate") + "-new", base_model=pl.lit("b"))
+    fitted = fit(table, split=None)
+    for rows in (table, table.reverse(), table.sample(20, seed=1)):
+        ranking = rank(pl.concat([rows, new], how="diagonal"), fitted)
+        assert any(f"fitted on {rows.height} of the candidates" in note for note in ranking.notes)
+        assert [choice.rule for choice in ranking.outcome.choices] == ["pre_pass_at_1"]
+    other = table.with_columns(post_pass_at_1=pl.col("post_pass_at_1") + 1e-9)
+    assert not any("of the candidates: its prediction" in note for note in rank(other, fitted).notes)
+
+
+def test_every_rule_chooses_among_the_same_candidates():
+    """A surrogate that learnt from the best candidate is not blamed for not choosing it."""
+    score = [0.9, 0.3, 0.5, 0.4, 0.2, 0.6, 0.1, 0.8, 0.7, 0.35]
+    table = pl.DataFrame({"candidate": list("abcdefghij"), "pre_pass_at_1": score, "base_model": "b"})
+    truth = table.select("candidate", post_pass_at_1=pl.col("pre_pass_at_1") * 0.9 + 0.05)
+    known = table.join(truth.filter(pl.col("candidate").is_in(list("abcdef"))), on="candidate", how="left")
+    ranking = rank(known, "fit:linear", features="pre_pass_at_1", truth=truth)
+    prediction, sft = ranking.outcome.choices
+    assert prediction.candidate == sft.candidate == "h"
+    assert prediction.regret == sft.regret == 0.0
+    assert ranking.outcome.best == "h"
+
+
+def test_a_surrogate_that_reads_counts_is_fitted_on_flat_tables(runs):
+    table = runs.with_columns(
+        pl.when(pl.int_range(pl.len()) < 10).then("post_pass_at_1").alias("post_pass_at_1"), base_model=pl.lit("b")
+    )
+    flat = table.drop([name for name in table.columns if name.endswith("problems")])
+    assert rank(flat, "fit:effective_k").frame["prediction"].null_count() == 0

@@ -46,6 +46,11 @@ def test_without_several_checkpoints_of_a_run_there_is_nothing_to_choose() -> No
     assert checkpoint_choice(runs().drop("recipe_planned_epochs")).height == 0
 
 
+def test_runs_that_do_not_say_what_was_planned_are_no_checkpoints() -> None:
+    table = runs().with_columns(recipe_planned_epochs=pl.lit(None, pl.Float64))
+    assert checkpoint_choice(table).height == 0
+
+
 def test_one_sft_run_has_no_interval() -> None:
     one = checkpoint_choice(runs().filter(pl.col("recipe_data_kind") == "x"))
     assert one.filter(rule="the last one").select("sft_runs", "low", "high").row(0) == (1, None, None)

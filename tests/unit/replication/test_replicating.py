@@ -50,6 +50,41 @@ def test_shuffled_outcomes_establish_no_better_predictor() -> None:
             assert claim.verdict == "cannot tell", claim
 
 
+def test_a_base_that_leads_before_rl_is_no_sft_that_misleads() -> None:
+    """Only SFT that leads its base and ends below it counts, whatever the base's row is called."""
+    frame = synthetic_corpus(40, seed=1).frame.filter(pl.col("base_model") == "base-0")
+    problems = [
+        {"benchmark": "b", "problem_id": str(place), "n": 64, "c": 60 * (place % 5 > 0)} for place in range(100)
+    ]
+    fewer = [{**item, "c": item["c"] // 10} for item in problems]
+    base = frame.head(1).with_columns(
+        candidate=pl.lit("untrained"), recipe_scenario=pl.lit("no-sft"),
+        pre_pass_at_1=0.75, post_pass_at_1=0.075, pre_problems=pl.Series([problems]), post_problems=pl.Series([fewer]),
+    )  # fmt: skip
+    others = frame.with_columns(recipe_scenario=pl.lit("dataset-level"))
+    both = pl.concat([others.drop("pre_problems", "post_problems"), base.drop("pre_problems", "post_problems")])
+    both = both.with_columns(pre_pass_at_1_se=0.01, post_pass_at_1_se=0.01)
+    found = audit(both)
+    assert found.pairs.filter(pl.col("by_sft") == "untrained").height > 3
+    report = validate(both, MODELS, "random-halves", repeats=5, split=None)
+    said = {claim.claim: claim for claim in claims_of(report, found)}
+    assert said["SFT that lifts the score can end below RL from the base"].effect == 0.0
+
+
+def test_what_a_corpus_lacks_is_said_and_the_rest_is_judged() -> None:
+    """No held-out loss, no counts, rows without outcome: the page still says what it can."""
+    frame = synthetic_corpus(40, nested=False, seed=1).frame.drop("pre_held_out_loss_nats")
+    unfinished = frame.head(3).with_columns(candidate=pl.col("candidate") + "-new", post_pass_at_1=pl.lit(None, float))
+    found = replicate(pl.concat([frame, unfinished]), "bare", repeats=5)
+    assert found.frame.height == 40
+    said = {claim.claim: claim for claim in found.claims}
+    assert said["A higher SFT score can mislead"].effect is None
+    assert said["held-out loss predicts the outcome better than SFT Pass@1 (dataset-level)"].measured == "not measured"
+    assert said["Pass@64 predicts the outcome better than SFT Pass@1 (dataset-level)"].effect is not None
+    assert any(note.startswith("linear:loss is left out") for note in found.notes)
+    assert any(note.startswith("sharpening is left out") for note in found.notes)
+
+
 def test_a_claim_below_zero_disagrees() -> None:
     assert [verdict_of(*ends) for ends in ((0.0, 1.0), (0.01, 1.0), (-1.0, -0.01))] == [
         "cannot tell",

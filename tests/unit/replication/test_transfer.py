@@ -58,6 +58,17 @@ def test_what_one_corpus_lacks_is_told_and_the_rest_carried() -> None:
     assert any("sharpening" in line and "pre_problems" in line for line in said)
 
 
+def test_a_candidate_that_cannot_be_predicted_is_not_ranked_first() -> None:
+    gap = pl.when(pl.int_range(pl.len()) < 3).then(None).otherwise("pre_held_out_loss_nats")
+    there = Corpus("gap", THERE.frame.with_columns(gap.alias("pre_held_out_loss_nats")))
+    with pytest.raises(CorpusError, match=r"gap: .* lacks a measurement that 'linear:loss' needs"):
+        transfer(HERE, there, ["linear:loss"])
+    said: list[str] = []
+    found = transfer(HERE, there, ["linear:loss", "linear:pass_at_64"], say=said.append)
+    assert found["model"].unique(maintain_order=True).to_list() == [BASELINE, "linear:pass_at_64"]
+    assert len(said) == 1
+
+
 def test_what_cannot_be_carried_is_refused() -> None:
     with pytest.raises(UsageError, match="not fitted"):
         transfer(HERE, THERE, ["proxy:loss"])

@@ -61,7 +61,7 @@ def _load(value: Any, folder: Path) -> Any:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 3}, "key 'schema_version' is '3'"),
+        ({"schema_version": 4}, "key 'schema_version' is '4'"),
         ({"schema_version": True}, "key 'schema_version' is 'True'"),
         ({"extra": 1}, "key 'extra' is unknown"),
         ({"name": 3}, "key 'name' must be a text"),

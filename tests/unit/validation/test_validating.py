@@ -1,11 +1,12 @@
 import numpy as np
 import polars as pl
 import pytest
+from scipy.special import stdtrit
 
 from quagpredict.errors import CorpusError, IncomparableError, UsageError
 from quagpredict.validation import ValidationReport, validate
-from quagpredict.validation.baselines import BASELINE
-from quagpredict.validation.judging import arrange, judge
+from quagpredict.validation.baselines import BASELINE, BASELINE_ORDER
+from quagpredict.validation.judging import OF_VALUES, arrange, judge, summarize
 from quagpredict.validation.predicting import predictions
 from quagpredict.validation.report import SCHEMA
 from quagpredict.validation.splits import leave_one_group_out, random_halves, repeated_k_fold
@@ -57,7 +58,11 @@ def test_the_truth_behind_the_corpus_is_found(report: ValidationReport, protocol
     assert both > _value(report, BASELINE, "r2", protocol) + 0.3
     assert _value(report, "mean", "r2", protocol) <= 0.0
     assert _value(report, "mean", "pairwise_accuracy", protocol) == 0.5
-    assert both < _value(report, "noise ceiling", "r2", protocol)
+    ceiling = report.frame.filter(model="noise ceiling", metric="r2", protocol=protocol)["mean"].to_list()
+    if protocol.startswith("leave-one"):
+        assert not ceiling  # it is that of all rows together, and groups are judged one by one
+    else:
+        assert both < ceiling[0]
     assert _value(report, "linear:both", "r2", protocol, "gain_low") > 0
     assert _value(report, "linear:both", "regret_1", protocol) < _value(report, "mean", "regret_1", protocol)
 
@@ -69,7 +74,47 @@ def test_intervals_hold_the_mean_and_the_gain_is_the_difference(report: Validati
     for protocol in PROTOCOLS:
         difference = _value(report, "linear:loss", "r2", protocol) - _value(report, BASELINE, "r2", protocol)
         assert _value(report, "linear:loss", "r2", protocol, "gain") == pytest.approx(difference)
-    assert report.frame.filter(model=BASELINE)["gain"].null_count() == report.frame.filter(model=BASELINE).height
+        over = _value(report, "linear:loss", "spearman", protocol) - _value(
+            report, BASELINE_ORDER, "spearman", protocol
+        )
+        assert _value(report, "linear:loss", "spearman", protocol, "gain") == pytest.approx(over)
+    own = report.frame.filter(model=BASELINE).with_columns(of_values=pl.col("metric").is_in(OF_VALUES))
+    assert own.filter("of_values")["gain"].null_count() == own.filter("of_values").height
+    assert report.frame.filter(model=BASELINE_ORDER)["gain"].drop_nulls().len() == 0
+
+
+def test_an_order_is_compared_with_sft_pass_at_1_as_it_is() -> None:
+    """A line that learns to fall in SFT Pass@1 orders well, and is no choice by SFT Pass@1."""
+    rng = np.random.default_rng(0)
+    score = rng.uniform(0.1, 0.6, 24)
+    frame = pl.DataFrame({
+        "candidate": [f"c{place}" for place in range(24)],
+        "pre_pass_at_1": score,
+        "pre_pass_at_64": score**0.3,
+        "post_pass_at_1": 0.8 - score + rng.normal(0, 0.01, 24),
+    })  # fmt: skip
+    report = validate(frame, ["linear:pass_at_64"], "random-halves", repeats=20)
+    assert _value(report, BASELINE, "pairwise_accuracy", "random-halves") > 0.85
+    assert _value(report, BASELINE_ORDER, "pairwise_accuracy", "random-halves") < 0.15
+    assert _value(report, "proxy:pass_at_64", "pairwise_accuracy", "random-halves", "gain") == pytest.approx(0)
+    assert _value(report, "linear:pass_at_64", "regret_1", "random-halves", "gain") < -0.3
+
+
+def test_a_proxy_of_a_loss_to_be_lowered_is_turned() -> None:
+    """Whoever predicts a loss by itself, and lower is better, orders all and regrets nothing."""
+    frame = SLIM.with_columns(error=pl.col("pre_held_out_loss_nats") * 2)
+    report = validate(frame, ["linear:loss"], "k-fold", target="error", maximize=False)
+    assert _value(report, "proxy:held_out_loss_nats", "spearman", "k-fold") == pytest.approx(1.0)
+    assert _value(report, "proxy:held_out_loss_nats", "regret_1", "k-fold") == pytest.approx(0.0)
+
+
+def test_intervals_count_the_repeats_that_have_a_score() -> None:
+    """Coverage is known of ten splits of a hundred: its interval is that of ten."""
+    values = np.full(100, np.nan)
+    values[:10] = np.linspace(0.8, 1.0, 10)
+    whole, alone = summarize(values, None, 1.0), summarize(values[:10], None, 1.0)
+    assert whole == alone
+    assert whole.high - whole.mean == pytest.approx(values[:10].std(ddof=1) * stdtrit(9, 0.95) * np.sqrt(1.1))
 
 
 def test_a_proxy_only_orders(report: ValidationReport) -> None:
