@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from quagpredict.quagmires import audit
     from quagpredict.ranking import rank
     from quagpredict.surrogates import fit
+    from quagpredict.surrogates.store import load_surrogate, save_surrogate
     from quagpredict.validation import validate
 
 __all__ = [
@@ -46,9 +47,11 @@ __all__ = [
     "fit",
     "grade",
     "import_run",
+    "load_surrogate",
     "pass_at_k",
     "rank",
     "read_corpus",
+    "save_surrogate",
     "score_checkpoint",
     "validate",
     "write_corpus",
@@ -60,9 +63,11 @@ _HOME = {
     "fit": "quagpredict.surrogates",
     "grade": "quagpredict.answers",
     "import_run": "quagpredict.importers",
+    "load_surrogate": "quagpredict.surrogates.store",
     "pass_at_k": "quagpredict.metrics",
     "rank": "quagpredict.ranking",
     "read_corpus": "quagpredict.corpus",
+    "save_surrogate": "quagpredict.surrogates.store",
     "score_checkpoint": "quagpredict.evaluation",
     "validate": "quagpredict.validation",
     "write_corpus": "quagpredict.corpus",
@@ -81,4 +86,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return [*__all__, "__version__"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from quagpredict.errors import RecipeError
+from quagpredict.errors import RecipeError, UsageError
 from quagpredict.files import canonical_json, digest
 
 # What does not change the weights that come out. Everything else is part of a recipe, wherever it came from.
@@ -59,6 +59,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
     Raises
     ------
+    UsageError
+        If there is no such file.
     RecipeError
         If the file cannot be read, is not YAML, is not a mapping, or has a key twice. The message names the file.
 
@@ -73,6 +75,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     try:

@@ -120,6 +120,11 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.shipped import shipped_path
 
     checkpoint = Path(tables([str(args.checkpoint)])[0])
+    if not checkpoint.is_dir():
+        hub = "; a model of the hub is downloaded first (`hf download NAME --local-dir FOLDER`)" * (
+            "/" in str(checkpoint)
+        )
+        raise UsageError(f"{checkpoint}: there is no such folder{hub}")
     weights_digest(checkpoint)  # a wrong folder is said before a suite is read
     suite = read_suite(shipped_path(args.suite))
     note = _quiet if args.quiet else (lambda line: say(f"note: {line}"))

@@ -97,8 +97,12 @@ def _conform(series: pl.Series, column: Column, source: str) -> pl.Series:
             return series.cast(want)
     except pl.exceptions.PolarsError:
         pass  # a value that the type cannot hold, e.g. a whole number beyond 64 bits
-    example = series.drop_nulls().head(1).to_list()
-    shown = f" such as {example[0]!r:.60}" if example else ""
+    wrong = series.is_not_null()
+    if have == pl.String and want != pl.String:
+        wrong &= series.cast(want, strict=False).is_null()
+    rows = (wrong if wrong.any() else series.is_not_null()).arg_true()
+    # Through a list: an item of a nested column would be shown as polars prints it, in several lines.
+    shown = f" such as {series.slice(rows[0], 1).to_list()[0]!r:.60} in row {rows[0] + 1}" if len(rows) else ""
     raise CorpusError(f"{source}: column '{column.name}' must be {_spoken(want)}, found {_spoken(have)}{shown}")
 
 

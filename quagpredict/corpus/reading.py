@@ -1,6 +1,8 @@
 """Read candidates and runs from files, globs, folders or frames, and check them."""
 
+import csv
 import glob
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -197,8 +199,8 @@ def _paths(source: str | Path) -> list[Path]:
             if not found:
                 raise NothingToRankError(f"no file matches '{source}'")
         else:
-            raise CorpusError(f"{source}: there is no such file or folder")
-    except CorpusError:
+            raise UsageError(f"{source}: there is no such file or folder")
+    except (CorpusError, UsageError):
         raise
     except (OSError, ValueError) as error:  # a name that is too long or holds a NUL, a folder that may not be read
         raise CorpusError(f"{str(source)!r:.200}: cannot be read ({_first_line(error)})") from None
@@ -265,7 +267,21 @@ def _read_csv(path: Path) -> pl.DataFrame:
     # Without this, a digest that happens to hold only digits would be read as a number and lose its zeros.
     texts = {column.name: pl.String for column in BY_NAME.values() if column.dtype == pl.String}
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    return pl.read_csv(path, schema_overrides=texts, infer_schema_length=None, separator=separator, glob=False)
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as handle:
+        header = next(csv.reader(handle, delimiter=separator), [])
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice:
+        raise CorpusError(f"{path}: column '{twice[0]}' is there twice; keep one of them")
+    if len(header) == 1 and ";" in header[0]:
+        raise CorpusError(f"{path}: the header has one column, '{header[0][:60]}': separate columns by '{separator}'")
+    return pl.read_csv(
+        path,
+        schema_overrides=texts,
+        infer_schema_length=None,
+        separator=separator,
+        glob=False,
+        null_values=["NA", "N/A"],
+    )
 
 
 def _read_json_lines(path: Path) -> pl.DataFrame:

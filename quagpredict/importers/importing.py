@@ -165,7 +165,7 @@ def _files(paths: Sequence[str | Path]) -> list[Path]:
         raise UsageError("no file was given to import")
     for path in files:
         if not path.is_file():
-            raise InvalidDataError(f"{path}: there is no such file")
+            raise UsageError(f"{path}: there is no such file")
     return files
 
 

@@ -80,6 +80,17 @@ class QuagmireAudit:
     without_sft: tuple[str, ...]
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """Return one line: the pairs are in `pairs`, matched recipes in `comparisons`."""
+        return (
+            f"QuagmireAudit({self.reversed} of {self.tested} pairs reversed, {self.candidates} candidates; see .pairs, "
+            ".by_factor, .comparisons)"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the pairs as notebooks show them."""
+        return self.pairs._repr_html_()
+
 
 def audit(frame: Any, *, level: float = 0.05, split: str | None = None, source: str = "corpus") -> QuagmireAudit:
     """List the pairs and the recipe factors where the order after SFT reverses after RL, beyond the noise of both.

@@ -161,7 +161,7 @@ def screened(
         Flag(name, "screened-out", "Pass@1 below and loss above the median of its base model")
         for name in frame["candidate"].filter(screening.screened_out)
     ]
-    flags += measurement_flags(frame, screening.used)
+    flags += measurement_flags(frame, screening.used, needed=1)
     # The dropped come after all others, in their own order.
     key = screening.key.to_numpy().astype(np.float64)
     key = key - screening.screened_out.to_numpy() * (np.nanmax(key) - np.nanmin(key) + 1.0)
@@ -205,7 +205,7 @@ def _about(surrogate: FittedSurrogate) -> str:
     of = ", ".join(measured[:4]) + (f" and {len(measured) - 4} more" if len(measured) > 4 else "")
     return (
         f"surrogate '{surrogate.name}' of {of}, fitted on {surrogate.training_rows} finished candidates; low to high "
-        "is its 90 % interval"
+        + ("is its 90 % interval" if surrogate.calibration else "is the model's own 90 % interval, not calibrated")
     )
 
 

@@ -105,6 +105,11 @@ def chances(belief: Belief, *, top_m: int = 3, bar: Bar | None = None, draws: in
         inside = part.bounded(merits)
         best += float(inside[np.arange(len(inside)), winner].sum(dtype=np.float64))
         total += inside.sum(axis=0, dtype=np.float64)
+    # Draws differ; known results may be equal, and the first of these took what is won by all.
+    known = part.known if not part.lower_is_better else -part.known
+    if np.isfinite(known).any():
+        first = known == np.nanmax(known)
+        wins[first] = wins[first].sum() / first.sum()
     if bar is not None:
         clears[~_judged(bar, references)] = np.nan
     else:

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from quagpredict.corpus.derived import origin
 from quagpredict.ranking.over_training import over_trained
 from quagpredict.ranking.result import Flag
-from quagpredict.surrogates.feature_sets import pass_at
+from quagpredict.surrogates.feature_sets import pass_at, pass_at_columns
 
 #: Kind of flag -> what it means.
 KINDS = {
     "outside-domain": "outside the surrogate's training domain (1 is its edge): an extrapolation",
     "missing-feature": "a measurement is missing, so it has no rank",
+    "not-screened": "a measurement is missing, so it could not be screened out",
+    "falling-curve": "Pass@k falls as k grows: are columns swapped, or measured apart?",
     "few-samples": "fewer samples a problem than k: Pass@k cannot be estimated without bias",
     "saturated": "Pass@k is so close to 1 that it hardly separates candidates",
     "conflict": "held-out loss and Pass@k disagree about it",
@@ -35,13 +37,19 @@ NO_SIGNAL = 0.9
 # Ranks by loss and by Pass@k that differ by half of the candidates of a base model.
 CONFLICT = 0.5
 CONFLICT_CANDIDATES = 4
+# Scores that were written with three digits may fall by one of the last.
+_ROUNDING = 2e-3
 
 LOSS = "pre_held_out_loss_nats"
 GROUPS = {"pre_zero_variance_share_g8": 8, "pre_zero_variance_share_g16": 16}
 
 
 def measurement_flags(
-    frame: pl.DataFrame, features: Sequence[str], design: NDArray[np.float64] | None = None
+    frame: pl.DataFrame,
+    features: Sequence[str],
+    design: NDArray[np.float64] | None = None,
+    *,
+    needed: int | None = None,
 ) -> Iterator[Flag]:
     """Yield what the measurements of the candidates themselves give reason to doubt.
 
@@ -53,6 +61,8 @@ def measurement_flags(
         The columns that the ranking rests on; some may be derived.
     design : array (n, features), optional
         Their values; by default they are columns of the frame.
+    needed : int, optional
+        How many of the features, from the first, a rank needs; all by default.
     """
     names = frame["candidate"].to_list()
     ks = {name: pass_at(name) for name in features if pass_at(name)}
@@ -60,9 +70,13 @@ def measurement_flags(
         if "pre_samples_per_problem" in frame.columns:
             for candidate, n in _where(frame, pl.col("pre_samples_per_problem") < k, "pre_samples_per_problem"):
                 yield Flag(candidate, "few-samples", f"{name} from {n} samples a problem")
-    for column, missing in _missing(frame, features, design).items():
+    for column, missing in _missing(frame, features[:needed], design).items():
         for row in np.flatnonzero(missing):
             yield Flag(names[int(row)], "missing-feature", column)
+    for column, missing in _missing(frame, features[needed:] if needed is not None else (), None).items():
+        for row in np.flatnonzero(missing):
+            yield Flag(names[int(row)], "not-screened", column)
+    yield from _falling(frame)
     for name in (name for name, k in ks.items() if k > 1 and name in frame.columns):
         for candidate, value in _where(frame, pl.col(name) >= SATURATED, name):
             yield Flag(candidate, "saturated", f"{name} is {value:.3f}")
@@ -89,6 +103,19 @@ def _missing(
         column = origin(name)
         found[column] = np.isnan(values) | found.get(column, np.zeros(len(values), dtype=np.bool_))
     return found
+
+
+def _falling(frame: pl.DataFrame) -> Iterator[Flag]:
+    """More tries solve no fewer problems, so on one set of samples Pass@k never falls with k."""
+    curve = pass_at_columns(frame)
+    if len(curve) < 2:
+        return
+    values = frame.select(pl.col(curve).cast(pl.Float64)).to_numpy()
+    highest = np.fmax.accumulate(np.where(np.isnan(values), -np.inf, values), axis=1)
+    fall = values[:, 1:] < highest[:, :-1] - _ROUNDING
+    for row in np.flatnonzero(fall.any(axis=1)):
+        later = int(np.argmax(fall[row])) + 1
+        yield Flag(frame["candidate"][int(row)], "falling-curve", f"{curve[later]} is {values[row, later]:.3f}")
 
 
 def _where(frame: pl.DataFrame, rule: pl.Expr, column: str) -> list[tuple[str, float]]:

@@ -198,6 +198,23 @@ class Ranking:
     next_run: NextRun | None = None
     lower_is_better: bool = False
 
+    def __repr__(self) -> str:
+        """Return one line: the table is in `frame`.
+
+        Examples
+        --------
+        >>> from quagpredict.ranking import rank
+        >>> rank(pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_64": [0.5, 0.6]}), "none")
+        Ranking(2 candidates by screening, first 'b', 0 flags; see .frame)
+        """
+        by = f"the surrogate '{self.surrogate}'" if self.surrogate else "screening"
+        first = f", first '{self.frame['candidate'][0]}'" if self.frame.height else ""
+        return f"Ranking({self.frame.height} candidates by {by}{first}, {len(self.flags)} flags; see .frame)"
+
+    def _repr_html_(self) -> str:
+        """Return `frame` as notebooks show it."""
+        return self.frame._repr_html_()
+
     def to_pandas(self) -> "pd.DataFrame":
         """Return `frame` as a pandas frame.
 

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import polars as pl
 
-from quagpredict.corpus.schema import PASS_K
+from quagpredict.corpus.naming import near_names
 from quagpredict.errors import CorpusError
+from quagpredict.surrogates.feature_sets import pass_at, pass_at_columns
 
 LOSS, ACCURACY = "pre_held_out_loss_nats", "pre_pass_at_1"
 
@@ -34,7 +35,8 @@ def screen(frame: pl.DataFrame) -> Screening:
     """Drop candidates of low accuracy and high loss, then order by Pass@k at the largest common k.
 
     A candidate is dropped if, within its base model, its Pass@1 is below the median and its held-out loss above it.
-    The largest common k is the largest that every candidate with any Pass@k has.
+    The largest common k is the largest that every candidate with any Pass@k has; where others have a larger one, a note
+    names who lacks it.
 
     Parameters
     ----------
@@ -60,24 +62,38 @@ def screen(frame: pl.DataFrame) -> Screening:
     """
     notes = []
     measured = {name for name in frame.columns if frame[name].null_count() < frame.height}
-    curve = [f"pre_pass_at_{k}" for k in PASS_K if f"pre_pass_at_{k}" in measured]
+    curve = pass_at_columns(frame)
     has_loss = LOSS in measured
+    near = near_names(frame.columns)
+    unknown = ", ".join(f"'{name}' (did you mean '{meant}'?)" for name, meant in near.items())
     screened_out = pl.repeat(False, frame.height, eager=True).alias("screened_out")
     if not curve and not has_loss:
         raise CorpusError(
-            "there is nothing to rank by: measure pre_pass_at_K (K large, e.g. pre_pass_at_64) or "
-            f"{LOSS}, or name a surrogate that uses other columns"
+            f"there is nothing to rank by among the columns {', '.join(frame.columns[:8])}"
+            + (", ..." if frame.width > 8 else "")
+            + f": measure pre_pass_at_K (K large, e.g. pre_pass_at_64) or {LOSS}, or name a surrogate that uses other "
+            "columns" + (f"; not known is {unknown}" if near else "")
         )
+    if near:
+        notes.append(f"not used, since such a column is not known: {unknown}")
+    if "base_model" not in frame.columns:
+        notes.append("base_model is not given: all candidates are taken as of one base model")
     if not curve:
         notes.append("Pass@k was not measured: ordered by the held-out loss, which compares only within a base model")
         return Screening((LOSS,), -frame[LOSS], screened_out, tuple(notes))
     with_any = frame.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in curve))
     common = [name for name in curve if with_any[name].null_count() == 0]
     coverage = common[-1] if common else curve[0]
-    if coverage == ACCURACY:
+    if common and coverage != curve[-1]:
+        lacking = with_any.filter(pl.col(curve[-1]).is_null())["candidate"].to_list()
+        named = ", ".join(f"'{name}'" for name in lacking[:3]) + (f" and {len(lacking) - 3} more" * (len(lacking) > 3))
         notes.append(
-            "only Pass@1 is common to all candidates, and choosing by it misleads: draw more samples a problem"
+            f"ordered by Pass@{pass_at(coverage)} because {named} lack Pass@{pass_at(curve[-1])}, which "
+            f"{with_any.height - len(lacking)} of {with_any.height} candidates have: rank without them, or draw more "
+            "samples for them"
         )
+    if coverage == ACCURACY:
+        notes.append("Pass@1 is all that is common to the candidates, and choosing by it misleads: measure a larger k")
     used = [coverage]
     if has_loss and ACCURACY in measured:
         base = pl.col("base_model") if "base_model" in frame.columns else pl.lit("")

@@ -23,6 +23,8 @@ _NAMED = 3
 MARKS = {
     "outside-domain": "D",
     "missing-feature": "M",
+    "not-screened": "L",
+    "falling-curve": "F",
     "few-samples": "K",
     "saturated": "S",
     "conflict": "C",
@@ -128,12 +130,14 @@ def _columns(frame: pl.DataFrame, target: str, wide: bool) -> dict[str, list[str
     first = frame.columns.index("candidate") + 1
     if "prediction" in frame.columns:
         first = frame.columns.index("drivers") + 1
+        results = frame["actual"] if "actual" in frame.columns else [None] * frame.height
         digits = 1 if wide or not is_share(target) else 0
         columns["predicted" if wide or not target.startswith("post_") else "RL"] = [
             score(target, value) for value in frame["prediction"]
         ]
         columns["90 %"] = [
-            _interval(target, low, high, digits) for low, high in zip(frame["low"], frame["high"], strict=True)
+            _interval(target, low, high, digits, actual is not None)
+            for low, high, actual in zip(frame["low"], frame["high"], results, strict=True)
         ]
         columns["P(best)" if wide else "best"] = [percent(value, 0) for value in frame["p_best"]]
         top = next(name for name in frame.columns if name.startswith("p_top_"))
@@ -153,10 +157,10 @@ def _columns(frame: pl.DataFrame, target: str, wide: bool) -> dict[str, list[str
     return columns
 
 
-def _interval(target: str, low: float | None, high: float | None, digits: int) -> str:
+def _interval(target: str, low: float | None, high: float | None, digits: int, has_result: bool) -> str:
     if low is None or high is None:
         return UNKNOWN
-    return "known" if low == high else f"{score(target, low, digits)} to {score(target, high, digits)}"
+    return "known" if has_result and low == high else f"{score(target, low, digits)} to {score(target, high, digits)}"
 
 
 def _fitting(columns: dict[str, list[str]], room: int) -> dict[str, list[str]]:

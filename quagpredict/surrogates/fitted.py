@@ -137,6 +137,18 @@ class FittedSurrogate:
     row_digests: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Return one line: what predicts what, learnt from how many rows.
+
+        Examples
+        --------
+        >>> from quagpredict.surrogates.least_squares import fit_linear
+        >>> fit_linear(np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.1, 0.3, 0.5, 0.7]))
+        FittedSurrogate('linear' of x0 for y, 4 training rows)
+        """
+        shown = ", ".join(self.features[:4]) + (f" and {len(self.features) - 4} more" if len(self.features) > 4 else "")
+        return f"FittedSurrogate('{self.name}' of {shown} for {self.target}, {self.training_rows} training rows)"
+
     def predict(self, X: ArrayLike) -> Prediction:
         """Predict the target of n candidates.
 

@@ -97,6 +97,11 @@ def fit(
     if not isinstance(frame, pl.DataFrame):
         frame = read_corpus(frame)
     rows = training_rows(frame, target, split=split, source=source)
+    if len(rows.y) > 1 and np.ptp(rows.y) == 0:
+        raise CorpusError(
+            f"{source}: all {len(rows.y)} finished candidates have the same {target}, {rows.y[0]:g}: nothing can be "
+            "learnt"
+        )
     fitted = fit_frame(
         surrogate,
         rows.frame,

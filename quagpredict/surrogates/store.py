@@ -83,6 +83,12 @@ def load_surrogate(folder: str | Path) -> FittedSurrogate:
     SurrogateError
         If the file is missing, too large, not JSON, of another schema version, or any key, type, size, shape or value
         is not as it must be; the message names the file and the key.
+
+    Examples
+    --------
+    >>> from quagpredict.shipped import shipped_path
+    >>> load_surrogate(shipped_path("models/lab-pilot")).target
+    'post_pass_at_1'
     """
     path = Path(folder)
     path = path if path.suffix == ".json" else path / FILE

@@ -66,6 +66,15 @@ class ValidationReport:
     baseline: str = BASELINE
     top_m: int = 3
 
+    def __repr__(self) -> str:
+        """Return one line: the scores are in `frame`, and `table` shows some."""
+        models, scenarios = self.frame["model"].n_unique(), self.frame["scenario"].n_unique()
+        return f"ValidationReport({models} models, {scenarios} scenarios, {self.candidates} candidates; see .table())"
+
+    def _repr_html_(self) -> str:
+        """Return the table of the first scenario and protocol as notebooks show it."""
+        return self.table(self.frame["scenario"][0], self.frame["protocol"][0])._repr_html_()
+
     def table(
         self,
         scenario: str = "all",

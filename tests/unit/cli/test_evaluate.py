@@ -68,7 +68,8 @@ def test_json_is_data_alone(suite, capsys):
 @pytest.mark.parametrize(
     ("break_it", "words", "code", "said"),
     [
-        (None, ["missing"], 3, "missing: no such checkpoint folder"),
+        (None, ["missing"], 2, "missing: there is no such folder"),
+        (None, ["Some/Model"], 2, "a model of the hub is downloaded first"),
         ("config.json", ["folder"], 3, "folder: holds no weights"),
         ("model.safetensors", ["folder"], 3, "config.json is missing"),
         (None, ["missing", "--samples", "many"], 2, "invalid int value"),

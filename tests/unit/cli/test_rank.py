@@ -225,7 +225,7 @@ def table(folder, **columns):
     [
         (break_parquet, 3, "bad.parquet: this is no valid parquet file"),
         (lambda folder: "none/*.parquet", 4, "no file matches 'none/*.parquet'"),
-        (lambda folder: "none.parquet", 3, "none.parquet: there is no such file or folder"),
+        (lambda folder: "none.parquet", 2, "none.parquet: there is no such file or folder"),
         (lambda folder: table(folder, candidate=None), 3, "bad.parquet: column 'candidate' is missing"),
         (lambda folder: table(folder, pre_pass_at_64=None), 3, "column 'pre_pass_at_64' is missing"),
         (lambda folder: table(folder, pre_pass_at_1=[float("nan"), 0.5, 0.5]), 3, "column 'pre_pass_at_1': nan"),

@@ -124,10 +124,34 @@ def test_what_is_no_source(source):
         read_corpus(source)
 
 
-@pytest.mark.parametrize("name", ["missing.parquet", "x" * 5000, "a\0b.parquet"])
+def test_a_path_that_is_not_there_is_a_wrong_call():
+    with pytest.raises(UsageError, match=r"missing.parquet: there is no such file or folder"):
+        read_corpus("missing.parquet")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b.parquet"])
 def test_paths_that_cannot_be(name):
-    with pytest.raises(CorpusError):
+    with pytest.raises((CorpusError, UsageError)):
         read_corpus(name)
+
+
+def test_a_wrong_cell_is_named_and_not_an_innocent_one(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("candidate,pre_pass_at_1\na,0.9\nb,high\n")
+    with pytest.raises(CorpusError, match="must be numbers, found text such as 'high' in row 2"):
+        read_corpus(path)
+
+
+def test_csv_of_other_tools(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("candidate,pre_pass_at_1,pre_pass_at_1\na,0.9,0.8\n")
+    with pytest.raises(CorpusError, match="column 'pre_pass_at_1' is there twice"):
+        read_corpus(path)
+    path.write_text("candidate;pre_pass_at_1\na;0,9\n")
+    with pytest.raises(CorpusError, match=r"the header has one column.*separate columns by ','"):
+        read_corpus(path)
+    path.write_text("candidate,pre_pass_at_1\na,NA\nb,0.5\n")
+    assert read_corpus(path)["pre_pass_at_1"].to_list() == [None, 0.5]
 
 
 def test_a_corrupt_file_is_named(runs):

@@ -182,7 +182,7 @@ def test_wrong_calls(tmp_path):
         import_run("helm", [file], candidate="a")
     with pytest.raises(UsageError, match="--filter goes with lm-eval only"):
         import_run("counts", [file], candidate="a", filter="x")
-    with pytest.raises(InvalidDataError, match="there is no such file"):
+    with pytest.raises(UsageError, match="there is no such file"):
         import_run("auto", [tmp_path / "none"], candidate="a")
     broken = tmp_path / "b.jsonl"
     broken.write_text('{"id": 1}\n{oops\n')

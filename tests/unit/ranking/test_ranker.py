@@ -344,3 +344,64 @@ def test_a_surrogate_that_reads_counts_is_fitted_on_flat_tables(runs):
     )
     flat = table.drop([name for name in table.columns if name.endswith("problems")])
     assert rank(flat, "fit:effective_k").frame["prediction"].null_count() == 0
+
+
+def test_who_holds_the_order_down_is_named():
+    table = pl.DataFrame({
+        "candidate": ["a", "b", "c"], "pre_pass_at_4": [0.5, 0.6, 0.4], "pre_pass_at_128": [0.9, 0.8, None],
+    })  # fmt: skip
+    ranking = rank(table, "none")
+    assert ranking.frame["candidate"].to_list() == ["b", "a", "c"]
+    said = " ".join(ranking.notes)
+    assert "ordered by Pass@4 because 'c' lack Pass@128, which 2 of 3 candidates have" in said
+    assert "base_model is not given" in said
+
+
+def test_any_k_orders_and_near_names_are_told():
+    table = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.6, 0.5], "pre_pass_at_100": [0.6, 0.9]})
+    assert rank(table, "none").frame["candidate"].to_list() == ["b", "a"]
+    near = table.rename({"pre_pass_at_100": "pass_at_64"}).with_columns(loss=0.3)
+    said = " ".join(rank(near, "none").notes)
+    assert "'pass_at_64' (did you mean 'pre_pass_at_64'?), 'loss' (did you mean 'pre_held_out_loss_nats'?)" in said
+    with pytest.raises(CorpusError, match=r"among the columns candidate, pass_at_64, loss.*did you mean"):
+        rank(near.drop("pre_pass_at_1"), "none")
+
+
+def test_a_loss_that_is_missing_costs_no_rank():
+    table = pl.DataFrame({
+        "candidate": ["a", "b"], "pre_pass_at_1": [0.5, 0.4], "pre_pass_at_64": [0.7, 0.8],
+        "pre_held_out_loss_nats": [0.3, None],
+    })  # fmt: skip
+    ranking = rank(table, "none")
+    assert ranking.frame["rank"].null_count() == 0
+    assert [(flag.candidate, flag.kind) for flag in ranking.flags] == [("b", "not-screened")]
+
+
+def test_a_curve_that_falls_is_flagged(fresh, fitted):
+    swapped = fresh.rename({"pre_pass_at_64": "pre_pass_at_1", "pre_pass_at_1": "pre_pass_at_64"})
+    ranking = rank(swapped, fitted)
+    assert {flag.candidate for flag in ranking.flags if flag.kind == "falling-curve"} == set(fresh["candidate"])
+    assert not any(flag.kind == "falling-curve" for flag in rank(fresh, fitted).flags)
+
+
+def test_equal_results_share_the_chance_to_be_best(runs, fitted):
+    table = runs.with_columns(pl.when(pl.int_range(pl.len()) < 26).then("post_pass_at_1").alias("post_pass_at_1"))
+    best = pl.col("candidate").is_in(["c0024", "c0025"])
+    table = table.with_columns(post_pass_at_1=pl.when(best).then(0.99).otherwise("post_pass_at_1"))[24:]
+    chances = dict(rank(table, fitted).frame.select("candidate", "p_best").rows())
+    assert chances["c0024"] == chances["c0025"] > 0.3
+    assert sum(chances.values()) == pytest.approx(1.0)
+
+
+def test_outcomes_that_are_all_equal_teach_nothing(runs):
+    with pytest.raises(CorpusError, match=r"all 40 finished candidates have the same post_pass_at_1, 0.5"):
+        fit(runs.with_columns(post_pass_at_1=0.5))
+
+
+def test_what_is_returned_is_shown_in_one_line(fresh, fitted):
+    ranking = rank(fresh, fitted)
+    assert repr(ranking).startswith("Ranking(16 candidates by the surrogate 'linear', first '")
+    assert "<table" in ranking._repr_html_()
+    assert repr(fitted) == (
+        "FittedSurrogate('linear' of pre_held_out_loss_nats, pre_pass_at_64 for post_pass_at_1, 24 training rows)"
+    )
