@@ -7,6 +7,14 @@ from typing import Any
 
 from quagpredict.errors import StageError, UsageError
 
+EPILOG = """\
+examples:
+  quagpredict collect collectors/plans/lab-pilot.yaml --workers 2
+  quagpredict collect collectors/plans/paper-qwen3-4b.yaml --dry-run
+  quagpredict collect collectors/plans/paper-qwen3-4b.yaml --estimate
+  quagpredict collect collectors/plans/lab.yaml --workers 2 --records datasets/lab/records-*.parquet
+"""
+
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser."""
@@ -14,6 +22,8 @@ def add_parser(subparsers: Any) -> None:
         "collect",
         help="run the stages of a plan: bases, SFT, evaluation, RL, evaluation",
         description="Run the stages of a plan that are not done yet. Stop it at any moment, start it again to go on.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("plan", type=Path, help="plan file (YAML)")
     parser.add_argument("--out", type=Path, help="work folder (default: runs/<name of the plan>)")

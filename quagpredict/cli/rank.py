@@ -33,14 +33,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add(
-        "--candidates",
-        action="extend",
-        nargs="+",
-        required=True,
-        metavar="TABLE",
-        help="files, globs (quoted or not) or folders",
-    )
+    add("tables", nargs="*", default=[], metavar="TABLE", help="candidates: files, globs (quoted or not) or folders")
+    add("--candidates", action="extend", nargs="+", default=[], metavar="TABLE", help="the same")
     add(
         "--surrogate",
         metavar="FOLDER",
@@ -92,12 +86,17 @@ def run(args: argparse.Namespace) -> int:
     import polars as pl
 
     from quagpredict.corpus import read_corpus
-    from quagpredict.errors import NothingToRankError
+    from quagpredict.errors import NothingToRankError, UsageError
     from quagpredict.ranking import rank
     from quagpredict.report.tables import print_ranking, ranking_csv, ranking_json
 
     surrogate = _named(args.surrogate)
-    source: Any = tables(args.candidates)
+    given = [*args.tables, *args.candidates]
+    if not given:
+        raise UsageError(
+            "name the candidates: files, globs or folders, as `quagpredict rank --candidates runs/*.parquet`"
+        )
+    source: Any = tables(given)
     if args.split:
         source = read_corpus(source, allow_mixed_protocols=args.allow_mixed_protocols)
         source = source.filter(pl.col("split") == args.split) if "split" in source.columns else source.clear()

@@ -87,7 +87,9 @@ def run(args: argparse.Namespace) -> int:
 
     plan = SearchPlan.from_yaml(shipped_path(args.space))
     if args.check:
+        would = _checked(args, plan)
         print(_described(plan))
+        say(would)
         return 0
     if args.figures:
         require("matplotlib")
@@ -101,6 +103,26 @@ def run(args: argparse.Namespace) -> int:
     return _written(args, plan, out, outcome)
 
 
+def _checked(args: argparse.Namespace, plan: "SearchPlan") -> str:
+    """Refuse a surrogate that is not there or does not apply; return what would be done."""
+    from quagpredict.collection.recipe_runs import RecipeRuns
+
+    surrogate = _surrogate(args, plan)
+    if surrogate is not None and plan.evaluation is not None:
+        with RecipeRuns(plan, args.out or Path("runs") / plan.space.name) as runs:
+            _applicable(args, plan, runs, surrogate)
+    by = f"the surrogate '{surrogate.name}'" if surrogate is not None else "what the space file says"
+    verified = f"; the best {args.verify} verified by RL in {args.rounds} rounds" if args.verify else ""
+    return f"{args.trials} trials by the method {args.method}, scored by {by}{verified}"
+
+
+def _surrogate(args: argparse.Namespace, plan: "SearchPlan") -> Any:
+    from quagpredict.surrogates.store import load_surrogate
+
+    given = args.surrogate or (plan.scoring.surrogate if plan.scoring else None)
+    return load_surrogate(surrogate_folder(given)) if given else None
+
+
 def _searched(args: argparse.Namespace, plan: "SearchPlan", out: Path, storage: str, stack: ExitStack) -> "Outcome":
     import polars as pl
 
@@ -109,14 +131,12 @@ def _searched(args: argparse.Namespace, plan: "SearchPlan", out: Path, storage: 
     from quagpredict.mixture_search.rounds import search_in_rounds, study_name
     from quagpredict.mixture_search.search import MixtureSearch
     from quagpredict.mixture_search.storage import open_storage
-    from quagpredict.surrogates.store import load_surrogate
 
     # Fewer recipes to verify than workers: the RL seeds of each are shared out.
     rl_workers = max(1, args.workers // max(1, args.verify))
     runs = stack.enter_context(RecipeRuns(plan, out, rl_workers=rl_workers))
     scoring = plan.scoring
-    given = args.surrogate or (scoring.surrogate if scoring else None)
-    surrogate = load_surrogate(surrogate_folder(given)) if given else None
+    surrogate = _surrogate(args, plan)
     if surrogate is not None:
         _applicable(args, plan, runs, surrogate)
     corpus = None

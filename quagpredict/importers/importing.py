@@ -64,7 +64,10 @@ def detect(paths: Sequence[str | Path]) -> str:
                 return name
         except (QuagpredictError, pl.exceptions.PolarsError, OSError, UnicodeDecodeError):
             continue
-    raise InvalidDataError(f"{path}: none of the formats {', '.join(FORMATS)}; name the format if it is one of them")
+    raise InvalidDataError(
+        f"{path}: none of the formats {', '.join(FORMATS)}; name the format if it is one of them. Answers to each "
+        "problem are needed, which an evaluation tool logs on demand: summed results will not do"
+    )
 
 
 def import_run(

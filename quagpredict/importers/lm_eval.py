@@ -76,6 +76,10 @@ def _verdict_metric(record: dict[str, Any], path: Path) -> str:
     names = record.get("metrics") or [name for name in _PREFERRED if name in record]
     chosen = next((name for name in (*_PREFERRED, *names) if name in names and name in record), None)
     if chosen is None:
+        if {"results", "configs"} & set(record):
+            raise InvalidDataError(
+                f"{path}: these are lm-evaluation-harness's summed results; give its samples_*.jsonl (`--log_samples`)"
+            )
         raise InvalidDataError(f"{path}: no metric is a verdict; a record has {', '.join(record)}: name one (--metric)")
     return str(chosen)
 

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.derived import origin
+from quagpredict.corpus.schema import BY_NAME
 from quagpredict.errors import IncomparableError, NothingToRankError, UsageError
 from quagpredict.ranking.applicability import Mismatch, mismatches
 from quagpredict.ranking.assembling import Parts, assembled
@@ -166,8 +167,10 @@ def screened(
     key = screening.key.to_numpy().astype(np.float64)
     key = key - screening.screened_out.to_numpy() * (np.nanmax(key) - np.nanmin(key) + 1.0)
     merit = pl.Series("merit", key, nan_to_null=True)
+    absent = () if target in frame.columns or target in BY_NAME else (f"no candidate has a column '{target}'",)
     said = (
         *notes,
+        *absent,
         f"no surrogate: ordered by the paper's screening (low Pass@1 with high loss goes last, then "
         f"{screening.used[0]}); no score is predicted",
         *screening.notes,

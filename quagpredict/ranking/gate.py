@@ -43,6 +43,8 @@ def parse_bar(
     >>> parse_bar("b", 0.02, table).reference.tolist(), parse_bar("0.5", 0.0, table).threshold
     ([1, 1], 0.5)
     """
+    if pass_at(target) and abs(margin) >= 1.0:
+        raise UsageError(f"--margin {margin:g}: '{target}' is a fraction, so a margin lies between -1 and 1")
     names = frame["candidate"].to_list()
     nobody = np.full(len(names), -1)
     if str(text) in names:

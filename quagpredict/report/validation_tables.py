@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from quagpredict.validation import ValidationReport
 
 _NARROW = 5
+# Characters of a model's name that are shown in one line before a column has to go.
+_NAME = 28
 LEGEND = "mean ± half of its 90 % interval; gain: in Spearman over"
 
 
@@ -153,16 +155,29 @@ def shown_metrics(report: "ValidationReport", wide: bool) -> list[str]:
     return [metric for metric in headings(report) if metric in there][: None if wide else _NARROW]
 
 
+def _fitting(report: "ValidationReport", block: tuple[str, str], metrics: list[str], width: int) -> list[str]:
+    """Return the metrics for which there is room beside names of `_NAME` characters; the last ones go first."""
+    names = headings(report)
+    while len(metrics) > 1:
+        rows = validation_rows(report, *block, metrics)
+        cells = [[names[metric], *(row[place] for row in rows)] for place, metric in enumerate(metrics, start=1)]
+        name = min(max((len(row[0]) for row in rows), default=0), _NAME)
+        if name + sum(max(map(len, column)) + 1 for column in cells) <= width:
+            break
+        metrics = metrics[:-1]
+    return metrics
+
+
 def print_validation(report: "ValidationReport", console: "Console") -> None:
     """Print the headline, and a table for each scenario and protocol of `validation_blocks`."""
     from rich.text import Text
 
-    wide = console.width >= WIDE
-    metrics = shown_metrics(report, wide)
     names = headings(report)
     for place, (scenario, protocol, candidates) in enumerate(validation_blocks(report)):
         title = f"{scenario}, {protocol}, {candidates} candidates"
         console.print(Text(("\n" if place else "") + title, style="bold"), end="\n\n")
+        shown = shown_metrics(report, console.width >= WIDE)
+        metrics = _fitting(report, (scenario, protocol), shown, console.width)
         table = plain_table("model", [names[metric] for metric in metrics])
         for cells in validation_rows(report, scenario, protocol, metrics):
             table.add_row(*map(Text, cells), style="bold" if cells[0] in report.surrogates else None)

@@ -19,7 +19,7 @@ from quagpredict.validation.predicting import Rows, predictions
 from quagpredict.validation.run_designs import DESIGNS, choose
 from quagpredict.validation.splits import Split, random_halves
 from quagpredict.validation.task import complete_models, task_of
-from quagpredict.validation.validating import MIN_CANDIDATES, Progress, judged_lines
+from quagpredict.validation.validating import MIN_CANDIDATES, Progress, check_baseline, judged_lines
 
 Floats = NDArray[np.float64]
 
@@ -134,6 +134,7 @@ def calibration_curve(
         if design not in DESIGNS:
             raise UsageError(f"unknown design '{design}': expected one of {', '.join(DESIGNS)}")
     task = task_of(frame, surrogates, target, features=features, groups=groups, split=split, source=source)
+    check_baseline(baseline, task.models)
     rows, notes = task.rows, task.notes
     n = len(rows.y)
     if n < MIN_CANDIDATES:

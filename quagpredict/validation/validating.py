@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.fitting import fewest_rows
-from quagpredict.validation.baselines import BASELINE, BASELINE_ORDER
+from quagpredict.validation.baselines import BASELINE, BASELINE_ORDER, Model
 from quagpredict.validation.judging import OF_VALUES, Arrangement, Judged, arrange, judge, metric_names, summarize
 from quagpredict.validation.noise_ceiling import noise_ceiling
 from quagpredict.validation.predicting import predictions_of
@@ -132,6 +132,7 @@ def validate(
     if top_m < 1:
         raise UsageError(f"top_m must be at least 1, got {top_m}")
     task = task_of(frame, surrogates, target, features=features, groups=groups, split=split, source=source)
+    check_baseline(baseline, task.models)
     parts: list[pl.DataFrame] = []
     there = list(_scenarios(task.rows.frame))
     unknown = sorted({*(scenarios or ())} - {scenario.name for scenario in there})
@@ -167,6 +168,13 @@ def validate(
         baseline=baseline,
         top_m=top_m,
     )
+
+
+def check_baseline(baseline: str, models: Sequence[Model]) -> None:
+    """Refuse a baseline that is not judged; the default is left out where SFT Pass@1 was not measured."""
+    names = [model.name for model in models]
+    if baseline != BASELINE and baseline not in names:
+        raise UsageError(f"baseline '{baseline}' is not among the models that are judged: {', '.join(names)}")
 
 
 def _scenarios(frame: pl.DataFrame) -> Iterator[Scenario]:

@@ -21,6 +21,14 @@ def ranked(capsys, *words):
     return json.loads(capsys.readouterr().out)
 
 
+def test_candidates_may_be_named_without_the_option(files, capsys, workplace):
+    expected = ranked(capsys, "--candidates", *files, "--surrogate", "model")
+    assert ranked(capsys, *files, "--surrogate", "model") == expected
+    assert ranked(capsys, files[0], "--surrogate", "model", "--candidates", *files[1:]) == expected
+    assert main(["rank", "--surrogate", "model"]) == 2
+    assert "name the candidates" in capsys.readouterr().err
+
+
 def test_every_way_of_naming_candidates_ranks_the_same(files, corpus, capsys, workplace):
     write_corpus(pl.concat([pl.read_parquet(name) for name in files]), "all.parquet")
     expected = ranked(capsys, "--candidates", *files, "--surrogate", "model")
@@ -262,6 +270,7 @@ def test_bad_input_is_one_line_and_its_code(make, code, said, workplace, capsys)
         (["--surrogate", "none", "--next"], 2, "--next needs predicted scores"),
         (["--surrogate", "model", "--gate-probability", "1.5", "--gate", "0.5"], 2, "gate_probability must be above 0"),
         (["--margin", "0.1"], 2, "a margin needs a gate"),
+        (["--surrogate", "model", "--gate", "0.5", "--margin", "5"], 2, "a margin lies between -1 and 1"),
         (["--rl-steps", "0"], 2, "argument --rl-steps: expected a number above 0"),
         (["--budget", "0"], 2, "argument --budget"),
         (["--surrogate", "fit"], 3, "0 of 6 candidates have 'post_pass_at_1'"),

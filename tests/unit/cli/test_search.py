@@ -7,6 +7,9 @@ import yaml
 
 from quagpredict.cli import main
 from quagpredict.shipped import shipped_path
+from quagpredict.surrogates import fit
+from quagpredict.surrogates.store import save_surrogate
+from quagpredict.validation.synthetic import synthetic_corpus
 
 SPACE = shipped_path("collectors/searches/lab-mixture.yaml")
 
@@ -38,6 +41,19 @@ def test_check_describes_the_space_and_trains_nothing(tmp_path, capsys, monkeypa
     assert lines[0] == "lab-mixture: 4096 examples a trial, 8 sources"
     assert "  direct: share 0 to 0.5" in lines
     assert list(tmp_path.iterdir()) == []
+
+
+def test_check_reads_the_surrogate_too(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["collectors/searches/lab-mixture.yaml", "--check", "--surrogate"]
+    code, said = complaint([*words, "nowhere"], capsys)
+    assert code == 2
+    assert "unknown surrogate 'nowhere'" in said
+    save_surrogate(fit(synthetic_corpus(20, seed=1, nested=False).frame), tmp_path / "mine")
+    code, said = complaint([*words, "mine"], capsys)
+    assert code == 3
+    assert "eval protocol" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,36 @@
 """What the tables show is what the results hold."""
 
+import io
+
+import pytest
+from rich.console import Console
+
 from quagpredict.ranking.flags import KINDS
 from quagpredict.report.formats import UNKNOWN, heading, measured, number, percent
 from quagpredict.report.tables import MARKS
+from quagpredict.report.validation_tables import print_validation
+from quagpredict.validation import ValidationReport, validate
+from quagpredict.validation.synthetic import synthetic_corpus
+
+
+@pytest.fixture(scope="module")
+def report() -> ValidationReport:
+    frame = synthetic_corpus(24, seed=1, nested=False).frame
+    return validate(frame, ["linear:both", "average:pass_at_1+pass_at_64+loss:in-fold"], "random-halves", repeats=5)
+
+
+@pytest.mark.parametrize("width", [60, 66, 70, 80, 100, 120])
+def test_a_validation_keeps_its_numbers_and_names_whole_at_any_width(report: ValidationReport, width: int) -> None:
+    """Where there is little room columns go; nothing is cut in the middle."""
+    text = io.StringIO()
+    print_validation(report, Console(file=text, width=width))
+    first = text.getvalue().split("one measurement alone")[0].splitlines()
+    (row,) = [line for line in first if line.startswith("linear:both")]
+    cells = row.removeprefix("linear:both").replace(" ± ", "±").split()
+    assert cells
+    assert all(cell.count("±") == 1 and not cell.endswith("±") for cell in cells), row
+    digits = {len(part.partition(".")[2]) for cell in cells[:2] for part in cell.split("±")}
+    assert digits == {2}
 
 
 def test_every_flag_has_one_mark():

@@ -307,6 +307,7 @@ def test_what_cannot_be_judged_is_noted() -> None:
         (CORPUS.frame, {"surrogates": ["linear:post_pass_at_1"]}, UsageError, "known only after RL"),
         (CORPUS.frame, {"protocol": "bootstrap"}, UsageError, "unknown protocol 'bootstrap'"),
         (CORPUS.frame, {"scenarios": ["base:none"]}, UsageError, "unknown scenario 'base:none': the table has all, "),
+        (CORPUS.frame, {"baseline": "foo"}, UsageError, "baseline 'foo' is not among the models"),
         (CORPUS.frame, {"top_m": 0}, UsageError, "top_m must be at least 1"),
         (CORPUS.frame, {"groups": "nowhere"}, CorpusError, "'nowhere' is missing, but rows are grouped by it"),
         (CORPUS.frame, {"features": ["recipe_data_kind"]}, CorpusError, "must be numbers"),
