@@ -129,8 +129,10 @@ def _by_value(trained: pl.DataFrame, cells: Cells, factor: str, others: list[str
 
 
 def _most_epochs(trained: pl.DataFrame, cells: Cells, others: list[str]) -> Iterator[Comparison]:
+    """Compare runs that ended after the most and after the fewest epochs; checkpoints are no runs of their own."""
     found = []
-    for _, line in trained.group_by(others, maintain_order=True):
+    ended = trained.filter(pl.col(CHECKPOINT_OF) == 0) if CHECKPOINT_OF in cells.factors else trained
+    for _, line in ended.group_by(others, maintain_order=True):
         rows = line.drop_nulls(EPOCHS).sort(EPOCHS).select("cell", EPOCHS, "base_model").rows()
         if rows and rows[-1][1] > rows[0][1]:
             found.append((rows[-1][0], rows[0][0], rows[0][2]))

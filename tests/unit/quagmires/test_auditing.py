@@ -99,7 +99,7 @@ def test_checkpoints_of_an_sft_run_are_compared_with_its_end_and_with_nothing_el
         ("epochs", "16", "4", 1),
         ("epochs", "4", "1", 2),  # of finished runs, and of the two checkpoints
         ("checkpoint of", "16", "0", 2),
-        ("epochs", "the most", "the fewest", 2),
+        ("epochs", "the most", "the fewest", 1),
         ("repeated data", "1/4 x 4 epochs", "all x 1", 1),
         ("checkpoint", "the whole SFT run", "1/4 of it", 1),
         ("checkpoint", "the whole SFT run", "1/16 of it", 1),
