@@ -190,8 +190,8 @@ def _regret(report: ValidationReport, scenario: str, model: str, name: str) -> C
     ends = sorted(-_POINTS * row[name] for name in ("gain_low", "gain_high") if row[name] is not None)
     low, high = ends if len(ends) == 2 else (None, None)
     measured = (
-        f"regret in a base, points: by SFT Pass@1 {_POINTS * base['mean'][0]:.1f}, by this {_POINTS * row['mean']:.1f}; "
-        "the difference on the same halves"
+        f"regret in a base, points: by SFT Pass@1 {_POINTS * base['mean'][0]:.1f}, by this "
+        f"{_POINTS * row['mean']:.1f}; the difference on the same halves"
     )
     return Claim(claim, measured, -_POINTS * row["gain"], low, high, verdict_of(low, high))
 

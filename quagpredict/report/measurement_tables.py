@@ -17,6 +17,8 @@ _SHOWN_KS = (1, 4, 16, 64, 256)
 _FEW_PROBLEMS = 50
 # Width in characters that a part's name and the counts take, and that each estimate takes.
 _BESIDES, _PER_ESTIMATE = 22, 15
+# Characters of a part's name that are shown in one line before a column has to go.
+_NAME = 16
 
 
 def measurement_csv(summary: pl.DataFrame) -> str:
@@ -47,13 +49,13 @@ def print_measurement(values: Mapping[str, Any], console: "Console") -> None:
     console.print(_scores(parts, console.width))
     console.print()
     console.print(Text("Responses: mean length in tokens; shares in per cent", style="bold"), end="\n\n")
-    console.print(_table(parts, _RESPONSES))
+    console.print(_table(parts, _fitting(parts, _RESPONSES, console.width)))
     note = "fin.: those that ended themselves; cut: reached the budget; none: no answer; agree: share of the top answer"
     console.print(Text(note, style="dim"), end="\n\n")
     console.print(
         Text("Signal for GRPO: groups of equal rewards in per cent; variance of the reward", style="bold"), end="\n\n"
     )
-    console.print(_table(parts, _SIGNAL))
+    console.print(_table(parts, _fitting(parts, _SIGNAL, console.width)))
     console.print()
     for line in (
         *_loss_lines(values["measurement"]),
@@ -74,6 +76,19 @@ def _scores(parts: Sequence[Mapping[str, Any]], width: int) -> "Table":
     columns = [("problems", lambda row: f"{row['problems']:,}")]
     columns += [(heading, _estimate_of(name)) for heading, name in shown]
     return _table(parts, columns)
+
+
+def _fitting(
+    parts: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]], width: int
+) -> Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]]:
+    """Return the columns for which there is room beside the parts' names; the last ones go first."""
+    names = min(max(8, *(len(plain(row["part"])) for row in parts)), _NAME)
+    while len(columns) > 1:
+        taken = sum(max(len(heading), *(len(show(row)) for row in parts)) + 3 for heading, show in columns)
+        if names + taken <= width:
+            break
+        columns = columns[:-1]
+    return columns
 
 
 def _table(
