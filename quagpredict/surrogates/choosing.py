@@ -126,12 +126,12 @@ def chosen(fitted: FittedSurrogate, transforms: Transforms) -> tuple[str, Transf
     >>> from quagpredict.validation.synthetic import synthetic_corpus
     >>> frame = synthetic_corpus(40, seed=1).frame
     >>> fitted = fit_frame("auto", frame, frame["post_pass_at_1"].to_numpy())
-    >>> fitted.notes[0].startswith(f"chose {chosen(fitted, 'identity')[0]}")
+    >>> chosen(fitted, "identity")[0] == fitted.choice.partition(":")[0]
     True
     """
-    if fitted.name != "auto" or not fitted.notes:
+    if not fitted.choice:
         return fitted.name, transforms
-    kind, _, how = fitted.notes[0].removeprefix("chose ").partition(" (")[0].partition(":")
+    kind, _, how = fitted.choice.partition(":")
     return kind, "in-fold" if how == "in-fold" else "identity" if isinstance(transforms, str) else transforms
 
 
@@ -150,8 +150,8 @@ def choose_tables(
     Examples
     --------
     >>> x = np.linspace(0, 1, 20)[:, None]
-    >>> choose_tables(x, 2 * x[:, 0]).notes[0].partition(" (")[0]
-    'chose linear'
+    >>> choose_tables(x, 2 * x[:, 0]).choice
+    'linear'
     """
     kinds = ["mean", "linear", "average", "ridge", "bayesian_ridge", "gaussian_process"]
     kinds += ["lightgbm"] if len(y) >= ROWS_FOR_TREES else []
@@ -197,7 +197,7 @@ def choose_option(options: Sequence[Option], y: Floats, seed: int) -> FittedSurr
     order = sorted(errors, key=lambda label: errors[label])
     told = ", ".join(f"{label} {errors[label]:.4g}" for label in order)
     notes = (f"chose {best} (inner error {errors[best]:.4g}) out of {len(errors)}: {told}", *chosen.notes)
-    return replace(chosen, name="auto", notes=notes)
+    return replace(chosen, name="auto", choice=best, notes=notes)
 
 
 def _folds(y: Floats, count: int, seed: int) -> NDArray[np.int64]:

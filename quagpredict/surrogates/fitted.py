@@ -105,6 +105,8 @@ class FittedSurrogate:
         Rows that were used, and rows without target that were not.
     rl_steps : float or None
         RL steps that predictions are for unless others are asked for; None where the surrogate does not depend on them.
+    choice : str
+        What ``auto`` chose, ``KIND`` or ``KIND:in-fold``; empty for any other kind.
     notes : tuple of str
         What a reader should know of the fit: what was chosen, what was found.
     calibration : Calibration or None
@@ -131,6 +133,7 @@ class FittedSurrogate:
     training_rows: int = 0
     dropped_rows: int = 0
     rl_steps: float | None = None
+    choice: str = ""
     notes: tuple[str, ...] = ()
     calibration: Calibration | None = None
     corpus_digest: str = ""

@@ -131,6 +131,7 @@ def _to_json(fitted: FittedSurrogate) -> dict[str, Any]:
         "training_rows": int(fitted.training_rows),
         "dropped_rows": int(fitted.dropped_rows),
         "rl_steps": None if fitted.rl_steps is None else float(fitted.rl_steps),
+        "choice": fitted.choice,
         "notes": [note[:MAX_TEXT] for note in fitted.notes],
         "calibration": None if fitted.calibration is None else _plain(fitted.calibration),
         "corpus_digest": fitted.corpus_digest,
@@ -160,7 +161,7 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
     if found == 1:  # had linear forms only, and none of these
         value = {"rl_steps": None, "notes": [], "calibration": None} | value
     if found in (1, 2):
-        value = {"row_digests": []} | value
+        value = {"row_digests": [], "choice": ""} | value
     whole = JsonObject(value, path, "", _KEYS)
     features = whole.texts("features", 1, MAX_FEATURES)
     p = len(features)
@@ -199,6 +200,7 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
         training_rows=whole.count("training_rows"),
         dropped_rows=whole.count("dropped_rows"),
         rl_steps=None if whole.value["rl_steps"] is None else whole.number("rl_steps", low=np.finfo(float).tiny),
+        choice=whole.text("choice"),
         notes=whole.texts("notes", 0, MAX_NOTES),
         calibration=_calibration(whole.value["calibration"], path),
         corpus_digest=whole.text("corpus_digest"),
@@ -228,7 +230,7 @@ def _calibration(value: Any, path: Path) -> Calibration | None:
     )
 
 
-_TEXT_KEYS = {"name", "target", "target_transform", "eval_protocol_id", "rl_recipe_id", "corpus_digest"}
+_TEXT_KEYS = {"name", "choice", "target", "target_transform", "eval_protocol_id", "rl_recipe_id", "corpus_digest"}
 _OTHER_KEYS = {"schema_version", "features", "feature_transforms", "form", "domain", "base_models", "versions"}
 _LATER_KEYS = {"rl_steps", "notes", "calibration", "row_digests"}
 _KEYS = frozenset(_TEXT_KEYS | _OTHER_KEYS | _LATER_KEYS | {"cross_base_validated", "training_rows", "dropped_rows"})
