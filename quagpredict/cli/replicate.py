@@ -32,6 +32,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("corpora", nargs="+", metavar="CORPUS", help="tables of finished runs, each judged alone: files or folders")
     add("--page", required=True, type=Path, metavar="FILE", help="Markdown page to write; figures go beside it")
     add("--repeats", type=at_least(2), default=100, metavar="N", help="random halves (default: 100)")
+    add("--jobs", type=at_least(1), default=1, metavar="N", help="processes for the models that take long (default: 1)")
     add("--seed", type=int, default=0, help="seed of the halves (default: 0)")
     add("--format", choices=("table", "csv", "json"), default="table", help="how the claims are printed")
 
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         path = Path(corpus)
         name = path.stem if path.suffix else path.name
         frame = read_corpus(tables([corpus]))
-        found.append(replicate(frame, name, repeats=args.repeats, seed=args.seed, say=say))
+        found.append(replicate(frame, name, repeats=args.repeats, seed=args.seed, jobs=args.jobs, say=say))
     corpora = [Corpus(one.name, one.frame) for one in found]
     if len(corpora) > 1:
         say("from one corpus to another")

@@ -64,6 +64,7 @@ def replicate(
     surrogates: Sequence[str] = OURS,
     repeats: int = 100,
     seed: int = 0,
+    jobs: int = 1,
     say: Say | None = None,
 ) -> Replication:
     """Judge the paper's predictors and claims on a corpus of finished runs.
@@ -78,6 +79,8 @@ def replicate(
         Models beside the paper's predictors, as `validate` reads them.
     repeats, seed : int
         Of the random halves.
+    jobs : int
+        Processes for the models that take long to fit, as for `validate`.
     say : callable, optional
         Told what is being computed.
 
@@ -102,7 +105,7 @@ def replicate(
     tell(f"{name}: the paper's protocol")
     report = validate(
         frame, models, ("random-halves", "leave-one-base-out", "leave-one-kind-out"), repeats=repeats, seed=seed,
-        split=None, source=name,
+        split=None, jobs=jobs, source=name,
     )  # fmt: skip
     tell(f"{name}: quagmires")
     found = audit(frame, source=name)
