@@ -62,7 +62,9 @@ def surrogate_card(
     for text in (headline(report, model) if model else [], headline(report)):
         if text:
             lines += ["", *[f"- {part}" for part in text]]
-    explained = f"{LEGEND} `{report.baseline}` on the same splits; regret and width in points of the target."
+    explained = (
+        f"{LEGEND} `{report.baseline_of('spearman')}` on the same splits; regret and width in points of the target."
+    )
     lines += ["", explained[0].upper() + explained[1:]]
     metrics, names = shown_metrics(report, wide=True), headings(report)
     for place, (scenario, protocol, candidates) in enumerate(validation_blocks(report)):

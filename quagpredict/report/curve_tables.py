@@ -48,7 +48,7 @@ def print_curve(curve: "CalibrationCurve", console: "Console") -> None:
                 values = dict(own.filter(model=model).select("runs", "mean").rows())
                 table.add_row(Text(plain(model)), *(number(values.get(size)) for size in shown))
             console.print(table)
-    legend = f"\nmeans over repeats; intervals and gains over {curve.baseline} with --format csv"
+    legend = "\nmeans over repeats; intervals and gains over SFT Pass@1 (or another baseline) with --format csv"
     console.print(Text(legend, style="dim"))
 
 

@@ -136,7 +136,7 @@ def headline(report: "ValidationReport", model: str | None = None) -> list[str]:
         text = f"{name} {number(row['mean'])} {_range(row['low'], row['high'])}"
         if row["gain"] is not None:
             gain = f"{row['gain']:+.2f} {_range(row['gain_low'], row['gain_high'])}"
-            text += f", gain over {plain(report.baseline)} {gain}"
+            text += f", gain over {plain(report.baseline_of(metric))} {gain}"
         if ceiling.height and ceiling["mean"][0] > 0:
             share = f"{100 * row['mean'] / ceiling['mean'][0]:.0f}"
             text += f", {share} % of the noise ceiling {number(ceiling['mean'][0])}"
@@ -190,9 +190,7 @@ def print_validation(report: "ValidationReport", console: "Console") -> None:
                 for cells in singles:
                     table.add_row(*map(Text, cells))
                 console.print(table)
-    legend = (
-        f"\n{LEGEND} {report.baseline};\nregret and width in points of the target; the ceiling is what noise allows"
-    )
+    legend = f"\n{LEGEND} {report.baseline_of('spearman')};\nregret and width in points of the target; the ceiling is what noise allows"
     console.print(Text(legend, style="dim"), end="\n\n")
     for line in headline(report):
         console.print(Text(line))

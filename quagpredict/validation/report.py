@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from quagpredict.validation.baselines import BASELINE
+from quagpredict.validation.baselines import BASELINE, BASELINE_ORDER
+from quagpredict.validation.judging import OF_VALUES
 
 #: Columns of `ValidationReport.frame`.
 SCHEMA = {
@@ -92,6 +93,11 @@ class ValidationReport:
             columns = [pl.col("mean").alias(metric), pl.col("sd").alias(f"{metric}_sd")]
             table = table.join(values.select("model", *columns), on="model", how="left", maintain_order="left")
         return table
+
+    def baseline_of(self, metric: str) -> str:
+        """Return the model that the gain in a metric is measured from: SFT Pass@1 as it is for an order."""
+        of_order = self.baseline == BASELINE and metric not in OF_VALUES
+        return BASELINE_ORDER if of_order and (self.frame["model"] == BASELINE_ORDER).any() else self.baseline
 
     def best(self, scenario: str = "all", protocol: str = "random-halves", metric: str = "spearman") -> str | None:
         """Return the surrogate with the best mean of a metric; None if no surrogate has it.
