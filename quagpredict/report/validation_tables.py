@@ -190,7 +190,8 @@ def print_validation(report: "ValidationReport", console: "Console") -> None:
                 for cells in singles:
                     table.add_row(*map(Text, cells))
                 console.print(table)
-    legend = f"\n{LEGEND} {report.baseline_of('spearman')};\nregret and width in points of the target; the ceiling is what noise allows"
+    over = report.baseline_of("spearman")
+    legend = f"\n{LEGEND} {over};\nregret and width in points of the target; the ceiling is what noise allows"
     console.print(Text(legend, style="dim"), end="\n\n")
     for line in headline(report):
         console.print(Text(line))
