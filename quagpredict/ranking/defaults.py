@@ -15,7 +15,7 @@ from quagpredict.surrogates.store import load_surrogate
 
 TARGET = "post_pass_at_1"
 #: Shipped surrogates, the first that applies is taken.
-SHIPPED = ("models/lab-pilot",)
+SHIPPED = ("models/lab", "models/lab-pilot")
 
 
 class Default(NamedTuple):
@@ -82,5 +82,9 @@ def default_surrogate(
             reasons[name] = why_not_applicable(frame, surrogate)
         if not reasons[name]:
             return Default(surrogate, False, "")
-    note = "; ".join(f"the shipped surrogate {name} does not apply: {why}" for name, why in reasons.items())
+    note = ""
+    if reasons:
+        (first, why), *others = reasons.items()
+        note = f"the shipped surrogate {first} does not apply: {why}"
+        note += f"; nor does {', '.join(name for name, _ in others)}" if others else ""
     return Default(None, can_fit(one_row_each(frame, target or TARGET), target), note)

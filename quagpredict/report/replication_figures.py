@@ -123,7 +123,7 @@ def _by_step(replication: "Replication", figure: Any) -> bool:
         for place, (model, label) in enumerate(names.items()):
             line = part.filter(pl.col("model") == model).sort("step").drop_nulls(("mean", "low", "high"))
             axis.plot(line["step"], line["mean"], "o-", color=f"C{place}", label=label)
-            low, high = line["low"].to_numpy(), line["high"].to_numpy()
+            low, high = line["low"].clip(0.0, 1.0).to_numpy(), line["high"].clip(0.0, 1.0).to_numpy()
             axis.fill_between(line["step"].to_numpy(), low, high, color=f"C{place}", alpha=0.1)
         axis.set_xlabel("RL steps after which the score counts")
         axis.set_title(f"{title}, {part['candidates'][0]} candidates", fontsize=9)

@@ -246,7 +246,8 @@ def _r2(row: Mapping[str, Any] | None) -> str:
 def _interval(row: Mapping[str, Any] | None) -> str:
     if row is None or row["mean"] is None:
         return ""
-    ends = "" if row["low"] is None else f" ({row['low']:.2f} to {row['high']:.2f})"
+    # A share lies between 0 and 1, whatever Student's t says of few candidates.
+    ends = "" if row["low"] is None else f" ({max(row['low'], 0.0):.2f} to {min(row['high'], 1.0):.2f})"
     return f"{row['mean']:.2f}{ends}"
 
 

@@ -115,7 +115,8 @@ def learn_calibration(
     folds = min(folds, n)
     scores = np.full(n, np.nan)
     try:
-        for split in repeated_k_fold(np.arange(n), folds, 1, seed):
+        # From a single run some kinds can be fitted; nothing is left to leave out.
+        for split in repeated_k_fold(np.arange(n), folds, 1, seed) if n > 1 else ():
             fitted = fit_frame(
                 kind, frame[split.train], y[split.train], features=features, transforms=transforms, target=target,
                 groups=groups, seed=seed,

@@ -122,3 +122,10 @@ def test_another_level_is_that_of_the_model() -> None:
     X = fitted.design(frame)
     np.testing.assert_allclose(odd.interval(X, 0.5).low, fitted.interval(X, 0.5).low)
     assert (odd.interval(X).low < fitted.interval(X).low).all()
+
+
+def test_from_a_single_run_no_width_is_learnt() -> None:
+    """A kind of data that all others were trained on can leave one run to fit on when it is left out."""
+    frame = synthetic_corpus(1, seed=1).frame
+    found = learn_calibration("effective_k", frame, frame["post_pass_at_1"].to_numpy())
+    assert found.method == "Student's t, 1 runs are too few for conformal intervals"
