@@ -67,12 +67,21 @@ def page_of(
         lines += ["", "### Figures"]
         for name, path in figures.get(replication.name, {}).items():
             lines += ["", f"![{_TITLES[name]}]({_relative(path, page)})", "", f"*{_TITLES[name]}.*"]
-        notes = dict.fromkeys([*replication.notes, *replication.found.notes, *replication.report.notes])
-        if notes:
-            lines += ["", "### Notes", "", *(f"- {note}" for note in notes)]
+        lines += _notes(replication)
     if carried is not None and carried.height:
         lines += ["", "## From one corpus to another", "", *_carried(carried)]
     return "\n".join(lines) + "\n"
+
+
+def _notes(replication: "Replication") -> Iterator[str]:
+    first = dict.fromkeys([*replication.notes, *replication.found.notes])
+    others = [note for note in replication.report.notes if note not in first]
+    if first or others:
+        yield from ("", "### Notes", "", *(f"- {note}" for note in first))
+    if others:
+        yield from ("", f"<details><summary>{len(others)} on what was judged and how</summary>", "")
+        yield from (f"- {note}" for note in others)
+        yield from ("", "</details>")
 
 
 def _relative(path: Path, page: Path) -> str:
