@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quagpredict.errors import RecipeError
+from quagpredict.errors import RecipeError, UsageError
 from quagpredict.files import digest
 from quagpredict.recipe import Recipe, known_keys_only, read_yaml, recipe_content, recipe_id, rl_recipe_id
 
@@ -61,7 +61,7 @@ def test_bad_files_are_named(tmp_path: Path, text: str, said: str) -> None:
 
 
 def test_a_missing_and_a_binary_file_are_named(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="No such file"):
+    with pytest.raises(UsageError, match="there is no such file"):
         read_yaml(tmp_path / "none.yaml")
     path = tmp_path / "recipe.yaml"
     path.write_bytes(b"\xff\xfe\x00a")

@@ -18,7 +18,7 @@ from quagpredict.collection.ledger import Ledger, locked, read_ledger
 from quagpredict.collection.stages import stages_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import read_corpus
-from quagpredict.errors import IncomparableError, RecipeError, UsageError
+from quagpredict.errors import IncomparableError, UsageError
 from quagpredict.plan import Plan
 
 WritePlan = Callable[..., Path]
@@ -332,8 +332,8 @@ def test_a_work_folder_that_cannot_be_is_one_line(
 
 
 def test_a_bad_plan_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["collect", str(tmp_path / "none.yaml")]) == RecipeError.exit_code
-    assert capsys.readouterr().err == f"error: {tmp_path / 'none.yaml'}: cannot be read: No such file or directory\n"
+    assert main(["collect", str(tmp_path / "none.yaml")]) == UsageError.exit_code
+    assert capsys.readouterr().err == f"error: {tmp_path / 'none.yaml'}: there is no such file\n"
 
 
 def test_a_fork_server_that_is_not_there_is_one_line(write_plan: WritePlan, tmp_path: Path) -> None:

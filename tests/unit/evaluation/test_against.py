@@ -68,7 +68,7 @@ def test_what_cannot_be_compared_is_refused(suite, tmp_path):
         read_others([write(suite, tmp_path / "short.parquet", n=4, c=1, samples=4)], suite, 8)
     with pytest.raises(NothingToRankError, match="no file matches"):
         read_others([str(tmp_path / "*.csv")], suite, 8)
-    with pytest.raises(CorpusError, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         read_others([tmp_path / "nobody.parquet"], suite, 8)
 
 
