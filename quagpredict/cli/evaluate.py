@@ -121,9 +121,8 @@ def run(args: argparse.Namespace) -> int:
 
     checkpoint = Path(tables([str(args.checkpoint)])[0])
     if not checkpoint.is_dir():
-        hub = "; a model of the hub is downloaded first (`hf download NAME --local-dir FOLDER`)" * (
-            "/" in str(checkpoint)
-        )
+        download = "; a model of the hub is downloaded first (`hf download NAME --local-dir FOLDER`)"
+        hub = download if "/" in str(checkpoint) else ""
         raise UsageError(f"{checkpoint}: there is no such folder{hub}")
     weights_digest(checkpoint)  # a wrong folder is said before a suite is read
     suite = read_suite(shipped_path(args.suite))

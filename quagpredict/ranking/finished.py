@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from quagpredict.corpus.schema import BY_NAME
 from quagpredict.errors import CorpusError, UsageError
-from quagpredict.files import digest
 from quagpredict.ranking.applicability import Mismatch
 from quagpredict.ranking.predicting import Evidence
 from quagpredict.surrogates.feature_sets import Transforms, pass_at_columns
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.fitting import OWN_COLUMNS, SURROGATES, fewest_rows, fit
+from quagpredict.surrogates.fitting import OWN_COLUMNS, SURROGATES, fewest_rows, fit, row_digests
 
 Floats = NDArray[np.float64]
 
@@ -149,15 +148,12 @@ def taught(frame: pl.DataFrame, surrogate: FittedSurrogate) -> pl.Series:
         return pl.repeat(False, frame.height, eager=True)
     table = frame.filter(done)
     X, y = surrogate.design(table), table[surrogate.target].cast(pl.Float64).to_numpy()
+    at = np.flatnonzero(np.isfinite(X).all(axis=1) & np.isfinite(y))  # no other row was fitted on
+    names = table["candidate"].gather(at).to_list()
+    found = row_digests(names, surrogate.features, X[at], surrogate.target, y[at])
     seen = set(surrogate.row_digests)
-    rows = zip(table["candidate"].to_list(), X.tolist(), y.tolist(), strict=True)
-    whole = np.isfinite(X).all(axis=1) & np.isfinite(y)  # no other row was fitted on
-    same = [
-        bool(known) and digest([surrogate.features, surrogate.target, *row]) in seen
-        for known, row in zip(whole, rows, strict=True)
-    ]
     result = np.zeros(frame.height, dtype=np.bool_)
-    result[np.flatnonzero(done.to_numpy())] = same
+    result[np.flatnonzero(done.to_numpy())[at]] = [digest in seen for digest in found]
     return pl.Series(result)
 
 

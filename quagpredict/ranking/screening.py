@@ -86,7 +86,8 @@ def screen(frame: pl.DataFrame) -> Screening:
     coverage = common[-1] if common else curve[0]
     if common and coverage != curve[-1]:
         lacking = with_any.filter(pl.col(curve[-1]).is_null())["candidate"].to_list()
-        named = ", ".join(f"'{name}'" for name in lacking[:3]) + (f" and {len(lacking) - 3} more" * (len(lacking) > 3))
+        named = ", ".join(f"'{name}'" for name in lacking[:3])
+        named += f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         notes.append(
             f"ordered by Pass@{pass_at(coverage)} because {named} lack Pass@{pass_at(curve[-1])}, which "
             f"{with_any.height - len(lacking)} of {with_any.height} candidates have: rank without them, or draw more "

@@ -135,9 +135,20 @@ def digests(candidates: Sequence[str], features: Sequence[str], X: Floats, targe
     >>> len(made["row_digests"]), len(made["corpus_digest"])
     (2, 16)
     """
-    rows = zip(candidates, X.tolist(), y.tolist(), strict=True)
-    each = tuple(sorted(digest([features, target, *row]) for row in rows))
+    each = tuple(sorted(row_digests(candidates, features, X, target, y)))
     return {"row_digests": each, "corpus_digest": digest(each)}
+
+
+def row_digests(candidates: Sequence[str], features: Sequence[str], X: Floats, target: str, y: Floats) -> list[str]:
+    """Return a digest of the name, features and target of each row; all numbers must be finite.
+
+    Examples
+    --------
+    >>> len(row_digests(["a"], ["x"], np.array([[1.0]]), "y", np.array([0.1]))[0])
+    16
+    """
+    rows = zip(candidates, X.tolist(), y.tolist(), strict=True)
+    return [digest([features, target, *row]) for row in rows]
 
 
 def fit_frame(

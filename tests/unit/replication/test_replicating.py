@@ -53,16 +53,11 @@ def test_shuffled_outcomes_establish_no_better_predictor() -> None:
 def test_a_base_that_leads_before_rl_is_no_sft_that_misleads() -> None:
     """Only SFT that leads its base and ends below it counts, whatever the base's row is called."""
     frame = synthetic_corpus(40, seed=1).frame.filter(pl.col("base_model") == "base-0")
-    problems = [
-        {"benchmark": "b", "problem_id": str(place), "n": 64, "c": 60 * (place % 5 > 0)} for place in range(100)
-    ]
-    fewer = [{**item, "c": item["c"] // 10} for item in problems]
+    frame = frame.drop("pre_problems", "post_problems").with_columns(recipe_scenario=pl.lit("dataset-level"))
     base = frame.head(1).with_columns(
-        candidate=pl.lit("untrained"), recipe_scenario=pl.lit("no-sft"),
-        pre_pass_at_1=0.75, post_pass_at_1=0.075, pre_problems=pl.Series([problems]), post_problems=pl.Series([fewer]),
-    )  # fmt: skip
-    others = frame.with_columns(recipe_scenario=pl.lit("dataset-level"))
-    both = pl.concat([others.drop("pre_problems", "post_problems"), base.drop("pre_problems", "post_problems")])
+        candidate=pl.lit("untrained"), recipe_scenario=pl.lit("no-sft"), pre_pass_at_1=0.75, post_pass_at_1=0.075
+    )
+    both = pl.concat([frame, base])
     both = both.with_columns(pre_pass_at_1_se=0.01, post_pass_at_1_se=0.01)
     found = audit(both)
     assert found.pairs.filter(pl.col("by_sft") == "untrained").height > 3
