@@ -7,13 +7,11 @@ Keys: checkpoint, suite, samples, output_dir, and optionally engine, batch_size,
 import argparse
 import sys
 import time
-from pathlib import Path
 from typing import Any
-
-from huggingface_hub import snapshot_download
 
 from quagpredict.errors import RecipeError
 from quagpredict.evaluation import overlap_check, read_suite, score_checkpoint
+from quagpredict.hub import checkpoint_folder
 from quagpredict.program import run_program, weights_digest, write_record
 from quagpredict.recipe import read_yaml
 from quagpredict.shipped import shipped_path
@@ -35,11 +33,9 @@ def main(arguments: list[str]) -> None:
     suite = read_suite(shipped_path(config["suite"]))
     for reason in (*suite.unreadable, *suite.skipped):
         note(f"dropped: {reason}")
-    if not Path(config["checkpoint"]).exists() and config["checkpoint"].count("/") == 1:
-        # "RL from the base": the base may be a model of the hub.
-        config["checkpoint"] = snapshot_download(config["checkpoint"])
+    checkpoint = checkpoint_folder(config["checkpoint"]).folder  # "RL from the base": it may be a model of the hub
     score = score_checkpoint(
-        config["checkpoint"],
+        checkpoint,
         suite,
         samples=config["samples"],
         engine=config["engine"],
@@ -59,7 +55,7 @@ def main(arguments: list[str]) -> None:
         program="collectors/evaluate_checkpoint.py",
         started=started,
         results=results,
-        inputs={"checkpoint": weights_digest(config["checkpoint"])},
+        inputs={"checkpoint": weights_digest(checkpoint)},
     )
 
 

@@ -8,6 +8,7 @@ from quagpredict.errors import MissingExtraError
 _EXTRA_OF = {
     "torch": "train",
     "transformers": "train",
+    "huggingface_hub": "train",
     "trl": "train",
     "datasets": "train",
     "accelerate": "train",

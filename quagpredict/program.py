@@ -99,11 +99,13 @@ def weights_digest(checkpoint: str | Path) -> str:
     Raises
     ------
     quagpredict.errors.CheckpointError
-        If the folder is missing or holds no ``config.json`` or no weights.
+        If the folder is missing, holds no ``config.json`` or no weights, or an adapter alone.
     """
     folder = Path(checkpoint)
     if not folder.is_dir():
         raise CheckpointError(f"{checkpoint}: no such checkpoint folder")
+    if (folder / "adapter_config.json").is_file():
+        raise CheckpointError(f"{checkpoint}: holds an adapter; merge it into its base first (PEFT: merge_and_unload)")
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{checkpoint}: not a checkpoint: config.json is missing")
     weights = sorted({*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")})

@@ -22,6 +22,7 @@ reuse nothing, and nothing is deleted.
 EPILOG = """\
 examples:
   quagpredict evaluate checkpoints/mix-a --suite collectors/suites/lab-pilot.yaml --samples 256 --out runs/mix-a
+  quagpredict evaluate Qwen/Qwen3-4B-Base --suite collectors/suites/paper-math.yaml --no-sft --out runs/base
   quagpredict evaluate checkpoints/mix-a --suite collectors/suites/lab-pilot.yaml --samples auto --precision 0.01 \\
     --target pass@64 --out runs/mix-a
   quagpredict evaluate checkpoints/mix-b --suite collectors/suites/lab-pilot.yaml --samples auto --target order@64 \\
@@ -40,7 +41,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("checkpoint", type=Path, help="Hugging Face model folder")
+    add("checkpoint", help="model folder, or a model of the Hugging Face hub: organisation/model[@revision]")
     add("--suite", required=True, metavar="FILE", help="suite (YAML)")
     add("--samples", type=_samples, default=256, metavar="N", help="samples of each problem, or auto (default: 256)")
     add(
@@ -65,7 +66,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="with order: candidate files or run folders of the others, measured on the same suite",
     )
     add("--out", required=True, type=Path, metavar="RUN", help="folder to write to")
-    add("--name", help="name of the candidate (default: the checkpoint folder's)")
+    add("--name", help="name of the candidate (default: the checkpoint's)")
     add("--base-model", metavar="NAME", help="what the checkpoint was fine-tuned from, if that is known")
     add(
         "--no-sft",
@@ -114,16 +115,13 @@ def _samples(text: str) -> int | Literal["auto"]:
 def run(args: argparse.Namespace) -> int:
     """Measure, write, print."""
     from quagpredict.evaluation import OverlapCheck, read_suite, score_checkpoint
+    from quagpredict.hub import checkpoint_folder
     from quagpredict.program import weights_digest
     from quagpredict.report.measurement_tables import measurement_csv, measurement_json, print_measurement
     from quagpredict.report.progress import progress_of
     from quagpredict.shipped import shipped_path
 
-    checkpoint = Path(tables([str(args.checkpoint)])[0])
-    if not checkpoint.is_dir():
-        download = "; a model of the hub is downloaded first (`hf download NAME --local-dir FOLDER`)"
-        hub = download if "/" in str(checkpoint) else ""
-        raise UsageError(f"{checkpoint}: there is no such folder{hub}")
+    checkpoint, name = checkpoint_folder(tables([args.checkpoint])[0])
     weights_digest(checkpoint)  # a wrong folder is said before a suite is read
     suite = read_suite(shipped_path(args.suite))
     note = _quiet if args.quiet else (lambda line: say(f"note: {line}"))
@@ -146,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
             engine_settings=engine_settings(args.engine_setting),
             out=args.out,
-            name=args.name,
+            name=args.name or name,
             base_model=args.base_model,
             no_sft=args.no_sft,
             overlap=overlap,

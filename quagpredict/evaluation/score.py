@@ -28,6 +28,7 @@ from quagpredict.evaluation.sources import Problem
 from quagpredict.evaluation.suite import Suite, read_suite
 from quagpredict.evaluation.summary import summarise
 from quagpredict.files import write_json, written_aside
+from quagpredict.hub import checkpoint_folder
 from quagpredict.metrics import MEASURED_KS, Measurement, measurement
 from quagpredict.metrics.stopped_sampling import stopped_pass_at_k
 from quagpredict.metrics.uncertainty import standard_error_of_mean
@@ -131,8 +132,8 @@ def score_checkpoint(
 
     Parameters
     ----------
-    checkpoint : path
-        A Hugging Face model folder.
+    checkpoint : path or str
+        A model folder, or a model of the Hugging Face hub: ``organisation/model`` or ``organisation/model@revision``.
     suite : Suite or path
         What is asked and how; a path is read with `read_suite`.
     samples : int or "auto"
@@ -157,7 +158,7 @@ def score_checkpoint(
     out : path, optional
         Folder for ``samples/``, ``grades.parquet``, ``problems.parquet``, ``candidate.parquet``, ``summary.json``.
     name, base_model : str, optional
-        Of the candidate; its name is by default the checkpoint folder's.
+        Of the candidate; its name is by default the checkpoint's.
     no_sft : bool
         Whether the checkpoint is a base model, so that its RL is RL from the base.
     overlap : OverlapCheck, optional
@@ -181,7 +182,8 @@ def score_checkpoint(
     InvalidDataError
         If too many texts overlap, or a candidate in `against` was measured otherwise or without counts.
     UsageError
-        For an unknown engine, fewer than one sample, "auto" without a precision, or "order" without `against`.
+        If there is no such checkpoint; for an unknown engine, fewer than one sample, "auto" without a precision, or
+        "order" without `against`.
     MissingExtraError
         If the engine is not installed.
 
@@ -200,6 +202,7 @@ def score_checkpoint(
     chosen = chosen_engine(engine)
     settings = dict(engine_settings or {})
     suite = suite if isinstance(suite, Suite) else read_suite(suite)
+    checkpoint, called = checkpoint_folder(checkpoint)
     bound = draw_of(suite, weights_digest(checkpoint), chosen)
     if "dtype" in settings:  # the one setting that changes numbers, by rounding
         bound["dtype"] = settings["dtype"]
@@ -256,7 +259,7 @@ def score_checkpoint(
         values |= _stopped_values(passed)
     values |= held_out_values(held_out)
     identity = {
-        "candidate": name or Path(checkpoint).resolve().name,
+        "candidate": name or called,
         "base_model": base_model,
         "recipe_scenario": "no-sft" if no_sft else None,
         "eval_protocol_id": suite.eval_protocol_id,

@@ -69,13 +69,15 @@ def test_json_is_data_alone(suite, capsys):
     ("break_it", "words", "code", "said"),
     [
         (None, ["missing"], 2, "missing: there is no such folder"),
-        (None, ["Some/Model"], 2, "a model of the hub is downloaded first"),
+        (None, ["Some/Model"], 2, "Some/Model: there is no such folder, nor does the hub give it"),
+        ("adapter_config.json", ["folder"], 3, "folder: holds an adapter; merge it"),
         ("config.json", ["folder"], 3, "folder: holds no weights"),
         ("model.safetensors", ["folder"], 3, "config.json is missing"),
         (None, ["missing", "--samples", "many"], 2, "invalid int value"),
     ],
 )
-def test_what_is_no_checkpoint_is_one_line(break_it, words, code, said, suite, tmp_path, capsys):
+def test_what_is_no_checkpoint_is_one_line(break_it, words, code, said, suite, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     if break_it:
         (tmp_path / "folder").mkdir()
         (tmp_path / "folder" / break_it).write_text("{}")
