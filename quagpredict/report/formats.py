@@ -1,6 +1,7 @@
 """How values are shown: scores in per cent, unknown values as a dash, names without control characters."""
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from quagpredict.corpus.schema import BY_NAME
@@ -81,3 +82,35 @@ def heading(column: str) -> str:
     if name.startswith("pass_at_") and name[8:].isdigit():
         return f"Pass@{name[8:]}"
     return {"held_out_loss": "loss", "held_out_bits_per_byte": "bits/byte"}.get(name, name.replace("_", " "))
+
+
+def fitting(
+    columns: Mapping[str, Sequence[str]], room: int, leaving: Iterable[str] | None = None, gap: int = 1
+) -> list[str]:
+    """Return the headings of the columns that fit side by side, so that no name or number has to be broken.
+
+    Parameters
+    ----------
+    columns : mapping
+        Heading -> texts, from left to right.
+    room : int
+        Characters for all of them.
+    leaving : iterable of str, optional
+        Headings in the order in which their columns go while there is too little room; by default from the right to
+        the left, and never the first.
+    gap : int
+        Characters between two columns.
+
+    Examples
+    --------
+    >>> fitting({"R²": ["0.72"], "Spearman": ["0.88"], "regret": ["3.4"]}, 16)
+    ['R²', 'Spearman']
+    >>> fitting({"R²": ["0.72"], "Spearman": ["0.88"], "regret": ["3.4"]}, 16, leaving=["Spearman"])
+    ['R²', 'regret']
+    """
+    widths = {heading: gap + max(map(len, (heading, *cells))) for heading, cells in columns.items()}
+    for heading in reversed(list(columns)[1:]) if leaving is None else leaving:
+        if sum(widths.values()) <= room:
+            break
+        widths.pop(heading, None)
+    return list(widths)

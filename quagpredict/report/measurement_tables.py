@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from quagpredict.report.formats import UNKNOWN, number, percent, plain
+from quagpredict.report.formats import UNKNOWN, fitting, number, percent, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,12 +83,8 @@ def _fitting(
 ) -> Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]]:
     """Return the columns for which there is room beside the parts' names; the last ones go first."""
     names = min(max(8, *(len(plain(row["part"])) for row in parts)), _NAME)
-    while len(columns) > 1:
-        taken = sum(max(len(heading), *(len(show(row)) for row in parts)) + 3 for heading, show in columns)
-        if names + taken <= width:
-            break
-        columns = columns[:-1]
-    return columns
+    texts = {heading: [show(row) for row in parts] for heading, show in columns}
+    return columns[: len(fitting(texts, width - names, gap=3))]
 
 
 def _table(

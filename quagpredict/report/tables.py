@@ -9,7 +9,7 @@ import polars as pl
 from quagpredict.ranking import Ranking
 from quagpredict.ranking.flags import KINDS
 from quagpredict.report.decision_tables import print_decisions
-from quagpredict.report.formats import UNKNOWN, heading, is_share, measured, number, percent, plain, score
+from quagpredict.report.formats import UNKNOWN, fitting, heading, is_share, measured, number, percent, plain, score
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -111,7 +111,7 @@ def _candidates(ranking: Ranking, width: int, top: int) -> "Table":
     places = [str(place or UNKNOWN) for place in frame["rank"]]
     marks = [" ".join(MARKS[kind] for kind in kinds) for kinds in frame["flags"]]
     room = width - max(map(len, ("candidate", *names))) - max(map(len, places)) - max(map(len, ("flags", *marks))) - 3
-    columns = _fitting(_columns(frame, ranking.target, width >= WIDE), room)
+    columns = _without_least(_columns(frame, ranking.target, width >= WIDE), room)
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("candidate", overflow="fold", min_width=9)
@@ -163,7 +163,7 @@ def _interval(target: str, low: float | None, high: float | None, digits: int, h
     return "known" if has_result and low == high else f"{score(target, low, digits)} to {score(target, high, digits)}"
 
 
-def _fitting(columns: dict[str, list[str]], room: int) -> dict[str, list[str]]:
+def _without_least(columns: dict[str, list[str]], room: int) -> dict[str, list[str]]:
     """Return the columns without those that must go, so that names are not broken.
 
     The distance goes first, then the measurements but Pass@1, then the chance to be among the best, Pass@1 and the
@@ -175,11 +175,8 @@ def _fitting(columns: dict[str, list[str]], room: int) -> dict[str, list[str]]:
     predictions = ("predicted", "RL", "90 %", "P(best)", "best", "P(gate)", "gate", "teaches", "actual")
     top = [name for name in columns if name.startswith(("P(top", "top "))]
     kept = (*predictions, *top, "regret", "Pass@1")
-    for name in ("distance", *[name for name in columns if name not in (*kept, "distance")], *top, "Pass@1", "regret"):
-        if sum(max(map(len, (heading, *values))) + 1 for heading, values in columns.items()) <= room:
-            break
-        columns = {heading: values for heading, values in columns.items() if heading != name}
-    return columns
+    leaving = ["distance", *[name for name in columns if name not in (*kept, "distance")], *top, "Pass@1", "regret"]
+    return {heading: columns[heading] for heading in fitting(columns, room, leaving)}
 
 
 def _print_flags(ranking: Ranking, console: "Console", top: int) -> None:

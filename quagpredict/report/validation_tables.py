@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from quagpredict.corpus.schema import BY_NAME
-from quagpredict.report.formats import UNKNOWN, heading, number, plain
+from quagpredict.report.formats import UNKNOWN, fitting, heading, number, plain
 from quagpredict.report.tables import WIDE
 from quagpredict.validation.baselines import is_single
 from quagpredict.validation.report import CEILING
@@ -155,19 +155,6 @@ def shown_metrics(report: "ValidationReport", wide: bool) -> list[str]:
     return [metric for metric in headings(report) if metric in there][: None if wide else _NARROW]
 
 
-def _fitting(report: "ValidationReport", block: tuple[str, str], metrics: list[str], width: int) -> list[str]:
-    """Return the metrics for which there is room beside names of `_NAME` characters; the last ones go first."""
-    names = headings(report)
-    while len(metrics) > 1:
-        rows = validation_rows(report, *block, metrics)
-        cells = [[names[metric], *(row[place] for row in rows)] for place, metric in enumerate(metrics, start=1)]
-        name = min(max((len(row[0]) for row in rows), default=0), _NAME)
-        if name + sum(max(map(len, column)) + 1 for column in cells) <= width:
-            break
-        metrics = metrics[:-1]
-    return metrics
-
-
 def print_validation(report: "ValidationReport", console: "Console") -> None:
     """Print the headline, and a table for each scenario and protocol of `validation_blocks`."""
     from rich.text import Text
@@ -176,11 +163,15 @@ def print_validation(report: "ValidationReport", console: "Console") -> None:
     for place, (scenario, protocol, candidates) in enumerate(validation_blocks(report)):
         title = f"{scenario}, {protocol}, {candidates} candidates"
         console.print(Text(("\n" if place else "") + title, style="bold"), end="\n\n")
-        shown = shown_metrics(report, console.width >= WIDE)
-        metrics = _fitting(report, (scenario, protocol), shown, console.width)
-        table = plain_table("model", [names[metric] for metric in metrics])
-        for cells in validation_rows(report, scenario, protocol, metrics):
-            table.add_row(*map(Text, cells), style="bold" if cells[0] in report.surrogates else None)
+        metrics = shown_metrics(report, console.width >= WIDE)
+        rows = validation_rows(report, scenario, protocol, metrics)
+        columns = {names[metric]: [row[at] for row in rows] for at, metric in enumerate(metrics, start=1)}
+        room = console.width - min(max((len(row[0]) for row in rows), default=0), _NAME)
+        shown = fitting(columns, room)
+        table = plain_table("model", shown)
+        for model, *cells in rows:
+            style = "bold" if model in report.surrogates else None
+            table.add_row(*map(Text, (model, *cells[: len(shown)])), style=style)
         console.print(table)
         if not place:
             singles = single_rows(report, scenario, protocol)
