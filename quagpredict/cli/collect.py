@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from quagpredict.cli.inputs import console, say
 from quagpredict.errors import StageError, UsageError
 
 EPILOG = """\
@@ -101,14 +102,23 @@ def _print_estimate(plan: Any, out: Path) -> int:
     """Print the cost of each kind of stage, and of all."""
     from quagpredict.collection.estimate import estimate
     from quagpredict.collection.ledger import read_ledger
+    from quagpredict.report.validation_tables import plain_table
 
     ledger = out / "ledger.jsonl"
     costs = estimate(plan, read_ledger(ledger) if ledger.exists() else ())
-    print(f"{'stages':16}{'number':>8}{'hours':>12}{'GPU-hours':>12}  from")
+    table = plain_table("stages", ["number", " hours", " GPU-hours"])
+    table.add_column(" from", overflow="fold")
     for cost in costs:
         gpu = "" if cost.gpu_hours is None else f"{cost.gpu_hours:,.0f}"
-        print(f"{cost.kind:16}{cost.stages:8,}{cost.hours:12,.1f}{gpu:>12}  {cost.how}")
+        table.add_row(cost.kind, f"{cost.stages:,}", f"{cost.hours:,.1f}", gpu, f" {cost.how}")
     known = [cost.gpu_hours for cost in costs if cost.gpu_hours is not None]
     total = f"{sum(known):,.0f}" if known else ""
-    print(f"{'all':16}{sum(cost.stages for cost in costs):8,}{sum(cost.hours for cost in costs):12,.1f}{total:>12}")
+    table.add_row("all", f"{sum(cost.stages for cost in costs):,}", f"{sum(cost.hours for cost in costs):,.1f}", total)
+    console().print(table)
+    hours = {cost.kind: cost.hours for cost in costs}
+    if hours.get("grpo") and hours.get("evaluate-pre", 0.0) > hours["grpo"]:
+        say(
+            f"note: measuring before RL takes {hours['evaluate-pre'] / hours['grpo']:.1f} times what RL takes; "
+            "`quagpredict validate CORPUS --sensitivity` shows what fewer problems and samples are worth"
+        )
     return 0

@@ -48,7 +48,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--curve", action="store_true", help="judge against the number of finished runs instead")
-    what.add_argument("--sensitivity", action="store_true", help="judge against k and samples a problem instead")
+    what.add_argument("--sensitivity", action="store_true", help="judge against k, samples and problems instead")
     add(
         "--protocol",
         action="extend",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from quagpredict.validation.calibration_curve import CalibrationCurve
     from quagpredict.validation.sensitivity import Sensitivity
 
+_LARGE_K = 64  # the large k of the paper
 _SHOWN = (1, 2, 3, 5, 8, 12, 16, 24, 32, 64, 128)
 
 
@@ -57,7 +58,7 @@ def _by(design: str) -> str:
 
 
 def print_sensitivity(found: "Sensitivity", console: "Console") -> None:
-    """Print how Pass@k orders and predicts, k across and samples a problem down."""
+    """Print how Pass@k orders and predicts, k across and samples a problem down, and what a smaller suite is worth."""
     from rich.text import Text
 
     ks = found.frame["k"].unique().sort().to_list()
@@ -68,7 +69,7 @@ def print_sensitivity(found: "Sensitivity", console: "Console") -> None:
     )
     first = True
     for model, metric, title in tables:
-        own = found.frame.filter(model=model, metric=metric)
+        own = found.frame.filter(model=model, metric=metric, problems=found.problems)
         if not own.height:
             continue
         console.print(
@@ -80,4 +81,24 @@ def print_sensitivity(found: "Sensitivity", console: "Console") -> None:
             values = dict(row.select("k", "mean").rows())
             table.add_row(str(samples), *(number(values[k]) if k in values else UNKNOWN for k in ks))
         console.print(table)
-    console.print(Text("\nmeans over draws of the samples and random halves; intervals with --format csv", style="dim"))
+    _print_smaller_suites(found, console)
+    legend = "\nmeans over draws and random halves; intervals with --format csv"
+    console.print(Text(legend, style="dim"))
+
+
+def _print_smaller_suites(found: "Sensitivity", console: "Console") -> None:
+    from rich.text import Text
+
+    own = found.frame.filter(model="proxy", metric="pairwise_accuracy")
+    if own["problems"].n_unique() < 2:
+        return
+    # Of each number of samples the largest k that it allows, up to the paper's 64.
+    own = own.filter(pl.col("k") == pl.col("k").filter(pl.col("k") <= _LARGE_K).max().over("problems", "samples"))
+    title = f"Pairs of a base in order: problems down, samples across, k = {_LARGE_K} at most"
+    console.print(Text(f"\n{title}", style="bold"), end="\n\n")
+    sizes = own["samples"].unique().sort().to_list()
+    table = plain_table("problems", [f" {size}" for size in sizes])
+    for (problems,), rows in own.group_by(["problems"], maintain_order=True):
+        values = dict(rows.select("samples", "mean").rows())
+        table.add_row(str(problems), *(number(values.get(size)) for size in sizes))
+    console.print(table)

@@ -61,11 +61,11 @@ def curve_figure(curve: "CalibrationCurve", path: str | Path, metric: str = "spe
 
 
 def sensitivity_figure(found: "Sensitivity", path: str | Path, metric: str = "spearman") -> Path:
-    """Draw a metric of Pass@k against k, a line for each number of samples, as a proxy and fitted, and write it.
+    """Draw a metric of Pass@k against k, a line for each number of samples of all problems, and write it.
 
-    The parameters and errors are those of `curve_figure`.
+    A panel each shows Pass@k as it is and fitted. The parameters and errors are those of `curve_figure`.
     """
-    frame = found.frame.filter(metric=metric)
+    frame = found.frame.filter(metric=metric, problems=found.problems)
     if not frame.height:
         raise UsageError(f"no model has the metric '{metric}'")
     models = frame["model"].unique(maintain_order=True).to_list()

@@ -73,7 +73,17 @@ def test_the_papers_plans_have_an_estimate(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
     assert main(["collect", str(shipped_path(f"collectors/plans/paper-{name}.yaml")), "--estimate"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["stages", "sft", "evaluate-pre", "grpo", "evaluate-post", "all"]
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    words = [line.split()[0] for line in lines if line[:1].isalpha()]
+    assert words == ["stages", "sft", "evaluate-pre", "grpo", "evaluate-post", "all"]
+    hours = {line.split()[0]: float(line.split()[2].replace(",", "")) for line in lines[2:] if line[:1].isalpha()}
+    if hours["evaluate-pre"] > hours["grpo"]:
+        said = f"measuring before RL takes {hours['evaluate-pre'] / hours['grpo']:.1f} times what RL takes"
+        assert said in shown.err
+    else:
+        assert "measuring" not in shown.err
     assert not list(tmp_path.iterdir())
