@@ -39,8 +39,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Judge, draw, write, print the claims."""
-    import json
-
     from quagpredict.corpus import read_corpus
     from quagpredict.files import written_aside
     from quagpredict.optional import require
@@ -48,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.replication.claims import MODELS
     from quagpredict.replication.replicating import OURS
     from quagpredict.replication.transfer import transfers
+    from quagpredict.report.formats import to_json
     from quagpredict.report.replication_figures import draw
     from quagpredict.report.replication_page import claims_table, page_of
 
@@ -73,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     table = claims_table(found)
     makers = {
         "csv": lambda: str(table.write_csv()),
-        "json": lambda: json.dumps(table.to_dicts(), indent=1, ensure_ascii=False) + "\n",
+        "json": lambda: to_json(table),
     }
     emit(args.format, makers, lambda console: _print(table, console), None)
     say(f"wrote {args.page}")

@@ -21,16 +21,10 @@ class DesignMatrix:
         One row a candidate, one column a feature. NaN where missing, if that was allowed.
     features : tuple of str
         Names of the columns of `X`.
-    candidates : tuple of str
-        Names of the rows of `X`.
-    groups : array of shape (n,), str
-        Base model of each row; the empty text where unknown.
     """
 
     X: NDArray[np.float64]
     features: tuple[str, ...]
-    candidates: tuple[str, ...]
-    groups: NDArray[np.str_]
 
     @property
     def missing(self) -> NDArray[np.bool_]:
@@ -86,16 +80,11 @@ def design_matrix(
         if not allow_missing:
             _refuse(np.isnan(values), name, frame, source, "is missing: measure it, or leave it out")
         columns.append(values)
-    bases = frame["base_model"].to_list() if "base_model" in frame.columns else [None] * frame.height
-    return DesignMatrix(
-        X=np.column_stack(columns).astype(np.float64, copy=False),
-        features=tuple(features),
-        candidates=tuple(frame["candidate"].to_list()),
-        groups=np.asarray([base or "" for base in bases], dtype=np.str_),
-    )
+    return DesignMatrix(np.column_stack(columns).astype(np.float64, copy=False), tuple(features))
 
 
 def _refuse(where: NDArray[np.bool_], name: str, frame: pl.DataFrame, source: str, what: str) -> None:
     if where.any():
-        candidate = frame["candidate"][int(np.argmax(where))]
-        raise CorpusError(f"{source}: column '{name}' of candidate '{candidate}' {what}")
+        row = int(np.argmax(where))
+        whose = f"candidate '{frame['candidate'][row]}'" if "candidate" in frame.columns else f"row {row + 1}"
+        raise CorpusError(f"{source}: column '{name}' of {whose} {what}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import polars as pl
 
-from quagpredict.corpus.check import check_rows, check_types, check_values
+from quagpredict.corpus.check import check_corpus, check_rows, check_types, check_values
 from quagpredict.corpus.derived import is_derived, origin, with_derived
 from quagpredict.corpus.nested import check_problems
 from quagpredict.corpus.schema import BY_NAME, NESTED, PROBLEM_COLUMNS, SCHEMA_VERSION
@@ -98,6 +98,27 @@ def read_corpus(
     frame = parts[0].frame if len(parts) == 1 else _joined(parts)
     check_rows(frame, label, allow_mixed_protocols=allow_mixed_protocols)
     return frame
+
+
+def checked_table(source: Any, label: str) -> pl.DataFrame:
+    """Return the table of a caller, checked, whatever it came as; a frame is called `label` in errors.
+
+    Rows of several eval protocols are let through: whoever learns from them takes those that are finished, and refuses
+    a mixture of these.
+
+    Raises
+    ------
+    QuagpredictError
+        As `read_corpus`.
+
+    Examples
+    --------
+    >>> checked_table(pl.DataFrame({"candidate": ["a"], "pre_pass_at_1": [0.5]}), "corpus").height
+    1
+    """
+    if isinstance(source, pl.DataFrame):
+        return check_corpus(named_rows(source), label, allow_mixed_protocols=True)
+    return read_corpus(source, allow_mixed_protocols=True)
 
 
 def read_provenance(path: str | Path) -> dict[str, str]:

@@ -210,6 +210,8 @@ def _checked(samples: pl.DataFrame) -> pl.DataFrame:
             column = samples[name].cast(dtype)
         except pl.exceptions.PolarsError:
             raise InvalidDataError(f"samples column '{name}' must be {dtype}, got {samples[name].dtype}") from None
+        if samples[name].dtype.is_float() and not (column.cast(pl.Float64) == samples[name]).all():
+            raise InvalidDataError(f"samples column '{name}' must be {dtype}, got fractions")
         if name not in _NULLABLE and column.null_count():
             at = column.is_null().arg_max()
             raise InvalidDataError(f"samples column '{name}' is null in row {at}; every sample needs one")

@@ -17,6 +17,8 @@ from quagpredict.mixture_search.search import Found, Measure, MixtureSearch
 from quagpredict.mixture_search.warm_start import from_study
 from quagpredict.mixture_search.workers import Patience
 from quagpredict.surrogates import FittedSurrogate, fit
+from quagpredict.surrogates.choosing import chosen
+from quagpredict.validation.conformal import with_calibration
 
 #: Takes a recipe through RL: recipe -> its rows with the score after RL. Called again, it returns the same rows.
 Verify = Callable[[MixtureRecipe], pl.DataFrame]
@@ -166,13 +168,22 @@ def _refitted(
         return surrogate, "the surrogate was not refitted: name the runs it was fitted on (score.corpus)"
     rows = [one.rows.drop_nulls("post_pass_at_1") for one in verified]
     frame = pl.concat([corpus, *rows], how="diagonal_relaxed")
-    transforms = dict(zip(surrogate.features, surrogate.feature_transforms, strict=True))
-    transforms[surrogate.target] = surrogate.target_transform
+    # What `mixed` reads of the groups is made by the fit: there may be another group by now.
+    groups = next((name.partition("=")[0] for name in surrogate.features if "=" in name), None)
+    features = [name for name in surrogate.features if "=" not in name]
+    known = dict(zip(surrogate.features, surrogate.feature_transforms, strict=True))
+    transforms = {name: known[name] for name in features} | {surrogate.target: surrogate.target_transform}
+    kind, _ = chosen(surrogate, transforms)  # what `auto` chose is not chosen again
     try:
-        fitted = fit(frame, surrogate.name, surrogate.features, surrogate.target, transforms=transforms)
+        fitted = fit(frame, kind, features, surrogate.target, transforms=transforms, groups=groups)
+        if surrogate.calibration is not None:
+            fitted = with_calibration(fitted, frame, features=features, transforms=transforms, groups=groups)
     except QuagpredictError as error:
         return surrogate, f"the surrogate was not refitted: {error}"
-    return replace(fitted, cross_base_validated=surrogate.cross_base_validated), ""
+    refitted = replace(
+        fitted, name=surrogate.name, choice=surrogate.choice, cross_base_validated=surrogate.cross_base_validated
+    )
+    return refitted, ""
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import polars as pl
 
-from quagpredict.corpus import design_matrix
+from quagpredict.corpus import check_corpus, design_matrix
 from quagpredict.corpus.schema import BY_NAME, MEASUREMENT
 from quagpredict.errors import UsageError
 from quagpredict.mixture_search.recipes import MixtureRecipe
@@ -130,7 +130,9 @@ def measured_row(measurement: Measurement, recipe: MixtureRecipe, candidate: str
     Raises
     ------
     UsageError
-        If a table has not exactly one row, or the measurement is empty.
+        If a table has not exactly one row, the measurement is empty, or a value cannot be that of its column.
+    CorpusError
+        If a value is out of its column's range.
 
     Examples
     --------
@@ -160,4 +162,8 @@ def measured_row(measurement: Measurement, recipe: MixtureRecipe, candidate: str
     }
     columns = {**own, **{name: value for name, value in values.items() if name not in own}}
     types = {name: BY_NAME[name].dtype for name in columns if name in BY_NAME}
-    return pl.DataFrame({name: [value] for name, value in columns.items()}, schema_overrides=types)
+    try:
+        row = pl.DataFrame({name: [value] for name, value in columns.items()}, schema_overrides=types)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+        raise UsageError(f"the measurement holds a value that its column cannot have: {error}") from None
+    return check_corpus(row, "measurement")

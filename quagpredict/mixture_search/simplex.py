@@ -227,6 +227,7 @@ class _Rest:
 
 
 def _rest(ranges: Floats, free: float) -> _Rest:
+    ranges = ranges[ranges > 0]  # a source whose share is fixed takes nothing of what is left, and has no volume
     total = float(ranges.sum())
     signed = {0.0: 1.0}
     below = min(free, total / 2)
@@ -241,4 +242,6 @@ def _rest(ranges: Floats, free: float) -> _Rest:
                 "fewer sources an upper bound below 1, or several the same one"
             )
     sums = np.array(list(signed), dtype=np.float64)
-    return _Rest(sums, np.array(list(signed.values())), len(ranges), total, float(np.prod(ranges)), float(ranges.min()))
+    signs = np.array(list(signed.values()))
+    smallest = float(ranges.min()) if len(ranges) else 0.0
+    return _Rest(sums, signs, max(len(ranges), 1), total, float(np.prod(ranges)), smallest)

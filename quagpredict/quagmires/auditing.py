@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from quagpredict.corpus.reading import checked_table
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.quagmires.differences import (
     Difference,
@@ -129,10 +130,7 @@ def audit(frame: Any, *, level: float = 0.05, split: str | None = None, source: 
     """
     if not 0.0 < level < 1.0:
         raise UsageError(f"level must lie strictly between 0 and 1, got {level}")
-    if not isinstance(frame, pl.DataFrame):
-        from quagpredict.corpus import read_corpus
-
-        frame = read_corpus(frame)
+    frame = checked_table(frame, source)
     if BEFORE not in frame.columns:
         raise CorpusError(f"{source}: column '{BEFORE}' is missing, but it is the order to audit")
     rows = training_rows(frame.filter(pl.col(BEFORE).is_not_null()), AFTER, split=split, source=source)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from quagpredict.corpus.schema import BY_NAME
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.ranking.applicability import Mismatch
-from quagpredict.ranking.predicting import Evidence
-from quagpredict.surrogates.feature_sets import Transforms, pass_at_columns
+from quagpredict.ranking.predicting import Evidence, base_models
+from quagpredict.surrogates.feature_sets import Transforms, pass_at_columns, resolve_features
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.fitting import OWN_COLUMNS, SURROGATES, fewest_rows, fit, row_digests
 
@@ -92,8 +92,9 @@ def fit_finished(
                 f"no surrogate can be fitted on the {done.height} finished candidates: they lack {SFT_SCORE}, "
                 f"pre_pass_at_K and {LOSS}; name the features"
             )
-    kind = kind or ("linear" if done.height >= max(2 * _count(features), _count(features) + 3) else "ridge")
-    needed = fewest_rows(kind, _count(features))
+    count = len(resolve_features(features, done, exclude=(target,)))
+    kind = kind or ("linear" if done.height >= max(2 * count, count + 3) else "ridge")
+    needed = fewest_rows(kind, count)
     if done.height < needed:
         raise CorpusError(
             f"{done.height} of {frame.height} candidates have '{target}': at least {needed} are needed to fit a "
@@ -165,7 +166,8 @@ def _beside(frame: pl.DataFrame, found: Sequence[Mismatch], done: NDArray[np.boo
     group = np.full(frame.height, -1)
     odd = {mismatch.kind: mismatch.rows.to_numpy() for mismatch in found}
     if "unseen-base" in odd:
-        bases = frame["base_model"].fill_null("").cast(pl.String).rank("dense").to_numpy().astype(np.int64)
+        names = pl.Series(base_models(frame), dtype=pl.String).fill_null("")
+        bases = names.rank("dense").to_numpy().astype(np.int64)
         group[odd["unseen-base"]] = bases[odd["unseen-base"]]
     if "other-rl-recipe" in odd and odd["other-rl-recipe"][done].all():
         # Every result is of the other recipe, so the candidates that are left will be taken through it too.
@@ -174,10 +176,6 @@ def _beside(frame: pl.DataFrame, found: Sequence[Mismatch], done: NDArray[np.boo
         if kind in odd:
             group = np.where(odd[kind] & (group < 0), frame.height + number, group)
     return group.astype(np.int64)
-
-
-def _count(features: str | Sequence[str]) -> int:
-    return len(features.replace(",", "+").split("+")) if isinstance(features, str) else len(features)
 
 
 def lower_is_better(target: str) -> bool:

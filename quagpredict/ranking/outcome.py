@@ -17,23 +17,37 @@ def one_row_each(frame: pl.DataFrame, target: str) -> pl.DataFrame:
 
     A candidate that is there twice, with its result and as it was before RL, is kept with its result.
 
+    Raises
+    ------
+    CorpusError
+        If one name stands for rows of several eval protocols, or of several RL recipes: what is said of a candidate is
+        said by its name.
+
     Examples
     --------
     >>> table = pl.DataFrame({"candidate": ["a", "b", "a"], "score": [None, None, 0.5]})
     >>> one_row_each(table, "score")["score"].to_list()
     [None, 0.5]
     """
-    who = [name for name in ("candidate", "eval_protocol_id") if name in frame.columns]
-    key = [*who, *(["rl_recipe_id"] if "rl_recipe_id" in frame.columns else [])]
-    if not frame.select(who).is_duplicated().any():
+    if not frame["candidate"].is_duplicated().any():
         return frame
+    key = [name for name in ("candidate", "eval_protocol_id", "rl_recipe_id") if name in frame.columns]
     if target in frame.columns:
         has = pl.col(target).is_not_null()
-        frame = frame.filter(has | ~has.any().over(who))
+        frame = frame.filter(has | ~has.any().over([name for name in key if name != "rl_recipe_id"]))
     others = [
         pl.col(name).mean() if name == target else pl.col(name).first() for name in frame.columns if name not in key
     ]
-    return frame.group_by(key, maintain_order=True).agg(others).select(frame.columns)
+    rows = frame.group_by(key, maintain_order=True).agg(others).select(frame.columns)
+    twice = rows["candidate"].is_duplicated()
+    if twice.any():
+        name = rows["candidate"].filter(twice)[0]
+        differ = [column for column in key[1:] if rows.filter(pl.col("candidate") == name)[column].n_unique() > 1]
+        raise CorpusError(
+            f"candidate '{name}' is there with several values of {' and '.join(differ)}; to rank them side by side, "
+            "give each its own name"
+        )
+    return rows
 
 
 def check_one_rl_recipe(frame: pl.DataFrame, target: str, *, allow_mixed: bool) -> None:

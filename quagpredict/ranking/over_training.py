@@ -59,16 +59,18 @@ def _best_before(group: pl.DataFrame) -> NDArray[np.int64]:
     loss, seen = group[LOSS].to_numpy(), _filled(group, "recipe_examples_seen")
     levels = group["recipe_epochs"].round_sig_figs(2).to_numpy()
     order = np.argsort(seen, kind="stable")
+    last = (
+        np.searchsorted(seen[order], seen, side="right") - 1
+    )  # the last, by examples seen, with no more than each row
     best = np.full(len(loss), -1)
     for level in np.unique(levels)[1:]:
         # By examples seen: the lowest loss so far among those with fewer epochs.
         lowest = np.where(levels[order] < level, loss[order], np.inf)
         so_far = np.minimum.accumulate(lowest)
         holder = np.maximum.accumulate(np.where(lowest <= so_far, np.arange(len(order)), 0))
-        for row in np.flatnonzero(levels == level):
-            last = int(np.searchsorted(seen[order], seen[row], side="right")) - 1
-            if np.isfinite(so_far[last]):
-                best[row] = order[holder[last]]
+        rows = np.flatnonzero(levels == level)
+        rows = rows[np.isfinite(so_far[last[rows]])]
+        best[rows] = order[holder[last[rows]]]
     return best
 
 

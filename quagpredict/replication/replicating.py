@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from quagpredict.corpus import read_corpus
 from quagpredict.corpus.derived import is_derived
 from quagpredict.corpus.design import design_matrix
+from quagpredict.corpus.reading import checked_table
 from quagpredict.errors import CorpusError
 from quagpredict.quagmires import QuagmireAudit, audit
 from quagpredict.replication.checkpoints import checkpoint_choice
@@ -98,7 +98,7 @@ def replicate(
     ['agrees']
     """
     tell = say or _quiet
-    frame = corpus if isinstance(corpus, pl.DataFrame) else read_corpus(corpus)
+    frame = checked_table(corpus, name)
     if "post_pass_at_1" in frame.columns:
         frame = frame.filter(pl.col("post_pass_at_1").is_not_null() & pl.col("post_pass_at_1").is_not_nan())
     models, notes = _possible([*MODELS, *surrogates], frame)

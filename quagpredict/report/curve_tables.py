@@ -1,12 +1,11 @@
 """A calibration curve and a sensitivity as tables for the terminal, CSV or JSON."""
 
-import json
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from quagpredict.report.formats import UNKNOWN, number, plain
-from quagpredict.report.validation_tables import json_rows, plain_table
+from quagpredict.report.formats import UNKNOWN, number, plain, to_json
+from quagpredict.report.validation_tables import plain_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,8 +24,7 @@ def frame_csv(result: "CalibrationCurve | Sensitivity") -> str:
 
 def frame_json(result: "CalibrationCurve | Sensitivity") -> str:
     """Return a result as JSON; unknown values null."""
-    value = {key: json_rows(item) if isinstance(item, pl.DataFrame) else item for key, item in vars(result).items()}
-    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    return to_json(vars(result))
 
 
 def print_curve(curve: "CalibrationCurve", console: "Console") -> None:

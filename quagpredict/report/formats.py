@@ -1,8 +1,11 @@
 """How values are shown: scores in per cent, unknown values as a dash, names without control characters."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import polars as pl
 
 from quagpredict.corpus.schema import BY_NAME
 
@@ -52,6 +55,36 @@ def measured(column: str, value: float | None) -> str:
     if unit == "fraction":
         return percent(value)
     return f"{value:.3f}" if unit == "nats/token" else f"{value:.4g}"
+
+
+def to_json(value: Any) -> str:
+    """Return a result as JSON: tables as lists of rows, NaN and infinity as null, which JSON has no word for.
+
+    Examples
+    --------
+    >>> print(to_json({"r2": float("nan"), "rows": pl.DataFrame({"k": [1]})}), end="")
+    {
+     "r2": null,
+     "rows": [
+      {
+       "k": 1
+      }
+     ]
+    }
+    """
+    return json.dumps(_known(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, pl.DataFrame):
+        return _known(value.to_dicts())
+    if isinstance(value, Mapping):
+        return {key: _known(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_known(item) for item in value]
+    return value
 
 
 def is_share(column: str) -> bool:

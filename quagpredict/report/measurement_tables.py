@@ -1,12 +1,11 @@
 """What a checkpoint measured, as tables for the terminal, CSV or JSON."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from quagpredict.report.formats import UNKNOWN, fitting, number, percent, plain
+from quagpredict.report.formats import UNKNOWN, fitting, number, percent, plain, to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +27,7 @@ def measurement_csv(summary: pl.DataFrame) -> str:
 
 def measurement_json(values: Mapping[str, Any]) -> str:
     """Return everything that was measured as JSON; scores as fractions, unknown values null."""
-    return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return to_json(values)
 
 
 def print_measurement(values: Mapping[str, Any], console: "Console") -> None:

@@ -1,11 +1,10 @@
 """A quagmire audit as tables for the terminal, CSV or JSON."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from quagpredict.report.formats import UNKNOWN, number, plain
+from quagpredict.report.formats import UNKNOWN, number, plain, to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +27,7 @@ def audit_json(audit: "QuagmireAudit") -> str:
     value: dict[str, Any] = {
         key: found.to_dicts() if isinstance(found, pl.DataFrame) else found for key, found in vars(audit).items()
     }
-    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    return to_json(value)
 
 
 def print_audit(audit: "QuagmireAudit", console: "Console", top: int = 10) -> None:

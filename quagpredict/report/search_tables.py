@@ -1,12 +1,11 @@
 """The result of a search as a table, CSV and JSON."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from quagpredict.mixture_search.rounds import Outcome
-from quagpredict.report.formats import number, percent, plain
+from quagpredict.report.formats import number, percent, plain, to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +62,7 @@ def search_json(outcome: Outcome) -> str:
         "trials": search_frame(outcome).to_dicts(),
         "notes": list(outcome.notes),
     }
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    return to_json(content)
 
 
 def print_search(outcome: Outcome, console: "Console", top: int = 10) -> None:

@@ -1,15 +1,24 @@
 """A ranking as a table for the terminal, CSV or JSON."""
 
-import json
-import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from quagpredict.ranking import Ranking
 from quagpredict.ranking.flags import KINDS
 from quagpredict.report.decision_tables import print_decisions
-from quagpredict.report.formats import UNKNOWN, fitting, heading, is_share, measured, number, percent, plain, score
+from quagpredict.report.formats import (
+    UNKNOWN,
+    fitting,
+    heading,
+    is_share,
+    measured,
+    number,
+    percent,
+    plain,
+    score,
+    to_json,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,7 +74,7 @@ def ranking_json(ranking: Ranking) -> str:
         "flags": [flag._asdict() for flag in ranking.flags],
         "outcome": found and {**vars(found), "choices": [choice._asdict() for choice in found.choices]},
     }
-    return json.dumps(_without_nan(value), indent=1, ensure_ascii=False) + "\n"
+    return to_json(value)
 
 
 def print_ranking(ranking: Ranking, console: "Console", top: int = 50) -> None:
@@ -223,13 +232,3 @@ def _print_outcome(ranking: Ranking, console: "Console") -> None:
         )
         table.add_row(Text(rule), Text(plain(choice.candidate)), *values)
     console.print(table)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return value

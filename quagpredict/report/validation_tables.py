@@ -1,13 +1,12 @@
 """A validation as tables for the terminal, CSV, JSON or Markdown."""
 
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from quagpredict.corpus.schema import BY_NAME
-from quagpredict.report.formats import UNKNOWN, fitting, heading, number, plain
+from quagpredict.report.formats import UNKNOWN, fitting, heading, number, plain, to_json
 from quagpredict.report.tables import WIDE
 from quagpredict.validation.baselines import is_single
 from quagpredict.validation.report import CEILING
@@ -39,17 +38,9 @@ def validation_json(report: "ValidationReport") -> str:
         "surrogates": report.surrogates,
         "baseline": report.baseline,
         "notes": report.notes,
-        "scores": json_rows(report.frame),
+        "scores": report.frame,
     }
-    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-
-
-def json_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a table as JSON can hold them: NaN and infinity null."""
-    return [
-        {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
-        for row in frame.to_dicts()
-    ]
+    return to_json(value)
 
 
 def headings(report: "ValidationReport") -> dict[str, str]:

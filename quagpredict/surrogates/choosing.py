@@ -161,7 +161,7 @@ def choose_tables(
             kind,
             lambda rows: fit_tables(
                 kind, X[rows], y[rows], features=features, target=target, feature_transforms=feature_transforms,
-                target_transform=target_transform,
+                target_transform=target_transform, **({"seed": seed} if kind == "lightgbm" else {}),
             ),
             lambda fitted, rows: fitted.predict(X[rows]).mean,
         )  # fmt: skip

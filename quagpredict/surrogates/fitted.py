@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -285,7 +285,7 @@ class FittedSurrogate:
         if learnt is not None:
             own = [
                 learnt.quantile if group is None else learnt.by_group.get(group, learnt.quantile)
-                for group in groups or ()
+                for group in (() if groups is None else groups)
             ]
             factor = np.array(own) if own else learnt.quantile
         elif level != 0.9:  # std is scaled for 90 %: only another level needs Student's distribution
@@ -306,6 +306,12 @@ class FittedSurrogate:
         return self.form.predict(self._transformed(X))
 
     def _transformed(self, X: ArrayLike) -> Floats:
+        if hasattr(X, "columns"):  # a pandas or polars frame, whose columns have names and any order
+            named: Any = X
+            missing = [name for name in self.features if name not in named.columns]
+            if missing:
+                raise UsageError(f"surrogate '{self.name}' expects the column '{missing[0]}'; the table lacks it")
+            X = named[list(self.features)]
         table = np.asarray(X, dtype=np.float64)
         if table.ndim != 2 or table.shape[1] != len(self.features):
             raise UsageError(

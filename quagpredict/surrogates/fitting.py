@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from quagpredict.corpus.derived import curve_k, with_derived
 from quagpredict.corpus.design import design_matrix
-from quagpredict.corpus.reading import Source, read_corpus
+from quagpredict.corpus.reading import Source, checked_table
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.files import digest
 from quagpredict.surrogates.averaging import fit_average
@@ -94,8 +94,7 @@ def fit(
     (('pre_held_out_loss_nats', 'pre_pass_at_64'), 40)
     """
     check_kind(surrogate)
-    if not isinstance(frame, pl.DataFrame):
-        frame = read_corpus(frame)
+    frame = checked_table(frame, source)
     rows = training_rows(frame, target, split=split, source=source)
     if len(rows.y) > 1 and np.ptp(rows.y) == 0:
         raise CorpusError(

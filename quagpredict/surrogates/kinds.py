@@ -159,6 +159,14 @@ def _smallest_n(frame: pl.DataFrame) -> float:
 def _budget_columns(frame: pl.DataFrame) -> tuple[str, ...]:
     if "rl_steps" not in frame.columns:
         raise CorpusError("column 'rl_steps' is missing: a curve in RL steps needs to know how many there were")
+    along = any(
+        name in frame.columns and frame[name].null_count() < frame.height for name in ("post_curve", "rl_curve")
+    )
+    if not along and frame["rl_steps"].drop_nulls().n_unique() < 2:
+        raise CorpusError(
+            "all runs have the same 'rl_steps' and no scores along the way (column 'post_curve'): nothing tells how "
+            "the score goes with the steps"
+        )
     columns = ["pre_pass_at_1", largest_pass_at(frame)]
     if _SIGNAL in frame.columns and frame[_SIGNAL].null_count() == 0:
         columns.append(_SIGNAL)

@@ -89,7 +89,10 @@ def _fit(
     moment = U.T @ t
     penalties = PENALTIES * n
     criterion = _leave_one_out(U, s, t, penalties) if name == "ridge" else _evidence(s, moment, t, penalties)
-    penalty = float(penalties[np.argmin(criterion)])
+    # A fit that reproduces its rows to the last digit would know nothing of its own error: one degree of freedom stays.
+    spent = (s**2 / (s**2 + penalties[:, None])).sum(axis=1)
+    criterion = np.where(n - 1 - spent >= 1, criterion, np.inf)
+    penalty = float(penalties[np.argmin(criterion)]) if np.isfinite(criterion).any() else float(penalties[-1])
     kept = s**2 / (s**2 + penalty)
     coefficients = (Vt.T @ (moment * s / (s**2 + penalty))) * inverse_scale
     df = n - 1 - float(kept.sum())

@@ -53,7 +53,8 @@ def training_rows(
     Raises
     ------
     CorpusError
-        If the target or the column ``candidate`` is missing, the target is not numeric, or no row has it.
+        If the target or the column ``candidate`` is missing, the target is not numeric, no row has it, or one name
+        stands for candidates of several base models.
     IncomparableError
         If the rows were measured under several eval protocols, or trained with several RL recipes.
 
@@ -80,6 +81,7 @@ def training_rows(
         raise CorpusError(f"{source}: no row{where} has the target '{target}': run RL for some candidates first")
     protocol = _only(runs, "eval_protocol_id", "eval protocols", source)
     recipe = _only(runs, "rl_recipe_id", "RL recipes", source)
+    _check_one_base(runs, source)
     means = runs.group_by("candidate", maintain_order=True).agg(pl.col(target).mean())
     candidates = runs.unique("candidate", keep="first", maintain_order=True).with_columns(means[target])
     return TrainingRows(
@@ -90,6 +92,20 @@ def training_rows(
         eval_protocol_id=protocol,
         rl_recipe_id=recipe,
     )
+
+
+def _check_one_base(runs: pl.DataFrame, source: str) -> None:
+    """Refuse one name for candidates of two base models: their scores would be averaged as if seeds of one."""
+    if "base_model" not in runs.columns:
+        return
+    bases = runs.group_by("candidate", maintain_order=True).agg(pl.col("base_model").unique(maintain_order=True))
+    mixed = bases.filter(pl.col("base_model").list.len() > 1)
+    if mixed.height:
+        name, found = mixed.row(0)
+        shown = ", ".join("unknown" if base is None else str(base) for base in found)
+        raise CorpusError(
+            f"{source}: candidate '{name}' is there with several base models ({shown}); give each its own name"
+        )
 
 
 def _only(runs: pl.DataFrame, column: str, what: str, source: str) -> str:

@@ -175,12 +175,15 @@ def is_single(model: str, surrogates: Sequence[str] = ()) -> bool:
 
 
 def models_of(
-    names: Iterable[str], frame: pl.DataFrame, features: str | Sequence[str] = "both", exclude: Sequence[str] = ()
+    names: Iterable[str | Model],
+    frame: pl.DataFrame,
+    features: str | Sequence[str] = "both",
+    exclude: Sequence[str] = (),
 ) -> list[Model]:
     """Return the model of each name, each once; two names of one model count as one."""
     models: dict[tuple[object, ...], Model] = {}
-    for name in dict.fromkeys(names):
-        model = model_of(name, frame, features, exclude)
+    for name in names:
+        model = name if isinstance(name, Model) else model_of(name, frame, features, exclude)
         models.setdefault((model.kind, model.features, model.transforms), model)
     return list(models.values())
 

@@ -14,7 +14,7 @@ from quagpredict.surrogates.feature_sets import resolve_features, resolve_transf
 from quagpredict.surrogates.fitted import transform_columns
 from quagpredict.surrogates.fitting import fewest_rows
 from quagpredict.validation.baselines import BASELINE, Model
-from quagpredict.validation.judging import arrange, judge
+from quagpredict.validation.judging import arrange, judge, metric_names
 from quagpredict.validation.predicting import Rows, predictions
 from quagpredict.validation.run_designs import DESIGNS, choose
 from quagpredict.validation.splits import Split, random_halves
@@ -133,6 +133,7 @@ def calibration_curve(
     for design in designs:
         if design not in DESIGNS:
             raise UsageError(f"unknown design '{design}': expected one of {', '.join(DESIGNS)}")
+    metric_names(top_m)  # a wrong number is said before anything is fitted
     task = task_of(frame, surrogates, target, features=features, groups=groups, split=split, source=source)
     check_baseline(baseline, task.models)
     rows, notes = task.rows, task.notes
@@ -166,6 +167,8 @@ def _design_table(rows: Rows, features: str | Sequence[str] | None) -> Floats:
         columns = resolve_features("both" if features is None else features, rows.frame)
         X = design_matrix(rows.frame, columns).X
     except CorpusError:
+        if features is not None:
+            raise
         columns = resolve_features("pass_at_1", rows.frame)
         X = design_matrix(rows.frame, columns).X
     # Features alone are known of all candidates before any RL, so the whole table may set the transforms.

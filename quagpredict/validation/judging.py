@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from quagpredict.errors import UsageError
 from quagpredict.validation import scores
 from quagpredict.validation.predicting import Predicted
 from quagpredict.validation.splits import Indices, Split
@@ -19,11 +20,18 @@ OF_VALUES = ("r2", "rmse", "coverage_90", "width_90")
 def metric_names(top_m: int = 3) -> tuple[str, ...]:
     """Return the metrics in their order; regret and recall of the best `top_m` carry it in their names.
 
+    Raises
+    ------
+    UsageError
+        If `top_m` is below 1.
+
     Examples
     --------
     >>> metric_names(5)[5:8]
     ('regret_1', 'regret_1_in_base', 'regret_5')
     """
+    if top_m < 1:
+        raise UsageError(f"top_m must be at least 1, got {top_m}")
     top = dict.fromkeys(("regret_1", "regret_1_in_base", f"regret_{top_m}", f"recall_{top_m}"))
     return ("r2", "rmse", "spearman", "kendall", "pairwise_accuracy", *top, "coverage_90", "width_90")
 

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.design import design_matrix
+from quagpredict.errors import CorpusError
 from quagpredict.surrogates.choosing import chosen
 from quagpredict.surrogates.fitting import fit_frame
 from quagpredict.validation.baselines import Model
@@ -123,8 +124,10 @@ def predictions(
 
 def predictions_of(
     models: Sequence[Model], rows: Rows, splits: Sequence[Split], *, seed: int = 0, pool: Executor | None = None
-) -> Iterator[tuple[Model, Predicted]]:
+) -> Iterator[tuple[Model, Predicted | CorpusError]]:
     """Yield each model with its predictions; with a pool of processes slow fits are made there, the results the same.
+
+    A model that cannot be fitted on the training rows of some split comes with the error instead: the others go on.
 
     Parameters
     ----------
@@ -148,12 +151,16 @@ def predictions_of(
                 for start in range(0, len(splits), _AT_ONCE)
             ]
     for model in models:
-        if model.name in waiting:
-            parts = [future.result() for future in waiting[model.name]]
-            mean, low, high = (np.concatenate([part[place] for part in parts]) for place in range(3))
-            yield model, Predicted(mean, low, high)
-        else:
-            yield model, predictions(model, rows, splits, seed=seed)
+        try:
+            if model.name in waiting:
+                parts = [future.result() for future in waiting[model.name]]
+                mean, low, high = (np.concatenate([part[place] for part in parts]) for place in range(3))
+                found: Predicted | CorpusError = Predicted(mean, low, high)
+            else:
+                found = predictions(model, rows, splits, seed=seed)
+        except CorpusError as error:
+            found = error
+        yield model, found
 
 
 def _least_squares(

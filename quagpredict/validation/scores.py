@@ -1,7 +1,8 @@
 """How good predictions are: of the value, of the order, of the choice, of the interval.
 
 Every function takes arrays whose last axis is the m test rows; the axes before it are repeats. It returns one number a
-repeat, and NaN where the score is not defined (fewer than two rows, a constant where variation is needed). `higher is
+repeat, and NaN where the score is not defined (fewer than two rows, a missing value, a constant where variation is
+needed). `higher is
 better` is assumed of the target wherever something is chosen.
 """
 
@@ -78,7 +79,8 @@ def spearman(y: ArrayLike, predicted: ArrayLike) -> Floats:
     y, predicted = _pair(y, predicted)
     a = average_ranks(y) - (y.shape[-1] + 1) / 2.0
     b = average_ranks(predicted) - (y.shape[-1] + 1) / 2.0
-    return _ratio((a * b).sum(axis=-1), np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1)))
+    correlation = _ratio((a * b).sum(axis=-1), np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1)))
+    return _where_known(correlation, y, predicted)
 
 
 def kendall(y: ArrayLike, predicted: ArrayLike) -> Floats:
@@ -201,7 +203,7 @@ def top_regret(y: ArrayLike, predicted: ArrayLike, m: int = 1) -> Floats:
     for index in np.argwhere(differ & ~every):
         where = tuple(index)
         best[where] = _expected_best(y[where], predicted[where], float(ordered[(*where, m)]), m)
-    return np.asarray(y.max(axis=-1) - best)
+    return _where_known(y.max(axis=-1) - best, y, predicted)
 
 
 def regret_in_groups(y: ArrayLike, predicted: ArrayLike, groups: ArrayLike) -> Floats:
@@ -231,7 +233,7 @@ def regret_in_groups(y: ArrayLike, predicted: ArrayLike, groups: ArrayLike) -> F
         chosen = _ratio((y * top).sum(axis=-1), top.sum(axis=-1))
         total += np.where(several, np.where(inside, y, -np.inf).max(axis=-1) - chosen, 0.0)
         counted += several
-    return _ratio(total, counted)
+    return _where_known(_ratio(total, counted), y, predicted)
 
 
 def top_recall(y: ArrayLike, predicted: ArrayLike, m: int) -> Floats:
@@ -247,7 +249,7 @@ def top_recall(y: ArrayLike, predicted: ArrayLike, m: int) -> Floats:
     y, predicted = _pair(y, predicted)
     if y.shape[-1] <= m:
         return np.full(y.shape[:-1], np.nan)
-    return np.asarray((_membership(y, m) * _membership(predicted, m)).sum(axis=-1) / m)
+    return _where_known((_membership(y, m) * _membership(predicted, m)).sum(axis=-1) / m, y, predicted)
 
 
 def interval_coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> Floats:
@@ -282,6 +284,12 @@ def interval_width(low: ArrayLike, high: ArrayLike) -> Floats:
 def _pair(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
     first, second = np.broadcast_arrays(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
     return first, second
+
+
+def _where_known(score: Floats, y: Floats, predicted: Floats) -> Floats:
+    """Return the score, NaN for a repeat in which a target or a prediction is missing: it has no place in an order."""
+    missing = np.isnan(y).any(axis=-1) | np.isnan(predicted).any(axis=-1)
+    return np.asarray(np.where(missing, np.nan, score))
 
 
 def _ratio(top: Any, bottom: Any) -> Floats:

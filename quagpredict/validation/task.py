@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from quagpredict.corpus.derived import is_derived, origin, with_derived
 from quagpredict.corpus.design import design_matrix
+from quagpredict.corpus.reading import checked_table
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import resolve_features
 from quagpredict.surrogates.kinds import OWN_COLUMNS, SURROGATES, kind_columns
@@ -57,10 +58,7 @@ def task_of(
     source: str = "corpus",
 ) -> Task:
     """Choose rows and models, and derive every column that a model reads; parameters as for `validate`."""
-    if not isinstance(frame, pl.DataFrame):
-        from quagpredict.corpus import read_corpus
-
-        frame = read_corpus(frame)
+    frame = checked_table(frame, source)
     if groups is not None:
         if groups not in frame.columns:
             raise CorpusError(f"{source}: column '{groups}' is missing, but rows are grouped by it")
@@ -79,7 +77,9 @@ def task_of(
         kinds = tuple(kind for kind in SURROGATES if kind != "mean" and kind not in OWN_COLUMNS)
         asked = (surrogates,) if isinstance(surrogates, str) else tuple(surrogates or ())
         wanted = kinds if not asked or "all" in asked else asked
-        singles = [f"linear:{name}" for name in columns] if 1 < len(columns) <= _SINGLES else []
+        # Not by their names, which would be parsed: anyone's column may hold a colon or a plus sign.
+        alone = columns if 1 < len(columns) <= _SINGLES else ()
+        singles = [Model(f"linear:{name}", "linear", (name,)) for name in alone]
         models = models_of((*wanted, "mean", *singles), table, columns, passed)
     names = {column for model in models for column in model.features}
     for column in sorted(names):

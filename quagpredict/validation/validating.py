@@ -129,8 +129,7 @@ def validate(
     for name in protocols:
         if name not in PROTOCOLS:
             raise UsageError(f"unknown protocol '{name}': expected one of {', '.join(PROTOCOLS)}")
-    if top_m < 1:
-        raise UsageError(f"top_m must be at least 1, got {top_m}")
+    metric_names(top_m)  # a wrong number is said before anything is judged
     task = task_of(frame, surrogates, target, features=features, groups=groups, split=split, source=source)
     check_baseline(baseline, task.models)
     parts: list[pl.DataFrame] = []
@@ -239,6 +238,9 @@ class _Judging(NamedTuple):
             for done, (model, predicted) in enumerate(found):
                 if self.progress is not None:
                     self.progress((place * len(self.protocols) + number) * len(complete) + done, total)
+                if isinstance(predicted, CorpusError):
+                    notes.append(f"{scenario.name}, {protocol}: {model.name} is left out: {predicted}")
+                    continue
                 judged[model.name] = judge(
                     arrangement,
                     rows.y,

@@ -146,7 +146,10 @@ def draw(world: World, candidates: int, *, seed: int = 0, steps: float = 200.0) 
         "pre_zero_variance_share_g8": signal,
         **{f"pre_pass_at_{k}": curve[:, place] for place, k in enumerate(ks)},
         "pre_problems": [
-            [{"problem_id": str(j), "n": world.samples_before, "c": int(c)} for j, c in enumerate(row)]
+            [
+                {"benchmark": "synthetic", "problem_id": str(j), "n": world.samples_before, "c": int(c)}
+                for j, c in enumerate(row)
+            ]
             for row in counts
         ],
     }

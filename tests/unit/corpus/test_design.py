@@ -12,8 +12,7 @@ def test_the_matrix_follows_the_order_asked_for(rows):
     design = design_matrix(rows, ["pre_held_out_loss_nats", "pre_pass_at_1"])
     assert design.X.dtype == np.float64
     assert design.X.tolist() == [[0.4, 0.0], [0.4, 0.25], [0.4, 0.5]]
-    assert design.candidates == ("c0", "c1", "c2")
-    assert design.groups.tolist() == ["weak"] * 3
+    assert design.features == ("pre_held_out_loss_nats", "pre_pass_at_1")
     assert not design.missing.any()
 
 
@@ -27,7 +26,7 @@ def test_missing_values_are_nan_only_if_allowed(rows):
 def test_any_numeric_column_can_be_a_feature():
     table = pl.DataFrame({"candidate": ["a"], "weight": pl.Series([1], dtype=pl.UInt8), "on": [True]})
     assert design_matrix(table, ("weight", "on")).X.tolist() == [[1.0, 1.0]]
-    assert design_matrix(table, "weight").groups.tolist() == [""]
+    assert design_matrix(table.drop("candidate"), "weight").X.tolist() == [[1.0]]
 
 
 @pytest.mark.parametrize(

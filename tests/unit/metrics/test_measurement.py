@@ -188,3 +188,12 @@ def test_impossible_problem_tables_are_refused():
         count_values(pl.DataFrame({"n": [], "c": []}))
     with pytest.raises(InvalidDataError, match="position 0"):
         count_values(pl.DataFrame({"n": [2], "c": [3]}))
+
+
+@pytest.mark.parametrize("column", ["length", "sample"])
+def test_fractions_of_tokens_are_refused(column):
+    samples = graded()
+    whole = samples.with_columns(pl.col(column).cast(pl.Float64))
+    assert measurement(whole).values == measurement(samples).values
+    with pytest.raises(InvalidDataError, match=f"samples column '{column}' must be Int64, got fractions"):
+        measurement(whole.with_columns(pl.col(column) + 0.9))

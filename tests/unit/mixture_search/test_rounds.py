@@ -2,12 +2,13 @@ import polars as pl
 import pytest
 
 from quagpredict.errors import UsageError
-from quagpredict.mixture_search.rounds import search_in_rounds
+from quagpredict.mixture_search.rounds import Verified, _refitted, search_in_rounds
 from quagpredict.mixture_search.search import MixtureSearch
 from quagpredict.mixture_search.synthetic import synthetic_world
 from quagpredict.report.search_figures import write_figures
 from quagpredict.report.search_tables import print_search, search_csv, search_frame, search_json
 from quagpredict.surrogates import fit
+from quagpredict.validation.conformal import with_calibration
 
 FEATURES = "pass_at_1+pass_at_64+held_out_loss_nats"
 
@@ -144,3 +145,19 @@ def test_other_objectives_have_figures_and_tables_too(method, tmp_path):
     outcome = world.search(method=method, rounds=1, verify_best=1)
     print_search(outcome, Console(file=StringIO(), width=80))
     assert len(write_figures(outcome, tmp_path)) >= 3
+
+
+@pytest.mark.parametrize(("kind", "calibrated"), [("mixed", True), ("auto", False), ("ridge", True)])
+def test_a_refit_keeps_kind_and_calibration(kind, calibrated):
+    world = World()
+    half = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("a")).otherwise(pl.lit("b"))
+    corpus = world.corpus.with_columns(base_model=half)
+    surrogate = fit(corpus, kind, FEATURES, split=None)
+    if calibrated:
+        surrogate = with_calibration(surrogate, corpus, features=FEATURES, split=None)
+    row = corpus.head(1).with_columns(candidate=pl.lit("new"))
+    fitted, note = _refitted(surrogate, corpus, [Verified(1, None, row)])
+    assert note == ""
+    assert fitted.training_rows == 13
+    assert (fitted.name, fitted.choice, fitted.features) == (surrogate.name, surrogate.choice, surrogate.features)
+    assert (fitted.calibration is not None) == calibrated

@@ -236,3 +236,19 @@ def test_categories_are_searched_too(surrogate):
     search.run(lambda recipe, report: world.measure(recipe), 24)
     assert {trial.params["epochs"] for trial in search.study.trials} == {1.0, 2.0, 4.0}
     assert search.best()[0].recipe.data["dataset_select"] in ("random", "longest")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"pass_at_1": "0.3"}, "a value that its column cannot have"),
+        ({"pass_at_1": 41.5}, "is this per cent"),
+        ({"pass_at_1": 0.3, "length_mean": float("nan")}, "is not a number"),
+    ],
+)
+def test_what_no_measurement_can_be_fails_the_trial(wrong, said, world):
+    search = MixtureSearch(world.space, method="sft-pass-at-1")
+    suggestion = search.suggest()
+    with pytest.raises((CorpusError, UsageError), match=said):
+        search.observe(suggestion, wrong)
+    assert search.study.trials[suggestion.number].state == TrialState.FAIL

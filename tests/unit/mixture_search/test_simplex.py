@@ -136,3 +136,18 @@ def test_the_nearest_mixture_is_within_the_bounds_and_itself_if_it_already_is(sh
     nearest = space.nearest(shares)
     assert space.contains(nearest)
     assert np.abs(space.nearest(nearest) - nearest).max() < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper"), [([0, 0, 0.2], [1, 1, 0.2]), ([0, 0.2, 0, 0], [1, 0.2, 1, 1]), ([0.3, 0, 0.7], [0.3, 1, 1])]
+)
+def test_a_fixed_share_leaves_the_others_uniform(lower, upper):
+    """They are uniform on the simplex of what is left: each has the same mean above its lower bound."""
+    space = simplex(lower, upper)
+    mixtures = drawn(space)
+    fixed = space.lower == space.upper
+    assert np.array_equal(mixtures[:, fixed], np.broadcast_to(space.lower[fixed], mixtures[:, fixed].shape))
+    others = space.lower[~fixed] + space.free / (~fixed).sum()
+    np.testing.assert_allclose(mixtures[:, ~fixed].mean(axis=0), others, atol=0.01)
+    again = space.from_unit(space.to_unit(mixtures))
+    np.testing.assert_allclose(again, mixtures, atol=1e-9)

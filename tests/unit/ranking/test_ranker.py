@@ -335,3 +335,24 @@ def test_what_is_returned_is_shown_in_one_line(fresh, fitted):
     assert repr(fitted) == (
         "FittedSurrogate('linear' of pre_held_out_loss_nats, pre_pass_at_64 for post_pass_at_1, 24 training rows)"
     )
+
+
+def test_one_name_for_two_protocols_is_refused(runs, fitted):
+    other = runs[24:].with_columns(eval_protocol_id=pl.lit("another"))
+    with pytest.raises(CorpusError, match="is there with several values of eval_protocol_id"):
+        rank(pl.concat([runs[24:], other]), fitted, allow_mixed_protocols=True)
+
+
+def test_results_without_a_base_model_correct_the_others(runs, fitted):
+    table = (
+        runs[24:]
+        .drop("base_model")
+        .with_columns(post_pass_at_1=pl.when(pl.int_range(pl.len()) < 4).then("post_pass_at_1"))
+    )
+    ranking = rank(table, fitted, allow_unvalidated_base=True)
+    assert ranking.frame["prediction"].null_count() == 0
+
+
+def test_features_are_counted_as_columns(runs):
+    table = runs.head(24).with_columns(post_pass_at_1=pl.when(pl.int_range(pl.len()) < 8).then("post_pass_at_1"))
+    assert rank(table, "fit", features="all-numeric").surrogate == "ridge"

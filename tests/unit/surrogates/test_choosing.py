@@ -1,4 +1,5 @@
 import numpy as np
+import polars as pl
 import pytest
 
 from quagpredict.errors import CorpusError
@@ -42,7 +43,7 @@ def test_the_inner_score_has_not_seen_what_it_judges() -> None:
 
 
 def test_few_rows_are_refused_and_kinds_without_columns_passed_over() -> None:
-    frame = draw(World("linear"), 20).frame
+    frame = draw(World("linear"), 20).frame.with_columns(pl.col("post_pass_at_1").clip(0, 1))
     with pytest.raises(CorpusError, match="at least 8"):
         fit(frame[:7], "auto")
     flat = frame.drop("pre_problems", "base_model", "rl_steps")

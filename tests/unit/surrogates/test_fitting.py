@@ -118,3 +118,27 @@ def test_neither_fitting_nor_loading_imports_scikit_learn() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_a_polars_frame_is_checked_like_any_other() -> None:
+    copies = FRAME.with_columns(base_model=pl.lit("other"), rl_seed=pl.lit(7))
+    with pytest.raises(CorpusError, match=r"'c0000' is there with several base models \(base-0, other\)"):
+        fit(pl.concat([FRAME.with_columns(rl_seed=pl.lit(0)), copies], how="diagonal_relaxed"))
+    with pytest.raises(CorpusError, match="is there 2 times"):
+        fit(pl.concat([FRAME, FRAME]))
+    with pytest.raises(CorpusError, match=r"mine: column 'post_pass_at_1'.*is this per cent"):
+        fit(FRAME.with_columns(pl.col("post_pass_at_1") * 100), source="mine")
+
+
+def test_named_columns_are_taken_by_name_and_groups_of_any_kind() -> None:
+    fitted = fit(FRAME)
+    frame = FRAME.to_pandas()
+    turned = frame[list(reversed(fitted.features))]
+    expected = fitted.predict_frame(FRAME).mean
+    np.testing.assert_allclose(fitted.predict(turned).mean, expected, rtol=1e-12)
+    np.testing.assert_allclose(fitted.predict(FRAME).mean, expected, rtol=1e-12)
+    with pytest.raises(UsageError, match=f"expects the column '{fitted.features[0]}'"):
+        fitted.predict(frame[[fitted.features[1]]])
+    np.testing.assert_array_equal(fitted.predict_frame(FRAME.drop("candidate")).mean, expected)
+    low, _ = fitted.interval(turned, groups=frame["base_model"])
+    np.testing.assert_array_equal(fitted.interval(turned, groups=frame["base_model"].to_numpy()).low, low)

@@ -65,7 +65,7 @@ def test_unseen_base_models_are_covered() -> None:
 
 def test_an_unknown_base_is_the_population_and_seen_ones_are_told_apart() -> None:
     drawn = draw(World("mixed", bases=6, seed=1, rl_noise=0.02), 60)
-    fitted = fit(drawn.frame, "mixed")
+    fitted = fit_frame("mixed", drawn.frame, drawn.frame["post_pass_at_1"].to_numpy())
     other = drawn.frame.with_columns(base_model=drawn.frame["base_model"].str.replace("base", "else"))
     assert (fitted.predict_frame(other).std > 1.5 * fitted.predict_frame(drawn.frame).std).all()
     effects = np.array(list(drawn.effects.values()))
@@ -74,7 +74,7 @@ def test_an_unknown_base_is_the_population_and_seen_ones_are_told_apart() -> Non
 
 def test_candidates_of_an_unknown_base_err_together() -> None:
     drawn = draw(World("mixed", bases=5, seed=1), 40)
-    fitted = fit(drawn.frame, "mixed")
+    fitted = fit_frame("mixed", drawn.frame, drawn.frame["post_pass_at_1"].to_numpy())
     other = drawn.frame.with_columns(base_model=drawn.frame["base_model"].str.replace("base", "else"))
     factor = fitted.joint(fitted.design(other)).factor
     covariance = factor @ factor.T

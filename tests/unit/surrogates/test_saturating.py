@@ -69,7 +69,7 @@ def test_the_training_log_serves_where_nothing_was_measured_along_the_way() -> N
 
 def test_runs_of_one_length_without_curves_are_refused() -> None:
     bare = DRAWN.frame.drop("post_curve")
-    with pytest.raises(CorpusError, match=r"all runs have 200 RL steps.*post_curve"):
+    with pytest.raises(CorpusError, match=r"all runs have the same 'rl_steps'.*post_curve"):
         fit(bare, "budget")
     with pytest.raises(CorpusError, match="rl_steps"):
         fit(bare.drop("rl_steps"), "budget")

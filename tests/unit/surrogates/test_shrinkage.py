@@ -97,3 +97,15 @@ def test_constant_features_and_targets(fit: object) -> None:
     level = fit(X, np.full(25, 0.4))  # type: ignore[operator]
     np.testing.assert_allclose(level.predict(X).mean, 0.4)
     assert (level.predict(X).std < 1e-12).all()
+
+
+@pytest.mark.parametrize("fit_kind", [fit_ridge, fit_bayesian_ridge])
+@pytest.mark.parametrize("seed", range(5))
+def test_few_rows_leave_a_degree_of_freedom(fit_kind, seed) -> None:
+    """As many rows as features and one: a fit without error would claim an interval without end, or none."""
+    rng = np.random.default_rng(seed)
+    few = rng.normal(size=(4, 3))
+    fitted = fit_kind(few, few @ [0.1, 0.2, 0.3])
+    assert fitted.form.degrees_of_freedom >= 1 - 1e-9
+    assert np.isfinite(fitted.predict(few).std).all()
+    assert fitted.predict(few).std.max() < 10

@@ -74,3 +74,10 @@ def test_bad_calls_are_refused(arguments, error, message) -> None:
         calibration_curve(CORPUS.frame, **arguments)
     with pytest.raises(CorpusError, match="too few for a curve"):
         calibration_curve(CORPUS.frame.head(6))
+
+
+def test_a_design_on_a_column_that_is_not_there_is_refused() -> None:
+    with pytest.raises(CorpusError, match="pre_pass_at_99999"):
+        calibration_curve(CORPUS.frame, ["linear:both"], sizes=[6], design_features="pre_pass_at_99999", repeats=2)
+    with pytest.raises(UsageError, match="top_m must be at least 1"):
+        calibration_curve(CORPUS.frame, ["linear:both"], sizes=[6], top_m=0, repeats=2)

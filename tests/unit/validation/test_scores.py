@@ -143,3 +143,24 @@ def test_a_better_order_never_scores_worse() -> None:
 def test_coverage_and_width() -> None:
     assert scores.interval_coverage([[1.0, 2.0, 3.0]], [[1.0, 2.5, 0.0]], [[1.0, 3.0, 4.0]]) == pytest.approx(2 / 3)
     assert scores.interval_width([[0.0, 1.0]], [[1.0, 4.0]]) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("missing", [0, 2])
+def test_a_missing_value_has_no_place_in_an_order(missing: int) -> None:
+    y = np.array([0.1, 0.2, 0.3, 0.4])
+    holes = y.copy()
+    holes[missing] = np.nan
+    groups = ["a", "a", "b", "b"]
+    for score in (
+        scores.spearman,
+        scores.kendall,
+        scores.pairwise_accuracy,
+        lambda a, b: scores.top_regret(a, b, 1),
+        lambda a, b: scores.top_recall(a, b, 2),
+        lambda a, b: scores.regret_in_groups(a, b, groups),
+    ):
+        assert np.isnan(score(y, holes))
+        assert np.isnan(score(holes, y))
+        both = score(np.stack([y, y]), np.stack([y, holes]))
+        assert np.isfinite(both[0])
+        assert np.isnan(both[1])

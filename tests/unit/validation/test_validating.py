@@ -330,3 +330,41 @@ def test_pandas_and_files_are_read(tmp_path: pytest.TempPathFactory) -> None:
     whole = validate(frame, ["linear:loss"], "random-halves", repeats=3)
     assert validate(tmp_path / "corpus.parquet", ["linear:loss"], "random-halves", repeats=3).frame.equals(whole.frame)
     assert validate(frame.to_pandas(), ["linear:loss"], "random-halves", repeats=3).frame.equals(whole.frame)
+
+
+def test_columns_of_any_name_are_judged_as_what_they_are() -> None:
+    """A plus, a comma or a colon in a column's name is no syntax."""
+    rng = np.random.default_rng(0)
+    table = pl.DataFrame(rng.random((24, 4)), schema=["web+code", "web", "code", "a:b"])
+    report = validate(
+        table.with_columns(y=pl.col("web+code")),
+        ["ridge"],
+        "random-halves",
+        features=["web+code", "web", "code", "a:b"],
+        target="y",
+        repeats=5,
+    )
+    judged = report.frame.filter(metric="r2")
+    own = dict(judged.select("model", "mean").rows())
+    assert own["linear:web+code"] == pytest.approx(1.0)
+    assert own["linear:a:b"] < 0.5
+    assert judged.filter(model="linear:web+code")["features"].to_list() == ["web+code"]
+
+
+def test_a_kind_that_some_split_does_not_allow_is_left_out_with_its_reason() -> None:
+    """Runs of two lengths: a half in which all are equally long tells nothing of the steps."""
+    steps = pl.when(pl.int_range(pl.len()) == 0).then(100).otherwise(200)
+    report = validate(SLIM.with_columns(rl_steps=steps), ["budget", "linear:loss"], "random-halves", repeats=12)
+    assert "budget" not in report.frame["model"].to_list()
+    assert "linear:loss" in report.frame["model"].to_list()
+    assert any("budget is left out" in note for note in report.notes)
+    with pytest.raises(CorpusError, match="all runs have the same 'rl_steps'"):
+        validate(SLIM.with_columns(rl_steps=200), ["budget"], "random-halves", repeats=3)
+
+
+def test_a_table_is_checked_whatever_it_came_as() -> None:
+    twice = pl.concat([SLIM, SLIM])
+    with pytest.raises(CorpusError, match="is there 2 times"):
+        validate(twice, ["linear:loss"], "random-halves", repeats=2)
+    with pytest.raises(CorpusError, match="is this per cent"):
+        validate(SLIM.with_columns(pl.col(TARGET) * 100), ["linear:loss"], "random-halves", repeats=2)
