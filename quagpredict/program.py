@@ -77,6 +77,27 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def last_checkpoint(output_dir: str | Path) -> Path | None:
+    """Return the last checkpoint in a folder that training can go on from, None without one.
+
+    One that holds the model alone, or that was cut off while it was written, is none.
+
+    Examples
+    --------
+    >>> last_checkpoint("no/such/folder") is None
+    True
+    """
+    found = [path for path in Path(output_dir).glob("checkpoint-*") if path.name[11:].isdecimal() and _resumable(path)]
+    return max(found, key=lambda path: int(path.name[11:]), default=None)
+
+
+def _resumable(checkpoint: Path) -> bool:
+    # The trainer's state is written last. Optimizer states: plain, of FSDP, and DeepSpeed's, which `latest` points to.
+    return (checkpoint / "trainer_state.json").is_file() and (
+        any(checkpoint.glob("optimizer*")) or (checkpoint / "latest").is_file()
+    )
+
+
 def run_program(main: Callable[[list[str]], None]) -> int:
     """Run a program's main with the command line; turn quagpredict's errors into one line and their exit code.
 

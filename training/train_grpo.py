@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets import Dataset, disable_progress_bars, load_dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback, set_seed
+from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback, set_seed
 from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer, ModelConfig, ScriptArguments, TrlParser
 
 from quagpredict.answers import GradingPolicy, grade_many, readable_gold
+from quagpredict.engines.tokens import load_tokenizer
 from quagpredict.errors import InvalidDataError, RecipeError
 from quagpredict.files import digest
 from quagpredict.lab import Mixture
 from quagpredict.program import base_digest, parse_trl_recipe, run_program, write_record
+from quagpredict.resuming import TimeSpent, where_to_go_on
 
 REWARDS = ("accuracy",)
 CURVE = {
@@ -70,8 +72,10 @@ def main(arguments: list[str]) -> None:
         raise RecipeError("use_peft: an adapter alone cannot be measured; train full weights")
     candidate = base_digest(model_config.model_name_or_path, model_config.model_revision)
 
+    checkpoint, spent = where_to_go_on(config)
+
     set_seed(config.seed)
-    tokenizer = AutoTokenizer.from_pretrained(model_config.model_name_or_path, revision=model_config.model_revision)
+    tokenizer = load_tokenizer(model_config.model_name_or_path, model_config.model_revision)
     if recipe.chat_template is not None:
         tokenizer.chat_template = recipe.chat_template
     tokenizer.padding_side = "left"
@@ -95,17 +99,18 @@ def main(arguments: list[str]) -> None:
     if config.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
     trainer.add_callback(KeepCheckpoints(trainer, recipe.keep_steps))
-    trainer.train(resume_from_checkpoint=config.resume_from_checkpoint)
+    trainer.add_callback(TimeSpent(started - spent))
+    trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model(config.output_dir)
-    if not trainer.accelerator.is_main_process:
-        return
-    write_record(
-        config.output_dir,
-        program="training/train_grpo.py",
-        started=started,
-        results={"rl_steps": trainer.state.global_step, "rl_curve": reward_curve(trainer.state.log_history)},
-        inputs=inputs,
-    )
+    if trainer.accelerator.is_main_process:
+        write_record(
+            config.output_dir,
+            program="training/train_grpo.py",
+            started=started - spent,
+            results={"rl_steps": trainer.state.global_step, "rl_curve": reward_curve(trainer.state.log_history)},
+            inputs=inputs,
+        )
+    trainer.accelerator.wait_for_everyone()  # one that ended early could take this one along
 
 
 class KeepCheckpoints(TrainerCallback):

@@ -11,14 +11,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from datasets import Dataset, concatenate_datasets, disable_progress_bars, load_dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback, set_seed
+from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback, set_seed
 from transformers.utils import logging as transformers_logging
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser
 
+from quagpredict.engines.tokens import load_tokenizer
 from quagpredict.errors import RecipeError
 from quagpredict.files import digest
 from quagpredict.lab import Mixture
 from quagpredict.program import base_digest, parse_trl_recipe, run_program, write_record
+from quagpredict.resuming import TimeSpent, where_to_go_on
 
 
 @dataclass
@@ -51,8 +53,10 @@ def main(arguments: list[str]) -> None:
         raise RecipeError("use_peft: an adapter alone cannot be measured or taken to RL; train full weights")
     base = base_digest(model_config.model_name_or_path, model_config.model_revision)
 
+    checkpoint, spent = where_to_go_on(config)
+
     set_seed(config.seed)
-    tokenizer = AutoTokenizer.from_pretrained(model_config.model_name_or_path, revision=model_config.model_revision)
+    tokenizer = load_tokenizer(model_config.model_name_or_path, model_config.model_revision)
     if recipe.chat_template is not None:
         tokenizer.chat_template = recipe.chat_template
     tokenizer.padding_side = "right"
@@ -74,26 +78,31 @@ def main(arguments: list[str]) -> None:
     if config.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
     trainer.add_callback(KeepCheckpoints(trainer, tokenizer, recipe.keep_epochs))
-    outcome = trainer.train(resume_from_checkpoint=config.resume_from_checkpoint)
+    trainer.add_callback(TimeSpent(started - spent))
+    outcome = trainer.train(resume_from_checkpoint=checkpoint)
     tokenizer.padding_side = "left"
     trainer.save_model(config.output_dir)
-    if not trainer.accelerator.is_main_process:
-        return
-    write_record(
-        config.output_dir,
-        program="training/train_sft.py",
-        started=started,
-        results={
-            "unique_examples": len(examples),
-            "sft_steps": outcome.global_step,
-            "examples_seen": round(len(examples) * trainer.state.epoch),
-            "train_loss_nats": round(outcome.training_loss, 6),
-            "loss_curve": [
-                {"step": entry["step"], "loss": entry["loss"]} for entry in trainer.state.log_history if "loss" in entry
-            ],
-        },
-        inputs=inputs,
-    )
+    if trainer.accelerator.is_main_process:
+        curve = [
+            {"step": entry["step"], "loss": entry["loss"]} for entry in trainer.state.log_history if "loss" in entry
+        ]
+        # Of a run that was gone on with, the trainer's mean is over the steps since, divided by all of them.
+        resumed = checkpoint is not None and curve
+        mean = sum(entry["loss"] for entry in curve) / len(curve) if resumed else outcome.training_loss
+        write_record(
+            config.output_dir,
+            program="training/train_sft.py",
+            started=started - spent,
+            results={
+                "unique_examples": len(examples),
+                "sft_steps": outcome.global_step,
+                "examples_seen": round(len(examples) * trainer.state.epoch),
+                "train_loss_nats": round(mean, 6),
+                "loss_curve": curve,
+            },
+            inputs=inputs,
+        )
+    trainer.accelerator.wait_for_everyone()  # one that ended early could take this one along
 
 
 class KeepCheckpoints(TrainerCallback):
@@ -103,6 +112,10 @@ class KeepCheckpoints(TrainerCallback):
         self.trainer = trainer
         self.tokenizer = tokenizer
         self.left = sorted(epochs)
+
+    def on_train_begin(self, _args: Any, state: Any, *_: Any, **__: Any) -> None:
+        """Leave out the epochs that a run that is gone on with has behind it: they were saved before its checkpoint."""
+        self.left = [epoch for epoch in self.left if epoch > (state.epoch or 0.0) + 1e-6]
 
     def on_step_end(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
         """Save if an epoch that is asked for has just been completed; its fraction may be off by a rounding error."""

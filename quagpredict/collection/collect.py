@@ -2,8 +2,8 @@
 
 import contextlib
 import shlex
-import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,12 +17,15 @@ from quagpredict.collection.stages import Stage, State, limited, next_stages, st
 from quagpredict.collection.work_folder import Place, WorkFolder
 from quagpredict.engines.choose import check_engine
 from quagpredict.errors import InvalidDataError, QuagpredictError, StageError, UsageError
+from quagpredict.evaluation import read_suite
 from quagpredict.plan import Plan
-from quagpredict.run_record import RunRecord, read_record
+from quagpredict.run_record import RECORD_NAME, RunRecord, read_record
 from quagpredict.shipped import shipped_path
 
 _ROWS_BETWEEN_WRITES = 8
 _LOSSES_BORNE = 3
+# Stages of one kind that may fail before the first succeeds: what is wrong with all of them is no reason to train on.
+_FAILURES_BORNE = 3
 
 _OUR_EVALUATION = "collectors/evaluate_checkpoint.py"  # a program of the user's own may know other engines
 
@@ -110,6 +113,8 @@ def collect(
     UsageError
         If another process collects into the same folder, a fork server is given to a plan that does not fork, or the
         plan's evaluation engine is unknown or not installed.
+    RecipeError
+        If the plan's suite cannot be read.
     StageError
         If the process that starts the stages dies again and again.
     KeyboardInterrupt
@@ -125,6 +130,7 @@ def collect(
             check_engine(plan.evaluation.engine)
         except UsageError as error:
             raise type(error)(f"plan '{plan.name}': evaluation.engine: {error} (--dry-run works without)") from None
+        read_suite(shipped_path(plan.evaluation.suite.path))
     work = WorkFolder(out)
     work.logs.mkdir(parents=True, exist_ok=True)
     with locked(work.root) as lock, contextlib.closing(Ledger(work.ledger)) as ledger:
@@ -166,7 +172,7 @@ class _Collection:
         for identity in self._saved:
             progress.say(f"saved {identity}: it had finished when the last collect was cut off")
         try:
-            while "ready" in states_of(self.stages, self._attempts).values():
+            while not self._hopeless() and "ready" in states_of(self.stages, self._attempts).values():
                 try:
                     self._run_with_one_launcher(progress, workers, fork_server)
                 except StageError as error:
@@ -180,8 +186,16 @@ class _Collection:
             with contextlib.suppress(QuagpredictError):
                 self._rows.write(self._attempts)
             raise
+        if kind := self._hopeless():
+            progress.say(f"the first {_FAILURES_BORNE} stages of the kind '{kind}' failed: nothing more is started")
         self._rows.refresh(self._attempts)
         self._rows.write(self._attempts)
+
+    def _hopeless(self) -> str | None:
+        """Return the kind of stage of which none has ever succeeded and several have failed: so would the rest."""
+        done = {attempt.stage.partition("/")[0] for attempt in self._attempts if attempt.status == "done"}
+        failed = Counter(attempt.stage.partition("/")[0] for attempt in self._attempts if attempt.status == "failed")
+        return next((kind for kind, n in failed.items() if n >= _FAILURES_BORNE and kind not in done), None)
 
     def _run_with_one_launcher(self, progress: Progress, workers: int, fork_server: str | Path | None) -> None:
         fork = self._plan.launch.mode == "fork"
@@ -197,7 +211,8 @@ class _Collection:
             while True:
                 states = states_of(self.stages, self._attempts)
                 means = mean_seconds(self._attempts)
-                for stage in next_stages(self.stages, states, self._running, means)[: workers - len(self._running)]:
+                ready = () if self._hopeless() else next_stages(self.stages, states, self._running, means)
+                for stage in ready[: workers - len(self._running)]:
                     self._start(stage, launcher, fork)
                 if not self._running:
                     return
@@ -251,7 +266,7 @@ class _Collection:
         self._ledger.append(attempt)  # from here on it has happened; `recover` does the rest if we are cut off
         self._attempts.append(attempt)
         if record is None:
-            shutil.rmtree(place.folder, ignore_errors=True)
+            self._work.give_up(place.folder)
         else:
             self._work.keep(place.folder, stage.id)
         return attempt
@@ -270,7 +285,7 @@ class _Collection:
 
     def _abandon(self) -> None:
         for running in self._running.values():
-            shutil.rmtree(running.place.folder, ignore_errors=True)
+            self._work.give_up(running.place.folder)
         self._running.clear()
 
     def summary(self) -> Summary:
@@ -287,8 +302,12 @@ class _Collection:
 
 
 def _record(stage: Stage, place: Place, exit_code: int) -> RunRecord | None:
-    """Return the record of an attempt that succeeded, or None; why it did not is added to its log."""
-    if exit_code != 0:
+    """Return the record of an attempt that succeeded, or None; why it did not is added to its log.
+
+    The record is written last, so that whoever wrote it had finished: processes of several GPUs that trip over each
+    other when they end do not undo hours of training.
+    """
+    if exit_code != 0 and not (place.folder / RECORD_NAME).is_file():
         return None
     try:
         record = read_record(place.folder)
@@ -297,6 +316,11 @@ def _record(stage: Stage, place: Place, exit_code: int) -> RunRecord | None:
             raise InvalidDataError(f"{place.folder / 'record.json'}: results lack '{missing}', which the corpus needs")
     except QuagpredictError as error:
         with place.log.open("a", encoding="utf-8") as log:
-            log.write(f"error: the program ended with exit code 0, but: {error}\n")
+            log.write(f"error: the program ended with exit code {exit_code}, but: {error}\n")
         return None
+    if exit_code != 0:
+        with place.log.open("a", encoding="utf-8") as log:
+            log.write(
+                f"note: the program had finished when it ended with exit code {exit_code}: what it made is kept\n"
+            )
     return record

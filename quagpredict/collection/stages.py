@@ -251,7 +251,8 @@ def next_stages(
     """Return the ready stages that are not running, in the order in which they should be started.
 
     Candidates that were started come before those that were not (a base model starts nobody); among started ones the
-    longest stage comes first, among the others plan order decides.
+    longest stage comes first, among the others plan order decides. Until something was measured, measuring comes before
+    RL: what cannot be measured should be known before RL is paid for.
 
     Parameters
     ----------
@@ -268,10 +269,14 @@ def next_stages(
     own = [stage for stage in stages if stage.kind != "base"]
     started = {stage.candidate for stage in own if states[stage.id] == "done" or stage.id in running}
 
+    measured = any(stage.kind.startswith("evaluate") and states[stage.id] == "done" for stage in stages)
+
     def rank(item: tuple[int, Stage]) -> tuple[int, float, int, int]:
         position, stage = item
         if stage.kind == "base" or stage.candidate not in started:
             return 1, 0.0, position, 0
+        if not measured and stage.kind.startswith("evaluate"):
+            return -1, 0.0, position, 0
         return 0, -means.get(stage.kind, 0.0), _LONGEST_FIRST.index(stage.kind), position
 
     ready = [item for item in enumerate(stages) if states[item[1].id] == "ready" and item[1].id not in running]

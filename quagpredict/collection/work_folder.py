@@ -1,5 +1,6 @@
 """The work folder of a collection: where everything lies, and how a finished attempt becomes the stage's folder."""
 
+import glob
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ import yaml
 from quagpredict.collection.ledger import Attempt, Ledger, flush
 from quagpredict.collection.stages import Stage
 from quagpredict.errors import InvalidDataError
+from quagpredict.program import last_checkpoint
 from quagpredict.run_record import RECORD_NAME, read_record
 
 _ATTEMPT = re.compile(r"(?P<name>.+)\.attempt-(?P<key>[0-9a-f]+)-(?P<number>[0-9]+)")
@@ -67,8 +69,17 @@ class WorkFolder:
         return Place(folder, self.logs / f"{stem}-{number}.yaml", self.logs / f"{stem}-{number}.log")
 
     def prepare(self, stage: Stage, place: Place) -> None:
-        """Make an attempt's folder and write its config."""
-        place.folder.mkdir(parents=True)
+        """Make an attempt's folder, with what the last one left to go on from, and write its config."""
+        stage_folder = self.stage(stage.id)
+        stage_folder.parent.mkdir(parents=True, exist_ok=True)
+        pattern = f"{glob.escape(stage_folder.name)}.attempt-{stage.key}-*"
+        left = sorted(stage_folder.parent.glob(pattern), key=lambda path: int(path.name.rpartition("-")[2]))
+        for folder in left[:-1]:
+            shutil.rmtree(folder)
+        if left:
+            left[-1].rename(place.folder)
+        else:
+            place.folder.mkdir()
         self.logs.mkdir(parents=True, exist_ok=True)
         config = self.resolved(stage, place.folder)
         place.config.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
@@ -89,9 +100,19 @@ class WorkFolder:
             if not path.is_symlink():
                 flush(path)
 
+    def give_up(self, attempt_folder: Path) -> None:
+        """Remove what an attempt that did not finish has left, unless the next one can go on from it.
+
+        That is samples, which cost most of an evaluation, and checkpoints with the optimizer's state.
+        """
+        if not _can_go_on(attempt_folder):
+            shutil.rmtree(attempt_folder, ignore_errors=True)
+
     def keep(self, attempt_folder: Path, identity: str) -> None:
-        """Put an attempt's folder in the stage's place, instead of what is there."""
+        """Put an attempt's folder in the stage's place, instead of what is there; what was to go on from is removed."""
         place = self.stage(identity)
+        while (checkpoint := last_checkpoint(attempt_folder)) is not None:
+            shutil.rmtree(checkpoint)
         if place.exists():
             shutil.rmtree(place)
         attempt_folder.rename(place)
@@ -107,7 +128,7 @@ class WorkFolder:
         """Bring a folder that a crash left behind into order; return the stages whose finished work was saved.
 
         An attempt whose record is there has finished: it is written into the ledger unless it is there already, and put
-        in its place. All other attempt folders are removed.
+        in its place. Of the others those stay that the next attempt can go on from.
         """
         saved = []
         for folder in sorted((self.root / "stages").glob("*/*.attempt-*")):
@@ -118,7 +139,8 @@ class WorkFolder:
             stage = next((s for s in stages if s.id == identity and s.key == match["key"]), None)
             done = {attempt.stage: attempt.key for attempt in ledger.attempts if attempt.status == "done"}
             if not _is_finished(folder):
-                shutil.rmtree(folder)
+                if stage is None or done.get(identity) == stage.key or not _can_go_on(folder):
+                    shutil.rmtree(folder)
             elif done.get(identity) == match["key"]:
                 self.keep(folder, identity)
             elif stage is not None:
@@ -136,6 +158,10 @@ class WorkFolder:
         started = datetime.fromtimestamp(ended - record.seconds, UTC).isoformat(timespec="seconds")
         log = f"logs/{stage.kind}-{stage.name}-{number}.log"
         return Attempt(stage.key, stage.id, "done", record, log, started, record.seconds, self.given(stage))
+
+
+def _can_go_on(folder: Path) -> bool:
+    return (folder / "samples").is_dir() or last_checkpoint(folder) is not None
 
 
 def _is_finished(folder: Path) -> bool:

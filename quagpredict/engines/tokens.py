@@ -10,6 +10,15 @@ from quagpredict.errors import CheckpointError, UsageError
 from quagpredict.program import weights_digest
 
 
+def load_tokenizer(checkpoint: str | Path, revision: str | None = None) -> Any:
+    """Return a checkpoint's tokenizer as transformers has it.
+
+    Where Mistral's own library is installed (vLLM brings it) and the checkpoint has a file for it, transformers would
+    return that library's tokenizer, which ignores ``chat_template``.
+    """
+    return AutoTokenizer.from_pretrained(checkpoint, revision=revision or "main", mistral_format=False)
+
+
 class Tokens:
     """Text to tokens and back, as every engine does it.
 
@@ -37,7 +46,7 @@ class Tokens:
         weights_digest(checkpoint)
         self.checkpoint = str(checkpoint)
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint)
+            self.tokenizer: Any = load_tokenizer(checkpoint)
             self._config: Any = AutoConfig.from_pretrained(checkpoint)
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise cannot_be_loaded(checkpoint, error) from error

@@ -211,3 +211,43 @@ def run_program(program: str, config: Path, expected: int = 0) -> subprocess.Com
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == expected, done.stderr
     return done
+
+
+@pytest.mark.parametrize("program", ["sft", "grpo"])
+def test_training_that_was_cut_off_goes_on_from_its_checkpoint(program, collected, tmp_path):
+    """As if nobody had disturbed it: the same weights, the whole curve, the epochs kept, and all of its cost."""
+    config = yaml.safe_load(next((collected / "logs").glob(f"{program}-*-1.yaml")).read_text())
+    config |= {"save_strategy": "steps", "logging_steps": 2, "disable_tqdm": True}
+    config |= {"max_steps": 6, "save_steps": 2} if program == "grpo" else {"save_steps": 6}
+    config |= {"keep_steps": [2, 4]} if program == "grpo" else {}
+    folder = tmp_path / "out"
+
+    def train():
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(config | {"output_dir": str(folder)}))
+        words = [sys.executable, str(shipped_path(f"training/train_{program}.py")), "--config", "config.yaml"]
+        subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+        record = json.loads((folder / "record.json").read_text())
+        return {name: file_digest(path) for name, path in files()}, record
+
+    def files():
+        kept = sorted(folder.rglob("model.safetensors"))
+        return [(str(path.relative_to(folder)), path) for path in kept if "checkpoint-" not in str(path)]
+
+    whole, record = train()
+    steps = sorted(int(path.name[11:]) for path in folder.glob("checkpoint-*"))
+    assert len(steps) >= 3 or program == "sft"
+    for step in steps[1:]:  # the kill came after the first
+        shutil.rmtree(folder / f"checkpoint-{step}")
+    for path in [folder / "record.json", *(path for _, path in files() if path.parent == folder)]:
+        path.unlink()
+    spent = folder / f"checkpoint-{steps[0]}" / "quagpredict_spent.json"
+    assert 0 < float(spent.read_text()) < record["seconds"]
+    spent.write_text("1000.0")
+    resumed, again = train()
+    assert resumed == whole
+    curve = "rl_curve" if program == "grpo" else "loss_curve"
+    assert [point["step"] for point in again["results"][curve]] == [point["step"] for point in record["results"][curve]]
+    assert again["results"][curve][-1] == record["results"][curve][-1]
+    assert again["seconds"] > 1000
+    if program == "sft":
+        assert again["results"]["train_loss_nats"] == pytest.approx(record["results"]["train_loss_nats"], rel=0.1)

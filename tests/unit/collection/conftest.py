@@ -10,6 +10,11 @@ import yaml
 from quagpredict.collection import collect as collect_module
 from quagpredict.collection.launch import Ended
 
+SUITE = """\
+name: tiny
+benchmarks: [{name: b, lab: {problems: 2, data: {operators: "+-", lengths: [1, 1]}}}]
+sampling: {max_new_tokens: 8}
+"""
 STAND_IN = str(Path(__file__).with_name("stand_in.py"))
 
 
@@ -18,7 +23,7 @@ def write_plan(tmp_path: Path) -> Callable[..., Path]:
     """Write a plan whose programs are stand-ins; keyword arguments replace its top-level keys."""
 
     def write(**changes: Any) -> Path:
-        for name, text in {"sft": "max_length: 64", "rl": "max_steps: 7", "suite": "name: tiny"}.items():
+        for name, text in {"sft": "max_length: 64", "rl": "max_steps: 7", "suite": SUITE}.items():
             if not (tmp_path / f"{name}.yaml").exists():
                 (tmp_path / f"{name}.yaml").write_text(text)
         grid = {"unique_examples": 16, "epochs": [1, 2], "learning_rate": 1e-3, "seed": 0, "scenario": "dataset-level"}

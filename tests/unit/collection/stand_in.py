@@ -29,6 +29,10 @@ def main(arguments):
     if config.get("forget"):
         return 0
     time.sleep(float(os.environ.get("STAND_IN_SECONDS", "0")) * (0.5 + int(seed[:4], 16) / 65536))
+    if "samples" in config and os.environ.get("STAND_IN_BREAKS_AFTER_SAMPLES"):
+        (folder / "samples").mkdir()
+        (folder / "samples" / "part").write_text("drawn once")
+        return 1
     if "samples" in config:
         results = evaluate(folder, config["samples"], seed)
     elif "max_steps" in config:
@@ -45,7 +49,7 @@ def main(arguments):
     (folder / "record.json.aside").write_text(json.dumps(record))
     (folder / "record.json.aside").rename(folder / "record.json")
     print("done", seed)
-    return 0
+    return int(os.environ.get("STAND_IN_EXIT", "0"))
 
 
 def evaluate(folder, samples, seed):

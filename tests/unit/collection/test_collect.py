@@ -18,7 +18,7 @@ from quagpredict.collection.ledger import Ledger, locked, read_ledger
 from quagpredict.collection.stages import stages_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import read_corpus
-from quagpredict.errors import IncomparableError, UsageError
+from quagpredict.errors import IncomparableError, RecipeError, UsageError
 from quagpredict.plan import Plan
 
 WritePlan = Callable[..., Path]
@@ -341,3 +341,55 @@ def test_a_fork_server_that_is_not_there_is_one_line(write_plan: WritePlan, tmp_
         collect(Plan.from_yaml(write_plan()), tmp_path / "work", fork_server=tmp_path / "socket")
     with pytest.raises(UsageError, match="'tiny' has spawn"):
         collect(Plan.from_yaml(write_plan(launch={})), tmp_path / "work", fork_server=tmp_path / "socket")
+
+
+@pytest.mark.usefixtures("inline")
+def test_what_fails_from_the_start_is_not_tried_for_ever(
+    write_plan: WritePlan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cure, work = tmp_path / "cure", tmp_path / "work"
+    grid = {**GRID, "data": "bad", "seed": [0, 1, 2, 3, 4]}
+    file = write_plan(data={"bad": {"needs": str(cure)}}, candidates=[grid])
+    arguments = ["collect", str(file), "--out", str(work)]
+    assert main(arguments) == 1
+    assert "the first 3 stages of the kind 'sft' failed: nothing more is started" in capsys.readouterr().err
+    assert len(read_ledger(work / "ledger.jsonl")) == 4
+    cure.touch()
+    assert main([*arguments, "--retry-failed"]) == 0
+    assert read_corpus(work / "corpus.parquet").height == 5
+
+
+@pytest.mark.usefixtures("inline")
+def test_a_suite_that_cannot_be_read_is_said_before_anything_is_trained(write_plan: WritePlan, tmp_path: Path) -> None:
+    file = write_plan(programs={})
+    (tmp_path / "suite.yaml").write_text("name: tiny")
+    with pytest.raises(RecipeError, match=r"suite.yaml: the key 'benchmarks' is missing"):
+        collect(Plan.from_yaml(file), tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.usefixtures("inline")
+def test_a_program_that_trips_after_its_record_has_finished(
+    write_plan: WritePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_EXIT", "134")
+    summary = collect(Plan.from_yaml(write_plan(candidates=NO_SFT)), tmp_path / "work")
+    assert (summary.left, summary.failed, summary.rows) == (0, (), 1)
+    attempts = read_ledger(tmp_path / "work/ledger.jsonl")
+    assert {(attempt.status, attempt.exit_code) for attempt in attempts} == {("done", 134)}
+    assert "had finished when it ended with exit code 134" in (tmp_path / "work" / attempts[0].log).read_text()
+
+
+@pytest.mark.usefixtures("inline")
+def test_samples_of_an_attempt_that_failed_are_there_for_the_next(
+    write_plan: WritePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, work = Plan.from_yaml(write_plan(candidates=[{**NO_SFT[0], "rl_seeds": []}])), tmp_path / "work"
+    monkeypatch.setenv("STAND_IN_BREAKS_AFTER_SAMPLES", "1")
+    assert [attempt.stage for attempt in collect(plan, work).failed] == ["evaluate-pre/weak.no-sft"]
+    left = list(work.glob("stages/evaluate-pre/*.attempt-*/samples/part"))
+    assert [path.read_text() for path in left] == ["drawn once"]
+    monkeypatch.delenv("STAND_IN_BREAKS_AFTER_SAMPLES")
+    assert collect(plan, work, retry_failed=True).left == 0
+    assert (work / "stages/evaluate-pre/weak.no-sft/samples/part").read_text() == "drawn once"
+    assert not list(work.glob("stages/*/*.attempt-*"))

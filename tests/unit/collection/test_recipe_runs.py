@@ -7,6 +7,7 @@ from pathlib import Path
 import optuna
 import polars as pl
 import pytest
+import yaml
 
 from quagpredict.collection.recipe_runs import RecipeRuns
 from quagpredict.errors import StageError, UsageError
@@ -23,7 +24,9 @@ PARAMS = {"mixture.s0": 0.5, "mixture.s1": 0.5, "epochs": 2.0, "learning_rate": 
 
 @pytest.fixture
 def plan(tmp_path):
-    (tmp_path / "suite.yaml").write_text("name: tiny")
+    benchmarks = [{"name": "b", "lab": {"problems": 2, "data": {"operators": "+-", "lengths": [1, 1]}}}]
+    suite = {"name": "tiny", "benchmarks": benchmarks, "sampling": {"max_new_tokens": 8}}
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(suite))
     space = replace(
         synthetic_space(3),
         budget=Budget(64),

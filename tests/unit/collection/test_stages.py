@@ -212,7 +212,12 @@ def test_started_candidates_come_first_and_the_longest_stage_first(write_plan: W
 
     states = states_of(stages, [attempt(stages[0]), attempt(stages[1])])
     order = [stage.id for stage in next_stages(stages, states)]
-    assert order[:2] == [f"{RL}1-lr0.001-s0.rl-s0", f"{PRE}1-lr0.001-s0"]
+    assert order[:2] == [f"{PRE}1-lr0.001-s0", f"{RL}1-lr0.001-s0.rl-s0"]  # what nobody can measure gets no RL
+    base = next(stage for stage in stages if stage.id == "evaluate-pre/weak.no-sft")
+    later = states_of(stages, [attempt(stages[0]), attempt(stages[1]), attempt(base)])
+    order = [stage.id for stage in next_stages(stages, later)]
+    assert order[0] == f"{RL}1-lr0.001-s0.rl-s0"
+    assert order.index(f"{PRE}1-lr0.001-s0") < order.index(f"{SFT}2-lr0.001-s0")
     measured = {"grpo": 1.0, "evaluate-pre": 9.0}
     order = [stage.id for stage in next_stages(stages, states, seconds=measured)]  # type: ignore[arg-type]
     assert order[:2] == [f"{PRE}1-lr0.001-s0", f"{RL}1-lr0.001-s0.rl-s0"]

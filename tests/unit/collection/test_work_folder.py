@@ -143,3 +143,40 @@ def test_flushing_reaches_every_file(
     files = [path for path in folder.rglob("*") if not path.is_symlink()]
     assert sorted(flushed) == sorted(str(path) for path in (*files, folder, folder.parent))
     assert len(files) == 5
+
+
+def test_what_an_attempt_can_go_on_from_stays_for_the_next(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
+    """Samples, and a checkpoint with the optimizer's state; not one of the model alone, or one that is half there."""
+    for stage, part, kept in (
+        (stages[0], "samples/part", True),
+        (stages[1], "checkpoint-20/optimizer.pt", True),
+        (stages[2], "checkpoint-20/model.safetensors", False),
+    ):
+        place = work.next_place(stage)
+        work.prepare(stage, place)
+        (place.folder / part).parent.mkdir()
+        (place.folder / part).write_text("hours")
+        if part.startswith("checkpoint"):
+            (place.folder / "checkpoint-20" / "trainer_state.json").write_text("{}")
+            (place.folder / "checkpoint-40").mkdir()
+            (place.folder / "checkpoint-40" / "optimizer.pt").write_text("cut off")
+        work.give_up(place.folder)
+        assert recover(work, stages)[0] == []
+        again = work.next_place(stage)
+        work.prepare(stage, again)
+        assert (again.folder / part).exists() == kept
+        assert place.folder.exists() == (place.folder == again.folder)
+        (again.folder / "weights.txt").write_text("done")
+        work.keep(again.folder, stage.id)
+        assert (work.stage(stage.id) / "checkpoint-20").exists() is False
+        assert (work.stage(stage.id) / "samples").exists() == (stage is stages[0])
+
+
+def test_what_another_recipe_left_is_removed(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
+    place = work.next_place(stages[0])
+    work.prepare(stages[0], place)
+    (place.folder / "samples").mkdir()
+    other = place.folder.with_name(place.folder.name.replace(stages[0].key, "abc123"))
+    place.folder.rename(other)
+    assert recover(work, stages) == ([], [])
+    assert left(work) == {}
