@@ -24,6 +24,7 @@ from quagpredict.errors import QuagpredictError, UsageError
 
 _BLOCK = 32  # samples of one problem that are drawn by one worker
 _DEATHS_BORNE = 3  # in a row, with nothing delivered between them
+_SILENCE = 7200.0  # seconds without a word from any worker after which they are taken for dead
 
 _Item = TypeVar("_Item")
 
@@ -85,20 +86,22 @@ class ParallelEngine(Tokens):
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, list[Response]]]:
         """Draw the samples of all requests; see `quagpredict.engines.contract.Engine`."""
         self.check_context(max((len(one.prompt) for one in requests), default=0) + sampling.max_new_tokens)
-        drawn: list[list[Response]] = [[] for _ in requests]
+        drawn = [0] * len(requests)
+        tokens = [0] * len(requests)
 
         def expected(block: _Block) -> float:
             # A problem that nothing is known of may be the longest of all: one block of each comes first.
             known = drawn[block.position]
-            mean = sum(one.length for one in known) / len(known) if known else sampling.max_new_tokens
+            mean = tokens[block.position] / known if known else sampling.max_new_tokens
             return mean * block.request.samples
 
         waiting = list(_blocks(requests))
         found: dict[int, dict[int, list[Response]]] = {}
         for block, responses in self._spread(waiting, expected, lambda block: block.request, sampling):
-            drawn[block.position] += responses
+            drawn[block.position] += len(responses)
+            tokens[block.position] += sum(one.length for one in responses)
             found.setdefault(block.position, {})[block.request.first] = responses
-            if len(drawn[block.position]) == requests[block.position].samples:
+            if drawn[block.position] == requests[block.position].samples:
                 parts = found.pop(block.position)
                 yield block.position, [one for first in sorted(parts) for one in parts[first]]
 
@@ -156,7 +159,13 @@ class ParallelEngine(Tokens):
             What a worker could not do, or that workers die again and again.
         """
         by_connection = {one.connection: index for index, one in enumerate(self._workers) if one is not None}
-        for connection in wait(list(by_connection)):
+        ready = wait(list(by_connection), timeout=_SILENCE)
+        if not ready:  # none has said anything: they hang, and so do their GPUs
+            for index, worker in enumerate(self._workers):
+                if worker is not None:
+                    self._bury(index, worker)
+                    yield index, ("dead",)
+        for connection in ready:
             index = by_connection[connection]  # type: ignore[index]
             worker = self._workers[index]
             if worker is None:
@@ -176,9 +185,9 @@ class ParallelEngine(Tokens):
         self._deaths += 1
         if self._deaths >= _DEATHS_BORNE:
             raise QuagpredictError(
-                f"{self._deaths} workers of the engine '{self.name}' ended one after the other with nothing drawn (the "
-                f"last with exit status {worker.process.returncode}): see what they said above; memory is the usual "
-                "cause"
+                f"{self._deaths} workers of the engine '{self.name}' ended or hung, one after the other, with nothing "
+                f"drawn (the last with exit status {worker.process.returncode}): see what they said above; memory is "
+                "the usual cause"
             )
 
     def _lose(self, index: int) -> None:

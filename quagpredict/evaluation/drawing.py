@@ -16,8 +16,8 @@ from quagpredict.evaluation.sources import Problem
 from quagpredict.evaluation.suite import Suite
 from quagpredict.files import digest
 
-# What an engine is asked for at once: enough to fill its batches, few enough for one call's bookkeeping.
-_CALL_SAMPLES = 32_768
+# What an engine is asked for at once: at the end of each call workers run empty, so the fewer calls the better.
+_CALL_SAMPLES = 131_072
 # Samples of one request. A kill loses the requests that are under way.
 _REQUEST_SAMPLES = 256
 # A part is written when it has this many samples, or this many seconds after the last.

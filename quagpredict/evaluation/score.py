@@ -224,6 +224,8 @@ def score_checkpoint(
             for left in folder.glob(pattern):  # half-written by a process that was killed
                 left.unlink()
         store.adopt_longer(lambda tokens: loaded().decode(tokens))
+        # First, because it is short: a solution that does not fit the context is said before anything is drawn.
+        held_out = held_out_table(suite, loaded, bound, None if out is None else folder / "held_out")
         had = store.there().height
         adaptive: AdaptiveEstimate | None = None
         order: tuple[Comparison, ...] = ()
@@ -244,7 +246,6 @@ def score_checkpoint(
             most = there.filter(pl.col("key").is_in([problem_key(one) for one in suite.problems]))["sample"].max()
             if isinstance(most, int) and most >= samples:
                 note(f"{folder}: up to {most + 1} samples a problem are there, the first {samples} are measured")
-        held_out = held_out_table(suite, loaded, bound, None if out is None else folder / "held_out")
         responses = store.scan().select("benchmark", "problem_id", "sample", "response", "tokens")
         if out is None:
             responses = responses.collect().lazy()

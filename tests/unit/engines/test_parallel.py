@@ -77,6 +77,22 @@ def test_the_block_of_a_killed_worker_is_drawn_again(both, expected):
     assert first not in {worker.process.pid for worker in both._workers if worker is not None}
 
 
+def test_workers_that_hang_are_replaced(both, expected, monkeypatch):
+    """Stopped, they say nothing for ever; what they owe is drawn by others."""
+    before = [worker.process.pid for worker in both._workers]
+    wait, silences = parallel.wait, iter([True])
+
+    def waited(connections, timeout):
+        assert timeout == parallel._SILENCE
+        return [] if next(silences, False) else wait(connections, timeout)
+
+    monkeypatch.setattr(parallel, "wait", waited)
+    for process in before:
+        os.kill(process, signal.SIGSTOP)
+    assert tokens_of(dict(both.generate(requests(both), SAMPLING))) == tokens_of(expected)
+    assert not {worker.process.pid for worker in both._workers} & set(before)
+
+
 def test_a_caller_may_stop_listening(both, expected):
     unfinished = both.generate(requests(both), SAMPLING)
     next(unfinished)
