@@ -9,9 +9,9 @@ import sys
 import time
 from typing import Any
 
+from quagpredict.engines.checkpoint_names import checkpoint_folder
 from quagpredict.errors import RecipeError
 from quagpredict.evaluation import overlap_check, read_suite, score_checkpoint
-from quagpredict.hub import checkpoint_folder
 from quagpredict.program import run_program, weights_digest, write_record
 from quagpredict.recipe import read_yaml
 from quagpredict.shipped import shipped_path

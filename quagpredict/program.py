@@ -1,5 +1,6 @@
 """What the programs in ``training/`` and ``collectors/`` share: a config in, a record out, errors in one line."""
 
+import json
 import os
 import platform
 import sys
@@ -77,6 +78,9 @@ def _versions() -> dict[str, str]:
     return found
 
 
+_SPENT = "quagpredict_spent.json"  # in a checkpoint: seconds of work that led to it
+
+
 def last_checkpoint(output_dir: str | Path) -> Path | None:
     """Return the last checkpoint in a folder that training can go on from, None without one.
 
@@ -89,6 +93,47 @@ def last_checkpoint(output_dir: str | Path) -> Path | None:
     """
     found = [path for path in Path(output_dir).glob("checkpoint-*") if path.name[11:].isdecimal() and _resumable(path)]
     return max(found, key=lambda path: int(path.name[11:]), default=None)
+
+
+def where_to_go_on(config: Any) -> tuple[str | None, float]:
+    """Return the checkpoint that a training goes on from, None for the beginning, and the seconds spent before it.
+
+    Parameters
+    ----------
+    config : transformers.TrainingArguments
+        Its ``resume_from_checkpoint``, else the last checkpoint in ``output_dir`` that holds the optimizer's state.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> where_to_go_on(SimpleNamespace(resume_from_checkpoint=None, output_dir="no/such/folder"))
+    (None, 0.0)
+    """
+    asked = config.resume_from_checkpoint
+    checkpoint = Path(asked) if isinstance(asked, str) else last_checkpoint(config.output_dir)
+    if checkpoint is None:
+        return None, 0.0
+    try:
+        spent = float(json.loads((checkpoint / _SPENT).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        spent = 0.0
+    return str(checkpoint), spent
+
+
+def write_time_spent(output_dir: str | Path, step: int, started: float) -> None:
+    """Write into the checkpoint of a step how long the work up to it took: the cost of what goes on from it.
+
+    Parameters
+    ----------
+    output_dir : path
+        Folder with ``checkpoint-<step>``; without that nothing is written.
+    step : int
+    started : float
+        `time.perf_counter()` when the work began, less what was spent before.
+    """
+    folder = Path(output_dir) / f"checkpoint-{step}"
+    if folder.is_dir():
+        write_json(folder / _SPENT, time.perf_counter() - started)
 
 
 def _resumable(checkpoint: Path) -> bool:

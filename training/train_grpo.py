@@ -20,8 +20,14 @@ from quagpredict.engines.tokens import load_tokenizer
 from quagpredict.errors import InvalidDataError, RecipeError
 from quagpredict.files import digest
 from quagpredict.lab import Mixture
-from quagpredict.program import base_digest, parse_trl_recipe, run_program, write_record
-from quagpredict.resuming import TimeSpent, where_to_go_on
+from quagpredict.program import (
+    base_digest,
+    parse_trl_recipe,
+    run_program,
+    where_to_go_on,
+    write_record,
+    write_time_spent,
+)
 
 REWARDS = ("accuracy",)
 CURVE = {
@@ -98,8 +104,7 @@ def main(arguments: list[str]) -> None:
     )
     if config.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(KeepCheckpoints(trainer, recipe.keep_steps))
-    trainer.add_callback(TimeSpent(started - spent))
+    trainer.add_callback(KeepCheckpoints(trainer, recipe.keep_steps, started - spent))
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model(config.output_dir)
     if trainer.accelerator.is_main_process:
@@ -114,9 +119,10 @@ def main(arguments: list[str]) -> None:
 
 
 class KeepCheckpoints(TrainerCallback):
-    """Saves the model after certain steps."""
+    """Saves the model after certain steps; tells checkpoints what they cost."""
 
-    def __init__(self, trainer: GRPOTrainer, steps: list[int]) -> None:
+    def __init__(self, trainer: GRPOTrainer, steps: list[int], started: float) -> None:
+        self.started = started
         self.trainer = trainer
         self.steps = set(steps)
 
@@ -124,6 +130,11 @@ class KeepCheckpoints(TrainerCallback):
         """Save if this is a step that is asked for."""
         if state.global_step in self.steps:
             self.trainer.save_model(f"{args.output_dir}/at-{state.global_step}")
+
+    def on_save(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
+        """Write what a checkpoint cost, in the process that writes it."""
+        if state.is_world_process_zero:
+            write_time_spent(args.output_dir, state.global_step, self.started)
 
 
 def lab_prompts(recipe: GRPORecipeArguments) -> Dataset:

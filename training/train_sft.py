@@ -19,8 +19,14 @@ from quagpredict.engines.tokens import load_tokenizer
 from quagpredict.errors import RecipeError
 from quagpredict.files import digest
 from quagpredict.lab import Mixture
-from quagpredict.program import base_digest, parse_trl_recipe, run_program, write_record
-from quagpredict.resuming import TimeSpent, where_to_go_on
+from quagpredict.program import (
+    base_digest,
+    parse_trl_recipe,
+    run_program,
+    where_to_go_on,
+    write_record,
+    write_time_spent,
+)
 
 
 @dataclass
@@ -77,8 +83,7 @@ def main(arguments: list[str]) -> None:
     trainer = SFTTrainer(model=model, args=config, train_dataset=examples, processing_class=tokenizer)
     if config.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(KeepCheckpoints(trainer, tokenizer, recipe.keep_epochs))
-    trainer.add_callback(TimeSpent(started - spent))
+    trainer.add_callback(KeepCheckpoints(trainer, tokenizer, recipe.keep_epochs, started - spent))
     outcome = trainer.train(resume_from_checkpoint=checkpoint)
     tokenizer.padding_side = "left"
     trainer.save_model(config.output_dir)
@@ -106,9 +111,10 @@ def main(arguments: list[str]) -> None:
 
 
 class KeepCheckpoints(TrainerCallback):
-    """Saves the model at the first step at which a number of epochs is complete."""
+    """Saves the model at the first step at which a number of epochs is complete; tells checkpoints what they cost."""
 
-    def __init__(self, trainer: SFTTrainer, tokenizer: Any, epochs: list[float]) -> None:
+    def __init__(self, trainer: SFTTrainer, tokenizer: Any, epochs: list[float], started: float) -> None:
+        self.started = started
         self.trainer = trainer
         self.tokenizer = tokenizer
         self.left = sorted(epochs)
@@ -123,6 +129,11 @@ class KeepCheckpoints(TrainerCallback):
             self.tokenizer.padding_side = "left"
             self.trainer.save_model(f"{args.output_dir}/at-{self.left.pop(0):g}")
             self.tokenizer.padding_side = "right"
+
+    def on_save(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
+        """Write what a checkpoint cost, in the process that writes it."""
+        if state.is_world_process_zero:
+            write_time_spent(args.output_dir, state.global_step, self.started)
 
 
 def lab_examples(recipe: SFTRecipeArguments, seed: int) -> Dataset:

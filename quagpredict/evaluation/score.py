@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus import assemble_row, write_corpus
+from quagpredict.engines.checkpoint_names import checkpoint_folder
 from quagpredict.engines.choose import chosen_engine, engine_version, load_engine
 from quagpredict.engines.contract import Engine
 from quagpredict.errors import UsageError
@@ -28,7 +29,6 @@ from quagpredict.evaluation.sources import Problem
 from quagpredict.evaluation.suite import Suite, read_suite
 from quagpredict.evaluation.summary import summarise
 from quagpredict.files import write_json, written_aside
-from quagpredict.hub import checkpoint_folder
 from quagpredict.metrics import MEASURED_KS, Measurement, measurement
 from quagpredict.metrics.stopped_sampling import stopped_pass_at_k
 from quagpredict.metrics.uncertainty import standard_error_of_mean

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from quagpredict.cli import main
+from quagpredict.engines.checkpoint_names import checkpoint_folder
 from quagpredict.errors import UsageError
 from quagpredict.evaluation import score_checkpoint
-from quagpredict.hub import checkpoint_folder
 from quagpredict.shipped import shipped_path
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
