@@ -3,7 +3,6 @@
 import polars as pl
 
 from quagpredict.answers import grade_many
-from quagpredict.errors import InvalidDataError
 from quagpredict.evaluation.suite import Suite
 
 
@@ -50,22 +49,3 @@ def check_suite(suite: Suite) -> pl.DataFrame:
         "not_correct": pl.List(pl.String),
     }
     return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def require_sound(suite: Suite) -> pl.DataFrame:
-    """Return `check_suite`'s table, or refuse the suite.
-
-    Raises
-    ------
-    InvalidDataError
-        If a gold cannot be read and is not listed under ``skip``, or a stated gold is not graded correct.
-    """
-    table = check_suite(suite)
-    failed = [f"{name}/{line}" for name, lines in table.select("benchmark", "not_correct").rows() for line in lines]
-    wrong = [*suite.unreadable, *failed]
-    if wrong:
-        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        raise InvalidDataError(
-            f"suite {suite.name}: {wrong[0]}{more}; mend the gold, or list its id with a reason under `skip`"
-        )
-    return table

@@ -7,13 +7,14 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from quagpredict.answers import VERDICTS
+from quagpredict.corpus.schema import PASS_K
 from quagpredict.errors import InvalidDataError
 from quagpredict.metrics.learning_signal import reward_variance, zero_variance_share
 from quagpredict.metrics.pass_at_k import pass_at_k
 from quagpredict.metrics.responses import answer_table, length_statistics
 from quagpredict.metrics.uncertainty import standard_error_of_mean
 
-MEASURED_KS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+MEASURED_KS = PASS_K  # the columns of the table
 
 _REQUIRED = {
     "benchmark": pl.String,

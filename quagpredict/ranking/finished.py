@@ -58,8 +58,6 @@ def fit_finished(
     kind: str,
     features: str | Sequence[str] | None,
     target: str,
-    *,
-    groups: str | None = None,
 ) -> FittedSurrogate:
     """Fit a surrogate to the finished candidates of a table.
 
@@ -100,9 +98,7 @@ def fit_finished(
             f"{done.height} of {frame.height} candidates have '{target}': at least {needed} are needed to fit a "
             "surrogate on them"
         )
-    return fit(
-        done, kind, features, target, transforms=transforms, groups=groups, split=None, source="finished candidates"
-    )
+    return fit(done, kind, features, target, transforms=transforms, split=None, source="finished candidates")
 
 
 def evidence(

@@ -59,7 +59,7 @@ def choose(
     Parameters
     ----------
     frame, y, features, transforms, target, groups, seed, source
-        As for `fit_frame`. With the transforms "identity", in-fold ones are tried as well.
+        As for `fit_frame`. Raw and in-fold transforms are both tried, whichever is named; a mapping is taken as it is.
 
     Returns
     -------

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quagpredict.errors import UsageError
-from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.fitted import Z90, FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
 from quagpredict.surrogates.least_squares import assemble, t_factor, training_tables
 
@@ -141,7 +141,7 @@ def _closest(Z: Floats, t: Floats, places: Floats) -> tuple[float, Floats]:
 
 
 def _told(form: CurveForm) -> str:
-    half = 1.6448536269514722 * form.t_factor * np.sqrt(form.place_variance)
+    half = Z90 * form.t_factor * np.sqrt(form.place_variance)
     low, high = (np.exp(np.clip(form.place + sign * half, form.places[0], form.places[-1])) for sign in (-1, 1))
     edge = "; the largest k measured, it may be larger" if form.place >= form.places[-1] - 1e-9 else ""
     return f"k* = {np.exp(form.place):.3g} (90 % interval {low:.2g} to {high:.2g}){edge}"
