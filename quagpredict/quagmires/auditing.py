@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from quagpredict.corpus.reading import checked_table
 from quagpredict.errors import CorpusError, UsageError
@@ -20,7 +21,13 @@ from quagpredict.quagmires.problem_scores import StageScores, stage_scores
 from quagpredict.surrogates.training_rows import TrainingRows, training_rows
 from quagpredict.validation.noise_ceiling import noise_ceiling
 
+Floats = NDArray[np.float64]
+
 BEFORE, AFTER = "pre_pass_at_1", "post_pass_at_1"
+#: How the note begins that says how noisy runs are; without it that noise is left out.
+SEED_NOISE = "RL seed noise, standard deviation in points"
+# Degrees of freedom from which on a base model's own repeated runs say how noisy its runs are.
+_FREEDOM = 4
 
 _EFFECT = {"before": pl.Float64, "before_low": pl.Float64, "before_high": pl.Float64}
 _EFFECT |= {name.replace("before", "after"): pl.Float64 for name in _EFFECT}
@@ -135,13 +142,13 @@ def audit(frame: Any, *, level: float = 0.05, split: str | None = None, source: 
         raise CorpusError(f"{source}: column '{BEFORE}' is missing, but it is the order to audit")
     rows = training_rows(frame.filter(pl.col(BEFORE).is_not_null()), AFTER, split=split, source=source)
     names = rows.frame["candidate"].to_list()
-    seed_variance, notes = _noise(rows)
-    before = stage_scores(rows.runs, names, "pre")
-    after = stage_scores(rows.runs, names, "post", seed_variance)
-    notes += _unpaired(before, after)
     cells = recipe_cells(rows.frame)
     of_cell = cells.weights.argmax(axis=0)
     bases = cells.frame["base_model"].to_numpy()[of_cell]
+    seed_variance, seed_freedom, notes = _noise(rows, bases.tolist())
+    before = stage_scores(rows.runs, names, "pre")
+    after = stage_scores(rows.runs, names, "post", seed_variance, seed_freedom)
+    notes += _unpaired(before, after)
     firsts, seconds = [], []
     for base in np.unique(bases):
         members = np.flatnonzero(bases == base)
@@ -190,15 +197,39 @@ def audit(frame: Any, *, level: float = 0.05, split: str | None = None, source: 
     )
 
 
-def _noise(rows: TrainingRows) -> tuple[float, list[str]]:
-    """Return the variance of one run's score from the RL seed, and what to say of it."""
+def _noise(rows: TrainingRows, bases: list[str]) -> tuple[Floats, Floats, list[str]]:
+    """Return the variance of one run's score from the RL seed and its degrees of freedom, and what to say of it.
+
+    Each candidate gets what the repeated runs of its own base model say, as if the table held that base alone: one base
+    may be steady under RL and another not. A base with few repeated runs gets what all of them together say.
+    """
+    unknown = np.zeros(len(bases)), np.full(len(bases), np.inf)
     if rows.runs["candidate"].n_unique() == rows.runs.height:
-        return 0.0, ["no candidate was run with several RL seeds: that noise is left out, and too much may be listed"]
-    variance = noise_ceiling(rows.runs, AFTER, resamples=1).rl_seed_variance
-    if not np.isfinite(variance):
-        return 0.0, ["RL seed noise cannot be estimated without counts or numbers of samples, and is left out"]
-    deviation = 100 * np.sqrt(variance)
-    return variance, [f"RL seed noise: a standard deviation of {deviation:.1f} points, from the repeated candidates"]
+        return *unknown, [
+            "no candidate was run with several RL seeds: that noise is left out, and too much may be listed"
+        ]
+    pooled, freedom = _seed_noise(rows.runs)
+    if not np.isfinite(pooled):
+        return *unknown, ["RL seed noise cannot be estimated without counts or numbers of samples, and is left out"]
+    variances, freedoms = np.full(len(bases), pooled), np.full(len(bases), float(freedom))
+    said = [f"all {_points(pooled)} ({freedom} degrees of freedom)"]
+    of_run = np.array(bases)[[*map(rows.frame["candidate"].to_list().index, rows.runs["candidate"])]]
+    for base in np.unique(of_run) if len(np.unique(of_run)) > 1 else ():
+        variance, freedom = _seed_noise(rows.runs.filter(of_run == base))
+        if freedom >= _FREEDOM and np.isfinite(variance):
+            variances[np.array(bases) == base], freedoms[np.array(bases) == base] = variance, float(freedom)
+            said.append(f"{base} {_points(variance)} ({freedom})")
+    spoken = ", ".join(said)
+    return variances, freedoms, [f"{SEED_NOISE}, from the repeated candidates: {spoken}"]
+
+
+def _seed_noise(runs: pl.DataFrame) -> tuple[float, int]:
+    found = noise_ceiling(runs, AFTER, resamples=1)
+    return found.rl_seed_variance, runs.height - runs["candidate"].n_unique()
+
+
+def _points(variance: float) -> str:
+    return f"{100 * np.sqrt(variance):.1f}"
 
 
 def _unpaired(before: StageScores, after: StageScores) -> list[str]:

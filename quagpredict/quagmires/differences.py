@@ -54,8 +54,9 @@ def pair_differences(scores: StageScores, first: Indices, second: Indices) -> Di
 
     The standard error is that of a mean of differences over problems: problems are drawn, and each brings its samples
     along. A bootstrap that draws whole problems estimates the same variance; this is its closed form. The variance of
-    the RL seed is added where it is known. Without counts the standard errors of both scores are added as if the two
-    were independent, which is too wide where both solve the same problems.
+    the RL seed is added where it is known, with degrees of freedom by Satterthwaite's rule. Without counts the standard
+    errors of both scores are added as if the two were independent, which is too wide where both solve the same
+    problems.
 
     Examples
     --------
@@ -67,17 +68,29 @@ def pair_differences(scores: StageScores, first: Indices, second: Indices) -> Di
     """
     mean = scores.mean[first] - scores.mean[second]
     seeds = scores.seed_variance[first] + scores.seed_variance[second]
+    of_seeds = _freedom_of_seeds(scores, first, second)
     if scores.by_problem is None:
         variance = scores.variance[first] + scores.variance[second] + seeds
-        return Difference(mean, np.sqrt(variance), np.full(len(mean), np.inf))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            freedom = np.where(seeds > 0, of_seeds * (variance / seeds) ** 2, np.inf)
+        return Difference(mean, np.sqrt(variance), np.where(np.isnan(freedom), np.inf, freedom))
     problems = scores.problems
     centered = scores.by_problem - scores.mean[:, None]
     # Var(a - b) = Var(a) + Var(b) - 2 Cov(a, b): one product of matrices for all pairs.
     covariance = centered @ centered.T / (problems - 1)
     own = np.diag(covariance)
-    variance = np.maximum(own[first] + own[second] - 2.0 * covariance[first, second], 0.0) / problems + seeds
+    of_problems = np.maximum(own[first] + own[second] - 2.0 * covariance[first, second], 0.0) / problems
+    variance = of_problems + seeds
     variance[variance < 1e-18] = 0.0  # equal rows, but for rounding
-    return Difference(mean, np.sqrt(variance), np.full(len(mean), float(problems - 1)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = variance**2 / (of_problems**2 / (problems - 1) + seeds**2 / of_seeds)
+    # Without any variance, and with that of the problems alone, they are those of the problems.
+    return Difference(mean, np.sqrt(variance), np.where(seeds > 0, freedom, float(problems - 1)))
+
+
+def _freedom_of_seeds(scores: StageScores, first: Indices, second: Indices) -> Floats:
+    freedom = np.broadcast_to(np.asarray(scores.seed_freedom, dtype=np.float64), scores.mean.shape)
+    return np.asarray(np.minimum(freedom[first], freedom[second]))
 
 
 def mean_difference(scores: StageScores, first: Indices, second: Indices) -> Difference:
@@ -112,7 +125,8 @@ def mean_difference(scores: StageScores, first: Indices, second: Indices) -> Dif
     if pairs > 1:
         parts.append((float(each.var(ddof=1)) / pairs, pairs - 1.0))
     else:
-        parts.append((float((scores.seed_variance[first] + scores.seed_variance[second])[0]), np.inf))
+        seeds = float((scores.seed_variance[first] + scores.seed_variance[second])[0])
+        parts.append((seeds, float(_freedom_of_seeds(scores, first, second)[0])))
     total = sum(variance for variance, _ in parts)
     weight = sum(variance**2 / freedom for variance, freedom in parts)
     freedom = total**2 / weight if weight > 0 else np.inf

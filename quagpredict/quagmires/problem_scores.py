@@ -25,12 +25,15 @@ class StageScores:
         Variance of `mean` where there are no counts: its standard error, squared; NaN where that is unknown too.
     seed_variance : array (n,)
         Variance of `mean` from the RL seed, beyond evaluation noise; 0 before RL and where it is unknown.
+    seed_freedom : array (n,) or float
+        Degrees of freedom of `seed_variance`; infinite where it is taken as known.
     """
 
     mean: Floats
     by_problem: Floats | None
     variance: Floats
     seed_variance: Floats
+    seed_freedom: Floats | float = np.inf
 
     @property
     def problems(self) -> int:
@@ -52,10 +55,17 @@ class StageScores:
             # A variance that is not known spoils the groups that the candidate is in, and no other.
             np.where((weights > 0) & np.isnan(self.variance), np.nan, weights**2 * np.nan_to_num(self.variance)).sum(1),
             weights**2 @ self.seed_variance,
+            np.where(weights > 0, self.seed_freedom, np.inf).min(axis=1),  # that of the least known: on the safe side
         )
 
 
-def stage_scores(runs: pl.DataFrame, candidates: list[str], stage: Stage, seed_variance: float = 0.0) -> StageScores:
+def stage_scores(
+    runs: pl.DataFrame,
+    candidates: list[str],
+    stage: Stage,
+    seed_variance: Floats | float = 0.0,
+    seed_freedom: Floats | float = np.inf,
+) -> StageScores:
     """Return the scores of `candidates` before or after RL.
 
     Parameters
@@ -65,8 +75,8 @@ def stage_scores(runs: pl.DataFrame, candidates: list[str], stage: Stage, seed_v
     candidates : list of str
         Names, in the order of the result.
     stage : "pre" or "post"
-    seed_variance : float
-        Variance of one run's score from the RL seed.
+    seed_variance, seed_freedom : float or array (n,)
+        Variance of one run's score from the RL seed, of each candidate, and its degrees of freedom.
 
     Returns
     -------
@@ -93,13 +103,13 @@ def stage_scores(runs: pl.DataFrame, candidates: list[str], stage: Stage, seed_v
         by_problem = np.zeros((len(candidates), table.shape[1]))
         np.add.at(by_problem, rows, table)
         by_problem /= runs_of[:, None]
-        return StageScores(by_problem.mean(axis=1), by_problem, np.full(len(candidates), np.nan), seeds)
+        return StageScores(by_problem.mean(axis=1), by_problem, np.full(len(candidates), np.nan), seeds, seed_freedom)
     values = runs[column].cast(pl.Float64).to_numpy()
     errors = runs[error].cast(pl.Float64).to_numpy() if error in runs.columns else np.full(runs.height, np.nan)
     mean = np.bincount(rows, values, len(candidates)) / runs_of
     # RL seeds share one measurement before RL; after it each has its own.
     variance = np.bincount(rows, errors**2, len(candidates)) / (runs_of if stage == "pre" else runs_of**2)
-    return StageScores(mean, None, variance, seeds)
+    return StageScores(mean, None, variance, seeds, seed_freedom)
 
 
 def _by_problem(runs: pl.DataFrame, column: str) -> Floats | None:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from quagpredict.quagmires import QuagmireAudit
+from quagpredict.quagmires.auditing import SEED_NOISE
 from quagpredict.validation import ValidationReport
 from quagpredict.validation.baselines import BASELINE_ORDER
 
@@ -112,7 +113,7 @@ def _misleads(audit: QuagmireAudit) -> Claim:
     share = _POINTS * audit.reversed / audit.tested
     verdict: Verdict = "agrees" if audit.reversed else "cannot tell"
     # Without replicates the audit's note says that RL seeds' noise is left out.
-    noise = "noise" if any("RL seed noise: a standard" in note for note in audit.notes) else "evaluation noise alone"
+    noise = "noise" if any(note.startswith(SEED_NOISE) for note in audit.notes) else "evaluation noise alone"
     measured = (
         f"pairs of one base that reverse after RL beyond {noise}, % of {audit.tested:,} "
         f"(at most {audit.level:.0%} of those listed by chance)"

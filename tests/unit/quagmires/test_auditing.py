@@ -136,7 +136,7 @@ def test_rl_seeds_are_averaged_and_their_noise_counts() -> None:
     found = audit(corpus.frame)
     assert found.candidates == 12
     assert found.tested == 30
-    assert any("RL seed noise: a standard deviation of" in note for note in found.notes)
+    assert any("RL seed noise, standard deviation in points" in note for note in found.notes)
     width = (found.pairs["after_high"] - found.pairs["after_low"]).mean()
     single = audit(corpus.frame.filter(rl_seed=0)).pairs
     assert width > (single["after_high"] - single["after_low"]).mean()
@@ -211,3 +211,18 @@ def test_the_shipped_corpus() -> None:
 def test_bad_calls_are_refused(frame, arguments, error, message) -> None:
     with pytest.raises(error, match=message):
         audit(frame, **arguments)
+
+
+def test_a_base_is_judged_by_its_own_repeated_runs() -> None:
+    """Its pairs are what they would be in a table of its own, however noisy the runs of another base are."""
+    corpus = synthetic_corpus(24, rl_seeds=3, rl_noise=0.05, seed=4).frame
+    rng = np.random.default_rng(0)
+    other = corpus["base_model"] == "base-1"
+    noisy = np.clip(corpus["post_pass_at_1"].to_numpy() + other.to_numpy() * rng.normal(0, 0.2, corpus.height), 0, 1)
+    mixed = corpus.with_columns(post_pass_at_1=pl.Series(noisy))
+    alone = audit(mixed.filter(~other)).pairs.sort("by_sft", "by_rl")
+    among = audit(mixed).pairs.filter(base_model="base-0").sort("by_sft", "by_rl")
+    assert among.drop("q").equals(alone.drop("q"))
+    assert any("base-0 " in note and "base-1 " in note for note in audit(mixed).notes)
+    few = mixed.filter(~other | (pl.col("rl_seed") == 0))  # base-1 was not repeated: all together speak for it
+    assert not any("base-1 " in note for note in audit(few).notes)
