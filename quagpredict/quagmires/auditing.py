@@ -213,14 +213,16 @@ def _noise(rows: TrainingRows, bases: list[str]) -> tuple[Floats, Floats, list[s
         return *unknown, ["RL seed noise cannot be estimated without counts or numbers of samples, and is left out"]
     variances, freedoms = np.full(len(bases), pooled), np.full(len(bases), float(freedom))
     said = [f"all {_points(pooled)} ({freedom} degrees of freedom)"]
-    of_run = np.array(bases)[[*map(rows.frame["candidate"].to_list().index, rows.runs["candidate"])]]
-    for base in np.unique(of_run) if len(np.unique(of_run)) > 1 else ():
+    base_of = dict(zip(rows.frame["candidate"], bases, strict=True))
+    of_run = np.array([base_of[name] for name in rows.runs["candidate"]])
+    several = np.unique(of_run)
+    for base in several if len(several) > 1 else ():
         variance, freedom = _seed_noise(rows.runs.filter(of_run == base))
         if freedom >= _FREEDOM and np.isfinite(variance):
-            variances[np.array(bases) == base], freedoms[np.array(bases) == base] = variance, float(freedom)
+            own = np.array(bases) == base
+            variances[own], freedoms[own] = variance, float(freedom)
             said.append(f"{base} {_points(variance)} ({freedom})")
-    spoken = ", ".join(said)
-    return variances, freedoms, [f"{SEED_NOISE}, from the repeated candidates: {spoken}"]
+    return variances, freedoms, [f"{SEED_NOISE}, from the repeated candidates: {', '.join(said)}"]
 
 
 def _seed_noise(runs: pl.DataFrame) -> tuple[float, int]:
