@@ -148,8 +148,10 @@ def sensitivity(
     for suite, number in itertools.product(suites, wanted):
         chance = suite < whole or number < most or bool((counts.n > most).any())
         ks_of = [k for k in chosen if k <= number]
-        drawn = list(range(draws)) if chance else [None] * draws
-        tables = [_scores(counts, number, ks_of, suite, seed, draw) for draw in drawn]
+        if chance:
+            tables = [_scores(counts, number, ks_of, suite, seed, draw) for draw in range(draws)]
+        else:
+            tables = [_scores(counts, number, ks_of, suite, seed, None)] * draws
         setting = _Setting(suite, number, fitted=suite == whole)
         lines += _judged(tables, setting, ks_of, rows, seed, top_m, maximize)
     return Sensitivity(pl.DataFrame(lines, schema=SCHEMA), whole, most, len(rows.y), tuple(dict.fromkeys(notes)))
