@@ -26,8 +26,8 @@ class NoiseCeiling:
     evaluation_variance : float
         Mean variance of one run's target from the finite number of samples.
     rl_seed_variance : float
-        Variance between RL seeds of a candidate beyond that; NaN without replicates. Then the ceiling counts
-        evaluation noise only and is too high.
+        Variance between RL seeds of a candidate beyond that, or what was given in its place; NaN with neither. Then
+        the ceiling counts evaluation noise only and is too high.
     sft_seed_variance : float
         Variance between SFT seeds of a recipe, beyond all that; NaN without replicates.
     recipe_r2 : float
@@ -54,7 +54,14 @@ class NoiseCeiling:
     note: str
 
 
-def noise_ceiling(runs: pl.DataFrame, target: str = TARGET, *, resamples: int = 200, seed: int = 0) -> NoiseCeiling:
+def noise_ceiling(
+    runs: pl.DataFrame,
+    target: str = TARGET,
+    *,
+    rl_seed_variance: float = float("nan"),
+    resamples: int = 200,
+    seed: int = 0,
+) -> NoiseCeiling:
     """Estimate the noise ceiling of a table of finished runs.
 
     The suite is the same for all candidates, so the choice of problems is no noise; the finite number of samples is. A
@@ -72,6 +79,9 @@ def noise_ceiling(runs: pl.DataFrame, target: str = TARGET, *, resamples: int = 
         problems), and so a lower bound of the ceiling.
     target : str
         Only ``post_pass_at_1`` is supported; for any other the ceiling is NaN, with a note.
+    rl_seed_variance : float
+        Stands for the variance between RL seeds where none of these candidates has several: that of the table that they
+        are a part of.
     resamples, seed : int
         Of the bootstrap over candidates.
 
@@ -102,20 +112,21 @@ def noise_ceiling(runs: pl.DataFrame, target: str = TARGET, *, resamples: int = 
         seed_variance = max(0.0, within - float((extra * mean_variance).sum()) / freedom)
         note += "; RL seed noise from the candidates with several RL seeds"
     else:
-        seed_variance = np.nan
-        note += "; no RL seed replicates, so the ceiling leaves the RL seed's noise out and is too high"
+        seed_variance = rl_seed_variance
+        if np.isfinite(seed_variance):
+            note += "; no RL seed replicates among these candidates, RL seed noise from all that have them"
+        else:
+            note += "; no RL seed replicates, so the ceiling leaves the RL seed's noise out and is too high"
     if len(names) < 3:
         few = _unknown(runs, "not known for fewer than three candidates")
         return replace(few, rl_seed_variance=float(seed_variance))
-    noise = (mean_variance + (seed_variance if freedom else 0.0)) / counts
+    noise = (mean_variance + (seed_variance if np.isfinite(seed_variance) else 0.0)) / counts
     rng = np.random.default_rng(seed)
     rows = np.vstack([np.arange(len(names)), rng.integers(0, len(names), (resamples, len(names)))])
     r2s, rhos = _ceilings(means[rows], noise[rows], rng)
     sft_variance = _between_sft_seeds(runs, names, means, noise)
     total = float(means.var())
     recipe_r2 = 1.0 - (float(noise.mean()) + sft_variance) / total if total > 0 else np.nan
-    if np.isfinite(sft_variance):
-        note += f"; to who sees the recipe alone the SFT seed is noise too, and R² is {max(recipe_r2, 0.0):.2f} at most"
     low, high = _interval(r2s)
     rho_low, rho_high = _interval(rhos)
     return NoiseCeiling(

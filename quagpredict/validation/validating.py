@@ -15,7 +15,7 @@ from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.fitting import fewest_rows
 from quagpredict.validation.baselines import BASELINE, BASELINE_ORDER, Model
 from quagpredict.validation.judging import OF_VALUES, Arrangement, Judged, arrange, judge, metric_names, summarize
-from quagpredict.validation.noise_ceiling import noise_ceiling
+from quagpredict.validation.noise_ceiling import NoiseCeiling, noise_ceiling
 from quagpredict.validation.predicting import predictions_of
 from quagpredict.validation.report import CEILING, SCHEMA, ValidationReport
 from quagpredict.validation.splits import Split, leave_one_group_out, random_halves, repeated_k_fold
@@ -148,9 +148,11 @@ def validate(
         else:
             chosen.append(scenario)
     with process_pool(jobs) as pool:
-        judging = _Judging(task, protocols, baseline, repeats, seed, top_m, maximize, progress, pool)
+        whole = noise_ceiling(task.runs, task.rows.target, resamples=1)
+        judging = _Judging(task, protocols, baseline, repeats, seed, top_m, maximize, progress, pool, whole, {})
         for place, scenario in enumerate(chosen):
             parts += judging.scenario(scenario, place, len(chosen))
+    task.notes.extend(_ceiling_notes(judging.ceilings))
     if not parts:
         few = len(task.rows.y) < MIN_CANDIDATES
         why = f"are too few to validate anything: at least {MIN_CANDIDATES}" if few else "cannot be validated"
@@ -205,6 +207,8 @@ class _Judging(NamedTuple):
     maximize: bool
     progress: Progress | None
     pool: Executor | None
+    whole: NoiseCeiling
+    ceilings: dict[str, NoiseCeiling]
 
     def scenario(self, scenario: Scenario, place: int, scenarios: int) -> Iterator[pl.DataFrame]:
         """Judge every model under every protocol on the rows of a scenario."""
@@ -215,8 +219,8 @@ class _Judging(NamedTuple):
         bases = np.unique(np.array(rows.bases), return_inverse=True)[1].reshape(-1)
         complete = complete_models(self.task.models, rows.frame, notes, scenario.name)
         runs = self.task.runs.filter(pl.col("candidate").is_in(rows.frame["candidate"].to_list()))
-        ceiling = noise_ceiling(runs, rows.target)
-        notes.append(f"noise ceiling: {ceiling.note}")
+        ceiling = noise_ceiling(runs, rows.target, rl_seed_variance=self.whole.rl_seed_variance)
+        self.ceilings[scenario.name] = ceiling
         total = scenarios * len(self.protocols) * len(complete)
         for number, protocol in enumerate(self.protocols):
             splits = _splits(protocol, rows.frame, self.repeats, self.seed, scenario.name, notes)
@@ -226,14 +230,15 @@ class _Judging(NamedTuple):
             fewest = min(len(split.train) for split in splits)
             judged: dict[str, Judged] = {}
             features: dict[str, str] = {}
-            fitting = []
-            for model in complete:
-                if model.kind == "proxy" or fewest >= fewest_rows(model.kind, len(model.features)):
-                    fitting.append(model)
-                else:
-                    notes.append(
-                        f"{scenario.name}, {protocol}: {model.name} is left out, it would be fitted on {fewest} rows"
-                    )
+            fitting = [
+                model
+                for model in complete
+                if model.kind == "proxy" or fewest >= fewest_rows(model.kind, len(model.features))
+            ]
+            if len(fitting) < len(complete):
+                names = [model.name for model in complete if model not in fitting]
+                count = f"{len(names)} models are left out, too few rows to fit them on ({fewest})"
+                notes.append(f"{scenario.name}, {protocol}: {count}: {', '.join(names)}")
             found = predictions_of(fitting, rows, splits, seed=self.seed, pool=self.pool)
             for done, (model, predicted) in enumerate(found):
                 if self.progress is not None:
@@ -262,6 +267,19 @@ class _Judging(NamedTuple):
                     )
             shared = {"scenario": scenario.name, "protocol": protocol, "candidates": len(rows.y)}
             yield pl.DataFrame([shared | line for line in lines], schema=SCHEMA)
+
+
+def _ceiling_notes(ceilings: dict[str, NoiseCeiling]) -> Iterator[str]:
+    """Say once how each noise ceiling was estimated, and of which scenarios."""
+    ways: dict[str, list[str]] = {}
+    for name, ceiling in ceilings.items():
+        ways.setdefault(ceiling.note, []).append(name)
+    for note, names in ways.items():
+        yield f"noise ceiling ({', '.join(names)}): {note}"
+    known = {name: found.recipe_r2 for name, found in ceilings.items() if np.isfinite(found.recipe_r2)}
+    if known:
+        told = ", ".join(f"{name} {r2:.2f}" for name, r2 in known.items())
+        yield f"to who sees the recipe alone the SFT seed is noise too, and R² is at most: {told}"
 
 
 def _splits(

@@ -1,9 +1,10 @@
-"""The large corpora: rows are the plan's, can be traced to their records and gone on with; the first is whole."""
+"""The large corpora: rows are the plan's, all of them, and can be traced to their records."""
 
 from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from quagpredict.collection.archive import unpack
 from quagpredict.collection.collect import planned_commands
@@ -53,7 +54,7 @@ def test_the_plans_are_as_large_as_they_were_designed() -> None:
 def test_every_row_is_one_of_the_plan(name: str, plan: Plan, corpus: pl.DataFrame) -> None:
     planned = {(row.candidate.name, row.rl_seed): row for row in rows_of(plan)}
     there = set(corpus.select("candidate", "rl_seed").rows())
-    assert there == set(planned) if name == "lab" else there < set(planned)  # the second is in collection
+    assert there == set(planned)
     for row in corpus.iter_rows(named=True):
         wanted = planned[row["candidate"], row["rl_seed"]]
         assert (row["recipe_id"], row["rl_recipe_id"]) == (wanted.recipe_id, wanted.rl_recipe_id)
@@ -67,7 +68,7 @@ def test_every_row_is_one_of_the_plan(name: str, plan: Plan, corpus: pl.DataFram
 
 def test_every_row_is_made_again_from_its_records(plan: Plan, corpus: pl.DataFrame, work: WorkFolder) -> None:
     made = Rows(plan, work).frame(read_ledger(work.ledger)).filter(pl.col("post_pass_at_1").is_not_null())
-    assert made.select(corpus.columns).equals(corpus)
+    assert_frame_equal(made.select(corpus.columns), corpus, rel_tol=1e-12)  # sums may differ in the last bit by machine
 
 
 def test_the_collection_goes_on_where_it_was(plan: Plan, work: WorkFolder) -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.quagmires import audit
@@ -222,7 +223,8 @@ def test_a_base_is_judged_by_its_own_repeated_runs() -> None:
     mixed = corpus.with_columns(post_pass_at_1=pl.Series(noisy))
     alone = audit(mixed.filter(~other)).pairs.sort("by_sft", "by_rl")
     among = audit(mixed).pairs.filter(base_model="base-0").sort("by_sft", "by_rl")
-    assert among.drop("q").equals(alone.drop("q"))
+    # A product of matrices of another size may differ in the last bit.
+    assert_frame_equal(among.drop("q"), alone.drop("q"), rel_tol=1e-9)
     assert any("base-0 " in note and "base-1 " in note for note in audit(mixed).notes)
     few = mixed.filter(~other | (pl.col("rl_seed") == 0))  # base-1 was not repeated: all together speak for it
     assert not any("base-1 " in note for note in audit(few).notes)

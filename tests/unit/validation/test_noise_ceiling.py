@@ -90,6 +90,18 @@ def test_sft_seeds_bound_what_the_recipe_alone_can_tell() -> None:
         assert ceiling.recipe_r2 < ceiling.r2
         found.append(ceiling.recipe_r2)
         true.append(float(scores.r2(frame["post_pass_at_1"].to_numpy(), corpus.true_mean)))
-        assert "to who sees the recipe alone" in ceiling.note
     assert np.mean(found) == pytest.approx(np.mean(true), abs=0.03)
     assert np.isnan(noise_ceiling(corpus.frame, resamples=2).recipe_r2)
+
+
+def test_where_no_candidate_has_several_rl_seeds_the_noise_of_the_others_counts() -> None:
+    corpus = synthetic_corpus(50, problems=20, samples_after=16, rl_seeds=2, rl_noise=0.4, seed=3)
+    whole = noise_ceiling(corpus.frame, resamples=2)
+    part = corpus.frame.unique("candidate", keep="first", maintain_order=True)
+    alone, told = (noise_ceiling(part, rl_seed_variance=value) for value in (float("nan"), whole.rl_seed_variance))
+    true = float(scores.r2(part["post_pass_at_1"].to_numpy(), corpus.true_mean[::2]))
+    assert abs(told.r2 - true) < 0.05 < abs(alone.r2 - true)
+    assert "too high" in alone.note
+    assert "from all that have them" in told.note
+    # Replicates of its own come first.
+    assert noise_ceiling(corpus.frame, rl_seed_variance=9.0, resamples=2).r2 == whole.r2
