@@ -15,7 +15,7 @@ from quagpredict.surrogates.store import load_surrogate
 
 TARGET = "post_pass_at_1"
 #: Shipped surrogates, the first that applies is taken.
-SHIPPED = ("models/lab", "models/lab-pilot")
+SHIPPED = ("models/lab", "models/lab-2", "models/lab-pilot")
 
 
 class Default(NamedTuple):

@@ -132,9 +132,30 @@ def headline(report: "ValidationReport", model: str | None = None) -> list[str]:
             share = f"{100 * row['mean'] / ceiling['mean'][0]:.0f}"
             text += f", {share} % of the noise ceiling {number(ceiling['mean'][0])}"
         lines.append(text)
+    lines += _on_new_kinds(report, scenario, chosen)
     if model is None and len(report.surrogates) > 1:
         lines.append("It was chosen on these splits, so its own scores are a little too good.")
     return lines
+
+
+def _on_new_kinds(report: "ValidationReport", scenario: str, chosen: str) -> list[str]:
+    """Say how a surrogate orders kinds of data that it has not seen, and which orders them best.
+
+    Halves drawn at random show a model every kind of data; one that has learnt the peculiarity of a kind wins there.
+    """
+    rows = report.frame.filter(scenario=scenario, protocol="leave-one-kind-out", metric="pairwise_accuracy")
+    own = rows.filter(model=chosen)
+    if not own.height:
+        return []
+    best = report.best(scenario, "leave-one-kind-out", "pairwise_accuracy")
+    text = f"With each kind of data left out, pairs of a base in order {_estimate(own)}"
+    return [text if best in (None, chosen) else f"{text}; {plain(str(best))} {_estimate(rows.filter(model=best))}"]
+
+
+def _estimate(rows: pl.DataFrame) -> str:
+    """Return a share with its interval, which of few groups is wider than what a share can be."""
+    row = rows.select("mean", pl.col("low", "high").clip(0, 1)).row(0, named=True)
+    return f"{number(row['mean'])} {_range(row['low'], row['high'])}"
 
 
 def shown_metrics(report: "ValidationReport", wide: bool) -> list[str]:

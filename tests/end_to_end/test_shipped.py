@@ -9,7 +9,7 @@ import pytest
 
 from quagpredict.cli import main
 from quagpredict.collection.stages import rows_of
-from quagpredict.corpus import design_matrix, read_corpus
+from quagpredict.corpus import read_corpus
 from quagpredict.evaluation import read_suite
 from quagpredict.metrics import pass_at_k
 from quagpredict.plan import Plan
@@ -83,17 +83,16 @@ def test_the_demo_candidates_are_the_held_out_rows_before_rl(corpus, surrogate):
     assert surrogate.training_rows == corpus.height - held_out.height
 
 
-def test_the_surrogate_is_the_fit_of_the_fit_rows(corpus, surrogate):
-    transforms = dict(zip(surrogate.features, surrogate.feature_transforms, strict=True))
-    again = fit(
-        corpus,
-        surrogate=surrogate.name.partition(":")[0],
-        features=surrogate.features,
-        transforms=transforms | {surrogate.target: surrogate.target_transform},
-    )
-    matrix = design_matrix(corpus, surrogate.features)
-    np.testing.assert_allclose(again.predict(matrix.X).mean, surrogate.predict(matrix.X).mean, atol=1e-9)
-    np.testing.assert_allclose(again.predict(matrix.X).std, surrogate.predict(matrix.X).std, atol=1e-9)
+@pytest.mark.parametrize("name", ["lab", "lab-2", "lab-pilot"])
+def test_a_shipped_surrogate_is_the_fit_of_the_fit_rows(name):
+    runs = read_corpus(shipped_path(f"datasets/{name}/corpus.parquet"))
+    shipped = load_surrogate(shipped_path(f"models/{name}"))
+    measured = [feature for feature in shipped.features if feature.startswith("pre_")]
+    again = fit(runs, shipped.name.partition(":")[0], features=measured, transforms="in-fold")
+    ours, theirs = shipped.predict_frame(runs), again.predict_frame(runs)
+    np.testing.assert_allclose(ours.mean, theirs.mean, atol=1e-9)
+    np.testing.assert_allclose(ours.std, theirs.std, atol=1e-9)
+    assert shipped.training_rows == runs.filter(pl.col("split") == "fit")["candidate"].n_unique()
 
 
 def test_the_demo_ranks_them_beside_what_rl_gave(capsys, monkeypatch):

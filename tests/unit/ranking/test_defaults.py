@@ -14,7 +14,7 @@ FRESH = RUNS.drop([name for name in RUNS.columns if name.startswith("post_")])
 
 
 def test_shipped_candidates_are_ranked_by_the_shipped_surrogate_that_was_fitted_for_them() -> None:
-    for corpus in ("lab", "lab-pilot"):
+    for corpus in ("lab", "lab-2", "lab-pilot"):
         candidates = str(shipped_path(f"datasets/{corpus}/candidates")) + "/*.parquet"
         ranking = rank(candidates)
         assert ranking.frame["prediction"].null_count() == 0
