@@ -13,7 +13,7 @@ from quagpredict.surrogates.feature_sets import pass_at, pass_at_columns
 
 #: Kind of flag -> what it means.
 KINDS = {
-    "outside-domain": "outside the surrogate's training domain (1 is its edge): its interval holds less often than it says",
+    "outside-domain": "outside the surrogate's training domain (1 is its edge): its interval holds less often",
     "missing-feature": "a measurement is missing, so it has no rank",
     "not-screened": "a measurement is missing, so it could not be screened out",
     "falling-curve": "Pass@k falls as k grows: are columns swapped, or measured apart?",
