@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quagpredict.errors import InvalidDataError
+from quagpredict.surrogates.damped_least_squares import damped_least_squares
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
 from quagpredict.surrogates.least_squares import assemble, t_factor, training_tables
@@ -16,7 +17,6 @@ Floats = NDArray[np.float64]
 # Weak beliefs, as means and deviations: at the typical number of steps most of the way is gone; features of deviation 1
 # change the log of the rate by half; the way is a few logits long.
 _LOG_RATE, _LOG_RATE_WIDTH, _RATE_SLOPE_WIDTH, _GAIN_WIDTH = float(np.log(2.0)), 1.0, 0.5, 5.0
-_STEPS = 80
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +157,12 @@ def fit_budget(
     noise = max(float(np.average((t - np.average(t, weights=weight)) ** 2, weights=weight)) * 0.1, 1e-12)
     parameters = belief.copy()
     for _ in range(3):  # the weight of the beliefs depends on the noise, which is known after a fit
-        parameters, jacobian, residual = _least_squares(
-            design, Z[:, 0], time, t, weight, parameters, belief, noise / width**2
+        parameters, jacobian, residual = damped_least_squares(
+            lambda at: curve(design, Z[:, 0], time, at[:q], at[q:]),
+            *(t, parameters),
+            belief=belief,
+            penalty=noise / width**2,
+            weight=weight,
         )
         df = float(max(runs - q, 1))
         noise = max(float((weight * residual**2).sum()) / df, 1e-14)
@@ -177,41 +181,3 @@ def fit_budget(
     note = f"{runs} runs, {n} points; half of the way is gone after {half:.3g} steps for the average candidate"
     fitted = assemble("budget", form, tables, features, target, notes=(note,))
     return replace(fitted, training_rows=runs, rl_steps=typical)
-
-
-def _least_squares(
-    design: Floats,
-    start: Floats,
-    time: Floats,
-    t: Floats,
-    weight: Floats,
-    parameters: Floats,
-    belief: Floats,
-    penalty: Floats,
-) -> tuple[Floats, Floats, Floats]:
-    """Return the parameters of the least weighted squares with beliefs, the derivatives there and the residuals."""
-    q = design.shape[1]
-
-    def cost(at: Floats) -> tuple[float, Floats, Floats]:
-        mean, jacobian = curve(design, start, time, at[:q], at[q:])
-        residual = t - mean
-        return float((weight * residual**2).sum() + (penalty * (at - belief) ** 2).sum()), residual, jacobian
-
-    now, residual, jacobian = cost(parameters)
-    damping = 1e-2
-    for _ in range(_STEPS):
-        hessian = (jacobian * weight[:, None]).T @ jacobian + np.diag(penalty)
-        gradient = jacobian.T @ (weight * residual) - penalty * (parameters - belief)
-        step = np.linalg.solve(hessian + damping * np.diag(hessian.diagonal()), gradient)
-        then, new_residual, new_jacobian = cost(parameters + step)
-        if then < now:
-            close = now - then <= 1e-12 * now
-            parameters, now, residual, jacobian = parameters + step, then, new_residual, new_jacobian
-            damping = max(damping / 5.0, 1e-9)
-            if close:
-                break
-        else:
-            damping *= 5.0
-            if damping > 1e8:
-                break
-    return parameters, jacobian, residual

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from quagpredict.corpus.derived import LOGITS
 from quagpredict.errors import UsageError
+from quagpredict.surrogates.damped_least_squares import damped_least_squares
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
 from quagpredict.surrogates.least_squares import assemble, t_factor, training_tables
@@ -20,7 +21,7 @@ PRIOR_DEVIATION = 0.05
 
 # Both parameters are known to be a few logits at most; this weak belief keeps them finite where scores are all 0 or 1.
 _PRIOR = np.array([3.0, 6.0])
-_STEPS = 60
+_BOUND = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +146,16 @@ def fit_sharpening(
     success = expit(bins)
     signal = 1.0 - success**group_size - (1.0 - success) ** group_size
     free = np.array([n >= 3, True])
-    parameters, curvature, missed = _least_squares(tables.Z, tables.t, bins, signal, free, target_transform)
+
+    def model(at: Floats) -> tuple[Floats, Floats]:
+        mean, jacobian = sharpened(tables.Z, bins, signal, float(at[0]), float(at[1]), target_transform)
+        return mean, jacobian * free
+
+    nothing = np.zeros(2)
+    parameters, jacobian, residual = damped_least_squares(
+        model, tables.t, nothing, belief=nothing, penalty=(PRIOR_DEVIATION / _PRIOR) ** 2, bound=_BOUND
+    )
+    curvature, missed = jacobian.T @ jacobian, float(residual @ residual)
     count = int(free.sum())
     df = float(max(n - count, 1))
     variance = (PRIOR_DEVIATION**2 + missed) / (1.0 + max(n - count, 0))
@@ -167,36 +177,3 @@ def fit_sharpening(
     shift, gain = np.sqrt(covariance.diagonal())
     note = f"shift {form.shift:.2f} ± {shift:.2f}, gain {form.gain:.2f} ± {gain:.2f} logits (group size {group_size})"
     return assemble("sharpening", form, tables, features, target, notes=(note,))
-
-
-def _least_squares(
-    Z: Floats, t: Floats, logits: Floats, signal: Floats, free: NDArray[np.bool_], target_transform: str
-) -> tuple[Floats, Floats, float]:
-    """Return shift and gain of the least squared error, the curvature J'J there, and the sum of squares."""
-    parameters = np.zeros(2)
-    penalty = np.diag((PRIOR_DEVIATION / _PRIOR) ** 2)
-    damping = 1e-3
-
-    def cost(at: Floats) -> tuple[float, Floats, Floats]:
-        mean, jacobian = sharpened(Z, logits, signal, float(at[0]), float(at[1]), target_transform)
-        residual = t - mean
-        return float(residual @ residual + at @ penalty @ at), residual, jacobian * free
-
-    now, residual, jacobian = cost(parameters)
-    for _ in range(_STEPS):
-        hessian = jacobian.T @ jacobian + penalty
-        gradient = jacobian.T @ residual - penalty @ parameters
-        step = np.linalg.solve(hessian + damping * np.diag(hessian.diagonal()), gradient) * free
-        tried = np.clip(parameters + step, -30.0, 30.0)
-        then, new_residual, new_jacobian = cost(tried)
-        if then < now:
-            close = now - then <= 1e-13 * now
-            parameters, now, residual, jacobian = tried, then, new_residual, new_jacobian
-            damping = max(damping / 5.0, 1e-9)
-            if close:
-                break
-        else:
-            damping *= 5.0
-            if damping > 1e6:
-                break
-    return parameters, jacobian.T @ jacobian, float(residual @ residual)
