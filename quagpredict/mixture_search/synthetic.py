@@ -18,6 +18,7 @@ from quagpredict.mixture_search.recipes import MixtureRecipe, recipe_of
 from quagpredict.mixture_search.space import Budget, SearchSpace, Setting, Source
 from quagpredict.plan_parts import Base
 from quagpredict.recipe import Recipe
+from quagpredict.surrogates.transforms import expit
 
 Floats = NDArray[np.float64]
 
@@ -74,12 +75,12 @@ class SyntheticWorld:
     @property
     def best(self) -> float:
         """The best score after RL that there is."""
-        return _expit(self._latent(1.0, _BEST_EPOCHS, _BEST_RATE))
+        return float(expit(self._latent(1.0, _BEST_EPOCHS, _BEST_RATE)))
 
     def truth(self, recipe: MixtureRecipe) -> float:
         """Return the score after RL of a recipe, without noise."""
         covered = float(np.sqrt(self._shares(recipe)) @ self.coverage)
-        return _expit(self._latent(covered, recipe.epochs, recipe.learning_rate))
+        return float(expit(self._latent(covered, recipe.epochs, recipe.learning_rate)))
 
     def measure(self, recipe: MixtureRecipe, progress: float = 1.0) -> dict[str, float]:
         """Return what an evaluation before RL would give after a part of the training; the same for the same recipe."""
@@ -91,8 +92,8 @@ class SyntheticWorld:
         sharp = 8.0 * (float(np.sqrt(shares) @ self.sharpness) - 0.75) + 0.5 * np.log2(recipe.epochs)
         noise = self.noise * rng.normal(size=3)
         return {
-            "pass_at_1": _expit(0.4 * reach + 0.8 * sharp - 1.5 + noise[0]),
-            "pass_at_64": _expit(0.9 * reach + 1.0 + noise[1]),
+            "pass_at_1": float(expit(0.4 * reach + 0.8 * sharp - 1.5 + noise[0])),
+            "pass_at_64": float(expit(0.9 * reach + 1.0 + noise[1])),
             "held_out_loss_nats": float(np.exp(-0.25 * reach + 0.05 * sharp - 0.5 + 0.5 * noise[2])),
         }
 
@@ -100,7 +101,7 @@ class SyntheticWorld:
         """Return one run's score after RL."""
         rng = np.random.default_rng([int(recipe.recipe_id[8:16], 16), seed])
         truth = self.truth(recipe)
-        return _expit(float(np.log(truth / (1 - truth))) + self.rl_noise * rng.normal())
+        return float(expit(float(np.log(truth / (1 - truth))) + self.rl_noise * rng.normal()))
 
     def corpus(self, runs: int, seed: int = 0) -> pl.DataFrame:
         """Return finished runs of recipes drawn at random, as a table."""
@@ -136,7 +137,3 @@ def synthetic_world(sources: int = 12, seed: int = 0, caps: Mapping[int, float] 
     weights = np.exp(0.8 * rng.normal(size=(2, sources)))
     weights /= np.linalg.norm(weights, axis=1, keepdims=True)
     return SyntheticWorld(synthetic_space(sources, caps), weights[0], weights[1])
-
-
-def _expit(value: float) -> float:
-    return float(1.0 / (1.0 + np.exp(-value)))

@@ -106,7 +106,7 @@ def parse_transform(text: str) -> Transform:
     )
 
 
-def expit(values: Floats) -> Floats:
+def expit(values: Floats | float) -> Floats:
     """Return 1 / (1 + exp(-x)) without overflow."""
     small = np.exp(-np.abs(values))
     return np.where(values >= 0, 1.0 / (1.0 + small), small / (1.0 + small))

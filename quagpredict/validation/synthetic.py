@@ -12,6 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.surrogates.transforms import expit
+
 Floats = NDArray[np.float64]
 
 
@@ -76,8 +78,8 @@ def synthetic_corpus(
     kind = rng.integers(0, 3, candidates)
     coverage = 0.5 * (base - (bases - 1) / 2) + rng.normal(0.0, 0.6, candidates)
     # What sharpens (repeated or narrow data) costs coverage, but only loosely.
-    sharpness = _expit(-1.0 - 0.5 * coverage + rng.normal(0.0, 0.8, candidates))
-    before = _expit(4.0 * (coverage[:, None] - difficulty)) * sharpness[:, None]
+    sharpness = expit(-1.0 - 0.5 * coverage + rng.normal(0.0, 0.8, candidates))
+    before = expit(4.0 * (coverage[:, None] - difficulty)) * sharpness[:, None]
     pass_counts = rng.binomial(samples_before, before)
     loss = 0.6 - 0.1 * coverage + rng.normal(0.0, 0.02, candidates)
     columns: list[dict[str, object]] = []
@@ -101,7 +103,7 @@ def synthetic_corpus(
             **_pass_at_ks(pass_counts[i], samples_before),
         }
         for rl_seed in range(rl_seeds):
-            after = _expit(clean + rng.normal(0.0, rl_noise))
+            after = expit(clean + rng.normal(0.0, rl_noise))
             counts = rng.binomial(samples_after, after)
             row: dict[str, object] = {
                 **shared,
@@ -113,7 +115,7 @@ def synthetic_corpus(
                 row["post_problems"] = _problems(counts, samples_after)
             columns.append(row)
             true_post.append(float(after.mean()))
-            true_mean.append(float(_expit(clean).mean()))
+            true_mean.append(float(expit(clean).mean()))
     return SyntheticCorpus(pl.DataFrame(columns), np.array(true_post), np.array(true_mean))
 
 
@@ -129,7 +131,3 @@ def _pass_at_ks(counts: NDArray[np.int64], n: int) -> dict[str, float]:
 
 def _problems(counts: NDArray[np.int64], n: int) -> list[dict[str, object]]:
     return [{"benchmark": "synthetic", "problem_id": str(j), "n": n, "c": int(c)} for j, c in enumerate(counts)]
-
-
-def _expit(values: Floats | float) -> Floats:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.asarray(values))))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from quagpredict.errors import UsageError
 from quagpredict.metrics import zero_variance_share
 from quagpredict.metrics.pass_at_k import pass_at_k
+from quagpredict.surrogates.transforms import expit
 
 Floats = NDArray[np.float64]
 
@@ -123,8 +124,8 @@ def draw(world: World, candidates: int, *, seed: int = 0, steps: float = 200.0) 
     rng = np.random.default_rng([world.seed, 2, seed])
     base = np.arange(candidates) % world.bases
     coverage = 0.3 * (base - (world.bases - 1) / 2) + rng.normal(0.0, 0.6, candidates)
-    sharpness = _expit(-1.0 - 0.5 * coverage + rng.normal(0.0, 0.8, candidates))
-    before = _expit(4.0 * (coverage[:, None] - difficulty)) * sharpness[:, None]
+    sharpness = expit(-1.0 - 0.5 * coverage + rng.normal(0.0, 0.8, candidates))
+    before = expit(4.0 * (coverage[:, None] - difficulty)) * sharpness[:, None]
     counts = rng.binomial(world.samples_before, before)
     loss = 0.6 - 0.1 * coverage + rng.normal(0.0, 0.02, candidates)
     n = np.full(counts.size, world.samples_before)
@@ -164,7 +165,7 @@ def draw(world: World, candidates: int, *, seed: int = 0, steps: float = 200.0) 
     else:
         after = _after(world, before)
         mean = after.mean(axis=1)
-        moved = _expit(_logit(after) + noise[:, None])
+        moved = expit(_logit(after) + noise[:, None])
         score = rng.binomial(world.samples_after, moved).mean(axis=1) / world.samples_after
     columns["post_pass_at_1"] = score
     effects = {f"base-{number}": float(value) for number, value in enumerate(effect)}
@@ -181,7 +182,7 @@ def score_at(world: World, before: Floats, signal: Floats, steps: Floats) -> Flo
     ceiling = _logit((1.0 - (1.0 - before) ** 64).mean(axis=1)) - 0.5
     rate = np.log(2.0) / world.half_steps * np.exp(2.0 * (0.5 - signal))
     way = 1.0 - np.exp(-rate[:, None] * np.atleast_1d(steps))
-    return np.asarray(_expit(start[:, None] + (ceiling - start)[:, None] * way))
+    return np.asarray(expit(start[:, None] + (ceiling - start)[:, None] * way))
 
 
 def _along_rl(
@@ -190,7 +191,7 @@ def _along_rl(
     places = np.array([0.125, 0.25, 0.5, 0.75, 1.0]) * steps
     mean = score_at(world, before, signal, places)
     way = 1.0 - np.exp(-places / steps * 2.0)
-    true = _expit(_logit(mean) + noise[:, None] * way)
+    true = expit(_logit(mean) + noise[:, None] * way)
     seen = rng.binomial(trials, true) / trials
     curves = [
         [{"step": round(step), "pass_at_1": float(value)} for step, value in zip(places, row, strict=True)]
@@ -204,13 +205,9 @@ def _after(world: World, before: Floats) -> Floats:
     if world.law == "effective_k":
         return np.asarray(1.0 - (1.0 - before) ** world.k_star)
     signal = 1.0 - before**8 - (1.0 - before) ** 8
-    return _expit(_logit(before) + world.shift + world.gain * signal)
+    return expit(_logit(before) + world.shift + world.gain * signal)
 
 
 def _logit(share: Floats) -> Floats:
     safe = np.clip(share, 1e-9, 1 - 1e-9)
     return np.asarray(np.log(safe) - np.log1p(-safe))
-
-
-def _expit(values: Floats) -> Floats:
-    return np.asarray(1.0 / (1.0 + np.exp(-values)))
