@@ -57,7 +57,9 @@ def main() -> None:
         texts = []
         for where in ("inside", "outside"):
             held = part.filter(where=where)
-            texts.append(f"{where} {held['held'].mean():.2f} of {held.height} ({held['candidate'].n_unique()})")
+            share = f"{held['held'].sum() / held.height:.2f}" if held.height else "none"
+            candidates = held.select("corpus", "candidate").n_unique()
+            texts.append(f"{where} {share} of {held.height} ({candidates} candidates)")
         print(f"{title:<18}{'   '.join(texts)}")
 
 

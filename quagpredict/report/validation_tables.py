@@ -139,7 +139,7 @@ def headline(report: "ValidationReport", model: str | None = None) -> list[str]:
 
 
 def _on_new_kinds(report: "ValidationReport", scenario: str, chosen: str) -> list[str]:
-    """Say how a surrogate orders kinds of data that it has not seen, and which orders them best.
+    """Say how a surrogate orders candidates of a kind of data that it has not seen, beside the best and SFT Pass@1.
 
     Halves drawn at random show a model every kind of data; one that has learnt the peculiarity of a kind wins there.
     """
@@ -147,9 +147,17 @@ def _on_new_kinds(report: "ValidationReport", scenario: str, chosen: str) -> lis
     own = rows.filter(model=chosen)
     if not own.height:
         return []
-    best = report.best(scenario, "leave-one-kind-out", "pairwise_accuracy")
-    text = f"With each kind of data left out, pairs of a base in order {_estimate(own)}"
-    return [text if best in (None, chosen) else f"{text}; {plain(str(best))} {_estimate(rows.filter(model=best))}"]
+    texts = [_estimate(own)]
+    best, over = (
+        report.best(scenario, "leave-one-kind-out", "pairwise_accuracy"),
+        report.baseline_of("pairwise_accuracy"),
+    )
+    if best is not None and rows.filter(model=best)["mean"][0] > own["mean"][0]:
+        texts.append(f"{plain(best)} {_estimate(rows.filter(model=best))}")
+    if over != chosen and rows.filter(model=over).height:
+        texts.append(f"{plain(over)} {_estimate(rows.filter(model=over))}")
+    kinds = own["repeats"][0]
+    return [f"Within each of {kinds} kinds of data that were left out, pairs of a base in order: {'; '.join(texts)}"]
 
 
 def _estimate(rows: pl.DataFrame) -> str:

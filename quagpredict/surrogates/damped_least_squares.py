@@ -46,7 +46,7 @@ def damped_least_squares(
     ----------
     model : callable
         From parameters, (q,), to the modelled values, (n,), and their derivatives, (n, q). A parameter whose
-        derivatives are zero stays at its belief.
+        derivatives are zero ends at its belief.
     observed : array (n,)
     start, belief, penalty : array (q,)
         Where to begin; what is believed, and its weight, above zero.

@@ -159,7 +159,8 @@ def fit_budget(
     for _ in range(3):  # the weight of the beliefs depends on the noise, which is known after a fit
         parameters, jacobian, residual = damped_least_squares(
             lambda at: curve(design, Z[:, 0], time, at[:q], at[q:]),
-            *(t, parameters),
+            t,
+            parameters,
             belief=belief,
             penalty=noise / width**2,
             weight=weight,

@@ -114,7 +114,9 @@ def noise_ceiling(
     else:
         seed_variance = rl_seed_variance
         if np.isfinite(seed_variance):
-            note += "; no RL seed replicates among these candidates, RL seed noise from all that have them"
+            note += (
+                "; no RL seed replicates among these candidates; RL seed noise is that of others, which may have less"
+            )
         else:
             note += "; no RL seed replicates, so the ceiling leaves the RL seed's noise out and is too high"
     if len(names) < 3:

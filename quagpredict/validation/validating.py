@@ -279,7 +279,7 @@ def _ceiling_notes(ceilings: dict[str, NoiseCeiling]) -> Iterator[str]:
     known = {name: found.recipe_r2 for name, found in ceilings.items() if np.isfinite(found.recipe_r2)}
     if known:
         told = ", ".join(f"{name} {r2:.2f}" for name, r2 in known.items())
-        yield f"to who sees the recipe alone the SFT seed is noise too, and R² is at most: {told}"
+        yield f"the SFT seed is noise to who sees the recipe and not the checkpoint; its R² is at most: {told}"
 
 
 def _splits(

@@ -16,6 +16,7 @@ from quagpredict.plan import Plan
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.store import load_surrogate
+from quagpredict.validation.conformal import with_calibration
 
 CANDIDATES = "datasets/lab-pilot/candidates/*.parquet"
 
@@ -92,6 +93,12 @@ def test_a_shipped_surrogate_is_the_fit_of_the_fit_rows(name):
     ours, theirs = shipped.predict_frame(runs), again.predict_frame(runs)
     np.testing.assert_allclose(ours.mean, theirs.mean, atol=1e-9)
     np.testing.assert_allclose(ours.std, theirs.std, atol=1e-9)
+    calibrated = with_calibration(again, runs, features=measured, transforms="in-fold").calibration
+    assert shipped.calibration is not None
+    assert calibrated is not None
+    assert shipped.calibration.rows == calibrated.rows
+    assert shipped.calibration.quantile == pytest.approx(calibrated.quantile, abs=1e-6)
+    assert shipped.calibration.by_group == pytest.approx(calibrated.by_group, abs=1e-6)
     assert shipped.training_rows == runs.filter(pl.col("split") == "fit")["candidate"].n_unique()
 
 

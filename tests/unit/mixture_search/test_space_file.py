@@ -168,3 +168,10 @@ def test_another_bound_is_another_space(write, tmp_path):
     sources = {"a": file(tmp_path, "a", max_repeats=4, max=0.9), "b": file(tmp_path, "b", max_repeats=2)}
     assert SearchPlan.from_yaml(write(sources=sources)).space.space_id != first
     assert SearchPlan.from_yaml(write(name="renamed")).space.space_id == first
+
+
+@pytest.mark.parametrize("path", sorted(shipped_path("collectors/searches").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_space_is_read(path):
+    plan = SearchPlan.from_yaml(path)
+    assert len(plan.space.sources) == 8
+    assert plan.space.name == path.stem

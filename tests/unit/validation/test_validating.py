@@ -296,33 +296,6 @@ def test_what_cannot_be_judged_is_noted() -> None:
     assert sum(note.startswith("noise ceiling (all, ") for note in report.notes) == 1
 
 
-def test_models_that_too_few_rows_are_left_for_are_named_in_one_note() -> None:
-    kinds = pl.when(pl.int_range(pl.len()) < 2).then(pl.lit("rare")).otherwise(pl.lit("common"))
-    report = validate(
-        SLIM.with_columns(recipe_data_kind=kinds), ["linear:both"], "leave-one-kind-out", scenarios=["all"]
-    )
-    (said,) = [note for note in report.notes if "too few rows" in note]
-    assert said.startswith("all, leave-one-kind-out: ")
-    assert "(2): linear:both, mean, " in said
-    left_out = set(said.rpartition(": ")[2].split(", "))
-    assert left_out.isdisjoint(report.frame["model"])
-    assert "proxy:pass_at_64" in set(report.frame["model"])
-
-
-def test_the_ceiling_of_a_scenario_without_rl_seeds_counts_the_noise_of_the_table() -> None:
-    runs = synthetic_corpus(60, problems=20, samples_after=16, rl_seeds=2, rl_noise=0.6, seed=5).frame
-    lower = pl.col("recipe_scenario") == "instance-level"
-    once = runs.filter(~lower | (pl.col("rl_seed") == runs["rl_seed"].min()))
-    wanted = ["instance-level"]
-    ceilings = {}
-    for name, frame in (("with", once), ("without", once.filter(lower))):
-        report = validate(frame, ["linear:both"], "k-fold", scenarios=wanted)
-        ceilings[name] = report.frame.filter(model="noise ceiling", metric="r2")["mean"].item()
-        (said,) = [note for note in report.notes if note.startswith("noise ceiling")]
-        assert ("from all that have them" in said) == (name == "with")
-    assert ceilings["with"] < ceilings["without"]
-
-
 @pytest.mark.parametrize(
     ("frame", "arguments", "error", "message"),
     [
