@@ -98,6 +98,12 @@ def run(args: argparse.Namespace) -> int:
     return 1 if summary.failed else 0
 
 
+def _whole(values: list[float | None]) -> str:
+    """Return the sum of what is known as a whole number; empty where nothing is."""
+    known = [value for value in values if value is not None]
+    return f"{sum(known):,.0f}" if known else ""
+
+
 def _print_estimate(plan: Any, out: Path) -> int:
     """Print the cost of each kind of stage, and of all."""
     from quagpredict.collection.estimate import estimate
@@ -106,15 +112,19 @@ def _print_estimate(plan: Any, out: Path) -> int:
 
     ledger = out / "ledger.jsonl"
     costs = estimate(plan, read_ledger(ledger) if ledger.exists() else ())
-    table = plain_table("stages", ["number", " hours", " GPU-hours"])
+    table = plain_table("stages", ["number", " hours", " GPU-hours", " GiB"])
     table.add_column(" from", overflow="fold")
     for cost in costs:
-        gpu = "" if cost.gpu_hours is None else f"{cost.gpu_hours:,.0f}"
-        table.add_row(cost.kind, f"{cost.stages:,}", f"{cost.hours:,.1f}", gpu, f" {cost.how}")
-    known = [cost.gpu_hours for cost in costs if cost.gpu_hours is not None]
-    total = f"{sum(known):,.0f}" if known else ""
-    table.add_row("all", f"{sum(cost.stages for cost in costs):,}", f"{sum(cost.hours for cost in costs):,.1f}", total)
+        sizes = (_whole([cost.gpu_hours]), _whole([cost.disk_gib]))
+        table.add_row(cost.kind, f"{cost.stages:,}", f"{cost.hours:,.1f}", *sizes, f" {cost.how}")
+    sums = (_whole([cost.gpu_hours for cost in costs]), _whole([cost.disk_gib for cost in costs]))
+    table.add_row("all", f"{sum(cost.stages for cost in costs):,}", f"{sum(cost.hours for cost in costs):,.1f}", *sums)
     console().print(table)
+    working = max((cost.working_gib or 0.0 for cost in costs), default=0.0)
+    if working >= 1.0:
+        say(
+            f"note: GiB are of weights that stay; a stage in training holds up to {working:,.0f} GiB more to go on from"
+        )
     hours = {cost.kind: cost.hours for cost in costs}
     if hours.get("grpo") and hours.get("evaluate-pre", 0.0) > hours["grpo"]:
         say(

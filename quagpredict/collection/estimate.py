@@ -8,10 +8,13 @@ from quagpredict.collection.progress import mean_seconds
 from quagpredict.collection.stages import KINDS, Kind, Stage, stages_of
 from quagpredict.errors import UsageError
 from quagpredict.plan import Plan
-from quagpredict.plan_parts import Assumptions
+from quagpredict.plan_parts import Assumptions, Candidate
 
 # Floating-point operations a parameter and token: forward 2, backward 4, and 2 more where activations are recomputed.
 _TRAINING, _RECOMPUTED = 6, 2
+# Bytes a parameter: of weights by type (unnamed: float32), and of AdamW's moments and master weights in float32.
+_BYTES = {"bfloat16": 2, "float16": 2}
+_OPTIMIZER = 12
 
 
 class KindCost(NamedTuple):
@@ -26,14 +29,20 @@ class KindCost(NamedTuple):
         Machine-hours of all of them together: the time that the plan's GPUs (or one core, in the lab) are held.
     gpu_hours : float or None
         The same times the number of GPUs; None where times were measured and the plan does not say how many it uses.
+    disk_gib : float or None
+        Weights that they leave behind, all together; None where the plan does not say how large its models are.
+    working_gib : float or None
+        The most that a stage keeps beside them until it is done: checkpoints with the optimizer's state.
     how : str
-        What it was computed from.
+        What the hours were computed from.
     """
 
     kind: Kind
     stages: int
     hours: float
     gpu_hours: float | None
+    disk_gib: float | None
+    working_gib: float | None
     how: str
 
 
@@ -46,7 +55,9 @@ def estimate(plan: Plan, attempts: Iterable[Attempt] = ()) -> list[KindCost]:
     - evaluation: problems x samples x tokens of a response over the rate of generation;
     - RL: a step's responses are generated at that rate and trained on as in SFT.
 
-    Loading, saving and grading are left out, and so is the waiting of GPUs for the longest response.
+    Loading, saving and grading are left out, and so is the waiting of GPUs for the longest response. Disk is that of
+    weights (2 bytes a parameter in bfloat16), and while training of the checkpoints that a stage goes on from (12 bytes
+    more, of AdamW in float32); samples and logs are small beside them.
 
     Parameters
     ----------
@@ -77,13 +88,33 @@ def estimate(plan: Plan, attempts: Iterable[Attempt] = ()) -> list[KindCost]:
         else:
             seconds = [_seconds(plan, stage, assumed) for stage in stages]
             hours, how = sum(seconds) / 3600, _how(kind, assumed)
-        costs.append(KindCost(kind, len(stages), hours, None if assumed is None else hours * assumed.gpus, how))
+        gpu_hours = disk = working = None
+        if assumed is not None:
+            gpu_hours = hours * assumed.gpus
+            left, kept = zip(*(_gib(plan, stage, assumed) for stage in stages), strict=True)
+            disk, working = sum(left), max(kept)
+        costs.append(KindCost(kind, len(stages), hours, gpu_hours, disk, working, how))
     return costs
 
 
+def _gib(plan: Plan, stage: Stage, assumed: Assumptions) -> tuple[float, float]:
+    """Return what a stage leaves on disk, and what it keeps there to go on from, in GiB; 0 where nothing is trained."""
+    if stage.kind not in ("sft", "grpo"):
+        return 0.0, 0.0
+    parameters = assumed.parameters[_candidate(plan, stage).base] / 2**30
+    weights = parameters * _BYTES.get(str(stage.config.get("dtype")), 4)
+    models = 1 + len(stage.config.get("keep_epochs", stage.config.get("keep_steps", ())))
+    resumable = stage.config.get("save_strategy", "steps") != "no"
+    copies = int(stage.config.get("save_total_limit") or 1) + 1  # the new one is written before the oldest goes
+    return models * weights, copies * (weights + parameters * _OPTIMIZER) if resumable else 0.0
+
+
+def _candidate(plan: Plan, stage: Stage) -> Candidate:
+    return next(candidate for candidate in plan.candidates if candidate.name == stage.candidate)
+
+
 def _seconds(plan: Plan, stage: Stage, assumed: Assumptions) -> float:
-    candidate = next(candidate for candidate in plan.candidates if candidate.name == stage.candidate)
-    parameters = assumed.parameters[candidate.base]
+    parameters = assumed.parameters[_candidate(plan, stage).base]
     config = stage.config
     if stage.kind == "base":
         raise UsageError(f"the cost of making base model '{stage.name}' cannot be assumed; run it once")

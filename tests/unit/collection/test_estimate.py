@@ -48,6 +48,20 @@ def test_the_sums_are_those_of_the_definition(file: Path) -> None:
     assert {cost.gpu_hours / cost.hours for cost in costs.values() if cost.gpu_hours} == {2.0}
 
 
+def test_disk_is_that_of_the_weights_and_of_checkpoints_to_go_on_from(file: Path, tmp_path: Path) -> None:
+    costs = {cost.kind: cost for cost in estimate(Plan.from_yaml(file))}
+    billion = 1e9 / 2**30
+    assert costs["sft"].disk_gib == pytest.approx(4 * billion)  # no dtype: float32
+    assert costs["sft"].working_gib == pytest.approx(
+        2 * (4 + 12) * billion
+    )  # a new one is written before the old one goes
+    assert costs["evaluate-pre"].disk_gib == costs["evaluate-pre"].working_gib == 0
+    (tmp_path / "rl.yaml").write_text("{max_steps: 10, dtype: bfloat16, keep_steps: [5], save_strategy: 'no'}")
+    grpo = next(cost for cost in estimate(Plan.from_yaml(file)) if cost.kind == "grpo")
+    assert grpo.disk_gib == pytest.approx(2 * 2 * billion)
+    assert grpo.working_gib == 0
+
+
 def test_what_was_measured_is_taken_before_what_is_assumed(file: Path) -> None:
     done = [
         Attempt("k", f"grpo/{name}", "done", None, "", "", seconds) for name, seconds in (("a", 60.0), ("b", 180.0))
@@ -78,6 +92,7 @@ def test_the_papers_plans_have_an_estimate(
     shown = capsys.readouterr()
     lines = shown.out.splitlines()
     assert max(map(len, lines)) <= 80
+    assert "GiB more to go on from" in shown.err
     words = [line.split()[0] for line in lines if line[:1].isalpha()]
     assert words == ["stages", "sft", "evaluate-pre", "grpo", "evaluate-post", "all"]
     hours = {line.split()[0]: float(line.split()[2].replace(",", "")) for line in lines[2:] if line[:1].isalpha()}
