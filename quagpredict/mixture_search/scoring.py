@@ -6,10 +6,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from quagpredict.corpus import check_corpus, design_matrix
 from quagpredict.corpus.schema import BY_NAME, MEASUREMENT
-from quagpredict.errors import UsageError
+from quagpredict.errors import CorpusError, UsageError
 from quagpredict.mixture_search.recipes import MixtureRecipe
 from quagpredict.surrogates.fitted import FittedSurrogate
 
@@ -94,8 +95,9 @@ class Scorer:
         """
         prediction = distance = None
         bound = np.nan
-        if self.surrogate is not None and (self.objective == "lower_bound" or self._complete(row)):
-            X = self.surrogate.design(row, source="measurement")
+        X = self._design(row)
+        if X is not None:
+            assert self.surrogate is not None
             predicted = self.surrogate.predict(X)
             prediction, distance = float(predicted.mean[0]), float(predicted.distance[0])
             half = self.order == 0.5
@@ -112,9 +114,17 @@ class Scorer:
             excess = distance - self.max_distance
         return Scored(value, prediction, distance, excess)
 
-    def _complete(self, row: pl.DataFrame) -> bool:
-        assert self.surrogate is not None
-        return all(name in row.columns and row[name][0] is not None for name in self.surrogate.features)
+    def _design(self, row: pl.DataFrame) -> NDArray[np.float64] | None:
+        """Return what the surrogate takes; None without one, or where it only notes and a measurement is missing."""
+        if self.surrogate is None:
+            return None
+        try:
+            X = self.surrogate.design(row, source="measurement")
+        except CorpusError:
+            if self.objective == "lower_bound":
+                raise
+            return None
+        return X if self.objective == "lower_bound" or np.isfinite(X).all() else None
 
 
 def measured_row(measurement: Measurement, recipe: MixtureRecipe, candidate: str) -> pl.DataFrame:
