@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus import check_corpus, design_matrix
+from quagpredict.corpus.derived import origin
 from quagpredict.corpus.schema import BY_NAME, MEASUREMENT
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.mixture_search.recipes import MixtureRecipe
@@ -77,7 +78,7 @@ class Scorer:
         """The columns that a measurement must have."""
         if self.objective == "lower_bound":
             assert self.surrogate is not None
-            return tuple(self.surrogate.features)
+            return tuple(dict.fromkeys(map(origin, self.surrogate.features)))
         return ("pre_pass_at_1",) if self.objective == "pass_at_1" else ("pre_held_out_loss_nats",)
 
     def score(self, row: pl.DataFrame) -> Scored:
