@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from quagpredict.corpus.derived import LOGITS
 from quagpredict.errors import UsageError
-from quagpredict.surrogates.damped_least_squares import damped_least_squares
+from quagpredict.surrogates.damped_least_squares import Solution, damped_least_squares
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
 from quagpredict.surrogates.least_squares import assemble, t_factor, training_tables
@@ -22,6 +22,9 @@ PRIOR_DEVIATION = 0.05
 # Both parameters are known to be a few logits at most; this weak belief keeps them finite where scores are all 0 or 1.
 _PRIOR = np.array([3.0, 6.0])
 _BOUND = 30.0
+# The sum of squares has two valleys: all problems move far, or those with a signal do. On halves of the lab's runs a
+# single start at zero ended in the higher one in 6 of 96 fits.
+_STARTS = (np.array([1.0, 5.0]), np.array([6.0, -6.0]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,10 +154,13 @@ def fit_sharpening(
         mean, jacobian = sharpened(tables.Z, bins, signal, float(at[0]), float(at[1]), target_transform)
         return mean, jacobian * free
 
-    nothing = np.zeros(2)
-    parameters, jacobian, residual = damped_least_squares(
-        model, tables.t, nothing, belief=nothing, penalty=(PRIOR_DEVIATION / _PRIOR) ** 2, bound=_BOUND
-    )
+    penalty = (PRIOR_DEVIATION / _PRIOR) ** 2
+
+    def ended(start: Floats) -> tuple[float, Solution]:
+        found = damped_least_squares(model, tables.t, start * free, belief=np.zeros(2), penalty=penalty, bound=_BOUND)
+        return float(found.residual @ found.residual + penalty @ found.parameters**2), found
+
+    _, (parameters, jacobian, residual) = min(map(ended, _STARTS), key=lambda one: one[0])
     curvature, missed = jacobian.T @ jacobian, float(residual @ residual)
     count = int(free.sum())
     df = float(max(n - count, 1))

@@ -1,12 +1,17 @@
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quagpredict.corpus import design_matrix
 from quagpredict.corpus.derived import LOGITS
 from quagpredict.errors import CorpusError, UsageError
+from quagpredict.shipped import shipped_path
 from quagpredict.surrogates import fit
+from quagpredict.surrogates.kinds import kind_columns, prepare
 from quagpredict.surrogates.sharpened import _PRIOR, PRIOR_DEVIATION, fit_sharpening, sharpened
+from quagpredict.surrogates.transforms import expit
 from quagpredict.validation.worlds import World, draw
 
 SIGNAL = 1 - (1 / (1 + np.exp(-LOGITS))) ** 8 - (1 / (1 + np.exp(LOGITS))) ** 8
@@ -51,8 +56,6 @@ def test_shift_and_gain_are_found_from_noisy_counts() -> None:
 def test_problems_without_a_success_still_move_and_the_more_samples_the_less() -> None:
     drawn = draw(World("sharpening", seed=1), 20)
     fitted = fit(drawn.frame, "sharpening")
-    import polars as pl
-
     never = pl.DataFrame({"candidate": ["few", "many"], "pre_problems": [[{"n": n, "c": 0}] * 20 for n in (8, 1024)]})
     few, many = fitted.predict_frame(never).mean
     assert 0 < many < few < 0.9
@@ -76,3 +79,24 @@ def test_bad_settings_are_refused() -> None:
         fit_sharpening(np.ones((2, 3)), np.ones(2), logits=[0.0])
     with pytest.raises(UsageError, match="group_size"):
         fit_sharpening(np.ones((2, 3)), np.ones(2), group_size=1)
+
+
+def test_the_lower_of_two_valleys_is_found() -> None:
+    """On halves of these runs a fit that starts at zero ends in the higher one now and then."""
+    runs = pl.read_parquet(shipped_path("datasets/lab/corpus.parquet")).filter(
+        base_model="llama", recipe_scenario="dataset-level"
+    )
+    rows = prepare(
+        runs.unique("candidate", keep="first", maintain_order=True), ["sharpening"], features="both", groups=None
+    )
+    X, y = design_matrix(rows, kind_columns("sharpening", rows, "both", None)).X, rows["post_pass_at_1"].to_numpy()
+    weight = (PRIOR_DEVIATION / _PRIOR) ** 2
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        half = rng.permutation(len(y))[: len(y) // 2]
+        form = fit_sharpening(X[half], y[half]).form
+        shift, gain = (axis.ravel() for axis in np.meshgrid(np.linspace(-2, 9, 23), np.linspace(-12, 9, 43)))
+        moved = expit(form.logits + shift[:, None] + gain[:, None] * form.signal)
+        grid = ((y[half] - moved @ X[half].T) ** 2).sum(axis=1) + weight[0] * shift**2 + weight[1] * gain**2
+        missed = y[half] - sharpened(X[half], form.logits, form.signal, form.shift, form.gain)[0]
+        assert missed @ missed + weight @ [form.shift**2, form.gain**2] <= grid.min()
