@@ -171,7 +171,10 @@ def test_another_bound_is_another_space(write, tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted(shipped_path("collectors/searches").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_shipped_space_is_read(path):
-    plan = SearchPlan.from_yaml(path)
+def test_every_shipped_space_is_read(path, tmp_path):
+    copy = tmp_path / path.name
+    # The base of one comes from a corpus's records; any stands for it.
+    copy.write_text(path.read_text().replace("runs/lab/stages/base/weak", "datasets/lab-pilot/bases/weak"))
+    plan = SearchPlan.from_yaml(copy)
     assert len(plan.space.sources) == 8
     assert plan.space.name == path.stem
