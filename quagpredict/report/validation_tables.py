@@ -148,10 +148,8 @@ def _on_new_kinds(report: "ValidationReport", scenario: str, chosen: str) -> lis
     if not own.height:
         return []
     texts = [_estimate(own)]
-    best, over = (
-        report.best(scenario, "leave-one-kind-out", "pairwise_accuracy"),
-        report.baseline_of("pairwise_accuracy"),
-    )
+    best = report.best(scenario, "leave-one-kind-out", "pairwise_accuracy")
+    over = report.baseline_of("pairwise_accuracy")
     if best is not None and rows.filter(model=best)["mean"][0] > own["mean"][0]:
         texts.append(f"{plain(best)} {_estimate(rows.filter(model=best))}")
     if over != chosen and rows.filter(model=over).height:

@@ -148,8 +148,8 @@ def validate(
         else:
             chosen.append(scenario)
     with process_pool(jobs) as pool:
-        whole = noise_ceiling(task.runs, task.rows.target, resamples=1)
-        judging = _Judging(task, protocols, baseline, repeats, seed, top_m, maximize, progress, pool, whole, {})
+        of_seeds = noise_ceiling(task.runs, task.rows.target, resamples=1).rl_seed_variance
+        judging = _Judging(task, protocols, baseline, repeats, seed, top_m, maximize, progress, pool, of_seeds, {})
         for place, scenario in enumerate(chosen):
             parts += judging.scenario(scenario, place, len(chosen))
     task.notes.extend(_ceiling_notes(judging.ceilings))
@@ -207,7 +207,7 @@ class _Judging(NamedTuple):
     maximize: bool
     progress: Progress | None
     pool: Executor | None
-    whole: NoiseCeiling
+    rl_seed_variance: float
     ceilings: dict[str, NoiseCeiling]
 
     def scenario(self, scenario: Scenario, place: int, scenarios: int) -> Iterator[pl.DataFrame]:
@@ -219,7 +219,7 @@ class _Judging(NamedTuple):
         bases = np.unique(np.array(rows.bases), return_inverse=True)[1].reshape(-1)
         complete = complete_models(self.task.models, rows.frame, notes, scenario.name)
         runs = self.task.runs.filter(pl.col("candidate").is_in(rows.frame["candidate"].to_list()))
-        ceiling = noise_ceiling(runs, rows.target, rl_seed_variance=self.whole.rl_seed_variance)
+        ceiling = noise_ceiling(runs, rows.target, rl_seed_variance=self.rl_seed_variance)
         self.ceilings[scenario.name] = ceiling
         total = scenarios * len(self.protocols) * len(complete)
         for number, protocol in enumerate(self.protocols):

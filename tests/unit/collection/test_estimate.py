@@ -52,9 +52,8 @@ def test_disk_is_that_of_the_weights_and_of_checkpoints_to_go_on_from(file: Path
     costs = {cost.kind: cost for cost in estimate(Plan.from_yaml(file))}
     billion = 1e9 / 2**30
     assert costs["sft"].disk_gib == pytest.approx(4 * billion)  # no dtype: float32
-    assert costs["sft"].working_gib == pytest.approx(
-        2 * (4 + 12) * billion
-    )  # a new one is written before the old one goes
+    # A new checkpoint is written before the old one goes.
+    assert costs["sft"].working_gib == pytest.approx(2 * (4 + 12) * billion)
     assert costs["evaluate-pre"].disk_gib == costs["evaluate-pre"].working_gib == 0
     (tmp_path / "rl.yaml").write_text("{max_steps: 10, dtype: bfloat16, keep_steps: [5], save_strategy: 'no'}")
     grpo = next(cost for cost in estimate(Plan.from_yaml(file)) if cost.kind == "grpo")
