@@ -79,9 +79,9 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     if name == "__version__":
-        from importlib.metadata import version
+        from quagpredict.version import own_version
 
-        return version("quagpredict")
+        return own_version()
     raise AttributeError(f"module 'quagpredict' has no attribute '{name}'")
 
 

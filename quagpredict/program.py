@@ -16,9 +16,9 @@ from quagpredict.files import digest, file_digest, write_json
 from quagpredict.recipe import read_yaml
 from quagpredict.run_record import RECORD_NAME, RunRecord
 from quagpredict.trl_recipe import modernise
+from quagpredict.version import own_version
 
 _REPORTED = (
-    "quagpredict",
     "torch",
     "transformers",
     "trl",
@@ -61,7 +61,7 @@ def write_record(
         program=program,
         results=dict(results),
         seconds=round(time.perf_counter() - started, 3),
-        versions={"python": platform.python_version(), **_versions()},
+        versions={"python": platform.python_version(), "quagpredict": own_version(), **_versions()},
         inputs=dict(inputs),
         outputs=outputs,
     )

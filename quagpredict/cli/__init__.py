@@ -50,9 +50,9 @@ class _Version(argparse.Action):
     """Prints the version, which is looked up only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
+        from quagpredict.version import own_version
 
-        print(f"quagpredict {version('quagpredict')}")
+        print(f"quagpredict {own_version()}")
         parser.exit()
 
 

@@ -18,6 +18,7 @@ from quagpredict.collection.work_folder import Place, WorkFolder
 from quagpredict.engines.choose import check_engine
 from quagpredict.errors import InvalidDataError, QuagpredictError, StageError, UsageError
 from quagpredict.evaluation import read_suite
+from quagpredict.evaluation.grading import check_grading
 from quagpredict.plan import Plan
 from quagpredict.run_record import RECORD_NAME, RunRecord, read_record
 from quagpredict.shipped import shipped_path
@@ -112,7 +113,7 @@ def collect(
     ------
     UsageError
         If another process collects into the same folder, a fork server is given to a plan that does not fork, or the
-        plan's evaluation engine is unknown or not installed.
+        plan's evaluation engine, or what grades its answers, is unknown or not installed.
     RecipeError
         If the plan's suite cannot be read.
     StageError
@@ -130,7 +131,7 @@ def collect(
             check_engine(plan.evaluation.engine)
         except UsageError as error:
             raise type(error)(f"plan '{plan.name}': evaluation.engine: {error} (--dry-run works without)") from None
-        read_suite(shipped_path(plan.evaluation.suite.path))
+        check_grading(read_suite(shipped_path(plan.evaluation.suite.path)))
     work = WorkFolder(out)
     work.logs.mkdir(parents=True, exist_ok=True)
     with locked(work.root) as lock, contextlib.closing(Ledger(work.ledger)) as ledger:

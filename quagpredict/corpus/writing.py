@@ -1,7 +1,6 @@
 """Write a table with its provenance."""
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from quagpredict.corpus.check import check_corpus
 from quagpredict.corpus.schema import SCHEMA_VERSION
 from quagpredict.errors import UsageError
 from quagpredict.files import canonical_json, written_aside
+from quagpredict.version import own_version
 
 
 def write_corpus(frame: pl.DataFrame, path: str | Path, provenance: Mapping[str, Any] | None = None) -> None:
@@ -46,7 +46,7 @@ def write_corpus(frame: pl.DataFrame, path: str | Path, provenance: Mapping[str,
     if Path(path).suffix != ".parquet":
         raise UsageError(f"{path}: a corpus is written as Parquet; give a name that ends in .parquet")
     frame = check_corpus(frame, str(path), allow_mixed_protocols=True)
-    metadata = {"schema_version": str(SCHEMA_VERSION), "created_by": f"quagpredict {version('quagpredict')}"}
+    metadata = {"schema_version": str(SCHEMA_VERSION), "created_by": f"quagpredict {own_version()}"}
     for key, value in (provenance or {}).items():
         metadata[key] = value if isinstance(value, str) else canonical_json(value)
     with written_aside(path) as aside:

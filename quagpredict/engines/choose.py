@@ -1,7 +1,7 @@
 """Which engine measures: named or chosen by what is installed, on one device or on several."""
 
 import inspect
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -144,4 +144,11 @@ def engine_version(name: str) -> str:
     '5'
     """
     chosen = chosen_engine(name)
-    return vllm_version() if chosen == "vllm" else version(chosen)
+    return vllm_version() if chosen == "vllm" else _version(chosen)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # on the path, and not installed: its metadata is provenance, not needed to draw
+        return "unknown"

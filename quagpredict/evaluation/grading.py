@@ -1,6 +1,7 @@
 """Verdicts for stored samples: graded again whenever asked, because grading is cheap and drawing is not."""
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 
 import polars as pl
 
@@ -9,6 +10,7 @@ from quagpredict.evaluation.drawing import problem_key
 from quagpredict.evaluation.samples import SampleStore
 from quagpredict.evaluation.sources import Problem
 from quagpredict.evaluation.suite import Suite
+from quagpredict.optional import require
 
 # Samples whose texts are held in memory at once.
 _SAMPLES = 200_000
@@ -16,6 +18,20 @@ SAMPLE_COLUMNS = (
     *("benchmark", "problem_id", "level", "sample", "seed", "verdict", "answer", "length", "finish_reason"),
     *("log_prob_sum", "entropy_sum", "tokens"),
 )
+
+
+def check_grading(suite: Suite) -> None:
+    """Refuse a suite whose answers nothing installed here can grade, before any is drawn.
+
+    Raises
+    ------
+    MissingExtraError
+        If a policy is symbolic and Math-Verify is not installed.
+    """
+    policies = {suite.grading_of(problem.benchmark) for problem in suite.problems}
+    symbolic = any(policy.symbolic and policy.extraction != "last_digits" for policy in policies)
+    if symbolic and find_spec("math_verify") is None:
+        require("math_verify")
 
 
 def graded_samples(store: SampleStore, suite: Suite, counts: Mapping[Problem, int]) -> pl.DataFrame:

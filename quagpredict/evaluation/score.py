@@ -20,7 +20,7 @@ from quagpredict.errors import UsageError
 from quagpredict.evaluation.adaptive import FIRST, AdaptiveEstimate, sample_adaptively
 from quagpredict.evaluation.against import read_others
 from quagpredict.evaluation.drawing import draw, draw_of, problem_key
-from quagpredict.evaluation.grading import graded_samples
+from quagpredict.evaluation.grading import check_grading, graded_samples
 from quagpredict.evaluation.held_out import held_out_table, held_out_values
 from quagpredict.evaluation.ordering import Comparison, sample_for_order
 from quagpredict.evaluation.overlap import Overlap, OverlapCheck, check_overlap
@@ -203,6 +203,9 @@ def score_checkpoint(
     settings = dict(engine_settings or {})
     suite = suite if isinstance(suite, Suite) else read_suite(suite)
     checkpoint, called = checkpoint_folder(checkpoint)
+    # All that is needed after the last sample is looked for before the first.
+    drawn_by = f"{chosen} {engine_version(chosen)}"
+    check_grading(suite)
     bound = draw_of(suite, weights_digest(checkpoint), chosen)
     if "dtype" in settings:  # the one setting that changes numbers, by rounding
         bound["dtype"] = settings["dtype"]
@@ -279,7 +282,7 @@ def score_checkpoint(
         adaptive=adaptive,
         order=order,
         drawn=drawn,
-        engine=f"{chosen} {engine_version(chosen)}",
+        engine=drawn_by,
     )
     if out is not None:
         _write(score, folder, {"suite": suite.name, "checkpoint": str(bound["checkpoint"]), "engine": score.engine})

@@ -4,7 +4,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from quagpredict.surrogates.saturating import fit_budget
 from quagpredict.surrogates.sharpened import fit_sharpening
 from quagpredict.surrogates.shrinkage import fit_bayesian_ridge, fit_ridge
 from quagpredict.surrogates.training_rows import training_rows
+from quagpredict.version import own_version
 
 Floats = NDArray[np.float64]
 
@@ -277,7 +277,7 @@ def fit_tables(surrogate: str, X: Floats, y: Floats, **settings: Any) -> FittedS
 @cache
 def library_versions() -> dict[str, str]:
     """Return the versions of what makes a surrogate."""
-    return {"quagpredict": version("quagpredict"), "numpy": np.__version__, "python": platform.python_version()}
+    return {"quagpredict": own_version(), "numpy": np.__version__, "python": platform.python_version()}
 
 
 def _shown(columns: Sequence[str]) -> str:
