@@ -165,7 +165,7 @@ def weights_digest(checkpoint: str | Path) -> str:
     Raises
     ------
     quagpredict.errors.CheckpointError
-        If the folder is missing, holds no ``config.json`` or no weights, or an adapter alone.
+        If the folder is missing, holds no ``config.json`` or no weights, a pickle of them alone, or an adapter alone.
     """
     folder = Path(checkpoint)
     if not folder.is_dir():
@@ -177,6 +177,11 @@ def weights_digest(checkpoint: str | Path) -> str:
     weights = sorted({*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")})
     if not weights:
         raise CheckpointError(f"{checkpoint}: holds no weights (expected model.safetensors)")
+    if all(path.suffix == ".bin" for path in weights):
+        raise CheckpointError(
+            f"{checkpoint}: holds its weights as a pickle alone ({weights[0].name}), which can run any program: load "
+            "it where you trust it and save it as safetensors (save_pretrained does)"
+        )
     # Every file at the top that can change what is computed, whatever kind of tokenizer it belongs to.
     described = [
         path

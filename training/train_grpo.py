@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets import Dataset, disable_progress_bars, load_dataset
-from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback, set_seed
+from transformers import PrinterCallback, TrainerCallback, set_seed
 from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer, ModelConfig, ScriptArguments, TrlParser
 
 from quagpredict.answers import GradingPolicy, grade_many, readable_gold
-from quagpredict.engines.tokens import load_tokenizer
+from quagpredict.engines.loading import load_model
+from quagpredict.engines.tokens import check_chat_template, load_config, load_tokenizer
 from quagpredict.errors import InvalidDataError, RecipeError
 from quagpredict.files import digest
 from quagpredict.lab import Mixture
@@ -81,14 +82,16 @@ def main(arguments: list[str]) -> None:
     checkpoint, spent = where_to_go_on(config)
 
     set_seed(config.seed)
+    load_config(model_config.model_name_or_path, model_config.model_revision)  # damaged or quantised: said at once
     tokenizer = load_tokenizer(model_config.model_name_or_path, model_config.model_revision)
     if recipe.chat_template is not None:
         tokenizer.chat_template = recipe.chat_template
+    check_chat_template(tokenizer, "chat_template" if recipe.chat_template else model_config.model_name_or_path)
     tokenizer.padding_side = "left"
     policy = GradingPolicy(**(recipe.grading or {}))
     prompts = lab_prompts(recipe) if recipe.lab_data else hub_prompts(recipe, tokenizer, policy)
     inputs = {"candidate": candidate, "prompts": digest(list(prompts))}
-    model = AutoModelForCausalLM.from_pretrained(
+    model = load_model(
         model_config.model_name_or_path,
         revision=model_config.model_revision,
         dtype=model_config.dtype,

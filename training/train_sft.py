@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from datasets import Dataset, concatenate_datasets, disable_progress_bars, load_dataset
-from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback, set_seed
+from transformers import PrinterCallback, TrainerCallback, set_seed
 from transformers.utils import logging as transformers_logging
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser
 
-from quagpredict.engines.tokens import load_tokenizer
+from quagpredict.engines.loading import load_model
+from quagpredict.engines.tokens import check_chat_template, load_config, load_tokenizer
 from quagpredict.errors import RecipeError
 from quagpredict.files import digest
 from quagpredict.lab import Mixture
@@ -62,9 +63,11 @@ def main(arguments: list[str]) -> None:
     checkpoint, spent = where_to_go_on(config)
 
     set_seed(config.seed)
+    load_config(model_config.model_name_or_path, model_config.model_revision)  # damaged or quantised: said at once
     tokenizer = load_tokenizer(model_config.model_name_or_path, model_config.model_revision)
     if recipe.chat_template is not None:
         tokenizer.chat_template = recipe.chat_template
+    check_chat_template(tokenizer, "chat_template" if recipe.chat_template else model_config.model_name_or_path)
     tokenizer.padding_side = "right"
     if recipe.lab_data:
         examples = lab_examples(recipe, config.seed)
@@ -73,7 +76,7 @@ def main(arguments: list[str]) -> None:
     else:
         examples = hub_examples(recipe, config.seed, tokenizer)
     inputs = {"base": base, "examples": digest(list(examples)[:100_000])}
-    model = AutoModelForCausalLM.from_pretrained(
+    model = load_model(
         model_config.model_name_or_path,
         revision=model_config.model_revision,
         dtype=model_config.dtype,

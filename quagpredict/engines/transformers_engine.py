@@ -13,12 +13,11 @@ import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from quagpredict.engines.contract import Request, Response, Sampling, sample_seed, uniforms
-from quagpredict.engines.tokens import Tokens, cannot_be_loaded, closed
+from quagpredict.engines.loading import load_model
+from quagpredict.engines.tokens import Tokens, closed
 
 # Logits held at once while scoring; at 150,000 tokens of vocabulary this is some seven thousand positions.
 _LOGITS = 2**30
@@ -45,7 +44,7 @@ class TransformersEngine(Tokens):
     Raises
     ------
     CheckpointError
-        If the folder is not a loadable checkpoint.
+        If the folder is not a whole, loadable checkpoint; see `quagpredict.engines.loading.load_model`.
     """
 
     name = "transformers"
@@ -58,11 +57,7 @@ class TransformersEngine(Tokens):
         transformers_logging.disable_progress_bar()
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.batch_size = batch_size
-        try:
-            model: Any = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype)
-        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-            raise cannot_be_loaded(checkpoint, error) from error
-        self.model: Any = model.to(self.device).eval()
+        self.model: Any = load_model(checkpoint, dtype=dtype).to(self.device).eval()
 
     def close(self) -> None:
         """Let go of the model; see `quagpredict.engines.contract.Engine`."""

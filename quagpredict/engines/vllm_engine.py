@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 
 from quagpredict.engines.contract import Request, Response, Sampling, sample_seed
+from quagpredict.engines.loading import check_tensors
 from quagpredict.engines.tokens import Tokens, cannot_be_loaded, closed
 from quagpredict.engines.vllm_install import require_vllm
 from quagpredict.errors import CheckpointError, QuagpredictError, RecipeError, UsageError
@@ -87,6 +87,7 @@ class VLLMEngine(Tokens):
         if opened is not None and opened._llm is not None:
             # The second would end the first: vLLM keeps its process groups in the module, and shuts them down with it.
             raise UsageError("one vLLM engine can be open in a process: close the other first, or use workers")
+        check_tensors(checkpoint)
         self.version = installed.version
         self.batch_size = batch_size
         if max_model_len is not None:
@@ -113,8 +114,13 @@ class VLLMEngine(Tokens):
             )
             _opened = weakref.ref(self)
             # What a device cannot do shows at the first step, not at loading.
-            self.completion_log_probs([((self.end_tokens[0],), (self.end_tokens[0],))])
-        except (OSError, ValueError, RuntimeError, KeyError, NotImplementedError, SafetensorError) as error:
+            (probe,) = self.completion_log_probs([((self.end_tokens[0],), (self.end_tokens[0],))])
+            if not np.isfinite(probe).all():
+                raise ValueError("its weights give NaN or infinity: training went astray there")
+        except QuagpredictError:
+            self.close()
+            raise
+        except Exception as error:  # what kernels, weights and vLLM's own checks raise has no common base
             self.close()
             raise cannot_be_loaded(checkpoint, error) from error
 
