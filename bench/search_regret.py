@@ -13,7 +13,7 @@ import numpy as np
 from optuna.samplers import TPESampler
 
 from quagpredict.mixture_search.samplers import SeededByTrial
-from quagpredict.mixture_search.search import MixtureSearch
+from quagpredict.mixture_search.study import MixtureSearch
 from quagpredict.mixture_search.synthetic import synthetic_world
 from quagpredict.surrogates import fit
 

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from quagpredict.collection.archive import unpack
-from quagpredict.collection.collect import collect
+from quagpredict.collection.collecting import collect
 from quagpredict.corpus import read_corpus
 from quagpredict.errors import StageError, UsageError
 from quagpredict.plan import Plan

@@ -1,6 +1,5 @@
 """Predict which SFT checkpoints will end best after reinforcement learning, before RL compute is spent."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from quagpredict.errors import (
@@ -16,9 +15,11 @@ from quagpredict.errors import (
     SurrogateError,
     UsageError,
 )
+from quagpredict.lazy import lazy_names
 
 if TYPE_CHECKING:
     from quagpredict.answers import grade
+    from quagpredict.collection import collect
     from quagpredict.corpus import read_corpus, write_corpus
     from quagpredict.evaluation import score_checkpoint
     from quagpredict.importers import import_run
@@ -44,6 +45,7 @@ __all__ = [
     "SurrogateError",
     "UsageError",
     "audit",
+    "collect",
     "fit",
     "grade",
     "import_run",
@@ -58,31 +60,32 @@ __all__ = [
 ]
 
 _HOME = {
-    "MixtureSearch": "quagpredict.mixture_search",
-    "audit": "quagpredict.quagmires",
-    "fit": "quagpredict.surrogates",
-    "grade": "quagpredict.answers",
-    "import_run": "quagpredict.importers",
-    "load_surrogate": "quagpredict.surrogates.store",
-    "pass_at_k": "quagpredict.metrics",
-    "rank": "quagpredict.ranking",
-    "read_corpus": "quagpredict.corpus",
-    "save_surrogate": "quagpredict.surrogates.store",
-    "score_checkpoint": "quagpredict.evaluation",
-    "validate": "quagpredict.validation",
-    "write_corpus": "quagpredict.corpus",
+    "MixtureSearch": "mixture_search",
+    "audit": "quagmires",
+    "collect": "collection",
+    "fit": "surrogates",
+    "grade": "answers",
+    "import_run": "importers",
+    "load_surrogate": "surrogates.store",
+    "pass_at_k": "metrics",
+    "rank": "ranking",
+    "read_corpus": "corpus",
+    "save_surrogate": "surrogates.store",
+    "score_checkpoint": "evaluation",
+    "validate": "validation",
+    "write_corpus": "corpus",
 }
+
+_lazy, _ = lazy_names(__name__, _HOME)
 
 
 def __getattr__(name: str) -> Any:
     # Imported on first use, so that `import quagpredict` and the command line start at once.
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
     if name == "__version__":
         from quagpredict.version import own_version
 
         return own_version()
-    raise AttributeError(f"module 'quagpredict' has no attribute '{name}'")
+    return _lazy(name)
 
 
 def __dir__() -> list[str]:

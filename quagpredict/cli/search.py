@@ -129,8 +129,8 @@ def _searched(args: argparse.Namespace, plan: "SearchPlan", out: Path, storage: 
     from quagpredict.collection.recipe_runs import RecipeRuns
     from quagpredict.corpus import read_corpus
     from quagpredict.mixture_search.rounds import search_in_rounds, study_name
-    from quagpredict.mixture_search.search import MixtureSearch
     from quagpredict.mixture_search.storage import open_storage
+    from quagpredict.mixture_search.study import MixtureSearch
 
     # Fewer recipes to verify than workers: the RL seeds of each are shared out.
     rl_workers = max(1, args.workers // max(1, args.verify))

@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from quagpredict.collection.collect import collect, planned_commands
+from quagpredict.collection.collecting import collect, planned_commands
 from quagpredict.collection.launch import environment_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import read_corpus
@@ -23,8 +23,8 @@ from quagpredict.errors import InvalidDataError, QuagpredictError, StageError, U
 from quagpredict.evaluation import read_suite
 from quagpredict.files import written_aside
 from quagpredict.mixture_search.recipes import MixtureRecipe, candidate_of
-from quagpredict.mixture_search.search import Report
 from quagpredict.mixture_search.space_file import SearchPlan
+from quagpredict.mixture_search.study import Report
 from quagpredict.plan import Plan
 from quagpredict.plan_parts import PROGRAMS, Candidate
 from quagpredict.recipe import Recipe, rl_recipe_id

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.metrics.pass_at_k import checked_counts, no_success_at_k
+from quagpredict.metrics.coverage import checked_counts, no_success_at_k
 
 
 def zero_variance_share(n: ArrayLike, c: ArrayLike, group_size: int) -> NDArray[np.float64]:

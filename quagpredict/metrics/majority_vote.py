@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.metrics.pass_at_k import checked_ks
+from quagpredict.metrics.coverage import checked_ks
 
 _CELLS = 4_000_000  # samples held in random order at a time: 32 MB
 

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from quagpredict.answers import VERDICTS
 from quagpredict.corpus.schema import PASS_K
 from quagpredict.errors import InvalidDataError
+from quagpredict.metrics.coverage import pass_at_k
 from quagpredict.metrics.learning_signal import reward_variance, zero_variance_share
-from quagpredict.metrics.pass_at_k import pass_at_k
 from quagpredict.metrics.responses import answer_table, length_statistics
 from quagpredict.metrics.uncertainty import standard_error_of_mean
 

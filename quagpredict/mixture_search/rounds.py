@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 
 from quagpredict.errors import QuagpredictError, UsageError
 from quagpredict.mixture_search.recipes import MixtureRecipe
-from quagpredict.mixture_search.search import Found, Measure, MixtureSearch
+from quagpredict.mixture_search.study import Found, Measure, MixtureSearch
 from quagpredict.mixture_search.warm_start import from_study
 from quagpredict.mixture_search.workers import Patience
 from quagpredict.surrogates import FittedSurrogate, fit

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from quagpredict.errors import QuagpredictError
 from quagpredict.mixture_search.recipes import MixtureRecipe, recipe_of
 from quagpredict.mixture_search.scoring import measured_row
-from quagpredict.mixture_search.search import RECIPE_ID, ROW, SHARES, MixtureSearch, row_of
+from quagpredict.mixture_search.study import RECIPE_ID, ROW, SHARES, MixtureSearch, row_of
 from quagpredict.mixture_search.workers import IMPORTED
 
 _NEAR = 0.02

@@ -1,7 +1,8 @@
 """Quagmires: where the order of SFT checkpoints reverses after RL, by more than the noise of both."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from quagpredict.lazy import lazy_names
 
 if TYPE_CHECKING:
     from quagpredict.quagmires.auditing import QuagmireAudit as QuagmireAudit
@@ -9,16 +10,4 @@ if TYPE_CHECKING:
 
 __all__ = ["QuagmireAudit", "audit"]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.auditing"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the public names, loaded or not."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(__all__, "auditing"))

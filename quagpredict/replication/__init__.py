@@ -1,7 +1,8 @@
 """What a corpus says about the paper's claims."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from quagpredict.lazy import lazy_names
 
 if TYPE_CHECKING:
     from quagpredict.replication.claims import Claim as Claim
@@ -20,16 +21,4 @@ _HOME = {
     "transfer": "transfer",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the public names, loaded or not."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

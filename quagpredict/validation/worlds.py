@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from quagpredict.errors import UsageError
 from quagpredict.metrics import zero_variance_share
-from quagpredict.metrics.pass_at_k import pass_at_k
+from quagpredict.metrics.coverage import pass_at_k
 from quagpredict.surrogates.transforms import expit
 
 Floats = NDArray[np.float64]

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl  # imported, and not used before the fork
 
 import quagpredict.cli.collect
-import quagpredict.collection.collect as collection
+import quagpredict.collection.collecting as collection
 from quagpredict.cli import main
 from quagpredict.collection.launch import Ended
 

@@ -5,7 +5,7 @@ import pytest
 
 import quagpredict as qp
 from quagpredict.cli import main
-from quagpredict.collection.collect import collect
+from quagpredict.collection.collecting import collect
 from quagpredict.engines import choose
 from quagpredict.errors import MissingExtraError, UsageError
 from quagpredict.plan import Plan

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 FLOORS = (
-    {"errors", "shipped", "optional", "files", "trl_recipe", "version"},
+    {"errors", "shipped", "optional", "files", "lazy", "trl_recipe", "version"},
     {"recipe", "section", "plan", "plan_parts", "program", "run_record", "answers", "lab"},
     {"metrics", "corpus"},
     {"surrogates", "validation", "engines"},
     {"ranking", "evaluation", "mixture_search", "quagmires", "importers", "replication"},
     {"report", "collection"},
-    {"cli"},
+    {"cli", "__main__"},
 )
 FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 TORCH_AND_FRIENDS = {"torch", "transformers", "trl", "accelerate", "datasets", "vllm", "peft", "deepspeed"}

@@ -1,6 +1,8 @@
 """The top-level names: sorted, there, documented, each with an example that the doctest run executes."""
 
+import importlib
 import inspect
+import pkgutil
 
 import quagpredict
 from quagpredict import errors
@@ -27,6 +29,18 @@ def test_the_list_is_sorted_and_true() -> None:
     assert list(quagpredict.__all__) == sorted(quagpredict.__all__)
     assert [name for name in quagpredict.__all__ if not hasattr(quagpredict, name)] == []
     assert set(quagpredict.__all__) <= set(dir(quagpredict))
+
+
+def test_no_module_has_the_name_of_what_its_package_offers() -> None:
+    """`from package import name` would give the one or the other, by what was imported before."""
+    public = set(quagpredict.__all__)
+    packages = {info.name for info in pkgutil.walk_packages(quagpredict.__path__, "quagpredict.") if info.ispkg}
+    clashes = []
+    for name in ("quagpredict", *sorted(packages)):
+        package = importlib.import_module(name)
+        modules = {info.name for info in pkgutil.iter_modules(package.__path__)}
+        clashes += [f"{name}.{clash}" for clash in modules & public & set(getattr(package, "__all__", ()))]
+    assert clashes == []
 
 
 def test_a_wrong_name_is_an_attribute_error() -> None:

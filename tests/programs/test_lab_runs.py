@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 import yaml
 
-from quagpredict.collection.collect import collect
+from quagpredict.collection.collecting import collect
 from quagpredict.corpus import read_corpus
 from quagpredict.evaluation import read_samples
 from quagpredict.files import file_digest

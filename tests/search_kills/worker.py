@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def work(url, trials, folder, seed):
-    from quagpredict.mixture_search.search import MixtureSearch
+    from quagpredict.mixture_search.study import MixtureSearch
     from quagpredict.mixture_search.synthetic import synthetic_world
     from quagpredict.mixture_search.workers import Patience
 

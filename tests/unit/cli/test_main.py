@@ -11,6 +11,7 @@ from importlib.metadata import version
 import polars as pl
 import pytest
 
+import quagpredict
 from quagpredict import cli
 from quagpredict.corpus import write_corpus
 from quagpredict.errors import QuagpredictError, UsageError
@@ -60,6 +61,13 @@ def test_errors_of_ours_are_one_line_and_their_code(capsys, monkeypatch):
     assert raising(UsageError("two\nlines"), monkeypatch) == 2
     assert capsys.readouterr().err == "error: two lines\n"
     assert raising(QuagpredictError("x"), monkeypatch) == 1
+
+
+def test_the_package_runs_as_the_command(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "quagpredict", "--version"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, f"quagpredict {quagpredict.__version__}\n")
 
 
 def test_an_interrupt_is_130(capsys, monkeypatch):

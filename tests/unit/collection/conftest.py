@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from quagpredict.collection import collect as collect_module
+from quagpredict.collection import collecting as collect_module
 from quagpredict.collection.launch import Ended
 
 SUITE = """\

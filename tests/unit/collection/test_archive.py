@@ -8,7 +8,7 @@ import pytest
 
 from quagpredict.cli import main
 from quagpredict.collection.archive import pack, unpack
-from quagpredict.collection.collect import collect
+from quagpredict.collection.collecting import collect
 from quagpredict.collection.ledger import read_ledger
 from quagpredict.errors import InvalidDataError
 from quagpredict.plan import Plan

@@ -2,7 +2,7 @@ import optuna
 import polars as pl
 import pytest
 
-from quagpredict.mixture_search.search import MixtureSearch
+from quagpredict.mixture_search.study import MixtureSearch
 from quagpredict.mixture_search.synthetic import synthetic_world
 from quagpredict.mixture_search.warm_start import from_corpus, from_study
 from quagpredict.surrogates import fit

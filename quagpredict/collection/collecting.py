@@ -77,8 +77,8 @@ def planned_commands(plan: Plan, out: str | Path, limit: int | None = None) -> I
 
 
 def collect(
-    plan: Plan,
-    out: str | Path,
+    plan: Plan | str | Path,
+    out: str | Path | None = None,
     *,
     workers: int = 1,
     limit: int | None = None,
@@ -90,9 +90,10 @@ def collect(
 
     Parameters
     ----------
-    plan : Plan
-    out : path
-        The work folder; made if it is not there, gone on with if it is.
+    plan : Plan or path
+        A path is read with `Plan.from_yaml`.
+    out : path, optional
+        The work folder; made if it is not there, gone on with if it is. By default ``runs/<name of the plan>``.
     workers : int
         How many stages run at once.
     limit : int, optional
@@ -120,7 +121,17 @@ def collect(
         If the process that starts the stages dies again and again.
     KeyboardInterrupt
         After Ctrl-C, when the running stages were stopped and the table was written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from quagpredict.shipped import shipped_path
+    >>> with TemporaryDirectory() as folder:  # a limit of 0 starts nothing, and tells what is left
+    ...     summary = collect(shipped_path("collectors/plans/lab-pilot.yaml"), folder, limit=0)
+    >>> summary.done, summary.left > 100
+    (0, True)
     """
+    plan = plan if isinstance(plan, Plan) else Plan.from_yaml(plan)
     if fork_server is not None and plan.launch.mode != "fork":
         raise UsageError(
             f"a fork server is for plans with 'launch: {{mode: fork}}'; '{plan.name}' has {plan.launch.mode}"
@@ -132,7 +143,7 @@ def collect(
         except UsageError as error:
             raise type(error)(f"plan '{plan.name}': evaluation.engine: {error} (--dry-run works without)") from None
         check_grading(read_suite(shipped_path(plan.evaluation.suite.path)))
-    work = WorkFolder(out)
+    work = WorkFolder(out or Path("runs") / plan.name)
     work.logs.mkdir(parents=True, exist_ok=True)
     with locked(work.root) as lock, contextlib.closing(Ledger(work.ledger)) as ledger:
         collection = _Collection(plan, work, ledger, lock, limit, retry_failed, watch)

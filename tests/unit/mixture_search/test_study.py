@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from quagpredict.errors import CorpusError, StageError, UsageError
-from quagpredict.mixture_search.search import METHODS, MixtureSearch
+from quagpredict.mixture_search.study import METHODS, MixtureSearch
 from quagpredict.mixture_search.synthetic import synthetic_world
 from quagpredict.surrogates import fit
 

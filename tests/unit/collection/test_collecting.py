@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from quagpredict.cli import main
-from quagpredict.collection.collect import collect, planned_commands
+from quagpredict.collection.collecting import collect, planned_commands
 from quagpredict.collection.ledger import Ledger, locked, read_ledger
 from quagpredict.collection.stages import stages_of
 from quagpredict.collection.work_folder import WorkFolder
@@ -305,7 +305,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(write_plan: WritePlan
 def test_a_lost_supervisor_is_started_again(
     write_plan: WritePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from quagpredict.collection import collect as module
+    from quagpredict.collection import collecting as module
 
     started: list[Any] = []
 
