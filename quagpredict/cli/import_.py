@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import say
+from quagpredict.errors import QuagpredictError
 
 if TYPE_CHECKING:
     from quagpredict.importers import Imported
@@ -45,13 +47,32 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--metric", metavar="NAME", help="which metric or scorer is the verdict (lm-eval, lighteval, inspect)")
     add("--regrade", action="store_true", help="grade the responses with quagpredict's grader")
     add("--no-symbolic", action="store_true", help="with --regrade: by text and numbers only, without Math-Verify")
-    add("--allow-ragged", action="store_true", help="take problems with different numbers of samples")
+    add("--allow-ragged", action="store_true", help="take a run of which samples or problems are missing")
     add("--allow-duplicates", action="store_true", help="take samples that look like copies of each other")
+    add("--allow-mixed-settings", action="store_true", help="take files that were drawn with different settings")
     add("--format", choices=("table", "json"), default="table", help="what to print (default: table)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Import, write, print the audit."""
+    try:
+        return _run(args)
+    except QuagpredictError as error:
+        raise type(error)(as_flags(str(error))) from None
+
+
+def as_flags(text: str) -> str:
+    """Return a message of the library with its options as they are written on the command line.
+
+    Examples
+    --------
+    >>> as_flags("the option allow_ragged takes them as they are")
+    '--allow-ragged takes them as they are'
+    """
+    return re.sub(r"\b(?:the )?option ([a-z_]+)", lambda found: f"--{found[1].replace('_', '-')}", text)
+
+
+def _run(args: argparse.Namespace) -> int:
     from quagpredict.answers import GradingPolicy
     from quagpredict.corpus import write_corpus
     from quagpredict.importers import import_run
@@ -68,13 +89,14 @@ def run(args: argparse.Namespace) -> int:
         regrade=GradingPolicy(symbolic=not args.no_symbolic) if args.regrade else None,
         allow_ragged=args.allow_ragged,
         allow_duplicates=args.allow_duplicates,
+        allow_mixed_settings=args.allow_mixed_settings,
     )
     audit = [one._asdict() for one in found.audit.differences]
-    provenance = {"imported_from": found.format, "files": [str(path) for path in args.paths]}
+    provenance = {"imported_from": found.format, "files": [str(path) for path in found.files]}
     write_corpus(found.row, args.out, provenance | {"audit": audit, "notes": list(found.audit.notes)})
     print(_json(found, args.candidate) if args.format == "json" else _table(found, args.candidate))
     for note in found.audit.notes:
-        say(f"note: {note}")
+        say(f"note: {as_flags(note)}")
     say(f"wrote {args.out}")
     return 0
 

@@ -6,6 +6,8 @@ A derived column is known by its name alone, so that a stored surrogate can ask 
     Pass@k for a k that need not be whole, mean over problems.
 ``pre_problems.share_7``
     Share of problems whose success probability lies in bin 7 of `LOGITS`, cleaned of sampling noise.
+``pre_problems.set``
+    A number that is the same for candidates that were measured on the same problems.
 ``base_model=weak``, ``base_model=*``
     1 where the column holds that text; 1 where it holds none of the texts that were asked for together.
 
@@ -27,6 +29,9 @@ Floats = NDArray[np.float64]
 
 #: Centres of the bins of success probability, on the logit scale; from 1 in 2981 to its complement.
 LOGITS = np.linspace(-8.0, 8.0, 41)
+
+#: Name of the column that tells sets of problems apart.
+PROBLEM_SET = "pre_problems.set"
 
 _CURVE = re.compile(r"(pre|post)_problems\.pass_at_([1-9][0-9]{0,6}(?:\.[0-9]{1,9})?)")
 _SHARE = re.compile(rf"(pre|post)_problems\.share_({'|'.join(map(str, range(len(LOGITS))))})")
@@ -59,7 +64,7 @@ def share_columns() -> tuple[str, ...]:
 
 def is_derived(name: str) -> bool:
     """Return whether a name is that of a derived column."""
-    return bool(_CURVE.fullmatch(name) or _SHARE.fullmatch(name) or _NAMED.fullmatch(name))
+    return bool(name == PROBLEM_SET or _CURVE.fullmatch(name) or _SHARE.fullmatch(name) or _NAMED.fullmatch(name))
 
 
 def origin(name: str) -> str:
@@ -70,7 +75,7 @@ def origin(name: str) -> str:
     >>> origin("pre_problems.share_7"), origin("base_model=weak"), origin("pre_pass_at_1")
     ('pre_problems', 'base_model', 'pre_pass_at_1')
     """
-    if _CURVE.fullmatch(name) or _SHARE.fullmatch(name):
+    if name == PROBLEM_SET or _CURVE.fullmatch(name) or _SHARE.fullmatch(name):
         return name.partition(".")[0]
     match = _NAMED.fullmatch(name)
     return match[1] if match else name
@@ -126,6 +131,8 @@ def with_derived(
             raise CorpusError(f"{source}: column '{nested}' is missing: the surrogate needs the counts of each problem")
         else:
             columns |= _interpolated(frame, stage, curves, source)
+    if PROBLEM_SET in wanted and "pre_problems" in frame.columns:
+        columns[PROBLEM_SET] = _problem_sets(frame["pre_problems"])
     named = [(name, match[1], match[2]) for name in wanted if name not in columns and (match := _NAMED.fullmatch(name))]
     for name, column, value in named:
         if column not in frame.columns:
@@ -161,6 +168,33 @@ def pass_at_any_k(n: int, k: ArrayLike) -> Floats:
     result[n] = 1.0
     result[:, ks > n] = np.nan
     return result
+
+
+def _problem_sets(problems: pl.Series) -> Floats:
+    """Return a number for the set of problems of each row, whatever their order, (rows,); NaN without counts or names.
+
+    The sum of the problems' hashes, of which a float holds 52 bits.
+    """
+    sets = np.full(len(problems), np.nan)
+    start = 0
+    sizes = problems.list.len().fill_null(0).to_numpy().astype(np.int64)
+    ends = np.cumsum(sizes)
+    while start < len(sizes):
+        before = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + _PROBLEMS_AT_ONCE, side="right")))
+        flat = problems[start:stop].explode(empty_as_null=False, keep_nulls=False)
+        fields = [field.name for field in flat.dtype.fields] if isinstance(flat.dtype, pl.Struct) else []
+        if len(flat) and "problem_id" in fields and not (names := flat.struct.field("problem_id")).null_count():
+            keys = names.hash(0).to_numpy()
+            if "benchmark" in fields:
+                keys = keys + flat.struct.field("benchmark").fill_null("").hash(1).to_numpy() * np.uint64(3)
+                keys ^= keys >> np.uint64(29)
+                keys *= np.uint64(0x9E3779B97F4A7C15)
+            measured = sizes[start:stop] > 0
+            first = (ends - sizes)[start:stop][measured] - before
+            sets[start:stop][measured] = (np.add.reduceat(keys, first) >> np.uint64(12)).astype(np.float64)
+        start = stop
+    return sets
 
 
 class _Made(NamedTuple):

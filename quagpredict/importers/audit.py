@@ -1,19 +1,19 @@
 """Hold an import against what it should be: samples drawn alike, none twice, and the tool's own numbers made again."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import median
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import numpy as np
 import polars as pl
 
-from quagpredict.importers.reading import ProblemRow, Reading, Reported
+from quagpredict.files import file_digest
+from quagpredict.importers.reading import Expected, Reading, Reported
 from quagpredict.metrics import pass_at_k
 
 _TELLING_LENGTH = 20  # characters: shorter responses are often the same by chance
 _SAME_SHARE = 0.5
 _TOLERANCE = 0.0006  # tools round to a tenth of a per cent
+_GREEDY_BELOW = 1e-5  # vLLM's own bound
 
 
 class Difference(NamedTuple):
@@ -45,30 +45,31 @@ class Audit(NamedTuple):
     notes: tuple[str, ...]
 
 
-def refusals(problems: Sequence[ProblemRow], settings: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Return the reasons against the samples, each with the option that overrules it: ragged, greedy or doubled.
+def refusals(
+    problems: pl.DataFrame,
+    reading: Reading,
+    files: Sequence[Path],
+) -> list[tuple[str, str]]:
+    """Return the reasons against the samples, each with the option that overrules it: incomplete, greedy or doubled.
+
+    Parameters
+    ----------
+    problems : polars.DataFrame
+        One row a problem: benchmark, problem_id, n, responses.
+    reading : Reading
+        What the problems were joined from.
+    files : sequence of Path
 
     Examples
     --------
-    >>> rows = [ProblemRow("b", "p", 4, 1), ProblemRow("b", "q", 3, 1)]
-    >>> refusals(rows, {"temperature": 0.0})[0][1], refusals(rows, {"temperature": 0.0})[1][1]
-    ('allow_ragged', 'allow_duplicates')
+    >>> from quagpredict.importers.reading import ProblemRow, part_of
+    >>> parts = part_of([ProblemRow("b", "p", 4, 1), ProblemRow("b", "q", 3, 1)])
+    >>> [option for _, option in refusals(parts, Reading(parts, [{"temperature": 0.0}]), [Path("a")])]
+    ['allow_ragged', 'allow_duplicates']
     """
-    found = []
-    sizes = Counter(row.n for row in problems)
-    if len(sizes) > 1:
-        usual = max(sizes, key=lambda size: (sizes[size], size))
-        odd = next(row for row in problems if row.n != usual)
-        found.append(
-            (
-                f"the problems have {min(sizes)} to {max(sizes)} samples (problem '{odd.problem_id:.60}' of "
-                f"'{odd.benchmark}' has {odd.n}, most have {usual}): some are missing, or runs were mixed",
-                "allow_ragged",
-            )
-        )
-    many = any(row.n > 1 for row in problems)
-    greedy = _is_zero(settings.get("temperature")) or settings.get("do_sample") is False
-    if many and greedy:
+    found = [(why, "allow_ragged") for why in (*_incomplete(problems, reading.expected), *reading.left_out)]
+    sampled = problems.filter(pl.col("n") > 1)
+    if sampled.height and any(map(_is_greedy, reading.settings)):
         found.append(
             (
                 "the file records greedy decoding (temperature 0): samples of one problem are copies, and Pass@k of "
@@ -76,32 +77,94 @@ def refusals(problems: Sequence[ProblemRow], settings: Mapping[str, object]) -> 
                 "allow_duplicates",
             )
         )
-    elif (why := _doubled([row.responses for row in problems if len(row.responses) > 1])) is not None:
+    elif (why := _copied_file(reading.problems, files) or _doubled(sampled)) is not None:
         found.append((why, "allow_duplicates"))
     return found
 
 
-def _is_zero(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == 0
+def _incomplete(problems: pl.DataFrame, expected: Iterable[Expected]) -> list[str]:
+    found = []
+    sizes = problems.group_by("n").len().sort(["len", "n"], descending=True)
+    if sizes.height > 1:
+        usual = sizes["n"][0]
+        odd = problems.filter(pl.col("n") != usual).row(0, named=True)
+        found.append(
+            f"the problems have {min(sizes['n'])} to {max(sizes['n'])} samples (problem '{odd['problem_id']:.60}' of "
+            f"'{odd['benchmark']}' has {odd['n']}, most have {usual}): some are missing, or runs were mixed"
+        )
+    there = dict(problems.group_by("benchmark").len().rows())
+    for benchmark, count, where in dict.fromkeys(expected):
+        if 0 < there.get(benchmark, 0) < count:
+            found.append(
+                f"the run is partial: the files hold {there[benchmark]} of the {count} problems of '{benchmark}' that "
+                f"{where} counts"
+            )
+    return found
 
 
-def _doubled(texts: Sequence[tuple[str, ...]]) -> str | None:
-    """Say why responses look like copies: too many pairs are the same, or every one stands twice or more."""
-    texts = [found for found in texts if median(map(len, found)) >= _TELLING_LENGTH]
-    if not texts:
+def _is_greedy(settings: Mapping[str, Any]) -> bool:
+    temperature = settings.get("temperature")
+    if isinstance(temperature, int | float) and not isinstance(temperature, bool):
+        return temperature < _GREEDY_BELOW
+    return settings.get("do_sample") is False
+
+
+def _telling(problems: pl.DataFrame) -> pl.DataFrame:
+    """Return a row a response with its hash, of the problems whose responses are too long to be the same by chance."""
+    lengths = pl.col("responses").list.eval(pl.element().str.len_chars()).list.median()
+    return (
+        problems.filter(lengths >= _TELLING_LENGTH)
+        .with_columns(pl.col("responses").list.eval(pl.element().hash()).alias("text"))
+        .drop("responses")
+        .explode("text")
+    )
+
+
+def _copied_file(parts: pl.DataFrame, files: Sequence[Path]) -> str | None:
+    """Say which seed is a copy of another: the same bytes, or the same responses to most problems."""
+    shared = parts.filter(pl.struct("benchmark", "problem_id").is_duplicated())
+    if shared.is_empty():
         return None
-    counts = [Counter(found) for found in texts]
-    shares = [
-        sum(m * (m - 1) for m in count.values()) / (len(found) * (len(found) - 1))
-        for count, found in zip(counts, texts, strict=True)
-    ]
-    share = float(np.mean(shares))
+    known: dict[str, Path] = {}
+    for number in shared["file"].unique().sort():
+        digest = file_digest(files[number])
+        if digest in known:
+            return f"{files[number]} is a copy of {known[digest]}: the same samples would count twice"
+        known[digest] = files[number]
+    texts = _telling(shared.select("benchmark", "problem_id", "file", "responses")).unique()
+    pairs = (
+        texts.join(texts, on=["benchmark", "problem_id", "text"], suffix="_of")
+        .filter(pl.col("file") < pl.col("file_of"))
+        .group_by("file", "file_of")
+        .len()
+    )
+    sizes = dict(texts.group_by("file").len().rows())
+    for first, second, same in pairs.sort("file", "file_of").rows():
+        share = same / min(sizes[first], sizes[second])
+        if share >= _SAME_SHARE:
+            return (
+                f"{share:.0%} of the responses in {files[second]} are those of {files[first]}: one seed is a copy of "
+                "the other, or both were drawn greedily"
+            )
+    return None
+
+
+def _doubled(problems: pl.DataFrame) -> str | None:
+    """Say why responses look like copies: too many pairs are the same, or every one stands twice or more."""
+    texts = _telling(problems.filter(pl.col("responses").list.len() > 1))
+    if texts.is_empty():
+        return None
+    times = texts.group_by("benchmark", "problem_id", "text").len(name="m").with_columns(pl.col("m").cast(pl.Float64))
+    by = times.group_by("benchmark", "problem_id").agg(
+        (pl.col("m") * (pl.col("m") - 1)).sum().alias("same"), pl.col("m").sum().alias("n"), pl.col("m").min()
+    )
+    share = float((by["same"] / (by["n"] * (by["n"] - 1))).mean())  # type: ignore[arg-type]
     if share >= _SAME_SHARE:
         return (
             f"{share:.0%} of the pairs of responses to one problem are the same text: greedy decoding, or one seed for "
             "all samples"
         )
-    if len(texts) > 1 and all(min(count.values()) > 1 for count in counts):
+    if by.height > 1 and (by["m"] > 1).all():
         return "every response stands at least twice: the samples of one seed were added more than once"
     return None
 
@@ -134,16 +197,12 @@ def differences(reported: Iterable[Reported], problems: pl.DataFrame, regraded: 
     return found
 
 
-def audit(reading: Reading, problems: pl.DataFrame, regraded: bool) -> Audit:
-    """Return refusals, differences and notes of a reading whose final counts are `problems`."""
-    notes = list(reading.notes)
-    if "temperature" not in reading.settings:
+def notes_of(reading: Reading) -> list[str]:
+    """Return what a user should know of a reading, whatever its counts are."""
+    notes = list(dict.fromkeys(reading.notes))
+    if not any("temperature" in settings for settings in reading.settings):
         notes.append(
-            "the files do not record the temperature: name the protocol (--protocol) so that runs under other sampling "
-            "settings are not mixed"
+            "the files do not record the temperature: name the protocol (option protocol) so that runs under other "
+            "sampling settings are not mixed"
         )
-    return Audit(
-        tuple(refusals(reading.problems, reading.settings)),
-        tuple(differences(reading.reported, problems, regraded)),
-        tuple(notes),
-    )
+    return notes

@@ -1,19 +1,22 @@
 """Files of another evaluation tool to a one-row table that `rank` reads, with an audit."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from quagpredict.answers import GradingPolicy, grade_many
+from quagpredict.answers import GradingPolicy
 from quagpredict.corpus import assemble_row
 from quagpredict.errors import InvalidDataError, QuagpredictError, UsageError
 from quagpredict.files import digest
 from quagpredict.importers import counts, human_eval, inspect_log, lighteval, lm_eval, nemo_skills, qwen_math
-from quagpredict.importers.audit import Audit, audit
-from quagpredict.importers.reading import ProblemRow, Reading
+from quagpredict.importers.audit import Audit, differences, notes_of, refusals
+from quagpredict.importers.files import given_files
+from quagpredict.importers.joining import agreed_settings, as_protocol, check_one_verdict, joined
+from quagpredict.importers.reading import Reading
+from quagpredict.importers.regrading import regraded
 from quagpredict.metrics.measurement import count_values
 
 _MODULES: dict[str, Any] = {
@@ -26,7 +29,7 @@ _MODULES: dict[str, Any] = {
     "counts": counts,
 }
 FORMATS = tuple(_MODULES)
-_WITH_METRIC = ("lm-eval", "lighteval", "inspect")
+_OPTIONS = {"filter": ("lm-eval",), "metric": ("lm-eval", "lighteval", "inspect")}
 
 
 class Imported(NamedTuple):
@@ -40,6 +43,8 @@ class Imported(NamedTuple):
         benchmark, problem_id, n, c, and after grading again truncated, no_answer, distinct_answers.
     audit : Audit
     format, eval_protocol_id : str
+    files : tuple of Path
+        What was read.
     """
 
     row: pl.DataFrame
@@ -47,27 +52,18 @@ class Imported(NamedTuple):
     audit: Audit
     format: str
     eval_protocol_id: str
+    files: tuple[Path, ...]
 
 
 def detect(paths: Sequence[str | Path]) -> str:
-    """Return the format of the first file.
+    """Return the format of the files: that of the first file which was named, or of those in the folders.
 
     Raises
     ------
     InvalidDataError
-        If none of the known formats, or the file cannot be read.
+        If none of the known formats, several in the folders, or the file cannot be read.
     """
-    path = _files(paths)[0]
-    for name, module in _MODULES.items():
-        try:
-            if module.recognises(path):
-                return name
-        except (QuagpredictError, pl.exceptions.PolarsError, OSError, UnicodeDecodeError):
-            continue
-    raise InvalidDataError(
-        f"{path}: none of the formats {', '.join(FORMATS)}; name the format if it is one of them. Answers to each "
-        "problem are needed, which an evaluation tool logs on demand: summed results will not do"
-    )
+    return _format_and_files("auto", paths)[0]
 
 
 def import_run(
@@ -83,6 +79,7 @@ def import_run(
     regrade: GradingPolicy | None = None,
     allow_ragged: bool = False,
     allow_duplicates: bool = False,
+    allow_mixed_settings: bool = False,
 ) -> Imported:
     r"""Read the samples or counts that another tool left, check them, and measure them.
 
@@ -91,7 +88,8 @@ def import_run(
     format : str
         One of `FORMATS`, or "auto".
     paths : sequence of path
-        Files of one run of one model.
+        Files of one run of one model, globs, or folders: of a folder what has the format. Several seeds of one
+        benchmark are joined.
     candidate, base_model : str
         What the row is called, and what the model was fine-tuned from.
     suite : str, optional
@@ -102,8 +100,11 @@ def import_run(
         Which verdict counts, where a file has several (lm-eval, lighteval, inspect).
     regrade : GradingPolicy, optional
         Grade the responses again; they and the gold answers must be in the files.
-    allow_ragged, allow_duplicates : bool
-        Take the samples although the audit speaks against them.
+    allow_ragged : bool
+        Take the run although samples or problems are missing: the tool could not finish them, problems have different
+        numbers of samples, or the tool counts more problems than the files hold.
+    allow_duplicates, allow_mixed_settings : bool
+        Take the samples although they look like copies, or although files record different sampling settings.
 
     Returns
     -------
@@ -115,8 +116,8 @@ def import_run(
     UsageError
         For an unknown format or an option that the format has not.
     InvalidDataError
-        If a file breaks its format, verdicts of single samples are missing, a problem stands twice, or the audit
-        refuses the samples.
+        If a file breaks its format, verdicts of single samples are missing, a problem appears twice in a file, or the
+        audit refuses the samples.
 
     Examples
     --------
@@ -128,101 +129,105 @@ def import_run(
     >>> found.format, found.row["pre_pass_at_1"].item(), found.row["pre_pass_at_4"].item()
     ('counts', 0.25, 0.5)
     """
-    files = _files(paths)
-    name = detect(files) if format == "auto" else format
-    if name not in _MODULES:
-        raise UsageError(f"unknown format '{format}'; known are auto, {', '.join(FORMATS)}")
-    options: dict[str, str] = {}
-    for option, value, having in (("filter", filter, ("lm-eval",)), ("metric", metric, _WITH_METRIC)):
-        if value is not None and name not in having:
-            raise UsageError(f"--{option} goes with {', '.join(having)} only, the format is {name}")
-        if value is not None:
-            options[option] = value
+    name, files = _format_and_files(format, paths)
+    options = {key: value for key, value in (("filter", filter), ("metric", metric)) if value is not None}
+    for option in options:
+        if name not in _OPTIONS[option]:
+            raise UsageError(f"the option {option} goes with {', '.join(_OPTIONS[option])} only; the format is {name}")
     read: Callable[..., Reading] = _MODULES[name].read
     reading = read(files, **options)
-    rows = _named(reading.problems, suite)
-    problems = pl.DataFrame(_regraded(rows, regrade) if regrade else _counted(rows))
-    found = audit(reading, problems, regrade is not None)
+    reading, stated = _named(reading, suite, candidate, name)
+    settings = agreed_settings(reading, files, mixed=allow_mixed_settings)
+    check_one_verdict(reading, files)
+    merged = joined(reading.problems, files)
+    found = refusals(merged, reading, files)
     allowed = {"allow_ragged": allow_ragged, "allow_duplicates": allow_duplicates}
-    for why, option in found.refusals:
+    for why, option in found:
         if not allowed[option]:
-            raise InvalidDataError(f"{files[0]}: {why}; --{option.replace('_', '-')} takes them as they are")
-    notes = [f"overruled by --{option.replace('_', '-')}: {why}" for why, option in found.refusals]
-    found = found._replace(notes=(*found.notes, *notes))
+            raise InvalidDataError(f"{files[0]}: {why} (the option {option} takes them as they are)")
+    problems = regraded(merged, regrade) if regrade else _counted(merged)
+    notes = (*notes_of(reading), *(f"overruled by the option {option}: {why}" for why, option in found))
+    checked = Audit(tuple(found), tuple(differences(reading.reported, problems, regrade is not None)), notes)
     content = {
         "imported": name,
-        "benchmarks": sorted({row.benchmark for row in rows}),
-        "settings": {key: str(value) for key, value in reading.settings.items()},
+        "benchmarks": stated,
+        "graded_by": sorted(set(reading.graded_by)),
+        "settings": as_protocol(settings),
         "protocol": protocol,
         "grading": regrade.as_dict() if regrade else None,
     }
     eval_protocol_id = f"imported-{digest(content)}"
     identity = {"candidate": candidate, "base_model": base_model, "eval_protocol_id": eval_protocol_id}
     row = assemble_row(identity, count_values(problems), problems)
-    return Imported(row, problems, found, name, eval_protocol_id)
+    return Imported(row, problems, checked, name, eval_protocol_id, tuple(files))
 
 
-def _files(paths: Sequence[str | Path]) -> list[Path]:
-    files = list(dict.fromkeys(Path(path) for path in paths))
+def _format_and_files(format: str, paths: Sequence[str | Path]) -> tuple[str, list[Path]]:
+    """Return the format and the files to read: all that were named, and those of folders that have the format."""
+    if format != "auto" and format not in _MODULES:
+        raise UsageError(f"unknown format '{format}'; known are auto, {', '.join(FORMATS)}")
+    named, found = given_files(paths)
+    if format == "auto" and named:
+        format = _format_of(named[0]) or ""
+        if not format:
+            raise InvalidDataError(
+                f"{named[0]}: none of the formats {', '.join(FORMATS)}; name the format if it is one of them. Answers "
+                "to each problem are needed, which an evaluation tool logs on demand: summed results will not do"
+            )
+    formats = {path: _format_of(path, format) for path in found}
+    if format == "auto":
+        names = sorted({name for name in formats.values() if name})
+        if len(names) != 1:
+            what = f"files of several formats ({', '.join(names)})" if names else "no file of a known format"
+            raise InvalidDataError(f"{found[0].parent}: the folder holds {what}: name the format, or the files")
+        format = names[0]
+    files = [*named, *(path for path, name in formats.items() if name == format)]
     if not files:
-        raise UsageError("no file was given to import")
-    for path in files:
-        if not path.is_file():
-            raise UsageError(f"{path}: there is no such file")
-    return files
+        raise InvalidDataError(f"{found[0].parent}: the folder holds no file of the format {format}")
+    return format, files
 
 
-def _named(rows: Sequence[ProblemRow], suite: str | None) -> list[ProblemRow]:
-    if not rows:
+def _format_of(path: Path, wanted: str = "auto") -> str | None:
+    for name, module in _MODULES.items():
+        if wanted not in ("auto", name):
+            continue
+        try:
+            if module.recognises(path):
+                return name
+        except (QuagpredictError, pl.exceptions.PolarsError, OSError, ValueError):
+            continue
+    return None
+
+
+def _named(reading: Reading, suite: str | None, candidate: str, format: str) -> tuple[Reading, list[str]]:
+    """Return the reading with its benchmarks named, and the names that the protocol may hold: never that of a file."""
+    if reading.problems.is_empty():
         raise InvalidDataError("the files hold no problem")
+    names = sorted(reading.problems["benchmark"].unique())
+    stated = names if reading.stated else []
+    new: Mapping[str, str] = {}
     if suite is not None:
-        benchmarks = sorted({row.benchmark for row in rows})
-        if len(benchmarks) > 1:
-            raise UsageError(f"--suite names one benchmark, the files hold {', '.join(benchmarks)}")
-        rows = [row._replace(benchmark=suite) for row in rows]
-    twice = [key for key, times in Counter((row.benchmark, row.problem_id) for row in rows).items() if times > 1]
-    if twice:
-        benchmark, problem = twice[0]
-        raise InvalidDataError(f"problem '{problem:.60}' of '{benchmark}' stands twice; give the files of one run")
-    return list(rows)
+        if reading.stated and len(names) > 1:
+            raise UsageError(f"the option suite names one benchmark, the files hold {', '.join(names)}")
+        new, stated = dict.fromkeys(names, suite), [suite]
+    elif not reading.stated and names == [candidate]:
+        new = {candidate: format}  # a file or folder that is called after the candidate names no benchmark
+    if not new:
+        return reading, stated
+    problems = reading.problems.with_columns(pl.col("benchmark").replace(new))
+    reported = [one._replace(benchmark=new.get(one.benchmark, one.benchmark)) for one in reading.reported]
+    expected = [one._replace(benchmark=new.get(one.benchmark, one.benchmark)) for one in reading.expected]
+    return replace(reading, problems=problems, reported=reported, expected=expected), stated
 
 
-def _counted(rows: Iterable[ProblemRow]) -> list[dict[str, Any]]:
-    table = []
-    for row in rows:
-        if row.c is None:
-            cure = "--regrade counts them" if row.responses and row.gold is not None else "import counts instead"
-            raise InvalidDataError(
-                f"problem '{row.problem_id:.60}' of '{row.benchmark}' has {row.n} samples, and the files do not say "
-                f"how many are correct: {cure}"
-            )
-        table.append({"benchmark": row.benchmark, "problem_id": row.problem_id, "n": row.n, "c": row.c})
-    return table
-
-
-def _regraded(rows: Sequence[ProblemRow], policy: GradingPolicy) -> list[dict[str, Any]]:
-    for row in rows:
-        if not row.responses or row.gold is None:
-            lacking = "responses" if not row.responses else "gold answer"
-            raise InvalidDataError(
-                f"problem '{row.problem_id:.60}' of '{row.benchmark}' cannot be graded again: the file has no {lacking}"
-            )
-    flat = [(text, str(row.gold)) for row in rows for text in row.responses]
-    cut = [flag for row in rows for flag in (row.truncated or (False,) * len(row.responses))]
-    grades = iter(
-        grade_many(
-            [text for text, _ in flat],
-            [gold for _, gold in flat],
-            finish_reasons=["length" if flag else "stop" for flag in cut],
-            policy=policy,
+def _counted(problems: pl.DataFrame) -> pl.DataFrame:
+    unknown = problems.filter(pl.col("c").is_null())
+    if unknown.height:
+        row = unknown.row(0, named=True)
+        gradable = len(row["responses"] or []) == row["n"] and row["gold"] is not None
+        cure = "the option regrade counts them" if gradable else "import counts instead"
+        raise InvalidDataError(
+            f"problem '{row['problem_id']:.60}' of '{row['benchmark']}' has {row['n']} samples, and the files do not "
+            f"say how many are correct: {cure}"
         )
-    )
-    table = []
-    for row in rows:
-        found = [next(grades) for _ in row.responses]
-        verdicts = Counter(one.verdict for one in found)
-        counted = {"n": len(found), "c": verdicts["correct"]}
-        counted |= {"truncated": verdicts["truncated"], "no_answer": verdicts["no_answer"]}
-        counted["distinct_answers"] = len({one.answer for one in found if one.answer is not None})
-        table.append({"benchmark": row.benchmark, "problem_id": row.problem_id} | counted)
-    return table
+    return problems.select("benchmark", "problem_id", "n", "c")

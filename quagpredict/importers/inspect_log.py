@@ -4,6 +4,7 @@ A sample has id, epoch, target, scores by scorer (value "C", "I", "P", "N" or a 
 stop_reason. ``results.scores`` has what Inspect reduced the epochs to: the mean by default, or pass_at_k (unbiased).
 """
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.reading import ProblemRow, Reading, Reported, json_object
+from quagpredict.importers.files import suffix_of
+from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, json_object, need, part_of
 from quagpredict.optional import require
 
-_SETTINGS = ("temperature", "top_p", "top_k", "max_tokens", "seed")
+_SETTINGS = ("temperature", "top_p", "top_k", "max_tokens", "seed", "reasoning_effort", "reasoning_tokens")
+_LIMITS = ("token_limit", "message_limit", "time_limit", "working_limit")
 _CUT = ("max_tokens", "model_length")
 
 
@@ -22,11 +25,13 @@ def recognises(path: Path) -> bool:
     """Say whether a file is an .eval log or a JSON log."""
     if path.suffix == ".eval":
         return True
-    return path.suffix == ".json" and {"version", "status", "eval"} <= json_object(path).keys()
+    return suffix_of(path) == ".json" and {"version", "status", "eval"} <= json_object(path).keys()
 
 
 def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
     """Return the problems of the logs; `metric` names the scorer where there are several.
+
+    A sample that ended with an error, was invalidated, or has no score is left out, and said to be.
 
     Raises
     ------
@@ -37,28 +42,75 @@ def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
     """
     rows: list[ProblemRow] = []
     reported: list[Reported] = []
-    settings: dict[str, Any] = {}
-    for path in paths:
+    expected: list[Expected] = []
+    settings, graded_by, left_out = [], [], []
+    for number, path in enumerate(paths):
         log = _log(path)
         if log.get("status") != "success":
             raise InvalidDataError(f"{path}: the evaluation ended with status '{log.get('status')}', not 'success'")
         samples = log.get("samples") or []
         if not samples:
             raise InvalidDataError(f"{path}: the log has no samples; write logs with log_samples")
-        task = str(log["eval"]["task"])
+        task = str(need(_section(log, "eval"), "task", path))
         scorer = metric or _only_scorer(samples, path)
-        config = (log.get("plan") or {}).get("config") or {}
-        settings |= {key: config[key] for key in _SETTINGS if config.get(key) is not None} | {"scorer": scorer}
+        settings.append(_settings(log))
+        graded_by.append(scorer)
         grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        faults = []
         for sample in samples:
-            grouped[str(sample["id"])].append(sample)
-        rows.extend(_row(task, name, found, scorer, path) for name, found in grouped.items())
+            name = str(need(sample, "id", path))
+            if fault := _fault(sample, scorer):
+                faults.append(f"sample '{name:.60}', epoch {sample.get('epoch')}: {fault}")
+            else:
+                grouped[name].append(sample)
+        if faults:
+            left_out.append(f"{path}: {len(faults)} of {len(samples)} samples of '{task}' cannot count ({faults[0]})")
+        rows.extend(_row(task, name, found, scorer, path, number) for name, found in grouped.items())
         reported.extend(_reported(log, task, scorer))
-    return Reading(rows, settings, reported)
+        if (count := _problems(log)) is not None:
+            expected.append(Expected(task, count, f"{path.name}"))
+    return Reading(part_of(rows), settings, reported, expected, left_out, (), True, graded_by)
+
+
+def _section(log: dict[str, Any], *keys: str) -> dict[str, Any]:
+    found: Any = log
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _settings(log: dict[str, Any]) -> dict[str, Any]:
+    """Return what the log records of sampling: what the model was made with, and what the run set over it."""
+    config = {
+        key: value
+        for section in (_section(log, "eval", "model_generate_config"), _section(log, "plan", "config"))
+        for key, value in section.items()
+        if value is not None and key in _SETTINGS
+    }
+    limits = _section(log, "eval", "config")
+    return config | {key: limits[key] for key in _LIMITS if limits.get(key) is not None}
+
+
+def _problems(log: dict[str, Any]) -> int | None:
+    total = _section(log, "results").get("total_samples")
+    epochs = _section(log, "eval", "config").get("epochs") or 1
+    return total // epochs if isinstance(total, int) and isinstance(epochs, int) and total > 0 else None
+
+
+def _fault(sample: dict[str, Any], scorer: str) -> str:
+    """Say why a sample cannot count; empty if it can."""
+    if sample.get("error"):
+        return "it ended with an error"
+    if sample.get("invalidation"):
+        return "it was invalidated"
+    value = _section(sample, "scores", scorer).get("value")
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return f"it has no score of '{scorer}'"
+    return ""
 
 
 def _log(path: Path) -> dict[str, Any]:
-    if path.suffix == ".json":
+    if path.suffix != ".eval":
         return json_object(path)
     module = require("inspect_ai.log")
     try:
@@ -72,21 +124,26 @@ def _only_scorer(samples: list[dict[str, Any]], path: Path) -> str:
     names = sorted({name for sample in samples for name in sample.get("scores") or {}})
     if len(names) != 1:
         shown = ", ".join(names) or "none"
-        raise InvalidDataError(f"{path}: expected one scorer, found {shown}: choose one (--metric)")
+        raise InvalidDataError(f"{path}: expected one scorer, found {shown}: choose one (option metric)")
     return str(names[0])
 
 
-def _row(task: str, name: str, samples: list[dict[str, Any]], scorer: str, path: Path) -> ProblemRow:
-    epochs = [sample["epoch"] for sample in samples]
+def _row(task: str, name: str, samples: list[dict[str, Any]], scorer: str, path: Path, file: int) -> ProblemRow:
+    epochs = [need(sample, "epoch", path) for sample in samples]
     if len(set(epochs)) < len(epochs):
         raise InvalidDataError(f"{path}: sample '{name}' has an epoch twice; give each log once")
-    values = [((sample.get("scores") or {}).get(scorer) or {}).get("value") for sample in samples]
+    values = [_section(sample, "scores", scorer).get("value") for sample in samples]
     texts = tuple(_text(sample) for sample in samples)
-    cut = tuple(_choice(sample).get("stop_reason") in _CUT for sample in samples)
+    cut = tuple(
+        _choice(sample).get("stop_reason") in _CUT or _section(sample, "limit").get("type") == "token"
+        for sample in samples
+    )
     target = samples[0].get("target")
     gold = target[0] if isinstance(target, list) and target else target
     correct = [_correct(value, name, path) for value in values]
-    return ProblemRow(task, name, len(samples), sum(correct), texts, None if gold is None else str(gold), cut)
+    return ProblemRow(
+        task, name, len(samples), sum(correct), texts, None if gold is None else str(gold), cut, file=file
+    )
 
 
 def _choice(sample: dict[str, Any]) -> dict[str, Any]:

@@ -8,24 +8,27 @@ Verdicts of single samples are not kept: c follows from a metric that is a mean 
 import ast
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.reading import ProblemRow, Reading, Reported, json_object
+from quagpredict.importers.files import stem_of, suffix_of
+from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, json_object, part_of
 
 _NAME = re.compile(r"details_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d\-.]+)$")
 _MEAN = re.compile(r"(?:math_)?pass@(?:k:k=)?1(?:$|[&:](?:n=)?(?P<n>\d+)(?:_samples)?)|avg@(?:n:n=|k:k=)?(?P<avg>\d+)")
 _SINGLE = ("extractive_match", "math_verify", "exact_match", "em", "qem", "acc")
+_SETTINGS = ("temperature", "top_p", "top_k", "min_p", "max_new_tokens", "seed")
 
 
 def recognises(path: Path) -> bool:
     """Say whether a Parquet file has the columns of details."""
-    if path.suffix != ".parquet":
+    if suffix_of(path) != ".parquet":
         return False
-    import polars as pl
-
     names = set(pl.read_parquet_schema(path))
     return bool(names & {"model_response", "__model_response__"} or {"predictions", "metrics"} <= names)
 
@@ -33,35 +36,43 @@ def recognises(path: Path) -> bool:
 def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
     """Return the problems of the details files; `metric` names the verdict where there are several.
 
+    By default the verdict is the metric that is a mean over as many samples as there are responses.
+
     Raises
     ------
     InvalidDataError
-        If a file is no details file, or no metric is a mean over the samples of a document.
+        If a file is no details file, no metric is a verdict, or the named one is a mean over another number of samples.
     """
-    import polars as pl
-
     rows: list[ProblemRow] = []
     reported: list[Reported] = []
-    settings: dict[str, Any] = {}
-    for path in paths:
-        found = _NAME.match(path.stem)
-        task = found["task"] if found else path.stem
+    expected: list[Expected] = []
+    settings: list[dict[str, Any]] = []
+    graded_by = []
+    for number, path in enumerate(paths):
+        found = _NAME.match(stem_of(path))
+        task = found["task"] if found else stem_of(path)
         try:
             records = pl.read_parquet(path, glob=False).to_dicts()
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise InvalidDataError(f"{path}: this is no valid Parquet file ({str(error).splitlines()[0]})") from None
+        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise InvalidDataError(f"{path}: this is not a valid Parquet file ({str(error).splitlines()[0]})") from None
         parsed = [_parsed(record, path) for record in records]
         if not parsed:
             raise InvalidDataError(f"{path}: the file has no row")
-        name = metric or _mean_metric(parsed[0][1], path)
-        settings["metric"] = name
-        for number, (doc, metrics, texts) in enumerate(parsed):
-            rows.append(_row(task, number, doc, metrics.get(name), texts, _MEAN.fullmatch(name) is not None))
-        if found:
-            results, general = _results(path, found["date"])
-            settings |= {key: general[key] for key in ("temperature", "top_p", "max_new_tokens") if key in general}
-            reported.extend(_reported(results, task, name))
-    return Reading(rows, settings, reported)
+        n = Counter(len(texts) for *_, texts in parsed).most_common(1)[0][0]
+        name = _named_metric(metric, parsed[0][1], n, path) if metric else _chosen_metric(parsed[0][1], n, path)
+        graded_by.append(name)
+        means = _is_mean_over(name, n)
+        rows.extend(
+            _row(task, line, doc, metrics.get(name), texts, means, number, _samples(name) or 1)
+            for line, (doc, metrics, texts) in enumerate(parsed)
+        )
+        results, general, documents = _results(path, found["date"], task) if found else ({}, {}, None)
+        settings.append({key: general[key] for key in _SETTINGS if general.get(key) is not None})
+        reported.extend(_reported(results, task, name))
+        if documents is not None and found:
+            expected.append(Expected(task, documents, f"results_{found['date']}.json"))
+    stated = all(_NAME.match(stem_of(path)) for path in paths)
+    return Reading(part_of(rows), settings, reported, expected, (), (), stated, graded_by)
 
 
 def _parsed(record: dict[str, Any], path: Path) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
@@ -89,29 +100,56 @@ def _literal(value: Any) -> Any:
     return value
 
 
-def _mean_metric(metrics: dict[str, Any], path: Path) -> str:
+def _samples(metric: str) -> int | None:
+    """Return over how many samples a metric is a mean by its name; None where the name does not say it."""
+    found = _MEAN.fullmatch(metric)
+    number = found and (found["n"] or found["avg"])
+    return int(number) if number else None
+
+
+def _is_mean_over(metric: str, n: int) -> bool:
+    return _MEAN.fullmatch(metric) is not None and _samples(metric) in (None, n or _samples(metric))
+
+
+def _chosen_metric(metrics: dict[str, Any], n: int, path: Path) -> str:
     known = [name for name, value in metrics.items() if value is not None]
-    for name in known:
-        if _MEAN.fullmatch(name):
-            return name
-    single = next((name for name in _SINGLE if name in known), None)
-    if single is None:
-        raise InvalidDataError(f"{path}: no metric is a verdict; it has {', '.join(known)}: name one (--metric)")
-    return single
+    means = [name for name in known if _is_mean_over(name, n)]
+    # One that names its n before one that does not; without responses the one over most samples.
+    best = max(means, key=lambda name: _samples(name) or 0, default=None)
+    chosen = best or next((name for name in (*_SINGLE, *filter(_MEAN.fullmatch, known)) if name in known), None)
+    if chosen is None:
+        raise InvalidDataError(f"{path}: no metric is a verdict; it has {', '.join(known)}: name one (option metric)")
+    return chosen
 
 
-def _row(task: str, number: int, doc: dict[str, Any], value: Any, texts: tuple[str, ...], is_mean: bool) -> ProblemRow:
-    n = max(len(texts), 1)
+def _named_metric(metric: str, metrics: dict[str, Any], n: int, path: Path) -> str:
+    if metric not in metrics:
+        raise InvalidDataError(f"{path}: there is no metric '{metric}'; it has {', '.join(metrics)}")
+    over = _samples(metric)
+    if over is not None and n and over != n:
+        raise InvalidDataError(
+            f"{path}: the metric '{metric}' is a mean over {over} sample{'s' if over > 1 else ''}, and the file has "
+            f"{n} responses to a problem: name the metric over all of them"
+        )
+    return metric
+
+
+def _row(
+    task: str, line: int, doc: dict[str, Any], value: Any, texts: tuple[str, ...], means: bool, file: int, named: int
+) -> ProblemRow:
+    n = len(texts) or (named if means else 1)
     correct = None
     # A mean over n samples is a whole number of n-ths; what another metric says of several samples, nobody can tell.
     if (
-        (is_mean or n == 1)
+        (means or n == 1)
         and isinstance(value, int | float)
+        and 0 <= value <= 1
         and math.isclose(value * n, round(value * n), abs_tol=1e-6)
     ):
         correct = round(value * n)
     name = doc.get("id")
-    return ProblemRow(task, str(number if name in (None, "") else name), n, correct, texts, _gold(doc))
+    by_line = name in (None, "")
+    return ProblemRow(task, str(line if by_line else name), n, correct, texts, _gold(doc), (), by_line, file)
 
 
 def _gold(doc: dict[str, Any]) -> str | None:
@@ -124,21 +162,38 @@ def _gold(doc: dict[str, Any]) -> str | None:
     return None if gold is None else str(gold)
 
 
-def _results(path: Path, date: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the tool's results and generation parameters, from results/MODEL/results_DATE.json."""
+def _results(path: Path, date: str, task: str) -> tuple[dict[str, Any], dict[str, Any], int | None]:
+    """Return results, generation parameters and number of documents, from results/MODEL/results_DATE.json."""
     for folder in path.parents:
         if folder.name == "details":
             for file in sorted((folder.parent / "results").rglob(f"results_{date}.json")):
                 whole = json_object(file)
                 general = whole.get("config_general") or {}
                 model = general.get("model_config") or {}
-                parameters = general.get("generation_parameters") or model.get("generation_parameters") or {}
-                return whole.get("results") or {}, parameters
-    return {}, {}
+                parameters = model.get("generation_parameters") or general.get("generation_parameters") or {}
+                config: dict[str, Any] = next(
+                    filter(None, map((whole.get("config_tasks") or {}).get, _names(task))), {}
+                )
+                size = config.get("generation_size")
+                budget = {"max_new_tokens": size} if isinstance(size, int) and size > 0 else {}
+                documents = config.get("effective_num_docs")
+                counted = documents if isinstance(documents, int) and documents > 0 else None
+                return whole.get("results") or {}, budget | _given(parameters), counted
+    return {}, {}, None
+
+
+def _given(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in parameters.items() if value is not None}
+
+
+def _names(task: str) -> tuple[str, ...]:
+    """Return what the results call a task: colons for bars in older ones, the number of examples left out in others."""
+    shorter = task.rpartition("|")[0]
+    return tuple(filter(None, (task, task.replace("|", ":"), shorter, shorter.replace("|", ":"))))
 
 
 def _reported(results: dict[str, Any], task: str, metric: str) -> Iterator[Reported]:
-    for name in (task, task.replace("|", ":")):
+    for name in _names(task):
         value = (results.get(name) or {}).get(metric)
         if isinstance(value, int | float):
             yield Reported(task, metric, 1, float(value), "the mean over documents of the metric that the details hold")

@@ -2,25 +2,58 @@
 
 `lm_eval/evaluator.py` logs a line for each document *and filter*: doc_id, target, resps (all repeats), filtered_resps
 (what the filter kept of them), filter, the names of the metrics and a value of each. With ``repeats`` and the default
-filter, take_first, the value is that of the first response alone; the others are generated and never graded.
+filter, take_first, the value is that of the first response alone; the others are generated and never graded. Where the
+filter keeps all of them, as that of HumanEval does, a value such as pass@1 is the mean over the repeats.
 """
 
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.reading import ProblemRow, Reading, Reported, json_lines, json_object, need
+from quagpredict.importers.files import stem_of
+from quagpredict.importers.reading import (
+    Expected,
+    ProblemRow,
+    Reading,
+    Reported,
+    first_record,
+    json_lines,
+    json_object,
+    need,
+    part_of,
+)
 
 _NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d\-.]+)$")
 _PREFERRED = ("exact_match", "math_verify", "acc", "pass@1", "pass_at_1")
-_SETTINGS = ("temperature", "do_sample", "top_p", "top_k", "max_gen_toks", "max_new_tokens")
+_MEAN_BY_NAME = re.compile(r"pass(?:@|_at_)1|avg@\d+|mean@\d+")
+_SETTINGS = (
+    "temperature",
+    "do_sample",
+    "top_p",
+    "top_k",
+    "min_p",
+    "max_gen_toks",
+    "max_new_tokens",
+    "max_tokens",
+    "seed",
+)
+
+
+class _Results(NamedTuple):
+    """What ``results_DATE.json`` says of a task; empty where there is no such file."""
+
+    name: str
+    values: dict[str, Any]
+    documents: int | None
+    settings: dict[str, Any]
 
 
 def recognises(path: Path) -> bool:
     """Say whether the first record has doc_id, resps and filtered_resps."""
-    return {"doc_id", "resps", "filtered_resps"} <= next(json_lines(path), {}).keys()
+    return {"doc_id", "resps", "filtered_resps"} <= first_record(path).keys()
 
 
 def read(paths: Sequence[Path], *, filter: str | None = None, metric: str | None = None) -> Reading:
@@ -37,80 +70,133 @@ def read(paths: Sequence[Path], *, filter: str | None = None, metric: str | None
     Raises
     ------
     InvalidDataError
-        If a file has several filters and none was named, or no metric can be the verdict.
+        If a file has several filters and none was named, no metric can be the verdict, or the records of a file were
+        not drawn alike.
     """
     rows: list[ProblemRow] = []
     reported: list[Reported] = []
-    settings: dict[str, Any] = {}
-    notes = []
-    for path in paths:
-        found = _NAME.match(path.stem)
-        task = found["task"] if found else path.stem.removeprefix("samples_")
-        chosen = filter or _only_filter(path)
-        records = [record for record in json_lines(path) if record.get("filter", "none") == chosen]
-        if not records:
-            raise InvalidDataError(f"{path}: no record has the filter '{chosen}'; it has {', '.join(_filters(path))}")
+    expected: list[Expected] = []
+    settings: list[dict[str, Any]] = []
+    graded_by, notes = [], []
+    for number, path in enumerate(paths):
+        found = _NAME.match(stem_of(path))
+        task = found["task"] if found else stem_of(path).removeprefix("samples_")
+        chosen, records = _of_filter(list(json_lines(path)), filter, path)
         name = metric or _verdict_metric(records[0], path)
-        settings |= _settings(records[0]) | {"filter": chosen, "metric": name}
-        rows.extend(_row(task, record, name, path) for record in records)
-        if any(len(_responses(record)) > 1 for record in records):
-            notes.append(f"{task}: '{name}' is a verdict on the first response only; --regrade grades each of them")
-        reported.extend(_reported(path, found["date"] if found else "", task, chosen, name))
-    return Reading(rows, settings, reported, notes)
+        means = _are_means(records, name)
+        rows.extend(_row(task, record, name, means, path, number) for record in records)
+        if not means and any(len(_responses(record)) > 1 for record in records):
+            notes.append(f"{task}: '{name}' is a verdict on the first response only; grading again judges each of them")
+        results = _results(path, found["date"] if found else "", task)
+        settings.append(results.settings | _settings(records, path))
+        graded_by.append(f"{name},{chosen}")
+        if results.documents is not None:
+            expected.append(Expected(task, results.documents, results.name))
+        value = results.values.get(f"{name},{chosen}")
+        if isinstance(value, int | float):
+            how = "the mean of the filtered response of each document: of the first one, where it was repeated"
+            reported.append(Reported(task, f"{name},{chosen} in {results.name}", 1, float(value), how))
+    stated = all(_NAME.match(stem_of(path)) for path in paths)
+    return Reading(part_of(rows), settings, reported, expected, (), notes, stated, graded_by)
 
 
-def _filters(path: Path) -> list[str]:
-    return sorted({str(record.get("filter", "none")) for record in json_lines(path)})
-
-
-def _only_filter(path: Path) -> str:
-    names = _filters(path)
-    if len(names) > 1:
+def _of_filter(records: list[dict[str, Any]], filter: str | None, path: Path) -> tuple[str, list[dict[str, Any]]]:
+    names = sorted({str(record.get("filter", "none")) for record in records})
+    if not names:
+        raise InvalidDataError(f"{path}: the file has no record")
+    if filter is None and len(names) > 1:
         raise InvalidDataError(
-            f"{path}: it has verdicts of several filters ({', '.join(names)}): choose one (--filter)"
+            f"{path}: it has verdicts of several filters ({', '.join(names)}): choose one (option filter)"
         )
-    return names[0] if names else "none"
+    chosen = filter or names[0]
+    if chosen not in names:
+        raise InvalidDataError(f"{path}: no record has the filter '{chosen}'; it has {', '.join(names)}")
+    return chosen, [record for record in records if str(record.get("filter", "none")) == chosen]
 
 
 def _verdict_metric(record: dict[str, Any], path: Path) -> str:
     names = record.get("metrics") or [name for name in _PREFERRED if name in record]
     chosen = next((name for name in (*_PREFERRED, *names) if name in names and name in record), None)
     if chosen is None:
-        if {"results", "configs"} & set(record):
-            raise InvalidDataError(
-                f"{path}: these are lm-evaluation-harness's summed results; give its samples_*.jsonl (`--log_samples`)"
-            )
-        raise InvalidDataError(f"{path}: no metric is a verdict; a record has {', '.join(record)}: name one (--metric)")
+        raise InvalidDataError(
+            f"{path}: no metric is a verdict; a record has {', '.join(record)}: name one (option metric)"
+        )
     return str(chosen)
 
 
 def _responses(record: dict[str, Any]) -> tuple[str, ...]:
-    """Return all repeats; resps is a list for each request, and a generation task has one request."""
+    """Return all repeats; resps is a list for each request, and a task that generates has one request."""
     resps = record["resps"]
-    first = resps[0] if isinstance(resps, list) and resps else []
-    return tuple(map(str, first)) if isinstance(first, list) else tuple(map(str, resps))
+    if not isinstance(resps, list) or (len(resps) > 1 and all(isinstance(one, list) for one in resps)):
+        return ()  # log-likelihoods of the choices
+    first = resps[0] if resps else []
+    found = first if isinstance(first, list) else resps
+    return tuple(found) if all(isinstance(text, str) for text in found) else ()
 
 
-def _row(task: str, record: dict[str, Any], metric: str, path: Path) -> ProblemRow:
+def _kept(record: dict[str, Any]) -> int:
+    """Return how many responses the filter kept."""
+    kept = record.get("filtered_resps")
+    if isinstance(kept, list) and kept:
+        return len(kept[0]) if isinstance(kept[0], list) else len(kept)
+    return 1
+
+
+def _are_means(records: list[dict[str, Any]], metric: str) -> bool:
+    """Say whether the values of a metric are means over the repeats."""
+    several = [record for record in records if len(_responses(record)) > 1]
+    if not several:
+        return False
+    if all(_kept(record) == len(_responses(record)) for record in several):
+        return True
+    return bool(_MEAN_BY_NAME.fullmatch(metric)) and any(record.get(metric) not in (0, 1) for record in several)
+
+
+def _row(task: str, record: dict[str, Any], metric: str, means: bool, path: Path, file: int) -> ProblemRow:
     name, texts = str(need(record, "doc_id", path)), _responses(record)
     value = need(record, metric, path)
     if not isinstance(value, int | float) or not 0 <= value <= 1:
         raise InvalidDataError(f"{path}: document {name}: '{metric}' is no verdict between 0 and 1 but {value!r:.60}")
-    correct = int(value) if len(texts) <= 1 and value in (0, 1) else None
+    n = max(len(texts), 1)
+    correct = None
+    if n == 1 and value in (0, 1):
+        correct = int(value)
+    elif means and math.isclose(value * n, round(value * n), abs_tol=1e-6):
+        correct = round(value * n)
     gold = record.get("target")
-    return ProblemRow(task, name, max(len(texts), 1), correct, texts, None if gold is None else str(gold))
+    return ProblemRow(task, name, n, correct, texts, None if gold is None else str(gold), file=file)
 
 
-def _settings(record: dict[str, Any]) -> dict[str, Any]:
-    arguments = record.get("arguments")
-    first = arguments.get("gen_args_0", {}).get("arg_1") if isinstance(arguments, dict) else None
-    return {key: first[key] for key in _SETTINGS if key in first} if isinstance(first, dict) else {}
+def _settings(records: list[dict[str, Any]], path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for record in records:
+        arguments = record.get("arguments")
+        given = _part(arguments, "gen_args_0", "arg_1") if isinstance(arguments, dict) else {}
+        for key in _SETTINGS:
+            if key in given and found.setdefault(key, given[key]) != given[key]:
+                raise InvalidDataError(
+                    f"{path}: the records were not drawn alike: {key} is {found[key]!r:.40} and, for document "
+                    f"{record.get('doc_id')}, {given[key]!r:.40}"
+                )
+    return found
 
 
-def _reported(path: Path, date: str, task: str, filter: str, metric: str) -> Iterator[Reported]:
-    results = path.with_name(f"results_{date}.json")
-    if date and results.is_file():
-        value = json_object(results).get("results", {}).get(task, {}).get(f"{metric},{filter}")
-        if isinstance(value, int | float):
-            how = "the mean of the filtered response of each document: of the first one, where it was repeated"
-            yield Reported(task, f"{metric},{filter} in {results.name}", 1, float(value), how)
+def _results(path: Path, date: str, task: str) -> _Results:
+    file = path.with_name(f"results_{date}.json")
+    if not date or not file.is_file():
+        return _Results("", {}, None, {})
+    whole = json_object(file)
+    documents = (_part(whole, "n-samples", task)).get("effective")
+    overall = _part(whole, "config", "gen_kwargs")
+    of_task = _part(whole, "configs", task, "generation_kwargs")
+    settings = {key: value for key, value in (of_task | overall).items() if key in _SETTINGS and value is not None}
+    return _Results(
+        file.name, _part(whole, "results", task), documents if isinstance(documents, int) else None, settings
+    )
+
+
+def _part(whole: dict[str, Any], *keys: str) -> dict[str, Any]:
+    found: Any = whole
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}

@@ -6,68 +6,98 @@ samples, ``pass@1[k]`` the mean of the first k. ``output.jsonl`` without a seed 
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.reading import ProblemRow, Reading, Reported, as_correct, json_lines, json_object
+from quagpredict.importers.reading import (
+    Expected,
+    ProblemRow,
+    Reading,
+    Reported,
+    as_correct,
+    first_record,
+    json_lines,
+    json_object,
+    part_of,
+)
 
 _VERDICTS = ("is_correct", "symbolic_correct")
+_IDS = ("id", "problem_id", "problem", "question")
 _AGGREGATE = re.compile(r"pass@(?P<k>\d+)(?:\[(?P<mean>\d+)\])?$")
+_GREEDY = "output"
 
 
 def recognises(path: Path) -> bool:
     """Say whether the first record has a generation and an expected answer."""
-    return {"generation", "expected_answer"} <= next(json_lines(path), {}).keys()
+    return {"generation", "expected_answer"} <= first_record(path).keys()
 
 
 def read(paths: Sequence[Path]) -> Reading:
-    """Return the problems, joined over the files of all seeds by id, else by problem text, else by line."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for path in sorted(paths):
+    """Return the problems, by id, else by the text of the problem, else by line.
+
+    Raises
+    ------
+    InvalidDataError
+        If a verdict is neither right nor wrong, or the greedy run is among those of the seeds.
+    """
+    rows: list[ProblemRow] = []
+    for number, path in enumerate(paths):
         benchmark = path.resolve().parent.name
-        seen: set[str] = set()
-        for number, record in enumerate(json_lines(path)):
-            name = str(record.get("id") or record.get("problem") or number)
-            if name in seen:
-                raise InvalidDataError(f"{path}: problem '{name:.60}' stands twice in the file of one seed")
-            seen.add(name)
-            found[benchmark, name].append(record | {"_path": path})
-    rows = [_row(benchmark, name, records) for (benchmark, name), records in found.items()]
-    reported = [one for folder in sorted({path.parent for path in paths}) for one in _reported(folder)]
-    notes = ["output.jsonl is the tool's greedy run"] if any(path.name == "output.jsonl" for path in paths) else []
-    return Reading(rows, {"files": len(paths)}, reported, notes)
+        rows.extend(_row(benchmark, line, record, path, number) for line, record in enumerate(json_lines(path)))
+    greedy = [path for path in paths if path.name.split(".")[0] == _GREEDY]
+    if greedy and len(greedy) < len(paths):
+        raise InvalidDataError(
+            f"{greedy[0]} is the tool's run without a seed, greedy unless it was told otherwise, and the other files "
+            "are sampled: leave it out"
+        )
+    folders = sorted({path.parent for path in paths})
+    reported = [one for folder in folders for one in _reported(folder)]
+    expected = [one for folder in folders for one in _expected(folder)]
+    notes = ["output.jsonl is the tool's greedy run"] if greedy else []
+    return Reading(part_of(rows), [{} for _ in paths], reported, expected, notes=notes, stated=False)
 
 
-def _row(benchmark: str, name: str, records: list[dict[str, Any]]) -> ProblemRow:
-    verdicts: list[bool] = []
-    known = True
-    for record in records:
-        key = next((key for key in _VERDICTS if key in record), None)
-        if key is None:
-            known = False
-            break
-        verdicts.append(as_correct(record[key], record["_path"]))
-    texts = tuple(str(record.get("generation", "")) for record in records)
-    gold = records[0].get("expected_answer")
-    correct = sum(verdicts) if known else None
-    return ProblemRow(benchmark, name, len(records), correct, texts, None if gold is None else str(gold))
+def _row(benchmark: str, line: int, record: dict[str, Any], path: Path, file: int) -> ProblemRow:
+    key = next((key for key in _IDS if record.get(key) not in (None, "")), None)
+    verdict = next((key for key in _VERDICTS if record.get(key) is not None), None)
+    gold = record.get("expected_answer")
+    return ProblemRow(
+        benchmark,
+        str(line if key is None else record[key]),
+        1,
+        None if verdict is None else int(as_correct(record[verdict], path)),
+        (str(record.get("generation", "")),),
+        None if gold is None else str(gold),
+        by_line=key is None,
+        file=file,
+    )
+
+
+def _metrics(folder: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    file = folder / "metrics.json"
+    if file.is_file():
+        for benchmark, modes in json_object(file).items():
+            for mode, values in modes.items() if isinstance(modes, dict) else ():
+                if isinstance(values, dict):
+                    yield benchmark, mode, values
+
+
+def _expected(folder: Path) -> Iterator[Expected]:
+    for benchmark, _, values in _metrics(folder):
+        if isinstance(count := values.get("num_entries"), int):
+            yield Expected(benchmark, count, f"{folder / 'metrics.json'}")
 
 
 def _reported(folder: Path) -> Iterator[Reported]:
-    file = folder / "metrics.json"
-    if not file.is_file():
-        return
-    for benchmark, modes in json_object(file).items():
-        for mode, values in modes.items() if isinstance(modes, dict) else ():
-            found = _AGGREGATE.match(mode)
-            value = values.get("symbolic_correct") if isinstance(values, dict) else None
-            if found and isinstance(value, int | float):
-                how = (
-                    f"the mean of the first {found['mean']} samples"
-                    if found["mean"]
-                    else f"the best of the first {found['k']} samples, not the mean over all subsets of that size"
-                )
-                yield Reported(benchmark, f"{mode} in {file.name}", int(found["k"]), value / 100, how)
+    for benchmark, mode, values in _metrics(folder):
+        found = _AGGREGATE.match(mode)
+        value = values.get("symbolic_correct")
+        if found and isinstance(value, int | float):
+            how = (
+                f"the mean of the first {found['mean']} samples"
+                if found["mean"]
+                else f"the best of the first {found['k']} samples, not the mean over all subsets of that size"
+            )
+            yield Reported(benchmark, f"{mode} in metrics.json", int(found["k"]), value / 100, how)

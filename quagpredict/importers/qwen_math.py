@@ -6,44 +6,77 @@ code, pred, score of the n samples; `evaluation/evaluate.py` writes ``..._metric
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.reading import ProblemRow, Reading, Reported, as_correct, json_lines, json_object, need
+from quagpredict.importers.files import stem_of
+from quagpredict.importers.reading import (
+    Expected,
+    ProblemRow,
+    Reading,
+    Reported,
+    as_correct,
+    first_record,
+    json_lines,
+    json_object,
+    need,
+    part_of,
+)
 
 _NAME = re.compile(r"_seed(?P<seed>-?\d+)_t(?P<temperature>[\d.]+)_s(?P<start>-?\d+)_e(?P<end>-?\d+)$")
 
 
 def recognises(path: Path) -> bool:
     """Say whether the first record has idx, gt and a list of scores."""
-    first = next(json_lines(path), {})
+    first = first_record(path)
     return {"idx", "gt", "score"} <= first.keys() and isinstance(first["score"], list)
 
 
 def read(paths: Sequence[Path]) -> Reading:
-    """Return the problems of the files; the benchmark is the folder's name, as the tool lays them out."""
-    rows, reported = [], []
-    settings: dict[str, Any] = {}
-    for path in paths:
+    """Return the problems of the files; the benchmark is the folder's name, as the tool lays them out.
+
+    Raises
+    ------
+    InvalidDataError
+        If a record has not a score for each of its responses.
+    """
+    rows: list[ProblemRow] = []
+    reported: list[Reported] = []
+    expected: list[Expected] = []
+    settings: list[dict[str, Any]] = []
+    for number, path in enumerate(paths):
         benchmark = path.resolve().parent.name
-        if found := _NAME.search(path.stem):
-            settings |= {"temperature": float(found["temperature"])}
-        for record in json_lines(path):
-            name = str(need(record, "idx", path))
-            scores = need(record, "score", path)
-            texts = record.get("code") or []
-            if not isinstance(scores, list) or not scores:
-                raise InvalidDataError(f"{path}: problem {name}: 'score' must be a list with an entry a sample")
-            if texts and len(texts) != len(scores):
-                raise InvalidDataError(f"{path}: problem {name} has {len(texts)} samples and {len(scores)} scores")
-            correct = sum(as_correct(score, path) for score in scores)
-            gold = str(record["gt"]) if record.get("gt") is not None else None
-            rows.append(ProblemRow(benchmark, name, len(scores), correct, tuple(map(str, texts)), gold))
-        for metrics in sorted(path.parent.glob(f"{path.stem}_*metrics.json")):
-            acc = json_object(metrics).get("acc")
-            if isinstance(acc, int | float):
-                how = "the first sample of each problem only, rounded to 0.1 per cent; short rows are padded"
-                reported.append(Reported(benchmark, f"acc in {metrics.name}", 1, acc / 100, how))
-    return Reading(rows, settings, reported)
+        found = _NAME.search(stem_of(path))
+        settings.append({"temperature": float(found["temperature"])} if found else {})
+        rows.extend(_row(benchmark, record, path, number) for record in json_lines(path))
+        for metrics in sorted(path.parent.glob(f"{stem_of(path)}_*metrics.json")):
+            values = json_object(metrics)
+            reported.extend(_reported(benchmark, metrics, values, len(paths)))
+            if isinstance(count := values.get("num_samples"), int):
+                expected.append(Expected(benchmark, count, metrics.name))
+    return Reading(part_of(rows), settings, reported, expected, stated=False)
+
+
+def _row(benchmark: str, record: dict[str, Any], path: Path, file: int) -> ProblemRow:
+    name = str(need(record, "idx", path))
+    scores = need(record, "score", path)
+    texts = record.get("code") or []
+    if not isinstance(scores, list) or not scores:
+        raise InvalidDataError(f"{path}: problem {name:.60}: 'score' must be a list with an entry a sample")
+    if not isinstance(texts, list) or (texts and len(texts) != len(scores)):
+        count = len(texts) if isinstance(texts, list) else "no list of"
+        raise InvalidDataError(f"{path}: problem {name:.60} has {count} samples and {len(scores)} scores")
+    correct = sum(as_correct(score, path) for score in scores)
+    gold = str(record["gt"]) if record.get("gt") is not None else None
+    return ProblemRow(benchmark, name, len(scores), correct, tuple(map(str, texts)), gold, file=file)
+
+
+def _reported(benchmark: str, file: Path, values: dict[str, Any], files: int) -> Iterator[Reported]:
+    acc = values.get("acc")
+    if isinstance(acc, int | float):
+        how = "the first sample of each problem only, rounded to 0.1 per cent; short rows are padded"
+        if files > 1:
+            how += ", and of one file only"
+        yield Reported(benchmark, f"acc in {file.name}", 1, acc / 100, how)

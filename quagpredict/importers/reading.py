@@ -1,17 +1,32 @@
-"""What a reader of another tool's files gives back, and the reading of JSON lines that they share."""
+"""What a reader of another tool's files gives back, and the reading of records that they share."""
 
-import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import polars as pl
+
 from quagpredict.errors import InvalidDataError
+from quagpredict.importers.files import is_plain, text_of
+
+#: One row a problem of one file: what every reader makes.
+PART = {
+    "benchmark": pl.String(),
+    "problem_id": pl.String(),
+    "n": pl.Int64(),
+    "c": pl.Int64(),
+    "responses": pl.List(pl.String()),
+    "gold": pl.String(),
+    "truncated": pl.List(pl.Boolean()),
+    "by_line": pl.Boolean(),
+    "file": pl.Int32(),
+}
 
 
 class ProblemRow(NamedTuple):
-    """One problem of a benchmark.
+    """One problem of a benchmark in one file.
 
     Attributes
     ----------
@@ -26,6 +41,10 @@ class ProblemRow(NamedTuple):
         The reference answer, for grading again.
     truncated : tuple of bool
         Whether the budget cut each response; empty where the file does not say.
+    by_line : bool
+        Whether the record had no id and is known by its place in the file alone.
+    file : int
+        Place of its file among those that were read.
     """
 
     benchmark: str
@@ -35,6 +54,8 @@ class ProblemRow(NamedTuple):
     responses: tuple[str, ...] = ()
     gold: str | None = None
     truncated: tuple[bool, ...] = ()
+    by_line: bool = False
+    file: int = 0
 
 
 class Reported(NamedTuple):
@@ -47,49 +68,145 @@ class Reported(NamedTuple):
     how: str
 
 
+class Expected(NamedTuple):
+    """How many problems of a benchmark the tool itself counts, and where it says so."""
+
+    benchmark: str
+    problems: int
+    where: str
+
+
 @dataclass(frozen=True)
 class Reading:
     """All that was found in the files of one run.
 
     Parameters
     ----------
-    problems : sequence of ProblemRow
-    settings : mapping
-        What the files record of sampling (temperature, tokens, seed, ...); part of the protocol.
+    problems : polars.DataFrame
+        Columns of `PART`, a row a problem of a file.
+    settings : sequence of mappings, one a file
+        What each file, and the results beside it, record of sampling (temperature, tokens, seed, ...).
     reported : sequence of Reported
+    expected : sequence of Expected
+    left_out : sequence of str
+        Samples that the tool could not finish, and that are therefore not among the problems.
     notes : sequence of str
         What a user should know about how the files were read.
+    stated : bool
+        Whether the names of the benchmarks come from the tool, not from the name of a file or a folder.
+    graded_by : sequence of str, one a file
+        What the tool calls the verdict that was read, where there are several.
     """
 
-    problems: Sequence[ProblemRow]
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    problems: pl.DataFrame
+    settings: Sequence[Mapping[str, Any]] = ()
     reported: Sequence[Reported] = ()
+    expected: Sequence[Expected] = ()
+    left_out: Sequence[str] = ()
     notes: Sequence[str] = ()
+    stated: bool = True
+    graded_by: Sequence[str] = ()
+
+
+def part_of(rows: Iterable[ProblemRow]) -> pl.DataFrame:
+    """Return the rows as a table of `PART`.
+
+    Examples
+    --------
+    >>> part_of([ProblemRow("b", "p", 4, 1)]).select("problem_id", "n", "c").row(0)
+    ('p', 4, 1)
+    """
+    columns = list(zip(*rows, strict=True)) or [()] * len(ProblemRow._fields)
+    named = zip(ProblemRow._fields, columns, strict=True)
+    return pl.DataFrame({name: pl.Series(name, list(values), PART[name]) for name, values in named}).select(list(PART))
+
+
+def part_of_samples(samples: pl.DataFrame, file: int) -> pl.DataFrame:
+    """Return a table of `PART` from one row a sample.
+
+    Parameters
+    ----------
+    samples : polars.DataFrame
+        Columns benchmark, problem_id and correct (null: not known); optional response, gold, truncated, by_line.
+    file : int
+        Place of the file.
+    """
+    has = samples.columns
+    none = pl.lit(None)
+    counted = samples.group_by("benchmark", "problem_id", maintain_order=True).agg(
+        pl.len().cast(pl.Int64).alias("n"),
+        pl.when(pl.col("correct").is_null().any())
+        .then(None)
+        .otherwise(pl.col("correct").sum())
+        .cast(pl.Int64)
+        .alias("c"),
+        *([pl.col("response").alias("responses")] if "response" in has else []),
+        *([pl.col("gold").drop_nulls().first()] if "gold" in has else []),
+        *([pl.col("gold").drop_nulls().n_unique().alias("golds")] if "gold" in has else []),
+        *([pl.col("truncated")] if "truncated" in has else []),
+        *([pl.col("by_line").first()] if "by_line" in has else []),
+    )
+    if "golds" in counted.columns and (torn := counted.filter(pl.col("golds") > 1)).height:
+        raise InvalidDataError(
+            f"problem '{torn['problem_id'][0]:.60}' of '{torn['benchmark'][0]}' has several gold answers in one file: "
+            "its samples are of different problems"
+        )
+    absent = {name: none for name in ("responses", "gold", "truncated") if name not in counted.columns}
+    return counted.with_columns(
+        *(value.cast(PART[name]).alias(name) for name, value in absent.items()),
+        *([] if "by_line" in has else [pl.lit(False).alias("by_line")]),
+        pl.lit(file, pl.Int32).alias("file"),
+    ).select(pl.col(name).cast(dtype) for name, dtype in PART.items())
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a JSON lines file, gzipped or not; empty lines are passed over.
+    """Yield the objects of a JSON lines file; empty lines are passed over.
 
     Raises
     ------
     InvalidDataError
-        If the file cannot be read, or a line is no JSON object; file and line are named.
+        If the file cannot be read, or a line is not a JSON object; file and line are named.
     """
-    opened = gzip.open if path.suffix == ".gz" else open
+    with text_of(path) as handle:
+        for number, line in enumerate(handle, start=1):
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise InvalidDataError(f"{path}: line {number} is not JSON ({error})") from None
+            if not isinstance(value, dict):
+                raise InvalidDataError(f"{path}: line {number} must be a JSON object, got {type(value).__name__}")
+            yield value
+
+
+def json_columns(path: Path, names: Sequence[str]) -> pl.DataFrame:
+    """Return some keys of a JSON lines file as columns of text; what is not text is there as JSON, what lacks is null.
+
+    Raises
+    ------
+    InvalidDataError
+        As `json_lines`.
+    """
+    schema = dict.fromkeys(names, pl.String())
     try:
-        with opened(path, "rt", encoding="utf-8") as handle:
-            for number, line in enumerate(handle, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    value = json.loads(line)
-                except ValueError as error:
-                    raise InvalidDataError(f"{path}: line {number} is no JSON ({error})") from None
-                if not isinstance(value, dict):
-                    raise InvalidDataError(f"{path}: line {number} must be a JSON object, got {type(value).__name__}")
-                yield value
-    except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise InvalidDataError(f"{path}: cannot be read ({error})") from None
+        if is_plain(path):
+            return pl.read_ndjson(path, schema=schema)
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        pass  # NaN, or a line that is broken, which is named below
+    rows = [[_as_text(record.get(name)) for name in names] for record in json_lines(path)]
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def first_record(path: Path) -> dict[str, Any]:
+    """Return the first object of a JSON lines file, an empty one where there is none."""
+    return next(json_lines(path), {})
 
 
 def json_object(path: Path) -> dict[str, Any]:
@@ -98,12 +215,15 @@ def json_object(path: Path) -> dict[str, Any]:
     Raises
     ------
     InvalidDataError
-        If the file cannot be read or holds no JSON object.
+        If the file cannot be read or does not hold a JSON object.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidDataError(f"{path}: cannot be read as JSON ({error})") from None
+    with text_of(path) as handle:
+        try:
+            value = json.loads(handle.read())
+        except UnicodeDecodeError:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise InvalidDataError(f"{path}: cannot be read as JSON ({error})") from None
     if not isinstance(value, dict):
         raise InvalidDataError(f"{path}: expected a JSON object, got {type(value).__name__}")
     return value
@@ -132,3 +252,46 @@ def as_correct(value: Any, path: Path) -> bool:
     if isinstance(value, bool) or value in (0, 1):
         return bool(value)
     raise InvalidDataError(f"{path}: a verdict must be true, false, 0 or 1, got {value!r:.60}")
+
+
+def verdicts(values: pl.Series, path: Path, threshold: float | None = None) -> pl.Series:
+    """Return which texts of a column mean correct; null stays null.
+
+    Parameters
+    ----------
+    values : polars.Series
+        Texts such as "true", "False", "1", "0.0".
+    path : Path
+        Named in errors.
+    threshold : float, optional
+        A number of at least this is correct; without it only 0 and 1 are verdicts.
+
+    Raises
+    ------
+    InvalidDataError
+        If a value is not a verdict, or not a number where there is a threshold.
+
+    Examples
+    --------
+    >>> verdicts(pl.Series("ok", ["true", "0", None]), Path("a")).to_list()
+    [True, False, None]
+    >>> verdicts(pl.Series("reward", ["0.5", "1.5"]), Path("a"), threshold=1.0).to_list()
+    [False, True]
+    """
+    text = values.cast(pl.String).str.strip_chars().str.to_lowercase()
+    number = text.replace_strict(["true", "false"], ["1", "0"], default=text).cast(pl.Float64, strict=False)
+    wrong = values.is_not_null() & (number.is_null() | number.is_nan())
+    if threshold is None:
+        wrong |= values.is_not_null() & ~number.is_in([0.0, 1.0])
+    if wrong.any():
+        row = int(wrong.arg_true()[0])
+        if threshold is None and number[row] is not None:
+            raise InvalidDataError(
+                f"{path}: '{values.name}' is {values[row]!r:.60} in record {row + 1}, and only 0 and 1 are verdicts: "
+                "say from which value on a sample is correct (option threshold)"
+            )
+        raise InvalidDataError(
+            f"{path}: '{values.name}' must be {'true, false, 0 or 1' if threshold is None else 'a number'}, "
+            f"got {values[row]!r:.60} in record {row + 1}"
+        )
+    return number >= (0.5 if threshold is None else threshold)

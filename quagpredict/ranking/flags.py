@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.derived import origin
+from quagpredict.corpus.derived import PROBLEM_SET, origin
 from quagpredict.ranking.over_training import over_trained
 from quagpredict.ranking.result import Flag
 from quagpredict.surrogates.feature_sets import pass_at, pass_at_columns
@@ -28,6 +28,7 @@ KINDS = {
     "other-protocol": "measured under another eval protocol than the surrogate",
     "other-rl-recipe": "another RL recipe than the surrogate's",
     "unseen-base": "a base model on which the surrogate was never validated",
+    "other-problems": "measured on other problems than most candidates: its scores do not compare with theirs",
 }
 
 TRUNCATED_SHARE = 0.05
@@ -89,6 +90,7 @@ def measurement_flags(
             for candidate, share in _where(frame, pl.col(name) >= NO_SIGNAL, name):
                 yield Flag(candidate, "no-signal", f"{share:.0%} of groups of {group}")
             break
+    yield from _other_problems(frame)
     yield from _conflicts(frame, max(ks, key=lambda name: ks[name]) if ks else "pre_pass_at_64")
     yield from over_trained(frame)
 
@@ -116,6 +118,25 @@ def _falling(frame: pl.DataFrame) -> Iterator[Flag]:
     for row in np.flatnonzero(fall.any(axis=1)):
         later = int(np.argmax(fall[row])) + 1
         yield Flag(frame["candidate"][int(row)], "falling-curve", f"{curve[later]} is {values[row, later]:.3f}")
+
+
+def _other_problems(frame: pl.DataFrame) -> Iterator[Flag]:
+    """Those measured on another set of problems than most; of equal groups the one with most problems counts."""
+    if PROBLEM_SET not in frame.columns:
+        return
+    count = pl.col("pre_problems_count") if "pre_problems_count" in frame.columns else pl.lit(None, pl.Int64)
+    known = frame.select("candidate", PROBLEM_SET, count.alias("problems")).filter(pl.col(PROBLEM_SET).is_not_null())
+    groups = (
+        known.group_by(PROBLEM_SET)
+        .agg(pl.len(), pl.col("problems").max())
+        .sort(["len", "problems", PROBLEM_SET], descending=True)
+    )
+    if groups.height < 2:
+        return
+    most, _, usual = groups.row(0)
+    for candidate, _, problems in known.filter(pl.col(PROBLEM_SET) != most).rows():
+        shown = f"{problems or 'some'} problems, most candidates have {'other' if problems == usual else usual} ones"
+        yield Flag(candidate, "other-problems", shown)
 
 
 def _where(frame: pl.DataFrame, rule: pl.Expr, column: str) -> list[tuple[str, float]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from quagpredict.corpus import read_corpus
+from quagpredict.corpus.derived import PROBLEM_SET
 from quagpredict.errors import UsageError
 from quagpredict.ranking.deciding import Asked, predicted, screened
 from quagpredict.ranking.defaults import TARGET, default_surrogate, shipped_surrogates
@@ -117,7 +118,7 @@ def rank(
     frame = read_corpus(
         candidates,
         nested=on_the_spot,
-        derived=tuple(dict.fromkeys(name for one in read for name in one.features)),
+        derived=(PROBLEM_SET, *dict.fromkeys(name for one in read for name in one.features)),
         allow_mixed_protocols=allow_mixed_protocols,
     )
     notes = []
@@ -125,6 +126,11 @@ def rank(
         fitted, on_the_spot, why = default_surrogate(frame, shipped, target)
         surrogate = ON_THE_SPOT if on_the_spot else None
         notes += [why] if why else []
+    if PROBLEM_SET in frame.columns and (sets := frame[PROBLEM_SET].drop_nulls().n_unique()) > 1:
+        notes.append(
+            f"the candidates were not measured on the same problems ({sets} different sets): their scores do not "
+            "compare; measure all on one set, or say which benchmark it is where one has several names"
+        )
     target = fitted.target if fitted is not None else target or TARGET
     check_one_rl_recipe(frame, target, allow_mixed=allow_mixed_protocols)
     # Results of the candidates' own are for learning, those of `truth` only for showing.

@@ -45,6 +45,7 @@ MARKS = {
     "other-protocol": "P",
     "other-rl-recipe": "R",
     "unseen-base": "B",
+    "other-problems": "Q",
 }
 
 

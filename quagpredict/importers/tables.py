@@ -1,0 +1,89 @@
+"""Records of a table to columns of text: CSV, TSV, JSON lines, Parquet."""
+
+import csv
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from quagpredict.errors import InvalidDataError
+from quagpredict.importers.files import is_plain, suffix_of, text_of
+from quagpredict.importers.reading import first_record, json_columns
+
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+
+
+def header(path: Path) -> list[str]:
+    """Return the names of the columns; of JSON lines the keys of the first record.
+
+    Raises
+    ------
+    InvalidDataError
+        If the file cannot be read.
+    """
+    suffix = suffix_of(path)
+    if suffix == ".parquet":
+        return list(_guarded(path, "Parquet", lambda: pl.read_parquet_schema(path)))
+    if suffix not in _SEPARATORS:
+        return list(first_record(path))
+    with text_of(path) as handle:
+        try:
+            return next(csv.reader(handle, delimiter=_SEPARATORS[suffix]), [])
+        except csv.Error as error:
+            raise InvalidDataError(f"{path}: this is not a valid CSV file ({error})") from None
+
+
+def text_columns(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> pl.DataFrame:
+    """Return columns of a table as text; null where a value is missing. Of the optional ones those that are there.
+
+    Raises
+    ------
+    InvalidDataError
+        If the file cannot be read, or a column is not there or there twice; the message lists what is there.
+    """
+    there = header(path)
+    suffix = suffix_of(path)
+    lines = suffix not in _SEPARATORS and suffix != ".parquet"
+    if lines:
+        table = json_columns(path, [*names, *optional])
+        # A key may be absent from the first record, and there in the next.
+        there += [name for name in table.columns if name not in there and table[name].null_count() < table.height]
+    for name in (*names, *(name for name in optional if name in there)):
+        if there.count(name) != 1:
+            what = "is missing" if name not in there else "appears twice"
+            raise InvalidDataError(f"{path}: the column '{name}' {what}; there are {', '.join(there[:20]) or 'none'}")
+    wanted = [*names, *(name for name in optional if name in there)]
+    if lines:
+        return table.select(wanted)
+    if suffix == ".parquet":
+        frame: pl.DataFrame = _guarded(path, "Parquet", lambda: pl.read_parquet(path, columns=wanted, glob=False))
+        return frame.select(_text(frame[name], path) for name in wanted)
+    source: Path | bytes = path
+    if not is_plain(path):
+        with text_of(path) as handle:
+            source = handle.read().encode()
+    read = partial(pl.read_csv, source, columns=wanted, separator=_SEPARATORS[suffix], infer_schema=False, glob=False)
+    table = _guarded(path, "CSV", read)
+    return pl.DataFrame(table.select(wanted))
+
+
+def _text(values: pl.Series, path: Path) -> pl.Series:
+    dtype = values.dtype
+    if dtype == pl.String:
+        return values
+    if dtype.is_float() and (values.drop_nulls() == values.drop_nulls().round()).all():
+        # Whole numbers beside a missing one, as pandas writes them.
+        return values.fill_nan(None).cast(pl.Int64).cast(pl.String)
+    if dtype.is_nested():
+        raise InvalidDataError(f"{path}: the column '{values.name}' holds {dtype}, expected text or numbers")
+    return values.cast(pl.String)
+
+
+def _guarded(path: Path, kind: str, read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidDataError(f"{path}: this is not a valid {kind} file ({why:.200})") from None
