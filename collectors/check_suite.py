@@ -11,7 +11,6 @@ from quagpredict.errors import InvalidDataError, QuagpredictError
 from quagpredict.evaluation import read_suite
 from quagpredict.evaluation.suite_check import check_suite
 from quagpredict.program import run_program
-from quagpredict.shipped import shipped_path
 
 
 def main(arguments: list[str]) -> None:
@@ -21,7 +20,7 @@ def main(arguments: list[str]) -> None:
     failed: QuagpredictError | None = None
     for name in parser.parse_args(arguments).suites:
         started = time.perf_counter()
-        suite = read_suite(shipped_path(name))
+        suite = read_suite(name)
         table = check_suite(suite)
         print(f"{suite.name} ({time.perf_counter() - started:.1f} s)")
         print(f"{'benchmark':<20} {'problems':>8} {'graded correct':>14}")

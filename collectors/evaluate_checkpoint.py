@@ -14,7 +14,6 @@ from quagpredict.errors import RecipeError
 from quagpredict.evaluation import overlap_check, read_suite, score_checkpoint
 from quagpredict.program import run_program, weights_digest, write_record
 from quagpredict.recipe import read_yaml
-from quagpredict.shipped import shipped_path
 
 REQUIRED = ("checkpoint", "suite", "samples", "output_dir")
 OPTIONAL: dict[str, Any] = {
@@ -30,7 +29,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--config", required=True, help="YAML file")
     config = parse_config(parser.parse_args(arguments).config)
 
-    suite = read_suite(shipped_path(config["suite"]))
+    suite = read_suite(config["suite"])
     for reason in (*suite.unreadable, *suite.skipped):
         note(f"dropped: {reason}")
     checkpoint = checkpoint_folder(config["checkpoint"]).folder  # "RL from the base": it may be a model of the hub

@@ -23,7 +23,7 @@ from quagpredict.plan_parts import (
 )
 from quagpredict.recipe import Recipe
 from quagpredict.section import NAME, Section
-from quagpredict.shipped import shipped_path
+from quagpredict.shipped import shipped_or_given, shipped_path
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,14 @@ class Plan:
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> "Plan":
-        """Read and check a plan, and the recipes and the suite that it names.
+        """Read and check a plan, the user's or a shipped one, and the recipes and the suite that it names.
 
         Raises
         ------
         RecipeError
             At the first thing that is wrong; the message names the file and the key.
         """
+        path = shipped_or_given(path)
         top = Section(Recipe.read(path).config, str(path))
         top.only(
             *("name", "bases", "data", "sft", "rl", "evaluation", "candidates", "held_out", "launch", "programs"),

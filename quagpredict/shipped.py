@@ -1,5 +1,6 @@
 """Where the files that ship beside the code are: in a checkout or in an installed wheel."""
 
+import glob
 from pathlib import Path
 
 from quagpredict.errors import UsageError
@@ -38,12 +39,57 @@ def shipped_path(relative: str | Path) -> Path:
     >>> shipped_path("training/train_sft.py").name
     'train_sft.py'
     """
-    given = Path(relative)
-    if given.exists():
-        return given.resolve()
-    candidate = shipped_root() / given
-    if not given.is_absolute() and given.parts and given.parts[0] in FOLDERS and candidate.exists():
-        return candidate
+    found = shipped_or_given(relative)
+    if _exists(found):
+        return found.resolve() if found == Path(relative) else found
     raise UsageError(
         f"'{relative}' was not found, neither as given nor among the files shipped with quagpredict ({shipped_root()})"
     )
+
+
+def shipped_or_given(name: str | Path) -> Path:
+    """Return the path of a shipped file or folder of that name if nothing lies at `name` itself; else `name`.
+
+    For what a user names: whoever reads it says what is wrong with a name that is nowhere.
+
+    Examples
+    --------
+    >>> shipped_or_given("no/such/file").as_posix()
+    'no/such/file'
+    """
+    given = Path(name)
+    if _is_shipped_name(given) and not _exists(given) and _exists(shipped_root() / given):
+        return shipped_root() / given
+    return given
+
+
+def matches(name: str | Path) -> list[Path]:
+    """Return what a path or a glob names, files and folders in order; nothing if it names nothing.
+
+    What lies there as given comes first: the shipped files are looked through only where nothing does.
+
+    Examples
+    --------
+    >>> [path.name for path in matches("models/*/card.md")][:1]
+    ['card.md']
+    """
+    path = shipped_or_given(name)
+    if _exists(path):
+        return [path]
+    if not glob.has_magic(str(name)):
+        return []
+    found = glob.glob(str(name), recursive=True)  # noqa: PTH207 - a glob may be absolute
+    if not found and _is_shipped_name(path):
+        found = glob.glob(str(shipped_root() / path), recursive=True)  # noqa: PTH207
+    return sorted(path for path in map(Path, found) if path.exists())
+
+
+def _is_shipped_name(path: Path) -> bool:
+    return not path.is_absolute() and bool(path.parts) and path.parts[0] in FOLDERS and ".." not in path.parts
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long or holds a NUL
+        return False

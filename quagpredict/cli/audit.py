@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, at_least, emit, say, tables
+from quagpredict.cli.inputs import FORMATS, at_least, emit, say
 
 DESCRIPTION = """\
 List the quagmires of finished runs: pairs of candidates whose order by Pass@1 after SFT reverses after RL by more than
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.report.quagmire_tables import audit_csv, audit_json, print_audit
 
     found = audit(
-        read_corpus(tables(args.corpus)),
+        read_corpus(args.corpus),
         level=args.level,
         split=None if args.split == "all" else args.split,
         source=" ".join(args.corpus),

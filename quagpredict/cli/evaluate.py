@@ -8,7 +8,7 @@ from typing import Any, Literal
 import yaml
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, emit, say, tables
+from quagpredict.cli.inputs import FORMATS, emit, say
 from quagpredict.errors import UsageError
 
 DESCRIPTION = """\
@@ -119,11 +119,10 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.program import weights_digest
     from quagpredict.report.measurement_tables import measurement_csv, measurement_json, print_measurement
     from quagpredict.report.progress import progress_of
-    from quagpredict.shipped import shipped_path
 
-    checkpoint, name = checkpoint_folder(tables([args.checkpoint])[0])
+    checkpoint, name = checkpoint_folder(args.checkpoint)
     weights_digest(checkpoint)  # a wrong folder is said before a suite is read
-    suite = read_suite(shipped_path(args.suite))
+    suite = read_suite(args.suite)
     note = _quiet if args.quiet else (lambda line: say(f"note: {line}"))
     for reason in (*suite.unreadable, *suite.skipped):
         note(f"dropped: {reason}")
@@ -138,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
             samples=args.samples,
             precision=args.precision,
             target=args.target,
-            against=tables(args.against),
+            against=args.against,
             engine=args.engine,
             batch_size=args.batch_size,
             workers=args.workers,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import at_least, say, tables
+from quagpredict.cli.inputs import at_least, say
 
 DESCRIPTION = """\
 Fit a surrogate to the candidates of a corpus whose RL is finished, and store it as a folder of plain data with a card.
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.validation.conformal import with_calibration
     from quagpredict.validation.validating import MIN_CANDIDATES
 
-    frame = read_corpus(tables(args.corpus))
+    frame = read_corpus(args.corpus)
     split = None if args.split == "all" else args.split
     settings: dict[str, Any] = {
         "features": args.features[0] if len(args.features) == 1 else args.features,

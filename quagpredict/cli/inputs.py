@@ -1,50 +1,18 @@
-"""What several commands read and write in the same way: shipped tables, surrogates, files."""
+"""What several commands read and write in the same way: numbers, tables, files."""
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quagpredict.errors import UsageError
 from quagpredict.files import written_aside
-from quagpredict.shipped import shipped_path, shipped_root
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 FORMATS = ("table", "csv", "json")
-
-
-def tables(names: Sequence[str]) -> list[str]:
-    """Return the names of tables, where one that only exists among the shipped files is replaced by its path."""
-    return [_shipped_or_given(name) for name in names]
-
-
-def _shipped_or_given(name: str) -> str:
-    try:
-        return str(shipped_path(name)) if not Path(name).exists() else name
-    except (UsageError, OSError, ValueError):
-        return name  # a glob, or a wrong name: reading it says so
-
-
-def surrogate_folder(name: str) -> Path:
-    """Return the folder of a surrogate: one that exists, or one of those shipped, by path or by short name.
-
-    Raises
-    ------
-    UsageError
-        If there is none of that name; the message lists the shipped ones.
-    """
-    for given in (name, f"models/{name}"):
-        try:
-            return shipped_path(given)
-        except (UsageError, OSError, ValueError):
-            continue
-    models = shipped_root() / "models"
-    shipped = sorted(folder.parent.name for folder in models.glob("*/surrogate.json")) if models.is_dir() else []
-    known = f"shipped: {', '.join(f'models/{found}' for found in shipped)}" if shipped else "none is shipped"
-    raise UsageError(f"unknown surrogate '{name}': there is no such folder ({known}); `quagpredict fit` makes one")
 
 
 def at_least(least: int) -> Callable[[str], int]:

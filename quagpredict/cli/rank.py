@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, above_zero, at_least, emit, say, surrogate_folder, tables
+from quagpredict.cli.inputs import FORMATS, above_zero, at_least, emit, say
 
 DESCRIPTION = """\
 Order measured candidates by their predicted score after RL, and decide: who is likely to be best, which to take through
@@ -90,13 +90,12 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.ranking import rank
     from quagpredict.report.tables import print_ranking, ranking_csv, ranking_json
 
-    surrogate = _named(args.surrogate)
     given = [*args.tables, *args.candidates]
     if not given:
         raise UsageError(
             "name the candidates: files, globs or folders, as `quagpredict rank --candidates runs/*.parquet`"
         )
-    source: Any = tables(given)
+    source: Any = given
     if args.split:
         source = read_corpus(source, allow_mixed_protocols=args.allow_mixed_protocols)
         source = source.filter(pl.col("split") == args.split) if "split" in source.columns else source.clear()
@@ -104,10 +103,10 @@ def run(args: argparse.Namespace) -> int:
             raise NothingToRankError(f"no candidate has the split '{args.split}'")
     ranking = rank(
         source,
-        surrogate,
+        "default" if args.surrogate is None else args.surrogate,
         target=args.target,
         features=args.features and (args.features[0] if len(args.features) == 1 else args.features),
-        truth=tables([args.truth]) if args.truth else None,
+        truth=args.truth,
         rl_steps=args.rl_steps,
         top_m=args.top_m,
         budget=args.budget,
@@ -125,14 +124,3 @@ def run(args: argparse.Namespace) -> int:
     for text in ranking.notes:
         say(f"note: {text}")
     return 0
-
-
-def _named(name: str | None) -> Any:
-    """Return the surrogate that was named: a fitted one, or the words that `rank` knows."""
-    if name is None:
-        return "default"
-    if name in ("default", "none") or name.partition(":")[0] == "fit":
-        return name
-    from quagpredict.surrogates.store import load_surrogate
-
-    return load_surrogate(surrogate_folder(name))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import at_least, emit, say, tables
+from quagpredict.cli.inputs import at_least, emit, say
 
 DESCRIPTION = """\
 Hold the paper's table and claims against corpora of finished runs: a page with effects, intervals, plain verdicts and
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     for corpus in args.corpora:
         path = Path(corpus)
         name = path.stem if path.suffix else path.name
-        frame = read_corpus(tables([corpus]))
+        frame = read_corpus(corpus)
         found.append(replicate(frame, name, repeats=args.repeats, seed=args.seed, jobs=args.jobs, say=say))
     corpora = [Corpus(one.name, one.frame) for one in found]
     if len(corpora) > 1:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, at_least, emit, say, surrogate_folder, tables
+from quagpredict.cli.inputs import FORMATS, at_least, emit, say
 
 if TYPE_CHECKING:
     from quagpredict.collection.recipe_runs import RecipeRuns
@@ -83,9 +83,8 @@ def run(args: argparse.Namespace) -> int:
     """Search, verify, write and print."""
     from quagpredict.mixture_search.space_file import SearchPlan
     from quagpredict.optional import require
-    from quagpredict.shipped import shipped_path
 
-    plan = SearchPlan.from_yaml(shipped_path(args.space))
+    plan = SearchPlan.from_yaml(args.space)
     if args.check:
         would = _checked(args, plan)
         print(_described(plan))
@@ -120,7 +119,7 @@ def _surrogate(args: argparse.Namespace, plan: "SearchPlan") -> Any:
     from quagpredict.surrogates.store import load_surrogate
 
     given = args.surrogate or (plan.scoring.surrogate if plan.scoring else None)
-    return load_surrogate(surrogate_folder(given)) if given else None
+    return load_surrogate(given) if given else None
 
 
 def _searched(args: argparse.Namespace, plan: "SearchPlan", out: Path, storage: str, stack: ExitStack) -> "Outcome":
@@ -141,9 +140,9 @@ def _searched(args: argparse.Namespace, plan: "SearchPlan", out: Path, storage: 
         _applicable(args, plan, runs, surrogate)
     corpus = None
     if scoring is not None and scoring.corpus and not args.surrogate:
-        corpus = read_corpus(tables([scoring.corpus]))
+        corpus = read_corpus(scoring.corpus)
     opened = open_storage(storage)
-    warm = [read_corpus(tables([name])) for name in args.warm_start]
+    warm = [read_corpus(name) for name in args.warm_start]
 
     def make_search(number: int, fitted: Any) -> MixtureSearch:
         search = MixtureSearch(

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, at_least, emit, say, tables
+from quagpredict.cli.inputs import FORMATS, at_least, emit, say
 from quagpredict.errors import UsageError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         require("matplotlib")
     if args.design and not args.curve:
         raise UsageError("--design chooses the runs of a curve: add --curve")
-    frame = read_corpus(tables(args.corpus))
+    frame = read_corpus(args.corpus)
     shared = {
         "target": args.target,
         "top_m": args.top_m,

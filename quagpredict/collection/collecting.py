@@ -142,7 +142,7 @@ def collect(
             check_engine(plan.evaluation.engine)
         except UsageError as error:
             raise type(error)(f"plan '{plan.name}': evaluation.engine: {error} (--dry-run works without)") from None
-        check_grading(read_suite(shipped_path(plan.evaluation.suite.path)))
+        check_grading(read_suite(plan.evaluation.suite.path))
     work = WorkFolder(out or Path("runs") / plan.name)
     work.logs.mkdir(parents=True, exist_ok=True)
     with locked(work.root) as lock, contextlib.closing(Ledger(work.ledger)) as ledger:

@@ -82,7 +82,7 @@ class RecipeRuns:
     def eval_protocol_id(self) -> str:
         """The id of the protocol that recipes are measured under."""
         assert self._plan.evaluation is not None
-        return read_suite(shipped_path(self._plan.evaluation.suite.path)).eval_protocol_id
+        return read_suite(self._plan.evaluation.suite.path).eval_protocol_id
 
     @property
     def rl_recipe_id(self) -> str | None:

@@ -15,6 +15,7 @@ from quagpredict.corpus.derived import is_derived, origin, with_derived
 from quagpredict.corpus.nested import check_problems
 from quagpredict.corpus.schema import BY_NAME, NESTED, PROBLEM_COLUMNS, SCHEMA_VERSION
 from quagpredict.errors import CorpusError, NothingToRankError, QuagpredictError, UsageError
+from quagpredict.shipped import matches, shipped_or_given
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +54,7 @@ def read_corpus(
     source : str, Path, polars.DataFrame, pandas.DataFrame, or a sequence of these
         A file (Parquet, CSV, TSV, JSON lines), a glob such as ``"runs/*.parquet"``, a folder (its ``corpus.parquet``
         or ``candidate.parquet``, otherwise every table in it), or a frame. A file that is named twice is read once.
+        What is not there as named is looked for among the shipped files, such as ``"datasets/lab/corpus.parquet"``.
     nested : bool
         If false, the nested columns are checked and then left out, which saves memory.
     derived : sequence of str
@@ -210,13 +212,12 @@ def _from_pandas(frame: "pd.DataFrame") -> pl.DataFrame:
 
 
 def _paths(source: str | Path) -> list[Path]:
-    path = Path(source)
+    path = shipped_or_given(source)
     try:
         if path.exists():
             found = _tables(path)
         elif glob.has_magic(str(source)):
-            matched = sorted(glob.glob(str(source), recursive=True))  # noqa: PTH207 - a glob may be absolute
-            found = [table for name in matched if Path(name).exists() for table in _tables(Path(name))]
+            found = [table for match in matches(source) for table in _tables(match)]
             if not found:
                 raise NothingToRankError(f"no file matches '{source}'")
         else:

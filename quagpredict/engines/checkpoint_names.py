@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from quagpredict.errors import UsageError
 from quagpredict.optional import require
+from quagpredict.shipped import shipped_or_given
 
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+/(?P<name>[\w.-]+?))(@(?P<revision>[\w./-]+))?", re.ASCII)
 # What measuring reads: no second copy of the weights in another format, no files of other frameworks.
@@ -23,8 +24,9 @@ class CheckpointFolder(NamedTuple):
 def checkpoint_folder(checkpoint: str | Path) -> CheckpointFolder:
     """Return the folder of a checkpoint; a model of the hub is downloaded, or found in the hub's cache.
 
-    A name that is a folder is that folder. Else ``organisation/model`` or ``organisation/model@revision`` is a model of
-    the hub, unless a folder ``organisation`` lies here: then it is a path that is wrong.
+    A name that is a folder, also a shipped one, is that folder. Else ``organisation/model`` or
+    ``organisation/model@revision`` is a model of the hub, unless a folder ``organisation`` lies here: then it is a path
+    that is wrong.
 
     Parameters
     ----------
@@ -44,11 +46,10 @@ def checkpoint_folder(checkpoint: str | Path) -> CheckpointFolder:
 
     Examples
     --------
-    >>> from quagpredict.shipped import shipped_path
-    >>> checkpoint_folder(shipped_path("datasets/lab-pilot/bases/weak")).name
+    >>> checkpoint_folder("datasets/lab-pilot/bases/weak").name
     'weak'
     """
-    folder = Path(checkpoint)
+    folder = shipped_or_given(checkpoint)
     if folder.is_dir():
         return CheckpointFolder(folder, folder.resolve().name)
     hub = _HUB_ID.fullmatch(str(checkpoint))

@@ -4,7 +4,6 @@ A measurement with a fixed number of samples says all of this in its candidate f
 its nested counts are those of the first samples. Its run folder has the rule and all counts, beside the candidate file.
 """
 
-import glob
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from quagpredict.evaluation.adaptive import mixture_of, standard_error
 from quagpredict.evaluation.ordering import Other
 from quagpredict.evaluation.suite import Suite
 from quagpredict.metrics.stopped_sampling import StoppingRule, stopped_pass_at_k
+from quagpredict.shipped import matches
 
 
 def read_others(sources: Sequence[str | Path], suite: Suite, k: int, own: Path | None = None) -> tuple[Other, ...]:
@@ -71,9 +71,7 @@ def read_others(sources: Sequence[str | Path], suite: Suite, k: int, own: Path |
 def _files(sources: Sequence[str | Path], own: Path | None) -> list[Path]:
     files: dict[Path, Path] = {}
     for source in sources:
-        path = Path(source)
-        matched = sorted(map(Path, glob.glob(str(source), recursive=True))) if not path.exists() else []  # noqa: PTH207
-        for one in matched or [path]:
+        for one in matches(source) or [Path(source)]:
             table = one / "candidate.parquet" if (one / "candidate.parquet").is_file() else one
             if own is None or table.resolve().parent != own.resolve():
                 files.setdefault(table.resolve(), table)

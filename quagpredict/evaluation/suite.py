@@ -12,6 +12,7 @@ from quagpredict.evaluation.settings import known_only, settings_of
 from quagpredict.evaluation.sources import HeldOut, Problem, read_held_out, read_problems
 from quagpredict.files import digest
 from quagpredict.recipe import read_yaml
+from quagpredict.shipped import shipped_or_given
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Suite:
 
 
 def read_suite(path: str | Path) -> Suite:
-    """Read a suite from YAML.
+    """Read a suite from YAML, the user's or a shipped one.
 
     Parameters
     ----------
@@ -104,11 +105,11 @@ def read_suite(path: str | Path) -> Suite:
 
     Examples
     --------
-    >>> from quagpredict.shipped import shipped_path
-    >>> suite = read_suite(shipped_path("collectors/suites/lab-pilot.yaml"))
+    >>> suite = read_suite("collectors/suites/lab-pilot.yaml")
     >>> sorted({problem.benchmark for problem in suite.problems})
     ['plain', 'shift', 'times']
     """
+    path = shipped_or_given(path)
     given = read_yaml(path)
     optional = {"held_out", "held_out_max_tokens", "grading", "prompt", "system_prompt"}
     known_only(given, {"name", "benchmarks", "sampling", *optional}, str(path))

@@ -13,7 +13,7 @@ from quagpredict.plan_parts import SET_BY_PLAN, Base, Evaluation, Launch, Reinfo
 from quagpredict.program import base_digest
 from quagpredict.recipe import Recipe
 from quagpredict.section import NAME, Section
-from quagpredict.shipped import shipped_path
+from quagpredict.shipped import shipped_or_given, shipped_path
 
 _KEYS = ("name", "base", "sft", "budget", "sources", "epochs", "unique_share", "learning_rate", "selection")
 _RUN_KEYS = ("score", "evaluation", "rungs", "rl", "launch")
@@ -85,11 +85,11 @@ class SearchPlan:
 
         Examples
         --------
-        >>> from quagpredict.shipped import shipped_path
-        >>> plan = SearchPlan.from_yaml(shipped_path("collectors/searches/lab-mixture.yaml"))
+        >>> plan = SearchPlan.from_yaml("collectors/searches/lab-mixture.yaml")
         >>> list(plan.space.distributions())[-2:]
         ['epochs', 'learning_rate']
         """
+        path = shipped_or_given(path)
         top = Section(Recipe.read(path).config, str(path))
         top.only(*_KEYS, *_RUN_KEYS)
         space = _space(top)

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from quagpredict.errors import QuagpredictError, SurrogateError
+from quagpredict.errors import QuagpredictError, SurrogateError, UsageError
 from quagpredict.files import write_json, written_aside
+from quagpredict.shipped import matches
 from quagpredict.surrogates.domain import TrainingDomain
 from quagpredict.surrogates.fitted import Calibration, FittedSurrogate
 from quagpredict.surrogates.json_object import MAX_TEXT as MAX_TEXT
@@ -76,21 +77,22 @@ def save_surrogate(fitted: FittedSurrogate, folder: str | Path, card: str = "") 
 
 
 def load_surrogate(folder: str | Path) -> FittedSurrogate:
-    """Read a surrogate from its folder (or from its `surrogate.json`).
+    """Read a surrogate from its folder (or from its `surrogate.json`), or a shipped one by path or by short name.
 
     Raises
     ------
+    UsageError
+        If there is no such folder; the message lists the shipped ones.
     SurrogateError
-        If the file is missing, too large, not JSON, of another schema version, or any key, type, size, shape or value
-        is not as it must be; the message names the file and the key.
+        If the folder has no surrogate, or the file is too large, not JSON, of another schema version, or any key, type,
+        size, shape or value is not as it must be; the message names the file and the key.
 
     Examples
     --------
-    >>> from quagpredict.shipped import shipped_path
-    >>> load_surrogate(shipped_path("models/lab-pilot")).target
-    'post_pass_at_1'
+    >>> load_surrogate("lab-pilot").target == load_surrogate("models/lab-pilot").target
+    True
     """
-    path = Path(folder)
+    path = _found(folder)
     path = path if path.suffix == ".json" else path / FILE
     try:
         with path.open("rb") as handle:
@@ -107,6 +109,15 @@ def load_surrogate(folder: str | Path) -> FittedSurrogate:
         reason = str(error) if isinstance(error, ValueError) else "nested too deeply"
         raise SurrogateError(f"{path}: not valid JSON for a surrogate: {reason[:200]}") from None
     return _from_json(value, path)
+
+
+def _found(folder: str | Path) -> Path:
+    for name in (folder, f"models/{folder}"):
+        if (found := next(iter(matches(name)), None)) is not None:
+            return found
+    shipped = [f"models/{file.parent.name}" for file in matches(f"models/*/{FILE}")]
+    known = f"shipped: {', '.join(shipped)}" if shipped else "none is shipped"
+    raise UsageError(f"unknown surrogate '{folder}': there is no such folder ({known}); `quagpredict.fit` makes one")
 
 
 def _to_json(fitted: FittedSurrogate) -> dict[str, Any]:

@@ -23,6 +23,9 @@ sys.meta_path.insert(0, Absent())
 """
 
 
+ROOT = "from quagpredict.shipped import shipped_root; print(shipped_root())"
+
+
 def run(*command: str | Path, cwd: Path) -> str:
     environment = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "VIRTUAL_ENV"}}
     child = subprocess.run(list(map(str, command)), cwd=cwd, env=environment, capture_output=True, text=True)
@@ -81,6 +84,49 @@ def test_shipped_files_are_found_from_anywhere(installed: Path, tmp_path: Path) 
 def test_the_folders_do_not_pollute(installed: Path, tmp_path: Path) -> None:
     code = "import importlib.util as u; print([n for n in ('collectors', 'training', 'models') if u.find_spec(n)])"
     assert run(installed / "python", "-c", code, cwd=tmp_path).strip() == "[]"
+
+
+# What a user names of the shipped files, on the command line and in Python, is found wherever he stands.
+COMMANDS = (
+    (
+        "rank",
+        "--candidates",
+        "datasets/lab-pilot/candidates/*.parquet",
+        "--truth",
+        "datasets/lab-pilot/outcomes.parquet",
+    ),
+    ("rank", "datasets/lab-pilot/candidates", "--surrogate", "lab-pilot", "--format", "csv"),
+    ("audit", "datasets/lab-pilot/corpus.parquet", "--format", "csv"),
+    ("collect", "collectors/plans/lab-pilot.yaml", "--dry-run"),
+    ("search", "collectors/searches/lab-mixture.yaml", "--check"),
+)
+CALLS = """
+import quagpredict as qp
+print(qp.rank("datasets/lab-pilot/candidates/*.parquet", "models/lab-pilot").frame.height)
+print(qp.rank("datasets/lab-pilot/candidates", "lab-pilot", truth="datasets/lab-pilot/outcomes.parquet").surrogate)
+print(qp.load_surrogate("lab").target, qp.read_corpus(["datasets/lab-p*/corpus.parquet"]).height)
+print(qp.collect("collectors/plans/lab-pilot.yaml", "work", limit=0).done)
+from quagpredict.evaluation import read_suite
+print(read_suite("collectors/suites/lab-pilot.yaml").name)
+"""
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words[:2]))
+def test_a_command_finds_shipped_files_in_a_wheel_as_in_a_checkout(
+    installed: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    in_a_wheel = run(installed / "python", "-m", "quagpredict", *words, cwd=tmp_path)
+    assert in_a_wheel.strip()
+    in_a_checkout = run(sys.executable, "-m", "quagpredict", *words, cwd=tmp_path)
+    folder = run(installed / "python", "-c", ROOT, cwd=tmp_path).strip()
+    here = run(sys.executable, "-c", ROOT, cwd=tmp_path).strip()
+    assert in_a_wheel.replace(folder, here).replace(str(installed / "python"), sys.executable) == in_a_checkout
+
+
+def test_functions_find_shipped_files_in_a_wheel_as_in_a_checkout(installed: Path, tmp_path: Path) -> None:
+    in_a_wheel = run(installed / "python", "-c", CALLS, cwd=tmp_path)
+    assert len(in_a_wheel.splitlines()) == 5
+    assert in_a_wheel == run(sys.executable, "-c", CALLS, cwd=tmp_path)
 
 
 def test_the_wheel_ranks_the_shipped_corpus_from_anywhere(installed: Path, tmp_path: Path) -> None:

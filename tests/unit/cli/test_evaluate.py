@@ -95,7 +95,7 @@ def test_what_is_no_checkpoint_is_one_line(break_it, words, code, said, suite, t
 def test_a_suite_that_is_not_there_and_a_wrong_engine(suite, capsys):
     base = str(shipped_path("datasets/lab-pilot/bases/weak"))
     assert main(["evaluate", base, "--suite", "nope.yaml", "--out", "run"]) == 2
-    assert "'nope.yaml' was not found" in capsys.readouterr().err
+    assert "nope.yaml: there is no such file" in capsys.readouterr().err
     assert evaluate(suite, "--engine-setting", "dtype") == 2
     assert "expected KEY=VALUE, got 'dtype'" in capsys.readouterr().err
     assert evaluate(suite, "--engine", "transformers", "--engine-setting", "tension=3") == 2

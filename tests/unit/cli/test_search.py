@@ -100,7 +100,7 @@ def test_what_does_not_fit_is_refused_before_any_training(tmp_path, changed, cap
 
 def test_the_methods_are_those_of_the_library():
     from quagpredict.cli import search as command
-    from quagpredict.mixture_search import search as library
+    from quagpredict.mixture_search import study as library
 
     assert command.METHODS == library.METHODS
 
