@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.derived import LOGITS, share_columns, with_derived
-from quagpredict.surrogates.sharpened import fit_sharpening
+from quagpredict.surrogates.sharpening import fit_sharpening
 from quagpredict.validation.worlds import World, draw
 
 Floats = NDArray[np.float64]

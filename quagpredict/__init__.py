@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from quagpredict.mixture_search import MixtureSearch
     from quagpredict.quagmires import audit
     from quagpredict.ranking import rank
-    from quagpredict.surrogates import fit
+    from quagpredict.surrogates import SurrogateRegressor, fit
     from quagpredict.surrogates.store import load_surrogate, save_surrogate
     from quagpredict.validation import validate
 
@@ -43,6 +43,7 @@ __all__ = [
     "RecipeError",
     "StageError",
     "SurrogateError",
+    "SurrogateRegressor",
     "UsageError",
     "audit",
     "collect",
@@ -61,6 +62,7 @@ __all__ = [
 
 _HOME = {
     "MixtureSearch": "mixture_search",
+    "SurrogateRegressor": "surrogates",
     "audit": "quagmires",
     "collect": "collection",
     "fit": "surrogates",

@@ -17,7 +17,7 @@ from quagpredict.mixture_search.study import Found, Measure, MixtureSearch
 from quagpredict.mixture_search.warm_start import from_study
 from quagpredict.mixture_search.workers import Patience
 from quagpredict.surrogates import FittedSurrogate, fit
-from quagpredict.surrogates.choosing import chosen
+from quagpredict.surrogates.auto import chosen
 from quagpredict.validation.conformal import with_calibration
 
 #: Takes a recipe through RL: recipe -> its rows with the score after RL. Called again, it returns the same rows.

@@ -11,8 +11,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from quagpredict.mixture_search.space import SearchSpace
-from quagpredict.surrogates.forms import LinearForm
-from quagpredict.surrogates.shrinkage import fit_ridge
+from quagpredict.surrogates.linear import LinearForm
+from quagpredict.surrogates.ridge import fit_ridge
 
 Method = Literal["surrogate", "sft-pass-at-1", "random", "regmix", "equal"]
 

@@ -12,7 +12,8 @@ from quagpredict.ranking.applicability import Mismatch
 from quagpredict.ranking.predicting import Evidence, base_models
 from quagpredict.surrogates.feature_sets import Transforms, pass_at_columns, resolve_features
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.fitting import OWN_COLUMNS, SURROGATES, fewest_rows, fit, row_digests
+from quagpredict.surrogates.fitting import fit, row_digests
+from quagpredict.surrogates.kinds import SURROGATES, kind_of, with_own_columns
 
 Floats = NDArray[np.float64]
 
@@ -77,7 +78,7 @@ def fit_finished(
     if kind and kind not in SURROGATES:
         raise UsageError(f"--surrogate fit:{kind}: unknown kind; expected one of {', '.join(SURROGATES)}")
     transforms: Transforms = "identity"
-    if features is None and (kind in OWN_COLUMNS or (not kind and 0 < done.height < FEWEST)):
+    if features is None and (kind in with_own_columns() or (not kind and 0 < done.height < FEWEST)):
         kind, features = kind or "effective_k", "both"
     if features is None:
         known = [name for name in done.columns if name.startswith("pre_") and done[name].null_count() == 0]
@@ -92,7 +93,7 @@ def fit_finished(
             )
     count = len(resolve_features(features, done, exclude=(target,)))
     kind = kind or ("linear" if done.height >= max(2 * count, count + 3) else "ridge")
-    needed = fewest_rows(kind, count)
+    needed = kind_of(kind).fewest_rows(count)
     if done.height < needed:
         raise CorpusError(
             f"{done.height} of {frame.height} candidates have '{target}': at least {needed} are needed to fit a "

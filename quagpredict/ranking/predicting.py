@@ -13,7 +13,7 @@ from quagpredict.ranking.belief import Belief, Bounds
 from quagpredict.ranking.calibration import condition
 from quagpredict.ranking.contributions import of_linear, shapley
 from quagpredict.surrogates.fitted import Z90, FittedSurrogate, Interval, transform_columns
-from quagpredict.surrogates.forms import LinearForm
+from quagpredict.surrogates.linear import LinearForm
 from quagpredict.surrogates.transforms import parse_transform
 
 Floats = NDArray[np.float64]
@@ -147,7 +147,7 @@ def contributions(surrogate: FittedSurrogate, X: Floats) -> tuple[tuple[str, ...
 
     Examples
     --------
-    >>> from quagpredict.surrogates.least_squares import fit_linear
+    >>> from quagpredict.surrogates.linear import fit_linear
     >>> fitted = fit_linear(np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.1, 0.3, 0.5, 0.7]), features=["x"])
     >>> contributions(fitted, np.array([[1.0], [2.0]]))[1].round(3).tolist()
     [[-0.1], [0.1]]

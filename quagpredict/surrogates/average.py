@@ -1,50 +1,56 @@
-"""The mean of single-feature predictions as a scikit-learn estimator."""
+"""A line through each feature alone, and the mean of their predictions."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quagpredict.surrogates.averaging import fit_average
-from quagpredict.surrogates.estimator import SurrogateEstimator
 from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.kind import Kind
+from quagpredict.surrogates.linear import LinearForm
+from quagpredict.surrogates.training_tables import assemble, t_factor, training_tables
 
 Floats = NDArray[np.float64]
 
 
-class AverageSurrogate(SurrogateEstimator):
-    """The mean of the predictions of one line for each feature. See `fit_average`.
+def fit_average(
+    X: Floats,
+    y: Floats,
+    *,
+    features: Sequence[str] | None = None,
+    target: str = "y",
+    feature_transforms: str | Sequence[str] = "identity",
+    target_transform: str = "identity",
+) -> FittedSurrogate:
+    """Fit a line through each feature alone and predict the mean of their predictions.
 
-    Parameters
-    ----------
-    feature_transforms : str or sequence of str, default="identity"
-        As for `LinearSurrogate`.
-    target_transform : str, default="identity"
+    The parameters are those of `fit_linear`. The mean is taken on the transformed scale, so the result is linear
+    again. A constant feature predicts the training mean. The residual variance is that of the mean of the predictions,
+    with n - 2 degrees of freedom; the error of the coefficients is that of the weights that they put on the targets.
 
     Examples
     --------
-    >>> model = AverageSurrogate().fit([[0.0], [1.0], [2.0], [3.0]], [0.1, 0.4, 0.5, 0.8])
-    >>> mean, std = model.predict([[1.5]], return_std=True)
-    >>> float(mean[0].round(3)), bool(std[0] > 0)
-    (0.45, True)
+    >>> X = np.array([[0.0, 0.0], [1.0, -1.0], [2.0, -2.0], [3.0, -3.0]])
+    >>> fit_average(X, X[:, 0]).form.coefficients.round(6)
+    array([ 0.5, -0.5])
     """
+    tables = training_tables(X, y, feature_transforms, target_transform, features)
+    n, p = tables.Z.shape
+    center, level = tables.Z.mean(axis=0), float(tables.t.mean())
+    error, t = tables.Z - center, tables.t - level
+    squares = (error**2).sum(axis=0)
+    varies = squares > n * (1e-12 * np.maximum(np.abs(center), 1e-300)) ** 2
+    weights = np.divide(error, p * squares, out=np.zeros_like(error), where=varies)
+    coefficients = weights.T @ t
+    residual = t - error @ coefficients
+    df = float(n - 2)
+    variance = float(residual @ residual) / df if df > 0 else np.inf
+    covariance = np.zeros((p + 1, p + 1))
+    if df > 0:
+        covariance[0, 0] = variance / n
+        covariance[1:, 1:] = variance * weights.T @ weights
+    form = LinearForm(level, coefficients, center, covariance, variance, df, t_factor(df))
+    return assemble("average", form, tables, features, target)
 
-    def __init__(self, feature_transforms: str | Sequence[str] = "identity", target_transform: str = "identity"):
-        self.feature_transforms = feature_transforms
-        self.target_transform = target_transform
 
-    def _fit_tables(self, X: Floats, y: Floats, features: Any) -> FittedSurrogate:
-        return fit_average(
-            X,
-            y,
-            features=features,
-            feature_transforms=self.feature_transforms,
-            target_transform=self.target_transform,
-        )
-
-    def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn that the score is poor where features carry independent shares: each line sees only one."""
-        tags = super().__sklearn_tags__()
-        tags.regressor_tags.poor_score = True
-        return tags
+KIND = Kind(fit_matrix=fit_average, poor_score=True)

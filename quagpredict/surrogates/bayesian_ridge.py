@@ -1,44 +1,50 @@
-"""Bayesian ridge regression as a scikit-learn estimator."""
+"""Bayesian ridge regression: the penalty of the largest marginal likelihood."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quagpredict.surrogates.estimator import SurrogateEstimator
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.shrinkage import fit_bayesian_ridge
+from quagpredict.surrogates.kind import Kind
+from quagpredict.surrogates.ridge import penalized
 
 Floats = NDArray[np.float64]
 
 
-class BayesianRidgeSurrogate(SurrogateEstimator):
-    """Ridge regression with the penalty of the largest marginal likelihood. See `fit_bayesian_ridge`.
+def fit_bayesian_ridge(
+    X: Floats,
+    y: Floats,
+    *,
+    features: Sequence[str] | None = None,
+    target: str = "y",
+    feature_transforms: str | Sequence[str] = "identity",
+    target_transform: str = "identity",
+) -> FittedSurrogate:
+    """Fit Bayesian ridge regression: as `fit_ridge`, but the penalty is the one of the largest marginal likelihood.
 
-    Parameters
+    References
     ----------
-    feature_transforms : str or sequence of str, default="identity"
-        As for `LinearSurrogate`.
-    target_transform : str, default="identity"
+    D. J. C. MacKay, Bayesian interpolation, Neural Computation 4 (1992).
 
     Examples
     --------
-    >>> model = BayesianRidgeSurrogate().fit([[0.0], [1.0], [2.0], [3.0]], [0.1, 0.4, 0.5, 0.8])
-    >>> mean, std = model.predict([[1.5]], return_std=True)
-    >>> float(mean[0].round(3)), bool(std[0] > 0)
-    (0.45, True)
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(50, 2))
+    >>> bool(abs(fit_bayesian_ridge(X, X[:, 0] + 0.1 * rng.normal(size=50)).form.coefficients - [1, 0]).max() < 0.05)
+    True
     """
+    return penalized("bayesian_ridge", _evidence, X, y, features, target, feature_transforms, target_transform)
 
-    def __init__(self, feature_transforms: str | Sequence[str] = "identity", target_transform: str = "identity"):
-        self.feature_transforms = feature_transforms
-        self.target_transform = target_transform
 
-    def _fit_tables(self, X: Floats, y: Floats, features: Any) -> FittedSurrogate:
-        return fit_bayesian_ridge(
-            X,
-            y,
-            features=features,
-            feature_transforms=self.feature_transforms,
-            target_transform=self.target_transform,
-        )
+def _evidence(U: Floats, s: Floats, t: Floats, penalties: Floats) -> Floats:
+    """Return -2 log marginal likelihood for each penalty, up to a constant; the noise variance is profiled out."""
+    moment = U.T @ t
+    gain = 1.0 + s**2 / penalties[:, None]
+    unexplained = max(float(t @ t - moment @ moment), 0.0)
+    left = unexplained + (moment**2 / gain).sum(axis=1)
+    tiny = np.finfo(float).tiny
+    return np.asarray((len(t) - 1) * np.log(np.maximum(left, tiny)) + np.log(gain).sum(axis=1))
+
+
+KIND = Kind(fit_matrix=fit_bayesian_ridge)

@@ -1,5 +1,7 @@
-"""What the scikit-learn estimators share: checked input, the fitted form, and predicting through it."""
+"""Every kind of surrogate as one scikit-learn regressor."""
 
+from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any, Literal, Self, overload
 
 import numpy as np
@@ -7,13 +9,32 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from quagpredict.errors import UsageError
 from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.kinds import KINDS, kind_of
 
 Floats = NDArray[np.float64]
 
+_COMMON = ("X", "y", "features", "target", "feature_transforms", "target_transform", "seed")
 
-class SurrogateEstimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """A surrogate as a scikit-learn regressor; each kind says in `_fit_tables` how its form is made.
+
+class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A surrogate of any kind, for scikit-learn's pipelines, searches and cross-validation.
+
+    Where the data are a corpus, `quagpredict.fit` does more: it chooses rows and columns, and makes what is derived.
+
+    Parameters
+    ----------
+    kind : str, default="linear"
+        One of `quagpredict.surrogates.SURROGATES`.
+    feature_transforms : str or sequence of str, default="identity"
+        ``identity``, ``log`` (losses), ``logit(TRIALS)`` (Pass@k), for all features or one for each.
+    target_transform : str, default="identity"
+    seed : int, default=0
+        Of kinds that draw random numbers.
+    options : mapping, optional
+        Settings of the kind, as its fit has them: ``{"groups": 3}`` of ``mixed`` (how many of the last columns are
+        indicators), ``{"ks": [1, 8, 64]}`` of ``effective_k``, ``{"group_size": 16}`` of ``sharpening``.
 
     Attributes
     ----------
@@ -22,18 +43,62 @@ class SurrogateEstimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     n_features_in_ : int
     feature_names_in_ : array of str
         Only if X was a table with string column names.
+
+    References
+    ----------
+    Kang et al., "Quagmires in SFT-RL Post-Training", arXiv 2510.01624, for ``linear``; see each kind for its own.
+
+    Examples
+    --------
+    >>> model = SurrogateRegressor("linear").fit([[0.0], [1.0], [2.0], [3.0]], [0.1, 0.4, 0.5, 0.8])
+    >>> mean, std = model.predict([[1.5]], return_std=True)
+    >>> float(mean[0].round(3)), float(std[0].round(3))
+    (0.45, 0.126)
     """
 
     fitted_: FittedSurrogate
 
-    def _fit_tables(self, X: Floats, y: Floats, features: Any) -> FittedSurrogate:
-        raise NotImplementedError
+    def __init__(
+        self,
+        kind: str = "linear",
+        feature_transforms: str | Sequence[str] = "identity",
+        target_transform: str = "identity",
+        seed: int = 0,
+        options: Mapping[str, Any] | None = None,
+    ):
+        self.kind = kind
+        self.feature_transforms = feature_transforms
+        self.target_transform = target_transform
+        self.seed = seed
+        self.options = options
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Fit to features X, (n, p), and target y, (n,), n >= 2; neither may hold NaN."""
+        """Fit to features X, (n, p), and target y, (n,), n >= 2; neither may hold NaN.
+
+        Raises
+        ------
+        UsageError
+            If there is no such kind, or it has no such option.
+        """
+        kind = kind_of(self.kind)
+        known = [name for name in signature(kind.fit_matrix).parameters if name not in _COMMON]
+        options = dict(self.options or {})
+        unknown = sorted(options.keys() - set(known))
+        if unknown:
+            raise UsageError(
+                f"surrogate '{self.kind}' has no option '{unknown[0]}'; it has {', '.join(known) or 'none'}"
+            )
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
-        features = getattr(self, "feature_names_in_", None)
-        self.fitted_ = self._fit_tables(np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64), features)
+        if kind.seeded:
+            options["seed"] = self.seed
+        self.fitted_ = kind.fit_matrix(
+            np.asarray(X, dtype=np.float64),
+            np.asarray(y, dtype=np.float64),
+            features=getattr(self, "feature_names_in_", None),
+            feature_transforms=self.feature_transforms,
+            target_transform=self.target_transform,
+            **options,
+        )
         return self
 
     @overload
@@ -46,3 +111,9 @@ class SurrogateEstimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         X = validate_data(self, X, dtype=np.float64, reset=False)
         prediction = self.fitted_.predict(X)
         return (prediction.mean, prediction.std) if return_std else prediction.mean
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn where the score is poor because columns are not what the kind models."""
+        tags = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = self.kind in KINDS and kind_of(self.kind).poor_score
+        return tags

@@ -14,7 +14,6 @@ from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import UsageError
 from quagpredict.surrogates.domain import TrainingDomain
 from quagpredict.surrogates.forms import Form, JointPrediction, TransformedPrediction
-from quagpredict.surrogates.forms import LinearForm as LinearForm
 from quagpredict.surrogates.transforms import parse_transform
 
 Floats = NDArray[np.float64]
@@ -145,7 +144,7 @@ class FittedSurrogate:
 
         Examples
         --------
-        >>> from quagpredict.surrogates.least_squares import fit_linear
+        >>> from quagpredict.surrogates.linear import fit_linear
         >>> fit_linear(np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.1, 0.3, 0.5, 0.7]))
         FittedSurrogate('linear' of x0 for y, 4 training rows)
         """
@@ -173,7 +172,7 @@ class FittedSurrogate:
 
         Examples
         --------
-        >>> from quagpredict.surrogates.least_squares import fit_linear
+        >>> from quagpredict.surrogates.linear import fit_linear
         >>> fitted = fit_linear(np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.1, 0.3, 0.5, 0.7]))
         >>> fitted.predict([[4.0], [float("nan")]]).mean.round(6)
         array([0.9, nan])
@@ -239,7 +238,7 @@ class FittedSurrogate:
 
         Examples
         --------
-        >>> from quagpredict.surrogates.least_squares import fit_linear
+        >>> from quagpredict.surrogates.linear import fit_linear
         >>> fitted = fit_linear(np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.1, 0.4, 0.5, 0.8]))
         >>> fitted.draw([[1.0], [2.0]], 5).shape
         (5, 2)
@@ -271,7 +270,7 @@ class FittedSurrogate:
 
         Examples
         --------
-        >>> from quagpredict.surrogates.least_squares import fit_linear
+        >>> from quagpredict.surrogates.linear import fit_linear
         >>> fitted = fit_linear(np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.1, 0.4, 0.5, 0.8]))
         >>> low, high = fitted.interval([[1.5]])
         >>> float(low[0].round(3)), float(high[0].round(3))

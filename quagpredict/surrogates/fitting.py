@@ -1,7 +1,7 @@
 """From a corpus to a fitted surrogate."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -10,28 +10,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.derived import curve_k, with_derived
-from quagpredict.corpus.design import design_matrix
 from quagpredict.corpus.reading import Source, checked_table
-from quagpredict.errors import CorpusError, UsageError
+from quagpredict.errors import CorpusError
 from quagpredict.files import digest
-from quagpredict.surrogates.averaging import fit_average
-from quagpredict.surrogates.boosted_trees import fit_lightgbm
-from quagpredict.surrogates.effective_samples import fit_effective_k
-from quagpredict.surrogates.feature_sets import Transforms, resolve_features, resolve_transforms
+from quagpredict.surrogates.feature_sets import Transforms
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.kinds import OWN_COLUMNS as OWN_COLUMNS
-from quagpredict.surrogates.kinds import SURROGATES as SURROGATES
-from quagpredict.surrogates.kinds import bins, check_kind, kind_columns, plain
-from quagpredict.surrogates.kinds import fewest_rows as fewest_rows
-from quagpredict.surrogates.kinds import prepare as prepare
-from quagpredict.surrogates.least_squares import fit_linear, fit_mean
-from quagpredict.surrogates.pooling import fit_mixed
-from quagpredict.surrogates.processes import fit_gaussian_process
-from quagpredict.surrogates.rl_points import rl_points
-from quagpredict.surrogates.saturating import fit_budget
-from quagpredict.surrogates.sharpened import fit_sharpening
-from quagpredict.surrogates.shrinkage import fit_bayesian_ridge, fit_ridge
+from quagpredict.surrogates.kind import FitTask
+from quagpredict.surrogates.kinds import kind_of
 from quagpredict.surrogates.training_rows import training_rows
 from quagpredict.version import own_version
 
@@ -62,8 +47,8 @@ def fit(
     surrogate : str
         One of `SURROGATES`.
     features : str or sequence of str
-        ``loss``, ``pass_at_64``, ``both``, ``all-numeric``, a pattern or any columns, see `resolve_features`. Kinds in
-        `OWN_COLUMNS` read the counts of each problem, or the scores along RL, whatever is named here.
+        ``loss``, ``pass_at_64``, ``both``, ``all-numeric``, a pattern or any columns, see `resolve_features`. Kinds
+        that read columns of their own take the counts of each problem, or the scores along RL, whatever is named here.
     target : str
         Column to predict.
     transforms : "identity", "in-fold" or mapping of column to transform
@@ -80,7 +65,7 @@ def fit(
     Raises
     ------
     CorpusError
-        If a column or value is missing (named), or there are fewer candidates than `fewest_rows` says.
+        If a column or value is missing (named), or there are fewer candidates than its kind bears.
     IncomparableError
         If eval protocols or RL recipes are mixed.
     UsageError
@@ -93,7 +78,7 @@ def fit(
     >>> fitted.features, fitted.training_rows
     (('pre_held_out_loss_nats', 'pre_pass_at_64'), 40)
     """
-    check_kind(surrogate)
+    kind_of(surrogate)
     frame = checked_table(frame, source)
     rows = training_rows(frame, target, split=split, source=source)
     if len(rows.y) > 1 and np.ptp(rows.y) == 0:
@@ -173,7 +158,7 @@ def fit_frame(
     y : array (n,)
         The target of each row, finite.
     features : str or sequence of str
-        As for `fit`; a kind that reads columns of its own (`OWN_COLUMNS`) takes those instead.
+        As for `fit`; a kind that reads columns of its own takes those instead.
     transforms : "identity", "in-fold" or mapping
         What "in-fold" needs to know is learnt from these rows alone. ``effective_k`` and ``sharpening`` apply the
         target's transform to what they model; ``budget`` always takes logits.
@@ -188,7 +173,7 @@ def fit_frame(
     Raises
     ------
     CorpusError
-        If a column or value is missing (named), or there are fewer rows than `fewest_rows` says.
+        If a column or value is missing (named), or there are fewer rows than its kind bears.
     UsageError
         If the kind or a transform is unknown.
 
@@ -200,85 +185,11 @@ def fit_frame(
     >>> fitted.predict_frame(frame[20:]).mean.shape
     (20,)
     """
-    check_kind(kind)
-    if kind == "auto":
-        from quagpredict.surrogates.choosing import choose  # which fits the other kinds through this module
-
-        return choose(frame, y, features, transforms, target, groups, seed, source)
-    if kind not in OWN_COLUMNS:
-        features = resolve_features(features, frame, exclude=(target, groups or ""))
-    columns = kind_columns(kind, frame, features, groups)
-    if target in columns:
-        raise UsageError(f"'{target}' is the target and cannot be a feature too")
-    needed = fewest_rows(kind, plain(columns))
-    if len(y) < needed:
-        raise CorpusError(
-            f"{source}: {len(y)} finished candidates are too few for {plain(columns) or len(columns)} features "
-            f"({_shown(columns)}): at least {needed} are needed; finish more runs or use fewer features"
-        )
-    frame = with_derived(frame, columns, source=source)
-    X = design_matrix(frame, columns, source=source).X
-    if isinstance(transforms, Mapping):
-        of_target = transforms.get(target, "identity")
-        transforms = {column: name for column, name in transforms.items() if column != target}
-    else:
-        (of_target,) = resolve_transforms(transforms, [target], frame)
-    settings: dict[str, Any] = {"features": columns, "target": target, "target_transform": of_target}
-    match kind:
-        case "effective_k":
-            return fit_effective_k(
-                X, y, ks=[curve_k(name) for name in columns], feature_transforms=of_target, **settings
-            )
-        case "sharpening":
-            return fit_sharpening(X, y, logits=bins(), **settings)
-        case "budget":
-            points = rl_points(frame, y, target=target, source=source)
-            names = (target, *columns)
-            settings["target_transform"], *of_features = resolve_transforms("in-fold", names, frame)
-            at_points = np.column_stack([X[points.row, :-1], points.step])
-            return fit_budget(at_points, points.score, groups=points.row, feature_transforms=of_features, **settings)
-    settings["feature_transforms"] = resolve_transforms(transforms, columns, frame)
-    if kind == "mixed":
-        settings["groups"] = len(columns) - plain(columns)
-    if kind == "lightgbm":
-        settings["seed"] = seed
-    return fit_tables(kind, X, y, **settings)
-
-
-def fit_tables(surrogate: str, X: Floats, y: Floats, **settings: Any) -> FittedSurrogate:
-    """Fit a kind of surrogate to features X (n, p) and target y (n,); `settings` are those of its fit function."""
-    check_kind(surrogate)
-    match surrogate:
-        case "average":
-            return fit_average(X, y, **settings)
-        case "bayesian_ridge":
-            return fit_bayesian_ridge(X, y, **settings)
-        case "budget":
-            return fit_budget(X, y, **settings)
-        case "effective_k":
-            return fit_effective_k(X, y, **settings)
-        case "gaussian_process":
-            return fit_gaussian_process(X, y, **settings)
-        case "lightgbm":
-            return fit_lightgbm(X, y, **settings)
-        case "linear":
-            return fit_linear(X, y, **settings)
-        case "mean":
-            return fit_mean(X, y, **settings)
-        case "mixed":
-            return fit_mixed(X, y, **settings)
-        case "ridge":
-            return fit_ridge(X, y, **settings)
-        case "sharpening":
-            return fit_sharpening(X, y, **settings)
-    raise UsageError(f"'{surrogate}' chooses among kinds by their names: use fit_frame")
+    how = kind_of(kind)
+    return how.fit(FitTask(how, frame, y, features, transforms, target, groups, seed, source))
 
 
 @cache
 def library_versions() -> dict[str, str]:
     """Return the versions of what makes a surrogate."""
     return {"quagpredict": own_version(), "numpy": np.__version__, "python": platform.python_version()}
-
-
-def _shown(columns: Sequence[str]) -> str:
-    return ", ".join(columns) if len(columns) <= 6 else f"{', '.join(columns[:3])}, ... {columns[-1]}"

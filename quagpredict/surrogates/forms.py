@@ -1,9 +1,8 @@
 """What a fit leaves behind: frozen values that predict on transformed values with numpy alone.
 
-Here are what all forms have in common and the linear one; the others lie beside their fits.
+Here is what all forms have in common; each lies beside its fit.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -56,54 +55,6 @@ class Form(Protocol):
 
     def seen(self, Z: Floats) -> Floats:
         """Return what the distance from the training set is measured on, (n, q)."""
-
-
-@dataclass(frozen=True, eq=False)
-class LinearForm:
-    """A linear predictor of the transformed target from the transformed features.
-
-    Attributes
-    ----------
-    intercept : float
-        Prediction at `center`.
-    coefficients, center : array (p,)
-    covariance : array (p + 1, p + 1)
-        Of the intercept at `center` (first) and the coefficients.
-    residual_variance : float
-    degrees_of_freedom : float
-        Of the residual variance.
-    t_factor : float
-        Student's 95 % point over the normal one.
-    """
-
-    intercept: float
-    coefficients: Floats
-    center: Floats
-    covariance: Floats
-    residual_variance: float
-    degrees_of_freedom: float
-    t_factor: float
-
-    def predict(self, Z: Floats) -> TransformedPrediction:
-        """Return the predictive mean and standard deviation at the transformed features Z, (n, p)."""
-        offset = Z - self.center
-        mean = self.intercept + offset @ self.coefficients
-        design = np.concatenate([np.ones((len(offset), 1)), offset], axis=1)
-        spread = ((design @ self.covariance) * design).sum(axis=1)
-        variance = self.residual_variance + np.maximum(spread, 0.0)
-        return TransformedPrediction(mean, self.t_factor * np.sqrt(variance))
-
-    def joint(self, Z: Floats) -> JointPrediction:
-        """Return how the predictions at Z err together: all share the error of the coefficients."""
-        offset = Z - self.center
-        design = np.concatenate([np.ones((len(offset), 1)), offset], axis=1)
-        noise = np.full(len(Z), self.t_factor * np.sqrt(self.residual_variance))
-        root = self.t_factor * symmetric_root(self.covariance)
-        return JointPrediction(self.intercept + offset @ self.coefficients, design @ root, noise)
-
-    def seen(self, Z: Floats) -> Floats:
-        """Return the features themselves."""
-        return Z
 
 
 def symmetric_root(covariance: Floats) -> Floats:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from quagpredict.errors import SurrogateError
 
 MAX_TEXT = 1000
+#: The least number that counts as above 0.
+ABOVE_ZERO = float(np.finfo(float).tiny)
 
 
 class JsonObject:
@@ -98,6 +100,17 @@ class JsonObject:
             if type(item) is not int or not low <= item <= high:
                 raise self.error(key, expected, item)
         return np.array(value, dtype=np.int64)
+
+    def spread(self) -> dict[str, float]:
+        """Return the degrees of freedom of a form and its Student factor."""
+        return {
+            "degrees_of_freedom": self.number("degrees_of_freedom", low=1.0),
+            "t_factor": self.number("t_factor", low=1.0, high=4.0),
+        }
+
+    def noise(self) -> dict[str, float]:
+        """Return the residual variance of a form, its degrees of freedom and its Student factor."""
+        return {"residual_variance": self.number("residual_variance", low=0.0)} | self.spread()
 
     def length(self, key: str, fewest: int, most: int) -> int:
         """Return how long a list is."""

@@ -1,38 +1,46 @@
-"""The baseline that any surrogate has to beat, as a scikit-learn estimator."""
+"""The baseline that any surrogate has to beat: the training mean."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quagpredict.surrogates.estimator import SurrogateEstimator
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.least_squares import fit_mean
+from quagpredict.surrogates.kind import Kind
+from quagpredict.surrogates.linear import LinearForm
+from quagpredict.surrogates.training_tables import assemble, t_factor, training_tables
 
 Floats = NDArray[np.float64]
 
 
-class MeanSurrogate(SurrogateEstimator):
-    """Predict the mean of the training targets, whatever the features.
+def fit_mean(
+    X: Floats,
+    y: Floats,
+    *,
+    features: Sequence[str] | None = None,
+    target: str = "y",
+    feature_transforms: str | Sequence[str] = "identity",
+    target_transform: str = "identity",
+) -> FittedSurrogate:
+    """Fit the baseline that ignores its features and predicts the training mean of the (transformed) target.
 
-    Parameters
-    ----------
-    target_transform : str, default="identity"
+    The parameters are those of `fit_linear`; the features still define the training domain.
 
     Examples
     --------
-    >>> MeanSurrogate().fit([[0.0], [1.0]], [0.2, 0.4]).predict([[9.0]]).round(3)
-    array([0.3])
+    >>> fit_mean(np.zeros((3, 1)), np.array([1.0, 2.0, 6.0])).predict([[7.0]]).mean
+    array([3.])
     """
+    tables = training_tables(X, y, feature_transforms, target_transform, features)
+    n, p = tables.Z.shape
+    df = float(n - 1)
+    variance = float(tables.t.var(ddof=1)) if df > 0 else np.inf
+    covariance = np.zeros((p + 1, p + 1))
+    covariance[0, 0] = variance / n if df > 0 else 0.0
+    form = LinearForm(
+        float(tables.t.mean()), np.zeros(p), tables.Z.mean(axis=0), covariance, variance, df, t_factor(df)
+    )
+    return assemble("mean", form, tables, features, target)
 
-    def __init__(self, target_transform: str = "identity"):
-        self.target_transform = target_transform
 
-    def _fit_tables(self, X: Floats, y: Floats, features: Any) -> FittedSurrogate:
-        return fit_mean(X, y, features=features, target_transform=self.target_transform)
-
-    def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn that a poor score is what this baseline is for."""
-        tags = super().__sklearn_tags__()
-        tags.regressor_tags.poor_score = True
-        return tags
+KIND = Kind(fit_matrix=fit_mean, fewest=3, raw_and_transformed=False, poor_score=True)

@@ -5,6 +5,7 @@ no other may be, and every size and shape is checked before it is used.
 """
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from quagpredict.files import write_json, written_aside
 from quagpredict.shipped import matches
 from quagpredict.surrogates.domain import TrainingDomain
 from quagpredict.surrogates.fitted import Calibration, FittedSurrogate
+from quagpredict.surrogates.forms import Form
+from quagpredict.surrogates.json_object import ABOVE_ZERO, JsonObject, short
 from quagpredict.surrogates.json_object import MAX_TEXT as MAX_TEXT
-from quagpredict.surrogates.json_object import JsonObject
-from quagpredict.surrogates.stored_forms import form_from_json, form_to_json
+from quagpredict.surrogates.kinds import KINDS, kind_of
 from quagpredict.surrogates.transforms import parse_transform
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 FILE = "surrogate.json"
 CARD = "card.md"
 
@@ -28,6 +30,14 @@ MAX_BYTES = 64 * 1024**2
 MAX_FEATURES = 1000
 MAX_NOTES = 100
 MAX_ROWS = 1_000_000
+
+# Up to schema 3 some forms were stored under a name that was not that of their kind.
+_OLD_FORMS = {
+    "curve": "effective_k",
+    "gaussian-process": "gaussian_process",
+    "saturating": "budget",
+    "trees": "lightgbm",
+}
 
 
 def save_surrogate(fitted: FittedSurrogate, folder: str | Path, card: str = "") -> Path:
@@ -54,7 +64,7 @@ def save_surrogate(fitted: FittedSurrogate, folder: str | Path, card: str = "") 
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
-    >>> from quagpredict.surrogates.least_squares import fit_linear
+    >>> from quagpredict.surrogates.linear import fit_linear
     >>> fitted = fit_linear(np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.1, 0.4, 0.5, 0.8]))
     >>> with TemporaryDirectory() as folder:
     ...     _ = save_surrogate(fitted, folder)
@@ -129,7 +139,7 @@ def _to_json(fitted: FittedSurrogate) -> dict[str, Any]:
         "target": fitted.target,
         "feature_transforms": list(fitted.feature_transforms),
         "target_transform": fitted.target_transform,
-        "form": form_to_json(fitted.form),
+        "form": _form_to_json(fitted.form),
         "domain": {
             "mean": domain.mean.tolist(),
             "whitening": domain.whitening.tolist(),
@@ -149,6 +159,44 @@ def _to_json(fitted: FittedSurrogate) -> dict[str, Any]:
         "row_digests": list(fitted.row_digests),
         "versions": dict(fitted.versions),
     }
+
+
+def _form_to_json(form: Form) -> dict[str, Any]:
+    """Return a form as plain data, under the name of the kind whose module defines it."""
+    for kind, module in KINDS.items():
+        if type(form).__module__ == module:
+            names = _field_names(type(form))
+            return {"kind": kind} | {name: _plain_value(getattr(form, name)) for name in names}
+    raise SurrogateError(f"a form of type {type(form).__name__} cannot be stored: no kind of surrogate defines it")
+
+
+def _field_names(form: Any) -> list[str]:
+    return [field.name for field in fields(form)]
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, tuple):
+        return list(value)
+    return value if isinstance(value, str) else float(value)
+
+
+def _form_from_json(value: Any, path: Path, p: int) -> Form:
+    """Return the form of p features that the data describe; the module of its kind checks every size and bound."""
+    if not isinstance(value, dict):
+        raise SurrogateError(f"{path}: key 'form' must hold a JSON object, got {short(value)}")
+    name = value.get("kind")
+    kind = kind_of(name) if isinstance(name, str) and name in KINDS else None
+    if kind is None or kind.form is None or kind.read is None:
+        known = ", ".join(sorted(known for known in KINDS if kind_of(known).form))
+        raise SurrogateError(f"{path}: key 'form.kind' must be one of {known}, got {short(name)}")
+    return kind.read(JsonObject(value, path, "form.", frozenset({"kind", *_field_names(kind.form)})), p)
+
+
+def _renamed(form: Any) -> Any:
+    name = form.get("kind") if isinstance(form, dict) else None
+    return {**form, "kind": _OLD_FORMS[name]} if isinstance(name, str) and name in _OLD_FORMS else form
 
 
 def _plain(calibration: Calibration) -> dict[str, Any]:
@@ -171,6 +219,8 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
         )
     if found == 1:  # had linear forms only, and none of these
         value = {"rl_steps": None, "notes": [], "calibration": None} | value
+    if found in (1, 2, 3):
+        value = {**value, "form": _renamed(value.get("form"))}
     if found in (1, 2):
         value = {"row_digests": [], "choice": ""} | value
     whole = JsonObject(value, path, "", _KEYS)
@@ -185,7 +235,7 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
             parse_transform(name)
         except QuagpredictError as error:
             raise SurrogateError(f"{path}: key '{key}': {error}") from None
-    form = form_from_json(whole.value["form"], path, p)
+    form = _form_from_json(whole.value["form"], path, p)
     domain = JsonObject(whole.value["domain"], path, "domain.", _DOMAIN_KEYS)
     seen = form.seen(np.zeros((1, p))).shape[1]
     versions = whole.value["versions"]
@@ -202,7 +252,7 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
         domain=TrainingDomain(
             mean=domain.array("mean", (seen,)),
             whitening=domain.array("whitening", (seen, seen)),
-            edge=domain.number("edge", low=np.finfo(float).tiny),
+            edge=domain.number("edge", low=ABOVE_ZERO),
         ),
         eval_protocol_id=whole.text("eval_protocol_id"),
         rl_recipe_id=whole.text("rl_recipe_id"),
@@ -210,7 +260,7 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
         cross_base_validated=whole.flag("cross_base_validated"),
         training_rows=whole.count("training_rows"),
         dropped_rows=whole.count("dropped_rows"),
-        rl_steps=None if whole.value["rl_steps"] is None else whole.number("rl_steps", low=np.finfo(float).tiny),
+        rl_steps=None if whole.value["rl_steps"] is None else whole.number("rl_steps", low=ABOVE_ZERO),
         choice=whole.text("choice"),
         notes=whole.texts("notes", 0, MAX_NOTES),
         calibration=_calibration(whole.value["calibration"], path),

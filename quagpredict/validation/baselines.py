@@ -10,7 +10,7 @@ import polars as pl
 from quagpredict.corpus.schema import BY_NAME
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import largest_pass_at, pass_at_columns, resolve_features
-from quagpredict.surrogates.kinds import OWN_COLUMNS, SURROGATES, kind_columns
+from quagpredict.surrogates.kinds import SURROGATES, kind_columns, with_own_columns
 from quagpredict.validation.probes import PREFIX, probe_columns
 
 #: Every score is also reported as a difference from this model's on the same splits.
@@ -84,7 +84,7 @@ def model_of(
         raise UsageError(f"model '{name}' must be KIND:FEATURES or KIND:FEATURES:in-fold with KIND one of {kinds}")
     if kind == "mean":
         return Model(name, kind, ())
-    if kind in OWN_COLUMNS:
+    if kind in with_own_columns():
         return Model(name, kind, kind_columns(kind, frame), "in-fold" if transforms == "in-fold" else "identity")
     columns = resolve_features(named or features, frame, exclude=exclude)
     if kind != "proxy":
@@ -130,7 +130,7 @@ def every_surrogate(frame: pl.DataFrame) -> tuple[str, ...]:
     for kind in SURROGATES:
         if kind in ("mean", "linear"):
             continue
-        if kind in OWN_COLUMNS:
+        if kind in with_own_columns():
             with suppress(CorpusError):
                 kind_columns(kind, frame)
                 names.append(kind)

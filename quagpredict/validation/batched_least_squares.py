@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.least_squares import fit_linear, t_factor
+from quagpredict.surrogates.linear import fit_linear
+from quagpredict.surrogates.training_tables import t_factor
 from quagpredict.validation.splits import Split
 
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import resolve_features, resolve_transforms
 from quagpredict.surrogates.fitted import transform_columns
-from quagpredict.surrogates.fitting import fewest_rows
+from quagpredict.surrogates.kinds import kind_of
 from quagpredict.validation.baselines import BASELINE, Model
 from quagpredict.validation.judging import arrange, judge, metric_names
 from quagpredict.validation.predicting import Rows, predictions
@@ -199,7 +199,7 @@ def _judged(
     bases = np.unique(np.array(rows.bases), return_inverse=True)[1].reshape(-1)
     judged = {}
     for model in models:
-        if model.kind == "proxy" or size >= fewest_rows(model.kind, len(model.features)):
+        if model.kind == "proxy" or size >= kind_of(model.kind).fewest_rows(len(model.features)):
             predicted = predictions(model, rows, splits, seed=seed, intervals=0)
             judged[model.name] = judge(
                 arrangement, rows.y, predicted, bases, maximize=maximize, ordered=model.kind != "mean",

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from quagpredict.errors import CorpusError
-from quagpredict.surrogates.choosing import chosen
+from quagpredict.surrogates.auto import chosen
 from quagpredict.surrogates.feature_sets import Transforms
 from quagpredict.surrogates.fitted import Z90, Calibration, FittedSurrogate
 from quagpredict.surrogates.fitting import fit_frame

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError
-from quagpredict.surrogates.choosing import chosen
+from quagpredict.surrogates.auto import chosen
 from quagpredict.surrogates.fitting import fit_frame
+from quagpredict.surrogates.kinds import kind_of
 from quagpredict.validation.baselines import Model
 from quagpredict.validation.batched_least_squares import predict_splits
 from quagpredict.validation.conformal import calibration_of, learn_calibration, left_out_scores
@@ -24,8 +25,7 @@ Floats = NDArray[np.float64]
 CALIBRATED = 10
 FOLDS = 5
 
-# Kinds whose fits take long enough to be worth sending to another process, some splits at a time.
-_SLOW = ("auto", "gaussian_process", "lightgbm", "budget")
+# Splits whose slow fits are sent to another process together.
 _AT_ONCE = 5
 
 
@@ -138,7 +138,7 @@ def predictions_of(
     """
     waiting: dict[str, list[Future[Predicted]]] = {}
     if pool is not None:
-        for model in (model for model in models if model.kind in _SLOW):
+        for model in (model for model in models if model.kind != "proxy" and kind_of(model.kind).slow):
             waiting[model.name] = [
                 pool.submit(
                     predictions,

@@ -13,7 +13,7 @@ from quagpredict.corpus.design import design_matrix
 from quagpredict.corpus.reading import checked_table
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import resolve_features
-from quagpredict.surrogates.kinds import OWN_COLUMNS, SURROGATES, kind_columns
+from quagpredict.surrogates.kinds import SURROGATES, kind_columns, with_own_columns
 from quagpredict.surrogates.training_rows import training_rows
 from quagpredict.validation.baselines import Model, baseline_names, default_surrogates, every_surrogate, models_of
 from quagpredict.validation.conformal import noise_floor
@@ -74,7 +74,7 @@ def task_of(
         models = models_of((*wanted, *baseline_names(table)), table, exclude=passed)
     else:
         columns = resolve_features(features, table, exclude=passed)
-        kinds = tuple(kind for kind in SURROGATES if kind != "mean" and kind not in OWN_COLUMNS)
+        kinds = tuple(kind for kind in SURROGATES if kind != "mean" and kind not in with_own_columns())
         asked = (surrogates,) if isinstance(surrogates, str) else tuple(surrogates or ())
         wanted = kinds if not asked or "all" in asked else asked
         # Not by their names, which would be parsed: anyone's column may hold a colon or a plus sign.
@@ -92,7 +92,7 @@ def task_of(
         notes.append(f"{rows.dropped_rows} rows without {target} were left out")
     notes += _probe_notes(table)
     if any(model.kind == "auto" for model in models):  # it may choose a kind that reads the counts
-        for kind in OWN_COLUMNS:
+        for kind in with_own_columns():
             with suppress(CorpusError):
                 names |= {*kind_columns(kind, table)}
     table = with_derived(table, sorted(names), source=source)

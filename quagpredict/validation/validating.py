@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from quagpredict.errors import CorpusError, UsageError
-from quagpredict.surrogates.fitting import fewest_rows
+from quagpredict.surrogates.kinds import kind_of
 from quagpredict.validation.baselines import BASELINE, BASELINE_ORDER, Model
 from quagpredict.validation.judging import OF_VALUES, Arrangement, Judged, arrange, judge, metric_names, summarize
 from quagpredict.validation.noise_ceiling import NoiseCeiling, noise_ceiling
@@ -233,7 +233,7 @@ class _Judging(NamedTuple):
             fitting = [
                 model
                 for model in complete
-                if model.kind == "proxy" or fewest >= fewest_rows(model.kind, len(model.features))
+                if model.kind == "proxy" or fewest >= kind_of(model.kind).fewest_rows(len(model.features))
             ]
             if len(fitting) < len(complete):
                 names = [model.name for model in complete if model not in fitting]

@@ -9,54 +9,17 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import check_estimator
 
-from quagpredict.surrogates import (
-    AutoSurrogate,
-    AverageSurrogate,
-    BayesianRidgeSurrogate,
-    BudgetSurrogate,
-    EffectiveKSurrogate,
-    GaussianProcessSurrogate,
-    LightGBMSurrogate,
-    LinearSurrogate,
-    MeanSurrogate,
-    MixedSurrogate,
-    RidgeSurrogate,
-    SharpeningSurrogate,
-    load_surrogate,
-    save_surrogate,
-)
-from quagpredict.surrogates.kinds import SURROGATES
+from quagpredict.errors import UsageError
+from quagpredict.surrogates import SURROGATES, SurrogateRegressor, load_surrogate, save_surrogate
 
-ESTIMATORS = [
-    AutoSurrogate(),
-    AverageSurrogate(),
-    BayesianRidgeSurrogate(),
-    BudgetSurrogate(),
-    EffectiveKSurrogate(),
-    GaussianProcessSurrogate(),
-    LightGBMSurrogate(),
-    LinearSurrogate(),
-    MeanSurrogate(),
-    MixedSurrogate(),
-    RidgeSurrogate(),
-    SharpeningSurrogate(),
-]
 # These model a score from what it was: no constant can be added to it.
-MECHANISTIC = (BudgetSurrogate, EffectiveKSurrogate, SharpeningSurrogate)
+MECHANISTIC = ("budget", "effective_k", "sharpening")
 
 # What scikit-learn 1.9 runs on a regressor, less the one that is skipped.
 PASSED_CHECKS = 51
 
-each = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
-each_statistical = pytest.mark.parametrize(
-    "estimator",
-    [estimator for estimator in ESTIMATORS if not isinstance(estimator, MECHANISTIC)],
-    ids=lambda estimator: type(estimator).__name__,
-)
-
-
-def test_every_kind_has_an_estimator() -> None:
-    assert len(ESTIMATORS) == len(SURROGATES) == 12
+each = pytest.mark.parametrize("estimator", [SurrogateRegressor(kind) for kind in SURROGATES], ids=SURROGATES)
+each_statistical = pytest.mark.parametrize("kind", sorted({*SURROGATES} - {*MECHANISTIC}))
 
 
 @each
@@ -97,8 +60,9 @@ def test_the_fitted_form_predicts_the_same_and_survives_storage(estimator: Any, 
 
 
 @each_statistical
-def test_moving_the_target_moves_the_prediction(estimator: Any, tables: Any) -> None:
+def test_moving_the_target_moves_the_prediction(kind: str, tables: Any) -> None:
     X, y = tables
+    estimator = SurrogateRegressor(kind)
     np.testing.assert_allclose(clone(estimator).fit(X, y + 5).predict(X), clone(estimator).fit(X, y).predict(X) + 5)
 
 
@@ -149,7 +113,7 @@ def test_trees_go_the_right_way(seed: int) -> None:
     names = ["pre_held_out_loss_nats", "pre_pass_at_64", "pre_length_mean"]
     X = rng.uniform(0, 1, (60, 3))
     y = -0.3 * X[:, 0] + 0.4 * X[:, 1] + np.sin(6 * X[:, 2]) + rng.normal(0, 0.2, 60)
-    model = LightGBMSurrogate(seed=seed).fit(pd.DataFrame(X, columns=names), y)
+    model = SurrogateRegressor("lightgbm", seed=seed).fit(pd.DataFrame(X, columns=names), y)
     grid = np.linspace(0, 1, 50)
     for place, sign in ((0, -1), (1, 1)):
         at = np.repeat(X[:10], 50, axis=0)
@@ -172,3 +136,19 @@ def test_column_names_are_kept(estimator: Any, tables: Any) -> None:
     X, y = tables
     table = pd.DataFrame(X, columns=["loss", "pass_at_1", "pass_at_64"])
     assert clone(estimator).fit(table, y).fitted_.features == ("loss", "pass_at_1", "pass_at_64")
+
+
+def test_options_reach_the_kind_and_unknown_ones_are_refused(tables: Any) -> None:
+    X, y = tables
+    model = SurrogateRegressor("effective_k", options={"ks": [1, 8, 64]}).fit([[0.1, 0.3, 0.5]] * 3, [0.3, 0.31, 0.29])
+    assert model.fitted_.notes[0].startswith("k* = 8 ")
+    groups = np.column_stack([X[:, :1], np.repeat(np.eye(3)[:2], 15, axis=0)])
+    assert "2 groups" in SurrogateRegressor("mixed", options={"groups": 3}).fit(groups, y).fitted_.notes[0]
+    with pytest.raises(UsageError, match="surrogate 'mixed' has no option 'ks'; it has groups"):
+        SurrogateRegressor("mixed", options={"ks": [1]}).fit(X, y)
+    with pytest.raises(UsageError, match="surrogate 'linear' has no option 'seed'; it has none"):
+        SurrogateRegressor("linear", options={"seed": 1}).fit(X, y)
+    with pytest.raises(UsageError, match="unknown surrogate 'cubic'"):
+        SurrogateRegressor("cubic").fit(X, y)
+    with pytest.raises(UsageError, match="feature_transforms must be 'identity'"):
+        SurrogateRegressor("sharpening", "log").fit(X, y)

@@ -24,7 +24,7 @@ TRIALS, KILLS, WORKERS = 100, 20, 3
 def start() -> Callable[..., multiprocessing.Process]:
     """Start a worker; imports are paid once, by the server that workers are forked from."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["optuna", "quagpredict.mixture_search.study", "quagpredict.surrogates.shrinkage"])
+    context.set_forkserver_preload(["optuna", "quagpredict.mixture_search.study", "quagpredict.surrogates.ridge"])
 
     def start(**arguments: object) -> multiprocessing.Process:
         given = {"init_globals": {"ARGUMENTS": arguments}, "run_name": "__main__"}

@@ -14,7 +14,7 @@ from quagpredict.ranking.belief import independent
 from quagpredict.ranking.calibration import condition
 from quagpredict.ranking.predicting import believe, interval
 from quagpredict.surrogates import fit
-from quagpredict.surrogates.least_squares import fit_linear
+from quagpredict.surrogates.linear import fit_linear
 from quagpredict.validation.synthetic import synthetic_corpus
 
 

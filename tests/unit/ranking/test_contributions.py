@@ -10,7 +10,7 @@ from quagpredict.ranking import rank
 from quagpredict.ranking.contributions import of_linear, shapley
 from quagpredict.ranking.predicting import contributions
 from quagpredict.surrogates import fit
-from quagpredict.surrogates.least_squares import fit_linear
+from quagpredict.surrogates.linear import fit_linear
 from quagpredict.validation.synthetic import synthetic_corpus
 
 

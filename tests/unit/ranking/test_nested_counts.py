@@ -7,7 +7,7 @@ from polars.testing import assert_frame_equal
 from quagpredict.corpus import read_corpus, write_corpus
 from quagpredict.corpus.derived import curve_column, with_derived
 from quagpredict.ranking import rank, why_not_applicable
-from quagpredict.surrogates.effective_samples import fit_effective_k
+from quagpredict.surrogates.effective_k import fit_effective_k
 from quagpredict.validation.synthetic import synthetic_corpus
 
 KS = (1, 2, 4, 8, 16, 32)

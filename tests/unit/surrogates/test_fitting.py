@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from quagpredict.errors import CorpusError, IncomparableError, UsageError
-from quagpredict.surrogates import LinearSurrogate, fit
+from quagpredict.surrogates import SurrogateRegressor, fit
 from quagpredict.validation.synthetic import synthetic_corpus
 
 FRAME = synthetic_corpus(30, seed=1, nested=False).frame
@@ -15,7 +15,7 @@ FRAME = synthetic_corpus(30, seed=1, nested=False).frame
 def test_it_is_the_estimator_on_the_design_matrix() -> None:
     fitted = fit(FRAME, features="both")
     X = FRAME.select("pre_held_out_loss_nats", "pre_pass_at_64").to_numpy()
-    model = LinearSurrogate().fit(X, FRAME["post_pass_at_1"].to_numpy())
+    model = SurrogateRegressor().fit(X, FRAME["post_pass_at_1"].to_numpy())
     np.testing.assert_allclose(fitted.predict(X).mean, model.predict(X), rtol=1e-12)
 
 

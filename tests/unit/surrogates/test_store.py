@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from quagpredict.errors import SurrogateError
 from quagpredict.surrogates import fit, load_surrogate, save_surrogate, store
-from quagpredict.surrogates.least_squares import fit_linear
+from quagpredict.surrogates.linear import fit_linear
 from quagpredict.validation.synthetic import synthetic_corpus
 
 
@@ -61,7 +61,7 @@ def _load(value: Any, folder: Path) -> Any:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 4}, "key 'schema_version' is '4'"),
+        ({"schema_version": 5}, "key 'schema_version' is '5'"),
         ({"schema_version": True}, "key 'schema_version' is 'True'"),
         ({"extra": 1}, "key 'extra' is unknown"),
         ({"name": 3}, "key 'name' must be a text"),

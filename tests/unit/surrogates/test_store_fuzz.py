@@ -158,7 +158,7 @@ def test_flipped_bytes(kind: str, stored: Any, tmp_path: Path) -> None:
 def trees(**change: Any) -> dict[str, Any]:
     """Return a stump over one feature, changed."""
     form = {
-        "kind": "trees", "feature": [0, -1, -1], "threshold": [0.5, 0.0, 0.0], "left": [1, 1, 2], "right": [2, 1, 2],
+        "kind": "lightgbm", "feature": [0, -1, -1], "threshold": [0.5, 0.0, 0.0], "left": [1, 1, 2], "right": [2, 1, 2],
         "value": [0.0, -1.0, 1.0], "roots": [0], "bags": [0], "base": [0.5], "residual_variance": 0.01,
         "degrees_of_freedom": 5.0, "t_factor": 1.2,
     }  # fmt: skip
@@ -179,7 +179,7 @@ def trees(**change: Any) -> dict[str, Any]:
         ({"base": [0.0, 0.0], "roots": [0, 0], "bags": [1, 0]}, "form.bags.*rising"),
         ({"t_factor": 0.5}, "form.t_factor"),
         ({"kind": "forest"}, "form.kind.*must be one of"),
-        ({"kind": ["trees"]}, "form.kind"),
+        ({"kind": ["lightgbm"]}, "form.kind"),
     ],
 )
 def test_trees_that_lead_nowhere_are_refused(change: dict[str, Any], message: str, stored: Any, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files of earlier versions: what the shipped surrogates, and one file of every kind, predicted when they were written."""
+"""Files of earlier versions predict what they did: the shipped surrogates, and one file of every kind."""
 
 import csv
 import json

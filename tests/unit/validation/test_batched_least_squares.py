@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quagpredict.surrogates import LinearSurrogate
-from quagpredict.surrogates.least_squares import fit_linear, fit_mean
+from quagpredict.surrogates import SurrogateRegressor
+from quagpredict.surrogates.linear import fit_linear
+from quagpredict.surrogates.mean import fit_mean
 from quagpredict.validation import batched_least_squares
 from quagpredict.validation.batched_least_squares import predict_splits
 from quagpredict.validation.splits import random_halves, repeated_k_fold
@@ -29,7 +30,7 @@ def test_it_is_the_estimator() -> None:
     splits = random_halves(np.arange(60), 10)
     batched = predict_splits(X, y, splits)
     for row, split in enumerate(splits):
-        mean, std = LinearSurrogate().fit(X[split.train], y[split.train]).predict(X[split.test], return_std=True)
+        mean, std = SurrogateRegressor().fit(X[split.train], y[split.train]).predict(X[split.test], return_std=True)
         np.testing.assert_allclose(batched.mean[row, split.test], mean, atol=1e-11)
         np.testing.assert_allclose(batched.std[row, split.test], std, atol=1e-11)
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from quagpredict.errors import CorpusError, InvalidDataError, UsageError
 from quagpredict.surrogates import fit
+from quagpredict.surrogates.budget import curve, fit_budget
 from quagpredict.surrogates.rl_points import rl_points
-from quagpredict.surrogates.saturating import curve, fit_budget
 from quagpredict.validation.worlds import World, draw, score_at
 
 DRAWN = draw(World("budget", seed=1, rl_noise=0.05), 40)

@@ -10,7 +10,7 @@ from quagpredict.errors import CorpusError, UsageError
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.kinds import kind_columns, prepare
-from quagpredict.surrogates.sharpened import _PRIOR, PRIOR_DEVIATION, fit_sharpening, sharpened
+from quagpredict.surrogates.sharpening import _PRIOR, PRIOR_DEVIATION, fit_sharpening, sharpened
 from quagpredict.surrogates.transforms import expit
 from quagpredict.validation.worlds import World, draw
 

@@ -4,9 +4,9 @@ import pytest
 
 from quagpredict.errors import CorpusError
 from quagpredict.surrogates import fit, prepare
-from quagpredict.surrogates.choosing import choose_tables
+from quagpredict.surrogates.auto import choose_tables
 from quagpredict.surrogates.fitting import fit_frame
-from quagpredict.surrogates.kinds import SURROGATES, fewest_rows, kind_columns
+from quagpredict.surrogates.kinds import SURROGATES, kind_columns, kind_of
 from quagpredict.validation.worlds import World, draw
 
 
@@ -66,7 +66,7 @@ def test_a_prepared_table_gives_the_same_fits() -> None:
 def test_every_kind_fits_on_its_fewest_rows() -> None:
     frame = draw(World("budget", seed=1, problems=20), 30).frame
     for kind in SURROGATES:
-        few = max(fewest_rows(kind, 2), 1)
+        few = kind_of(kind).fewest_rows(2)
         fitted = fit(frame[:few], kind)
         assert np.isfinite(fitted.predict_frame(frame).mean).all(), kind
         assert (fitted.predict_frame(frame).std > 0).all(), kind

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from quagpredict.errors import UsageError
-from quagpredict.surrogates import boosted_trees
-from quagpredict.surrogates.boosted_trees import fit_lightgbm, monotone_directions, settings_for
+from quagpredict.surrogates import lightgbm as boosted
+from quagpredict.surrogates.lightgbm import fit_lightgbm, monotone_directions, settings_for
 
 
 @pytest.mark.parametrize(("rows", "features"), [(20, 1), (120, 4), (600, 6)])
@@ -31,7 +31,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = rng.normal(size=(80, 3)), rng.normal(size=80)
     fitted = fit_lightgbm(X, y)
     whole = fitted.predict(X).mean
-    monkeypatch.setattr(boosted_trees, "_CELLS_AT_ONCE", 1000)
+    monkeypatch.setattr(boosted, "_CELLS_AT_ONCE", 1000)
     assert np.array_equal(fitted.predict(X).mean, whole)
 
 

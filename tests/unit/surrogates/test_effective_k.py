@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from quagpredict.corpus.derived import curve_k
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates import fit
-from quagpredict.surrogates.effective_samples import fit_effective_k
+from quagpredict.surrogates.effective_k import fit_effective_k
 from quagpredict.validation.worlds import World, draw
 
 KS = 2.0 ** (np.arange(25) / 4)

@@ -3,9 +3,10 @@ import pytest
 from sklearn.linear_model import BayesianRidge, LinearRegression, Ridge
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
-from quagpredict.surrogates.averaging import fit_average
-from quagpredict.surrogates.least_squares import fit_linear
-from quagpredict.surrogates.shrinkage import PENALTIES, fit_bayesian_ridge, fit_ridge
+from quagpredict.surrogates.average import fit_average
+from quagpredict.surrogates.bayesian_ridge import fit_bayesian_ridge
+from quagpredict.surrogates.linear import fit_linear
+from quagpredict.surrogates.ridge import PENALTIES, fit_ridge
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(25, 4))

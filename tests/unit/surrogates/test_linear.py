@@ -6,7 +6,9 @@ from sklearn.linear_model import LinearRegression
 
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.fitted import Z90
-from quagpredict.surrogates.least_squares import fit_linear, fit_mean, t_factor
+from quagpredict.surrogates.linear import fit_linear
+from quagpredict.surrogates.mean import fit_mean
+from quagpredict.surrogates.training_tables import t_factor
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(6, 30))

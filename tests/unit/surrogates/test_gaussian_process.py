@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quagpredict.surrogates import processes
-from quagpredict.surrogates.processes import fit_gaussian_process
+from quagpredict.surrogates import gaussian_process
+from quagpredict.surrogates.gaussian_process import fit_gaussian_process
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -42,7 +42,7 @@ def test_a_curve_is_followed_where_a_line_is_not_enough_and_a_line_goes_on() -> 
 
 
 def test_many_rows_are_thinned_evenly_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "MOST_ROWS", 50)
+    monkeypatch.setattr(gaussian_process, "MOST_ROWS", 50)
     x = np.random.default_rng(0).uniform(size=(300, 1))
     fitted = fit_gaussian_process(x, x[:, 0])
     assert len(fitted.form.inputs) == 50

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.fitting import fit_frame
-from quagpredict.surrogates.least_squares import fit_linear
-from quagpredict.surrogates.pooling import fit_mixed
+from quagpredict.surrogates.linear import fit_linear
+from quagpredict.surrogates.mixed import fit_mixed
 from quagpredict.validation.worlds import World, draw
 
 
