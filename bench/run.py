@@ -10,7 +10,7 @@ import sys
 
 from timing import Figure
 
-BENCHMARKS = ("cold_start", "pass_at_k", "grading", "evaluation", "engine_overhead", "validation", "ranking")
+BENCHMARKS = ("cold_start", "pass_at_k", "grading", "evaluation", "engine_overhead", "gpu", "validation", "ranking")
 
 
 def line(figure: Figure) -> str:
