@@ -17,7 +17,7 @@ from quagpredict.recipe import read_yaml
 
 REQUIRED = ("checkpoint", "suite", "samples", "output_dir")
 OPTIONAL: dict[str, Any] = {
-    **{"engine": "transformers", "batch_size": 256, "workers": 1, "engine_settings": {}},
+    **{"engine": "transformers", "batch_size": None, "workers": 1, "engine_settings": {}},
     "overlap": None,
 }
 
@@ -69,6 +69,8 @@ def parse_config(path: str) -> dict[str, Any]:
             raise RecipeError(f"{path}: the key '{key}' is missing")
     config = OPTIONAL | config
     for key in ("samples", "batch_size", "workers"):
+        if key == "batch_size" and config[key] is None:
+            continue
         if not isinstance(config[key], int) or isinstance(config[key], bool) or config[key] < 1:
             raise RecipeError(f"{path}: {key} must be a whole number of at least 1, got {config[key]!r}")
     if not isinstance(config["engine_settings"], dict):

@@ -87,7 +87,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         metavar="KEY=VALUE",
         help="a setting of the engine, e.g. gpu_memory_utilization=0.8; may be repeated",
     )
-    add("--batch-size", type=int, default=256, metavar="N", help="samples drawn side by side (default: 256)")
+    add("--batch-size", type=int, metavar="N", help="samples drawn side by side (default: what fits the free memory)")
     add(
         "--overlap",
         action="extend",

@@ -108,7 +108,9 @@ class Engine(Protocol):
         ...
 
 
-_GOLDEN = 0x9E3779B97F4A7C15
+# SplitMix64 (Steele, Lea and Flood, 2014, "Fast splittable pseudorandom number generators"): its step and its mixers.
+GOLDEN = 0x9E3779B97F4A7C15
+MIXERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _MASK = (1 << 64) - 1
 
 
@@ -130,27 +132,7 @@ def sample_seed(key: str, index: int) -> int:
     1000
     """
     start = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little")
-    return int(_mix(np.array([(start + index * _GOLDEN) & _MASK], dtype=np.uint64))[0])
-
-
-def uniforms(seeds: NDArray[np.uint64], position: int) -> NDArray[np.float64]:
-    """Return a uniform number in [0, 1) for token `position` of every sample: a pure function of seed and position.
-
-    The generator is SplitMix64 (Steele, Lea and Flood, 2014, "Fast splittable pseudorandom number generators").
-
-    Examples
-    --------
-    >>> seeds = np.array([sample_seed("a", 0), sample_seed("a", 1)], dtype=np.uint64)
-    >>> bool((uniforms(seeds, 0) != uniforms(seeds, 1)).all())
-    True
-    """
-    with np.errstate(over="ignore"):
-        state = seeds + np.uint64(((position + 1) * _GOLDEN) & _MASK)
-    return (_mix(state) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    with np.errstate(over="ignore"):
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
+    state = (start + index * GOLDEN) & _MASK
+    state = ((state ^ (state >> 30)) * MIXERS[0]) & _MASK
+    state = ((state ^ (state >> 27)) * MIXERS[1]) & _MASK
+    return state ^ (state >> 31)

@@ -1,10 +1,11 @@
-"""The reference engine: plain transformers on any device, with a KV cache and a decode loop of its own.
+"""The reference engine: plain transformers on any device, with a decode loop of its own.
 
 The loop is ours because `generate` draws from one global random state, so that a sample would depend on its batch; and
 because dropping finished rows from the cache saves much of the work when lengths differ.
 """
 
 import gc
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,12 @@ import transformers
 from numpy.typing import NDArray
 from transformers.utils import logging as transformers_logging
 
-from quagpredict.engines.contract import Request, Response, Sampling, sample_seed, uniforms
+from quagpredict.engines.blocks import Block, plan_blocks
+from quagpredict.engines.contract import Request, Response, Sampling, sample_seed
+from quagpredict.engines.decoding import FixedRows, GrowingRows, can_be_fixed, pads_well
+from quagpredict.engines.drawing_tokens import as_bits, choose_tokens, uniforms
 from quagpredict.engines.loading import load_model
+from quagpredict.engines.memory import fast_half_precision, most_rows, rows_that_fit
 from quagpredict.engines.tokens import Tokens, closed
 
 # Logits held at once while scoring; at 150,000 tokens of vocabulary this is some seven thousand positions.
@@ -25,6 +30,15 @@ _LOGITS = 2**30
 _CHUNK = 1024
 # Rows are dropped from the cache once this share of them has finished; each drop copies the cache once.
 _DROP_SHARE = 0.25
+# Tokens between two looks at what has finished: a GPU would have to be waited for.
+_LOOK_EVERY, _LOOK_EVERY_ON_CPU = 16, 1
+# Padding is right if it moves a next token's distribution by no more than rounding (total variation).
+_PADDING_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
+_PADDING_TOLERANCE_OF_HALF = 0.05
+# Lengths of a fixed cache are rounded up to a multiple of this, so that calls can share it.
+_LENGTH_STEP = 64
+
+_log = logging.getLogger(__name__)
 
 
 class TransformersEngine(Tokens):
@@ -34,34 +48,60 @@ class TransformersEngine(Tokens):
     ----------
     checkpoint : path
         Folder with ``config.json``, weights and tokenizer.
-    batch_size : int
-        Samples drawn side by side.
+    batch_size : int, optional
+        Samples drawn side by side. By default what a part of the free memory holds, at most 256 on a CPU and 1,024
+        elsewhere.
     device : str, optional
         Defaults to CUDA if there is one, else the CPU.
     dtype : str
-        Weights are loaded as this; ``"auto"`` takes the checkpoint's own.
+        Weights are loaded as this; ``"auto"`` takes the checkpoint's own, but single precision where it is a half
+        precision that this CPU would have to emulate.
+    fixed_cache : bool, optional
+        Whether caches have fixed shapes, and on CUDA each step replays a captured graph. By default on CUDA, for models
+        that transformers can compile. A matter of speed.
 
     Raises
     ------
     CheckpointError
         If the folder is not a whole, loadable checkpoint; see `quagpredict.engines.loading.load_model`.
+
+    Notes
+    -----
+    Where few samples of many prompts are asked for, prompts of different lengths share a batch, padded on the left. A
+    model whose next token changes with the padding (it takes no heed of the mask) is drawn in batches of one length.
     """
 
     name = "transformers"
     version = transformers.__version__
 
     def __init__(
-        self, checkpoint: str | Path, *, batch_size: int = 256, device: str | None = None, dtype: str = "auto"
+        self,
+        checkpoint: str | Path,
+        *,
+        batch_size: int | None = None,
+        device: str | None = None,
+        dtype: str = "auto",
+        fixed_cache: bool | None = None,
     ) -> None:
         super().__init__(checkpoint)
         transformers_logging.disable_progress_bar()
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.batch_size = batch_size
-        self.model: Any = load_model(checkpoint, dtype=dtype).to(self.device).eval()
+        model: Any = load_model(checkpoint, dtype=dtype)
+        emulated = model.dtype.itemsize < 4 and not fast_half_precision(self.device, model.dtype)
+        if dtype == "auto" and emulated:
+            model = model.float()
+        self.model: Any = model.to(self.device).eval()
+        on_cuda = self.device.type == "cuda"
+        self._fixed = can_be_fixed(model) if (on_cuda if fixed_cache is None else fixed_cache) else False
+        self._graphs = on_cuda
+        self._caches: dict[int, Any] = {}
+        self._mixes: bool | None = None  # unknown until prompts of different lengths come
 
     def close(self) -> None:
         """Let go of the model; see `quagpredict.engines.contract.Engine`."""
         self.model = None
+        self._caches = {}
         if self.device.type == "cuda":
             gc.collect()
             torch.cuda.empty_cache()
@@ -74,72 +114,104 @@ class TransformersEngine(Tokens):
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, list[Response]]]:
         """Draw the samples of all requests; see `quagpredict.engines.contract.Engine`."""
         self._check_open()
-        self.check_context(max((len(one.prompt) for one in requests), default=0) + sampling.max_new_tokens)
-        # Prompts of one length need neither padding nor a mask; longest first, so that memory is short early.
-        waiting: dict[int, list[Response]] = {}
+        tokens = max((len(one.prompt) for one in requests), default=0) + sampling.max_new_tokens
+        self.check_context(tokens)
+        self._caches = {}
+        length = -(-tokens // _LENGTH_STEP) * _LENGTH_STEP
+        drawn: dict[int, dict[int, list[Response]]] = {}
         left = {position: request.samples for position, request in enumerate(requests)}
-        for block in _blocks(requests, self.batch_size):
-            for (position, _, count), drawn in zip(block, self._draw(requests, block, sampling), strict=True):
-                waiting.setdefault(position, []).extend(drawn)
-                left[position] -= count
-                if left[position] == 0:
-                    yield position, waiting.pop(position)
+        for block in self._blocks(requests, self._rows(tokens)):
+            for span, responses in zip(block, self._drawn(requests, block, sampling, length), strict=True):
+                drawn.setdefault(span.position, {})[span.first] = responses
+                left[span.position] -= span.samples
+                if left[span.position] == 0:
+                    parts = drawn.pop(span.position)
+                    yield span.position, [one for first in sorted(parts) for one in parts[first]]
 
-    def _draw(
-        self, requests: Sequence[Request], block: list[tuple[int, int, int]], sampling: Sampling
+    def _rows(self, tokens: int) -> int:
+        if self.batch_size is not None:
+            return self.batch_size
+        return rows_that_fit(self._config, tokens, self.device, self.model.dtype.itemsize)
+
+    def _blocks(self, requests: Sequence[Request], rows: int) -> list[Block]:
+        blocks = plan_blocks(requests, rows)
+        if self._mixes is None:
+            for block in blocks:
+                prompts = sorted((requests[span.position].prompt for span in block), key=len)
+                if len(prompts[0]) < len(prompts[-1]):
+                    tolerance = _PADDING_TOLERANCE.get(self.model.dtype, _PADDING_TOLERANCE_OF_HALF)
+                    self._mixes = pads_well(self.model, prompts[0], prompts[-1], tolerance)
+                    break
+        return blocks if self._mixes is not False else plan_blocks(requests, rows, mix=False)
+
+    def _drawn(
+        self, requests: Sequence[Request], block: Block, sampling: Sampling, length: int
     ) -> list[list[Response]]:
-        counts = [count for _, _, count in block]
-        seeds = np.array(
-            [
-                sample_seed(requests[position].key, index)
-                for position, first, count in block
-                for index in range(first, first + count)
-            ],
-            dtype=np.uint64,
-        )
-        prompts = torch.tensor([requests[position].prompt for position, _, _ in block], device=self.device)
+        try:
+            return self._draw(requests, block, sampling, length)
+        except torch._dynamo.exc.TorchDynamoException as error:  # no compiler here: the same shapes without graphs
+            if not self._graphs:
+                raise
+            _log.warning("no CUDA graphs, drawing will be slower: %s", " ".join(str(error).split())[:200])
+            self._graphs = False
+            return self._draw(requests, block, sampling, length)
+
+    def _draw(self, requests: Sequence[Request], block: Block, sampling: Sampling, length: int) -> list[list[Response]]:
+        counts = [span.samples for span in block]
+        seeds = [
+            sample_seed(requests[span.position].key, index)
+            for span in block
+            for index in range(span.first, span.first + span.samples)
+        ]
+        prompts = [requests[span.position].prompt for span in block]
         repeat = torch.repeat_interleave(
             torch.arange(len(block), device=self.device), torch.tensor(counts, device=self.device)
         )
-        output = self.model(prompts, use_cache=True, logits_to_keep=1)
-        cache = output.past_key_values
-        cache.batch_select_indices(repeat)
-        logits = output.logits[:, -1].float()[repeat]
+        rows, budget = len(seeds), sampling.max_new_tokens
+        decoder: GrowingRows | FixedRows
+        if self._fixed:
+            decoder = FixedRows(self.model, prompts, repeat, length, self._caches, graphs=self._graphs)
+        else:
+            decoder = GrowingRows(self.model, prompts, repeat)
 
-        rows = len(seeds)
-        budget = sampling.max_new_tokens
         ends = torch.tensor(self.end_tokens, device=self.device)
-        tokens = torch.zeros((rows, budget), dtype=torch.long, device=self.device)
-        lengths = torch.full((rows,), budget, device=self.device)
-        finished = torch.zeros(rows, dtype=torch.bool, device=self.device)
-        log_probs = torch.zeros(rows, dtype=torch.float64, device=self.device)
-        entropies = torch.zeros(rows, dtype=torch.float64, device=self.device)
-        alive = torch.arange(rows, device=self.device)  # rows still in the cache, some of them perhaps finished
-        alive_seeds = seeds
+        # One row more than there are, finished from the start: it takes what comes of spare slots.
+        tokens = torch.zeros((rows + 1, budget), dtype=torch.long, device=self.device)
+        lengths = torch.full((rows + 1,), budget, device=self.device)
+        finished = torch.arange(rows + 1, device=self.device) == rows
+        log_probs = torch.zeros(rows + 1, dtype=torch.float64, device=self.device)
+        entropies = torch.zeros(rows + 1, dtype=torch.float64, device=self.device)
+        bits = as_bits([*seeds, 0], self.device)
+        # The row in each slot of the decoder; some of them have perhaps finished.
+        alive = torch.arange(len(decoder.logits), device=self.device).clamp(max=rows)
+        look_every = _LOOK_EVERY_ON_CPU if self.device.type == "cpu" else _LOOK_EVERY
         for position in range(budget):
-            log_p = torch.log_softmax(logits, dim=-1)
-            uniform = torch.from_numpy(uniforms(alive_seeds, position)).to(self.device)
-            token = _choose(logits, uniform, sampling)
+            log_p = torch.log_softmax(decoder.logits, dim=-1)
+            token = choose_tokens(decoder.logits, uniforms(bits[alive], position), sampling)
             running = ~finished[alive]
-            active = alive[running]
-            tokens[active, position] = token[running]
-            log_probs[active] += log_p.gather(1, token[:, None])[running, 0].double()
-            entropies[active] -= (log_p.exp() * log_p).nan_to_num(0.0).sum(-1)[running].double()
-            ended = active[torch.isin(token[running], ends)]
-            finished[ended] = True
-            lengths[ended] = position + 1
-            running = ~finished[alive]
-            still = int(running.sum())
-            if still == 0 or position + 1 == budget:
+            tokens[alive, position] = torch.where(running, token, 0)
+            log_probs[alive] += torch.where(running, log_p.gather(1, token[:, None])[:, 0].double(), 0.0)
+            entropy = (log_p.exp() * log_p).nan_to_num(0.0).sum(-1).double()
+            entropies[alive] -= torch.where(running, entropy, 0.0)
+            ended = running & torch.isin(token, ends)
+            lengths[alive] = torch.where(ended, position + 1, lengths[alive])
+            finished[alive] |= ended
+            if position + 1 == budget:
                 break
-            if still <= (1 - _DROP_SHARE) * len(alive):
-                keep = running.nonzero()[:, 0]
-                cache.batch_select_indices(keep)
-                alive, token, alive_seeds = alive[keep], token[keep], alive_seeds[keep.cpu().numpy()]
-            output = self.model(token[:, None], past_key_values=cache, use_cache=True)
-            cache = output.past_key_values
-            logits = output.logits[:, -1].float()
-        return _responses(counts, tokens, lengths, finished, log_probs, entropies, seeds)
+            if (position + 1) % look_every == 0:
+                slots = (~finished[alive]).nonzero()[:, 0]
+                if len(slots) == 0:
+                    break
+                if len(slots) <= (1 - _DROP_SHARE) * len(alive):
+                    kept = decoder.keep(slots)
+                    if kept is not None:
+                        # Slots that were added to fill up are spare.
+                        spare = torch.arange(len(kept), device=self.device) >= len(slots)
+                        alive, token = torch.where(spare, rows, alive[kept]), token[kept]
+            decoder.step(token)
+        return _responses(
+            counts, tokens[:rows], lengths[:rows], finished[:rows], log_probs[:rows], entropies[:rows], seeds
+        )
 
     @torch.inference_mode()
     def completion_log_probs(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[NDArray[np.float64]]:
@@ -147,12 +219,13 @@ class TransformersEngine(Tokens):
         self._check_open()
         scored: list[NDArray[np.float64]] = [np.empty(0)] * len(pairs)
         order = sorted(range(len(pairs)), key=lambda index: -len(pairs[index][0]) - len(pairs[index][1]))
+        most = self.batch_size or most_rows(self.device)
         vocabulary = self.model.get_output_embeddings().weight.shape[0]
         start = 0
         while start < len(order):
             longest = len(pairs[order[start]][0]) + len(pairs[order[start]][1])
             self.check_context(longest)
-            rows = max(1, min(self.batch_size, _LOGITS // (longest * vocabulary)))
+            rows = max(1, min(most, _LOGITS // (longest * vocabulary)))
             batch = order[start : start + rows]
             start += rows
             # Padding stands on the right, where no real token of a causal model can see it: no mask is needed.
@@ -173,47 +246,6 @@ class TransformersEngine(Tokens):
         return scored
 
 
-def _blocks(requests: Sequence[Request], rows: int) -> Iterator[list[tuple[int, int, int]]]:
-    """Yield blocks of (request position, first sample, samples) of one prompt length, at most `rows` samples each."""
-    order = sorted(range(len(requests)), key=lambda position: (-len(requests[position].prompt), position))
-    block: list[tuple[int, int, int]] = []
-    room, length = rows, -1
-    for position in order:
-        request = requests[position]
-        first, left = request.first, request.samples
-        if len(request.prompt) != length and block:
-            yield block
-            block, room = [], rows
-        length = len(request.prompt)
-        while left:
-            taken = min(left, room)
-            block.append((position, first, taken))
-            first, left, room = first + taken, left - taken, room - taken
-            if room == 0:
-                yield block
-                block, room = [], rows
-    if block:
-        yield block
-
-
-def _choose(logits: torch.Tensor, uniform: torch.Tensor, sampling: Sampling) -> torch.Tensor:
-    """Draw a token a row: logits (rows, vocabulary) to probabilities, whose cumulative sum is inverted at `uniform`."""
-    scaled = logits / sampling.temperature
-    if sampling.top_k and sampling.top_k < scaled.size(-1):
-        smallest = scaled.topk(sampling.top_k, dim=-1).values[:, -1:]
-        scaled = scaled.masked_fill(scaled < smallest, -torch.inf)
-    if sampling.top_p < 1:
-        ordered, index = scaled.sort(dim=-1, descending=True)
-        before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
-        scaled = torch.full_like(scaled, -torch.inf).scatter(
-            1, index, ordered.masked_fill(before >= sampling.top_p, -torch.inf)
-        )
-    cumulative = scaled.double().softmax(-1).cumsum(-1)
-    # The total is 1 up to rounding; scaled by it, a uniform below 1 always falls on a token with probability.
-    threshold = (uniform * cumulative[:, -1])[:, None]
-    return torch.searchsorted(cumulative, threshold, right=True)[:, 0].clamp(max=logits.size(-1) - 1)
-
-
 def _responses(
     counts: list[int],
     tokens: torch.Tensor,
@@ -221,7 +253,7 @@ def _responses(
     finished: torch.Tensor,
     log_probs: torch.Tensor,
     entropies: torch.Tensor,
-    seeds: NDArray[np.uint64],
+    seeds: list[int],
 ) -> list[list[Response]]:
     rows = zip(
         tokens.tolist(),
@@ -229,7 +261,7 @@ def _responses(
         finished.tolist(),
         log_probs.tolist(),
         entropies.tolist(),
-        seeds.tolist(),
+        seeds,
         strict=True,
     )
     flat = [

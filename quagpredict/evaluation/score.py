@@ -113,7 +113,7 @@ def score_checkpoint(
     target: str = "pass@64",
     against: Sequence[str | Path] = (),
     engine: str = "auto",
-    batch_size: int = 256,
+    batch_size: int | None = None,
     workers: int = 1,
     engine_settings: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
@@ -149,8 +149,8 @@ def score_checkpoint(
         out.
     engine : {"auto", "transformers", "vllm"}
         What draws and scores; see `quagpredict.engines.choose.load_engine`. Not loaded if nothing is missing in `out`.
-    batch_size : int
-        Samples drawn side by side: a matter of speed and memory, not of results.
+    batch_size : int, optional
+        Samples drawn side by side: a matter of speed and memory, not of results. By default the engine's choice.
     workers : int
         Processes that share the work, each with GPUs of its own where there are any.
     engine_settings : mapping, optional
@@ -201,6 +201,8 @@ def score_checkpoint(
     kind, k, precision = _checked_call(samples, precision, target, against)
     chosen = chosen_engine(engine)
     settings = dict(engine_settings or {})
+    if batch_size is not None:
+        settings["batch_size"] = batch_size
     suite = suite if isinstance(suite, Suite) else read_suite(suite)
     checkpoint, called = checkpoint_folder(checkpoint)
     # All that is needed after the last sample is looked for before the first.
@@ -216,7 +218,7 @@ def score_checkpoint(
 
         @cache
         def loaded() -> Engine:
-            made = load_engine(chosen, checkpoint, workers=workers, batch_size=batch_size, **settings)
+            made = load_engine(chosen, checkpoint, workers=workers, **settings)
             return stack.enter_context(contextlib.closing(made))
 
         folder = Path(out) if out is not None else Path(stack.enter_context(TemporaryDirectory()))

@@ -38,7 +38,9 @@ def _not_installed(monkeypatch):
 def test_an_unknown_engine_or_setting_is_named_with_the_known(checkpoint):
     with pytest.raises(UsageError, match="unknown engine 'gpu'; known are auto, transformers, vllm"):
         load_engine("gpu", checkpoint)
-    with pytest.raises(UsageError, match=r"unknown setting 'max_model_len'; known are batch_size, device, dtype"):
+    with pytest.raises(
+        UsageError, match=r"unknown setting 'max_model_len'; known are batch_size, device, dtype, fixed_cache"
+    ):
         load_engine("transformers", checkpoint, max_model_len=3)
     with pytest.raises(UsageError, match="workers must be at least 1, got 0"):
         load_engine("transformers", checkpoint, workers=0)
