@@ -10,7 +10,17 @@ import sys
 
 from timing import Figure
 
-BENCHMARKS = ("cold_start", "pass_at_k", "grading", "evaluation", "engine_overhead", "gpu", "validation", "ranking")
+BENCHMARKS = (
+    "cold_start",
+    "pass_at_k",
+    "grading",
+    "evaluation",
+    "engine_overhead",
+    "gpu",
+    "validation",
+    "ranking",
+    "importing",
+)
 
 
 def line(figure: Figure) -> str:

@@ -12,7 +12,15 @@ from quagpredict.errors import QuagpredictError
 if TYPE_CHECKING:
     from quagpredict.importers import Imported
 
-KNOWN = ("auto", "lm-eval", "lighteval", "inspect", "nemo-skills", "qwen-math", "human-eval", "counts")
+KNOWN = ("auto", "lm-eval", "lighteval", "inspect", "nemo-skills", "qwen-math", "human-eval", "counts", "samples")
+_COLUMNS = {
+    "id": "the problem",
+    "correct": "the verdict or reward",
+    "response": "the text of the sample",
+    "gold": "the reference answer",
+    "benchmark": "the name of the benchmark",
+    "truncated": "whether the budget cut the sample",
+}
 DESCRIPTION = """\
 Read what another evaluation tool measured of one checkpoint, check it, and write the one-row table that
 `quagpredict rank` reads. Pass@k is computed again from the counts, and every number of the tool's own that differs is
@@ -22,6 +30,7 @@ EPILOG = """\
 examples:
   quagpredict import lm-eval out/samples_gsm8k_2026-01-31.jsonl --candidate mix-a --out runs/mix-a.parquet
   quagpredict import nemo-skills aime25/output-rs*.jsonl --candidate mix-a --out runs/mix-a.parquet
+  quagpredict import samples a.parquet --id task --correct reward --threshold 1 --candidate a --out runs/a.parquet
   quagpredict import counts mix-a.csv --candidate mix-a --protocol "vllm t=1.0 32k tokens" --out runs/mix-a.parquet
 """
 
@@ -45,6 +54,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--protocol", metavar="TEXT", help="what the files do not record of how samples were drawn")
     add("--filter", metavar="NAME", help="which filter's verdict counts (lm-eval)")
     add("--metric", metavar="NAME", help="which metric or scorer is the verdict (lm-eval, lighteval, inspect)")
+    for name, what in _COLUMNS.items():
+        add(f"--{name}", metavar="COLUMN", help=f"column with {what} (samples; default: {name})")
+    add("--threshold", type=float, metavar="X", help="a sample is correct from this value on (default: only 1 is)")
     add("--regrade", action="store_true", help="grade the responses with quagpredict's grader")
     add("--no-symbolic", action="store_true", help="with --regrade: by text and numbers only, without Math-Verify")
     add("--allow-ragged", action="store_true", help="take a run of which samples or problems are missing")
@@ -86,6 +98,8 @@ def _run(args: argparse.Namespace) -> int:
         protocol=args.protocol,
         filter=args.filter,
         metric=args.metric,
+        **{name: getattr(args, name) for name in _COLUMNS},
+        threshold=args.threshold,
         regrade=GradingPolicy(symbolic=not args.no_symbolic) if args.regrade else None,
         allow_ragged=args.allow_ragged,
         allow_duplicates=args.allow_duplicates,

@@ -11,7 +11,7 @@ from quagpredict.answers import GradingPolicy
 from quagpredict.corpus import assemble_row
 from quagpredict.errors import InvalidDataError, QuagpredictError, UsageError
 from quagpredict.files import digest
-from quagpredict.importers import counts, human_eval, inspect_log, lighteval, lm_eval, nemo_skills, qwen_math
+from quagpredict.importers import counts, human_eval, inspect_log, lighteval, lm_eval, nemo_skills, qwen_math, samples
 from quagpredict.importers.audit import Audit, differences, notes_of, refusals
 from quagpredict.importers.files import given_files
 from quagpredict.importers.joining import agreed_settings, as_protocol, check_one_verdict, joined
@@ -27,9 +27,15 @@ _MODULES: dict[str, Any] = {
     "qwen-math": qwen_math,
     "human-eval": human_eval,
     "counts": counts,
+    "samples": samples,
 }
 FORMATS = tuple(_MODULES)
-_OPTIONS = {"filter": ("lm-eval",), "metric": ("lm-eval", "lighteval", "inspect")}
+# Option of a reader -> formats that have it.
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "filter": ("lm-eval",),
+    "metric": ("lm-eval", "lighteval", "inspect"),
+    **dict.fromkeys(("id", "correct", "response", "gold", "benchmark", "truncated", "threshold"), ("samples",)),
+}
 
 
 class Imported(NamedTuple):
@@ -76,6 +82,13 @@ def import_run(
     protocol: str | None = None,
     filter: str | None = None,
     metric: str | None = None,
+    id: str | None = None,
+    correct: str | None = None,
+    response: str | None = None,
+    gold: str | None = None,
+    benchmark: str | None = None,
+    truncated: str | None = None,
+    threshold: float | None = None,
     regrade: GradingPolicy | None = None,
     allow_ragged: bool = False,
     allow_duplicates: bool = False,
@@ -98,6 +111,11 @@ def import_run(
         What the files do not say of how samples were drawn; goes into the protocol's digest.
     filter, metric : str, optional
         Which verdict counts, where a file has several (lm-eval, lighteval, inspect).
+    id, correct, response, gold, benchmark, truncated : str, optional
+        Columns of a table with a row a sample (samples); where none is named that of the parameter's own name is taken.
+        The format "auto" is "samples" if one is named.
+    threshold : float, optional
+        From which value on a sample is correct, where verdicts are rewards; without it only 0 and 1 are verdicts.
     regrade : GradingPolicy, optional
         Grade the responses again; they and the gold answers must be in the files.
     allow_ragged : bool
@@ -129,8 +147,12 @@ def import_run(
     >>> found.format, found.row["pre_pass_at_1"].item(), found.row["pre_pass_at_4"].item()
     ('counts', 0.25, 0.5)
     """
-    name, files = _format_and_files(format, paths)
-    options = {key: value for key, value in (("filter", filter), ("metric", metric)) if value is not None}
+    columns = {"id": id, "correct": correct, "response": response, "gold": gold, "benchmark": benchmark}
+    given = columns | {"truncated": truncated, "threshold": threshold, "filter": filter, "metric": metric}
+    options = {key: value for key, value in given.items() if value is not None}
+    name, files = _format_and_files(
+        "samples" if format == "auto" and columns.keys() & options.keys() else format, paths
+    )
     for option in options:
         if name not in _OPTIONS[option]:
             raise UsageError(f"the option {option} goes with {', '.join(_OPTIONS[option])} only; the format is {name}")
@@ -174,7 +196,8 @@ def _format_and_files(format: str, paths: Sequence[str | Path]) -> tuple[str, li
                 f"{named[0]}: none of the formats {', '.join(FORMATS)}; name the format if it is one of them. Answers "
                 "to each problem are needed, which an evaluation tool logs on demand: summed results will not do"
             )
-    formats = {path: _format_of(path, format) for path in found}
+    # Whose columns the caller names cannot be recognised: all that is in the folder is meant.
+    formats = {path: format if format == "samples" else _format_of(path, format) for path in found}
     if format == "auto":
         names = sorted({name for name in formats.values() if name})
         if len(names) != 1:

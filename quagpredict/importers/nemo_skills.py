@@ -10,17 +10,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.reading import (
+    PART,
     Expected,
-    ProblemRow,
     Reading,
     Reported,
-    as_correct,
     first_record,
-    json_lines,
+    json_columns,
     json_object,
-    part_of,
+    verdicts,
 )
 
 _VERDICTS = ("is_correct", "symbolic_correct")
@@ -42,10 +43,7 @@ def read(paths: Sequence[Path]) -> Reading:
     InvalidDataError
         If a verdict is neither right nor wrong, or the greedy run is among those of the seeds.
     """
-    rows: list[ProblemRow] = []
-    for number, path in enumerate(paths):
-        benchmark = path.resolve().parent.name
-        rows.extend(_row(benchmark, line, record, path, number) for line, record in enumerate(json_lines(path)))
+    parts = [_part(path, number) for number, path in enumerate(paths)]
     greedy = [path for path in paths if path.name.split(".")[0] == _GREEDY]
     if greedy and len(greedy) < len(paths):
         raise InvalidDataError(
@@ -56,23 +54,27 @@ def read(paths: Sequence[Path]) -> Reading:
     reported = [one for folder in folders for one in _reported(folder)]
     expected = [one for folder in folders for one in _expected(folder)]
     notes = ["output.jsonl is the tool's greedy run"] if greedy else []
-    return Reading(part_of(rows), [{} for _ in paths], reported, expected, notes=notes, stated=False)
+    return Reading(pl.concat(parts), [{} for _ in paths], reported, expected, notes=notes, stated=False)
 
 
-def _row(benchmark: str, line: int, record: dict[str, Any], path: Path, file: int) -> ProblemRow:
-    key = next((key for key in _IDS if record.get(key) not in (None, "")), None)
-    verdict = next((key for key in _VERDICTS if record.get(key) is not None), None)
-    gold = record.get("expected_answer")
-    return ProblemRow(
-        benchmark,
-        str(line if key is None else record[key]),
-        1,
-        None if verdict is None else int(as_correct(record[verdict], path)),
-        (str(record.get("generation", "")),),
-        None if gold is None else str(gold),
-        by_line=key is None,
-        file=file,
+def _part(path: Path, file: int) -> pl.DataFrame:
+    records = json_columns(path, [*_IDS, *_VERDICTS, "generation", "expected_answer"])
+    ids = records.select(pl.coalesce(pl.col(key).replace("", None) for key in _IDS)).to_series()
+    known = [verdicts(records[key], path) for key in _VERDICTS]
+    verdict = known[0].zip_with(known[0].is_not_null(), known[1])
+    lines = pl.Series([str(line) for line in range(records.height)], dtype=pl.String)
+    table = records.select(
+        pl.lit(path.resolve().parent.name).alias("benchmark"),
+        ids.zip_with(ids.is_not_null(), lines).alias("problem_id"),
+        pl.lit(1).alias("n"),
+        verdict.cast(pl.Int64).alias("c"),
+        pl.concat_list(pl.col("generation").fill_null("")).alias("responses"),
+        pl.col("expected_answer").alias("gold"),
+        pl.lit([], PART["truncated"]).alias("truncated"),
+        ids.is_null().alias("by_line"),
+        pl.lit(file).alias("file"),
     )
+    return table.select(pl.col(name).cast(dtype) for name, dtype in PART.items())
 
 
 def _metrics(folder: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:

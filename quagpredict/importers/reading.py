@@ -191,17 +191,27 @@ def json_columns(path: Path, names: Sequence[str]) -> pl.DataFrame:
     schema = dict.fromkeys(names, pl.String())
     try:
         if is_plain(path):
-            return pl.read_ndjson(path, schema=schema)
+            table = pl.read_ndjson(path, schema=schema)
+            # Polars writes lists and objects as text that is not always JSON.
+            if not table.select(pl.any_horizontal(pl.all().str.contains(r"^[\[{]").any())).item():
+                return table
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         pass  # NaN, or a line that is broken, which is named below
-    rows = [[_as_text(record.get(name)) for name in names] for record in json_lines(path)]
+    rows = [[as_text(record.get(name)) for name in names] for record in json_lines(path)]
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _as_text(value: Any) -> str | None:
+def as_text(value: Any) -> str | None:
+    """Return a text as it is and another value as JSON; None stays None.
+
+    Examples
+    --------
+    >>> as_text("a"), as_text(True), as_text([1, None])
+    ('a', 'true', '[1, null]')
+    """
     if value is None or isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def first_record(path: Path) -> dict[str, Any]:
@@ -266,6 +276,11 @@ def verdicts(values: pl.Series, path: Path, threshold: float | None = None) -> p
     threshold : float, optional
         A number of at least this is correct; without it only 0 and 1 are verdicts.
 
+    Returns
+    -------
+    polars.Series
+        Null where there is no value, and where it is NaN.
+
     Raises
     ------
     InvalidDataError
@@ -280,9 +295,10 @@ def verdicts(values: pl.Series, path: Path, threshold: float | None = None) -> p
     """
     text = values.cast(pl.String).str.strip_chars().str.to_lowercase()
     number = text.replace_strict(["true", "false"], ["1", "0"], default=text).cast(pl.Float64, strict=False)
-    wrong = values.is_not_null() & (number.is_null() | number.is_nan())
+    wrong = values.is_not_null() & number.is_null()
+    number = number.fill_nan(None)
     if threshold is None:
-        wrong |= values.is_not_null() & ~number.is_in([0.0, 1.0])
+        wrong |= number.is_not_null() & ~number.is_in([0.0, 1.0])
     if wrong.any():
         row = int(wrong.arg_true()[0])
         if threshold is None and number[row] is not None:

@@ -1,4 +1,8 @@
-"""Records of a table to columns of text: CSV, TSV, JSON lines, Parquet."""
+"""Records of a table to columns of text: CSV, TSV, JSON lines, Parquet, and the tables of Weights & Biases.
+
+A table that was logged with ``wandb.Table`` (wandb/sdk/data_types/table.py) is a JSON object with the lists ``columns``
+and ``data``, a row a list; the file is called ``NAME.table.json``.
+"""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -10,7 +14,7 @@ import polars as pl
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import is_plain, suffix_of, text_of
-from quagpredict.importers.reading import first_record, json_columns
+from quagpredict.importers.reading import as_text, first_record, json_columns, json_object
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
@@ -26,6 +30,8 @@ def header(path: Path) -> list[str]:
     suffix = suffix_of(path)
     if suffix == ".parquet":
         return list(_guarded(path, "Parquet", lambda: pl.read_parquet_schema(path)))
+    if suffix == ".json":
+        return [str(name) for name in _wandb(path)["columns"]]
     if suffix not in _SEPARATORS:
         return list(first_record(path))
     with text_of(path) as handle:
@@ -45,7 +51,7 @@ def text_columns(path: Path, names: Sequence[str], optional: Sequence[str] = ())
     """
     there = header(path)
     suffix = suffix_of(path)
-    lines = suffix not in _SEPARATORS and suffix != ".parquet"
+    lines = suffix not in (*_SEPARATORS, ".parquet", ".json")
     if lines:
         table = json_columns(path, [*names, *optional])
         # A key may be absent from the first record, and there in the next.
@@ -59,7 +65,11 @@ def text_columns(path: Path, names: Sequence[str], optional: Sequence[str] = ())
         return table.select(wanted)
     if suffix == ".parquet":
         frame: pl.DataFrame = _guarded(path, "Parquet", lambda: pl.read_parquet(path, columns=wanted, glob=False))
-        return frame.select(_text(frame[name], path) for name in wanted)
+        return frame.select(_text(frame[name]) for name in wanted)
+    if suffix == ".json":
+        places = [there.index(name) for name in wanted]
+        rows = [[as_text(row[place]) for place in places] for row in _wandb(path)["data"]]
+        return pl.DataFrame(rows, schema=dict.fromkeys(wanted, pl.String()), orient="row")
     source: Path | bytes = path
     if not is_plain(path):
         with text_of(path) as handle:
@@ -69,7 +79,17 @@ def text_columns(path: Path, names: Sequence[str], optional: Sequence[str] = ())
     return pl.DataFrame(table.select(wanted))
 
 
-def _text(values: pl.Series, path: Path) -> pl.Series:
+def _wandb(path: Path) -> dict[str, Any]:
+    table = json_object(path)
+    columns, data = table.get("columns"), table.get("data")
+    if not isinstance(columns, list) or not isinstance(data, list):
+        raise InvalidDataError(f"{path}: a table of Weights & Biases has the lists 'columns' and 'data'; this has not")
+    if (odd := next((row for row in data if not isinstance(row, list) or len(row) != len(columns)), None)) is not None:
+        raise InvalidDataError(f"{path}: a row must have {len(columns)} values, as there are columns; got {odd!r:.60}")
+    return table
+
+
+def _text(values: pl.Series) -> pl.Series:
     dtype = values.dtype
     if dtype == pl.String:
         return values
@@ -77,7 +97,7 @@ def _text(values: pl.Series, path: Path) -> pl.Series:
         # Whole numbers beside a missing one, as pandas writes them.
         return values.fill_nan(None).cast(pl.Int64).cast(pl.String)
     if dtype.is_nested():
-        raise InvalidDataError(f"{path}: the column '{values.name}' holds {dtype}, expected text or numbers")
+        return pl.Series(values.name, [as_text(value) for value in values.to_list()], pl.String)
     return values.cast(pl.String)
 
 

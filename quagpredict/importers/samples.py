@@ -1,0 +1,162 @@
+"""Samples of any tool: a row a sample, with columns that the caller names; CSV, JSON lines, Parquet or a W&B table."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from quagpredict.errors import InvalidDataError
+from quagpredict.importers.files import stem_of
+from quagpredict.importers.reading import Reading, part_of_samples, verdicts
+from quagpredict.importers.tables import header, text_columns
+
+_NAME = "samples"
+_LONGEST_ID = 100  # characters: a longer one is a prompt, and is stored as its digest
+
+
+def recognises(path: Path) -> bool:
+    """Say whether a file has the columns id and correct."""
+    return {"id", "correct"} <= set(header(path))
+
+
+def read(
+    paths: Sequence[Path],
+    *,
+    id: str = "id",
+    correct: str | None = None,
+    response: str | None = None,
+    gold: str | None = None,
+    benchmark: str | None = None,
+    truncated: str | None = None,
+    threshold: float | None = None,
+) -> Reading:
+    """Return the problems of tables with a row a sample.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    id, correct, response, gold, benchmark, truncated : str, optional
+        Names of the columns. Those that are not named are called as the parameter, if they are there. The same id is
+        the same problem; an id may be the prompt. Without verdicts the samples have to be graded again.
+    threshold : float, optional
+        From which value on a sample is correct; without it only 0 and 1 are verdicts.
+
+    Raises
+    ------
+    InvalidDataError
+        If a named column is not there, an id is missing, or a value is not a verdict.
+    """
+    given = {"correct": correct, "response": response, "gold": gold, "benchmark": benchmark, "truncated": truncated}
+    parts, left_out, graded_by = [], [], []
+    stated = True
+    for number, path in enumerate(paths):
+        named = {key: name for key, name in given.items() if name is not None}
+        table = text_columns(path, [id, *named.values()], [key for key, name in given.items() if name is None])
+        columns = {"id": id} | {key: name or key for key, name in given.items() if (name or key) in table.columns}
+        if "correct" not in columns and not {"response", "gold"} <= columns.keys():
+            raise InvalidDataError(
+                f"{path}: there is no column of verdicts (option correct), and none of responses and gold answers to "
+                f"make them from; there are {', '.join(header(path)[:20])}"
+            )
+        samples = pl.DataFrame({key: table[name].alias(key) for key, name in columns.items()})
+        part, why = part_of_table(
+            samples, path, number, _NAME if len(paths) == 1 else stem_of(path), columns.get("correct", ""), threshold
+        )
+        parts.append(part)
+        left_out += why
+        stated &= "benchmark" in columns and not samples["benchmark"].is_null().any()
+        graded_by.append(columns.get("correct", "") + ("" if threshold is None else f" >= {threshold:g}"))
+    return Reading(pl.concat(parts), [{} for _ in paths], (), (), left_out, (), stated, graded_by)
+
+
+def part_of_table(
+    samples: pl.DataFrame, path: Path, file: int, benchmark: str, verdict: str, threshold: float | None
+) -> tuple[pl.DataFrame, list[str]]:
+    """Return the problems of a table of samples, and what was left out since it has no verdict.
+
+    Parameters
+    ----------
+    samples : polars.DataFrame
+        Columns of text: id; optional correct, response, gold, benchmark, truncated.
+    path : Path
+    file : int
+        Place of the file.
+    benchmark : str
+        Where the table names none.
+    verdict : str
+        What the column of verdicts is called there, for errors.
+    threshold : float, optional
+
+    Raises
+    ------
+    InvalidDataError
+        If an id is missing or a value is not a verdict.
+    """
+    if (lacking := samples["id"].is_null()).any():
+        raise InvalidDataError(f"{path}: record {int(lacking.arg_true()[0]) + 1} has no id: every sample needs one")
+    columns = [short_ids(samples["id"]).alias("problem_id")]
+    has = samples.columns
+    columns.append(
+        samples["benchmark"].fill_null(benchmark)
+        if "benchmark" in has
+        else pl.Series("benchmark", [benchmark]).new_from_index(0, samples.height)
+    )
+    if "correct" in has:
+        columns.append(verdicts(samples["correct"].alias(verdict), path, threshold).alias("correct"))
+    else:
+        columns.append(pl.Series("correct", [None], pl.Boolean).new_from_index(0, samples.height))
+    columns += [samples[name] for name in ("gold",) if name in has]
+    if "response" in has:
+        columns.append(said(samples["response"]).fill_null(""))
+    if "truncated" in has:
+        columns.append(verdicts(samples["truncated"], path).fill_null(False).alias("truncated"))
+    table = pl.DataFrame(columns)
+    left_out = []
+    # A table without any verdict has to be graded again; a single one that lacks is of a sample that went wrong.
+    if (unknown := table["correct"].is_null()).any() and not unknown.all():
+        name = table["problem_id"].filter(unknown)[0]
+        left_out.append(
+            f"{path}: {unknown.sum()} of {table.height} samples have no verdict (the first is of problem '{name:.60}')"
+        )
+        table = table.filter(~unknown)
+    return part_of_samples(table, file), left_out
+
+
+def short_ids(ids: pl.Series) -> pl.Series:
+    """Return ids, where long ones, which are prompts, are replaced by their digest.
+
+    Examples
+    --------
+    >>> short_ids(pl.Series("id", ["7", "What is 2 + 2? " * 9])).to_list()
+    ['7', 'prompt-7b005d58e16d9f73']
+    """
+    long = ids.filter(ids.str.len_chars() > _LONGEST_ID).unique()
+    digests = [f"prompt-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]}" for text in long]
+    return ids.replace(dict(zip(long.to_list(), digests, strict=True))) if digests else ids
+
+
+def said(responses: pl.Series) -> pl.Series:
+    """Return the texts of responses, where some are messages in JSON: those of the assistant, in their order.
+
+    Examples
+    --------
+    >>> said(pl.Series("r", ["42", '[{"role": "assistant", "content": "It is 42."}]'])).to_list()
+    ['42', 'It is 42.']
+    """
+    messages = responses.str.contains(r"^\s*\[\s*\{").fill_null(False)
+    if not messages.any():
+        return responses
+    texts = [_of_assistant(text) if is_list else text for text, is_list in zip(responses, messages, strict=True)]
+    return pl.Series(responses.name, texts, pl.String)
+
+
+def _of_assistant(text: str) -> str:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    if not all(isinstance(one, dict) and "role" in one for one in found):
+        return text
+    return "\n".join(str(one.get("content") or "") for one in found if one["role"] == "assistant")
