@@ -252,7 +252,7 @@ def _entry(
     chosen_bases = _named(entry, "base", bases, "bases")
     if no_sft:
         return [Candidate(f"{base}.no-sft", base, "no-sft", "fit", seeds, rl_further=further) for base in chosen_bases]
-    scenario = entry.choice("scenario", ("dataset-level", "instance-level"))
+    scenario = entry.choice("scenario", ("dataset-level", "instance-level", "random"))
     grid = product(
         chosen_bases,
         _named(entry, "data", data, "data"),

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from quagpredict.recipe import Recipe
 
-Scenario = Literal["dataset-level", "instance-level", "no-sft"]
+Scenario = Literal["dataset-level", "instance-level", "random", "no-sft"]
 # Keys of a training config that the plan sets for each candidate; a data entry must not set them behind its back.
 SET_BY_PLAN = ("model_name_or_path", "num_train_epochs", "learning_rate", "seed", "unique_examples", "output_dir")
 PROGRAMS = {

@@ -12,7 +12,7 @@ import polars as pl
 SCHEMA_VERSION = 1
 
 PASS_K = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-SCENARIOS = ("dataset-level", "instance-level", "no-sft")
+SCENARIOS = ("dataset-level", "instance-level", "random", "no-sft")
 SPLITS = ("fit", "held_out")
 
 Role = Literal["identity", "feature", "target", "nested", "cost"]

@@ -54,7 +54,7 @@ class ChainSpec:
     direct : bool
         If true, the solution is ``=`` and the answer, without steps.
     world : str
-        ``numbers`` or ``words``.
+        ``numbers``, ``words`` or ``dials``.
 
     Raises
     ------

@@ -1,0 +1,111 @@
+"""Draw the random recipes of a plan: `python collectors/draw_recipes.py collectors/plans/lab-3.yaml`.
+
+Everything in the plan below its line ``# drawn: {...}`` is written anew: a data entry and a candidate for every recipe,
+drawn for every base on its own. The line says from what:
+
+    # drawn: {seed: 31, recipes: 19, repeated: 2, bases: [ash, birch]}
+
+``recipes`` are drawn for each base, and RL from the base without SFT is a candidate too; the first ``repeated`` of them
+are taken through RL with three seeds. All recipes come from one wide distribution (`draw`), so that no kind of recipe
+dominates, and any half of them is like any other. ``--check`` writes nothing and fails if the plan is another.
+"""
+
+import argparse
+import random
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from quagpredict.errors import RecipeError
+from quagpredict.files import written_aside
+from quagpredict.program import run_program
+
+MARK = "# drawn: "
+# Skill -> operators of its chains and the operator that each of them holds.
+SKILLS = {"flip": ("-", ""), "turn": ("-+", "+"), "couple": ("-+<", "<"), "gear": ("-+*", "*"), "cascade": ("-+^", "^")}
+LENGTHS = ([1, 1], [1, 2], [2, 2], [1, 3], [3, 3])
+
+
+class Drawn(NamedTuple):
+    """One recipe: the data and the paradigm of its SFT."""
+
+    data: dict[str, Any]
+    unique_examples: int
+    epochs: int
+    learning_rate: float
+
+
+def draw(rng: random.Random) -> Drawn:
+    """Draw one recipe.
+
+    Skills are weighted by a flat Dirichlet draw with concentration 0.6, so that most recipes favour some and leave
+    others out; two recipes in five have noise in their solutions, two in five answers without steps. Examples seen are
+    log-uniform from 1024 to 16384, epochs from 1 to 64, the learning rate from 3e-4 to 3e-3.
+    """
+    weights = {skill: rng.gammavariate(0.6, 1.0) for skill in SKILLS}
+    total = sum(weights.values())
+    shares = {skill: round(weight / total, 2) for skill, weight in weights.items() if weight / total >= 0.03}
+    lengths = rng.choice(LENGTHS)
+    noise = round(rng.uniform(0.05, 0.35), 2) if rng.random() < 0.4 else 0.0
+    direct = round(rng.uniform(0.1, 0.6), 2) if rng.random() < 0.4 else 0.0
+    sources = []
+    for skill, share in shares.items():
+        operators, required = SKILLS[skill]
+        chain = {"world": "dials", "operators": operators} | ({"required": required} if required else {})
+        written = chain | {"lengths": [*lengths]} | ({"noise": noise} if noise else {})
+        sources.append(written | {"share": round(share * (1 - direct), 4)})
+        if direct:
+            sources.append(chain | {"lengths": [*lengths], "direct": True, "share": round(share * direct, 4)})
+    seen = 2 ** rng.uniform(10, 14)
+    epochs = round(2 ** rng.uniform(0, 6))
+    rate = float(f"{10 ** rng.uniform(-3.523, -2.523):.1e}")
+    return Drawn({"lab_data": {"sources": sources}}, max(32, round(seen / epochs)), epochs, rate)
+
+
+def drawn_sections(given: dict[str, Any]) -> str:
+    """Return the sections ``data`` and ``candidates`` of a plan, as text with one line an entry."""
+    data, candidates = ["data:"], ["candidates:"]
+    for base in given["bases"]:
+        candidates.append(f"  - {_flow({'base': [base], 'no_sft': True})}")
+        rng = random.Random(f"{given['seed']}/{base}")
+        for number in range(1, given["recipes"] + 1):
+            recipe = draw(rng)
+            name = f"{base}{number:02d}"
+            data.append(f"  {name}: {_flow(recipe.data)}")
+            entry: dict[str, Any] = {"base": [base], "data": [name], "unique_examples": [recipe.unique_examples]}
+            entry |= {"epochs": [recipe.epochs], "learning_rate": [recipe.learning_rate], "seed": [0]}
+            entry |= {"scenario": "random"} | ({"rl_seeds": [0, 1, 2]} if number <= given["repeated"] else {})
+            candidates.append(f"  - {_flow(entry)}")
+    return "\n".join([*data, *candidates]) + "\n"
+
+
+def main(arguments: list[str]) -> None:
+    """Read the plan down to the mark, and write the rest."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("plan", type=Path, help="plan with a line '# drawn: {...}'")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail if the plan would change")
+    given = parser.parse_args(arguments)
+    text = given.plan.read_text(encoding="utf-8")
+    head, mark, rest = text.partition(f"\n{MARK}")
+    if not mark:
+        raise RecipeError(f"{given.plan}: expected a line '{MARK}{{seed: ..., recipes: ..., repeated: ..., bases: []}}'")
+    line = rest.partition("\n")[0]
+    settings = yaml.safe_load(line)
+    if not isinstance(settings, dict) or set(settings) != {"seed", "recipes", "repeated", "bases"}:
+        raise RecipeError(f"{given.plan}: '{MARK}' needs the keys seed, recipes, repeated and bases, got {line}")
+    made = f"{head}{mark}{line}\n{drawn_sections(settings)}"
+    if given.check and made != text:
+        raise RecipeError(f"{given.plan}: is not what its line '{MARK}' draws; run the program without --check")
+    if not given.check:
+        with written_aside(given.plan) as aside:
+            aside.write_text(made, encoding="utf-8")
+
+
+def _flow(value: Any) -> str:
+    return str(yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000)).strip()
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))
