@@ -90,7 +90,9 @@ def main(arguments: list[str]) -> None:
     text = given.plan.read_text(encoding="utf-8")
     head, mark, rest = text.partition(f"\n{MARK}")
     if not mark:
-        raise RecipeError(f"{given.plan}: expected a line '{MARK}{{seed: ..., recipes: ..., repeated: ..., bases: []}}'")
+        raise RecipeError(
+            f"{given.plan}: expected a line '{MARK}{{seed: ..., recipes: ..., repeated: ..., bases: []}}'"
+        )
     line = rest.partition("\n")[0]
     settings = yaml.safe_load(line)
     if not isinstance(settings, dict) or set(settings) != {"seed", "recipes", "repeated", "bases"}:

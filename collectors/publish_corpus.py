@@ -1,9 +1,10 @@
 """Publish a collection: `python collectors/publish_corpus.py collectors/plans/lab.yaml runs/lab datasets/lab`.
 
-Writes ``corpus.parquet`` (every run of the finished candidates), and for the rows that the plan held out what a team
-has before RL and what it has after: ``candidates/<candidate>.parquet`` without a trace of RL, and ``outcomes.parquet``.
-``records-<base>.parquet`` holds what the rows were made from; with it, `quagpredict collect PLAN --records FILES` goes
-on elsewhere. A collection that is not finished can be published: candidates that are only begun are left out.
+Writes ``corpus.parquet`` (every run, and the candidates that are measured and not yet taken through RL, without a
+target), and for the runs that the plan held out what a team has before RL and what it has after:
+``candidates/<candidate>.parquet`` without a trace of RL, and ``outcomes.parquet``. ``records-<base>.parquet`` holds
+what the rows were made from; with it, `quagpredict collect PLAN --records FILES` goes on elsewhere. A collection that
+is not finished can be published.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from quagpredict.collection.archive import finished_candidates, pack
+from quagpredict.collection.archive import pack
 from quagpredict.collection.ledger import read_ledger
 from quagpredict.collection.rows import Rows
 from quagpredict.collection.work_folder import WorkFolder
@@ -32,15 +33,14 @@ def main(arguments: list[str]) -> None:
 
     plan, work = Plan.from_yaml(given.plan), WorkFolder(given.work)
     attempts = list(work.still_there(read_ledger(work.ledger)))
-    finished = finished_candidates(plan, attempts)
     corpus = Rows(plan, work).frame(attempts)
-    corpus = corpus.filter(pl.col("candidate").is_in(list(finished)) & pl.col("post_pass_at_1").is_not_null())
     if corpus.is_empty():
-        raise CorpusError(f"{given.work}: no candidate is finished yet; go on with the collection first")
+        raise CorpusError(f"{given.work}: no candidate is measured yet; go on with the collection first")
     provenance = {"plan": plan.name, "plan_id": plan.plan_id}
 
     write_corpus(corpus, given.out / "corpus.parquet", provenance)
-    held_out = corpus.filter(pl.col("split") == "held_out").drop("split")
+    runs = corpus.filter(pl.col("post_pass_at_1").is_not_null())
+    held_out = runs.filter(pl.col("split") == "held_out").drop("split")
     after = [name for name in corpus.columns if name.startswith(("post_", "rl_", "cost_rl", "cost_post"))]
     for row in held_out.iter_slices(1):
         name = row["candidate"].item()
@@ -51,8 +51,8 @@ def main(arguments: list[str]) -> None:
         write_corpus(outcomes, given.out / "outcomes.parquet", provenance)
     archives = pack(plan, given.work, given.out)
     print(
-        f"{given.out}: {corpus.height} runs, {held_out.height} of them as candidates with their outcomes, "
-        f"records in {len(archives)} files",
+        f"{given.out}: {runs.height} runs, {held_out.height} of them as candidates with their outcomes, "
+        f"{corpus.height - runs.height} candidates without RL, records in {len(archives)} files",
         file=sys.stderr,
     )
 

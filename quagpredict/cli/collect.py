@@ -14,6 +14,7 @@ examples:
   quagpredict collect collectors/plans/paper-qwen3-4b.yaml --dry-run
   quagpredict collect collectors/plans/paper-qwen3-4b.yaml --estimate
   quagpredict collect collectors/plans/lab.yaml --workers 2 --records datasets/lab/records-*.parquet
+  quagpredict collect collectors/plans/lab-3.yaml --until evaluate-pre --only 'ash.*' 'birch.*'
 """
 
 
@@ -30,6 +31,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--out", type=Path, help="work folder (default: runs/<name of the plan>)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="stages that run at once (default: 1)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N candidates with something left to do")
+    parser.add_argument(
+        "--until", metavar="KIND", help="the last kind of stage to run, e.g. evaluate-pre: measure, and wait with RL"
+    )
+    parser.add_argument(
+        "--only", nargs="+", action="extend", default=[], metavar="PATTERN", help="only candidates of these names"
+    )
     parser.add_argument("--retry-failed", action="store_true", help="try failed stages again")
     parser.add_argument("--dry-run", action="store_true", help="print every stage's command line and do nothing")
     parser.add_argument(
@@ -63,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     plan = Plan.from_yaml(args.plan)
     out = args.out or Path("runs") / plan.name
     if args.dry_run:
-        for stage, state, command in planned_commands(plan, out, args.limit):
+        for stage, state, command in planned_commands(plan, out, args.limit, until=args.until, only=args.only):
             print(f"# {stage.id}: {state}\n{command}")
         return 0
     if args.estimate:
@@ -77,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
             *(plan, out),
             workers=args.workers,
             limit=args.limit,
+            until=args.until,
+            only=args.only,
             retry_failed=args.retry_failed,
             fork_server=args.fork_server,
         )

@@ -27,10 +27,11 @@ _PROBLEMS = "problems.parquet"
 
 
 def pack(plan: Plan, work: str | Path, out: str | Path) -> list[Path]:
-    """Write ``records-<base>.parquet`` for every base: its candidates of which every stage is done.
+    """Write ``records-<base>.parquet`` for every base: every stage of its candidates that is done.
 
     A row is a stage: its line of the ledger, and the counts if it is an evaluation. A base model that the plan makes is
-    there with all its files, since every later stage needs it.
+    there with all its files, since every later stage needs it. Candidates that are measured and not yet taken through
+    RL are there too: where their RL goes on, their weights are made again, and must be what the record says.
 
     Parameters
     ----------
@@ -43,13 +44,13 @@ def pack(plan: Plan, work: str | Path, out: str | Path) -> list[Path]:
     Returns
     -------
     list of path
-        The files that were written; a base without a finished candidate has none.
+        The files that were written; a base without a measured candidate has none.
     """
     folder = WorkFolder(work)
     attempts = list(folder.still_there(read_ledger(folder.ledger)))
     done = {attempt.stage: attempt for attempt in attempts if attempt.status == "done"}
     written = []
-    for base, stages in _finished(plan, attempts):
+    for base, stages in _done(plan, attempts):
         rows = [_packed(folder, stage, done[stage.id]) for stage in stages]
         path = Path(out) / f"records-{base}.parquet"
         with written_aside(path) as aside:
@@ -98,32 +99,17 @@ def unpack(archives: Sequence[str | Path], work: str | Path, *, bases_only: bool
     return put
 
 
-def finished_candidates(plan: Plan, attempts: Sequence[Attempt]) -> set[str]:
-    """Return the candidates of which every stage is done.
-
-    Weights are left out of an archive, so an SFT run whose checkpoints are candidates too counts when all of them are
-    finished.
-    """
+def _done(plan: Plan, attempts: Sequence[Attempt]) -> Iterator[tuple[str, list[Stage]]]:
+    """Yield each base with its stages that are done, if a candidate was measured; each after its inputs."""
     stages = stages_of(plan)
     states = states_of(stages, attempts)
-    open_names = {stage.candidate for stage in stages if states[stage.id] != "done"}
-    begun = {candidate.sft_name for candidate in plan.candidates if candidate.name in open_names}
-    return {candidate.name for candidate in plan.candidates if candidate.sft_name not in begun}
-
-
-def _finished(plan: Plan, attempts: Sequence[Attempt]) -> Iterator[tuple[str, list[Stage]]]:
-    """Yield each base with the stages of its finished candidates, each after its inputs."""
-    stages = stages_of(plan)
-    by_id = {stage.id: stage for stage in stages}
-    finished = finished_candidates(plan, attempts)
     for base in plan.bases:
-        names = {candidate.name for candidate in plan.candidates if candidate.base == base.name} & finished
-        needed = {stage.id for stage in stages if stage.kind != "base" and stage.candidate in names}
-        for stage in reversed(stages):
-            if stage.id in needed:
-                needed |= set(stage.inputs.values())
-        if names:
-            yield base.name, [by_id[stage.id] for stage in stages if stage.id in needed]
+        names = {candidate.name for candidate in plan.candidates if candidate.base == base.name}
+        done = [s for s in stages if states[s.id] == "done" and (s.id == f"base/{base.name}" or s.candidate in names)]
+        # The first candidate that needs a base owns its stage, whatever that candidate's own base is.
+        done = [stage for stage in done if stage.kind != "base" or stage.name == base.name]
+        if any(stage.kind == "evaluate-pre" for stage in done):
+            yield base.name, done
 
 
 def _packed(folder: WorkFolder, stage: Stage, attempt: Attempt) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from quagpredict.collection.launch import Ended, Launcher, command_of, environme
 from quagpredict.collection.ledger import Attempt, Ledger, locked, read_ledger
 from quagpredict.collection.progress import Progress, mean_seconds, remaining_seconds, spoken
 from quagpredict.collection.rows import Rows, missing_result
-from quagpredict.collection.stages import Stage, State, limited, next_stages, stages_of, states_of
-from quagpredict.collection.work_folder import Place, WorkFolder
+from quagpredict.collection.stages import Kind, Stage, State, limited, next_stages, selected, stages_of, states_of
+from quagpredict.collection.work_folder import Place, WorkFolder, other_weights
 from quagpredict.engines.choose import check_engine
 from quagpredict.errors import InvalidDataError, QuagpredictError, StageError, UsageError
 from quagpredict.evaluation import read_suite
@@ -62,16 +62,20 @@ class _Running:
     clock: float
 
 
-def planned_commands(plan: Plan, out: str | Path, limit: int | None = None) -> Iterator[tuple[Stage, State, str]]:
-    """Yield every stage of a plan with its state and its exact command line; nothing is written.
+def planned_commands(
+    plan: Plan, out: str | Path, limit: int | None = None, *, until: Kind | None = None, only: Sequence[str] = ()
+) -> Iterator[tuple[Stage, State, str]]:
+    """Yield every stage that `collect` would run or has run, with its state and its exact command line.
+
+    Nothing is written.
 
     The config that a command names is written when the stage is started; it holds the paths of the stages before it,
     which are known from the start.
     """
     work = WorkFolder(out)
     attempts = list(work.still_there(read_ledger(work.ledger))) if work.ledger.exists() else []
-    stages = stages_of(plan)
-    states = states_of(stages, attempts)
+    stages = selected(stages_of(plan), until, only)
+    states = states_of(stages, attempts, work.without_weights(attempts))
     for stage in stages if limit is None else limited(stages, states, limit):
         yield stage, states[stage.id], shlex.join(command_of(plan, stage, work.next_place(stage).config))
 
@@ -82,6 +86,8 @@ def collect(
     *,
     workers: int = 1,
     limit: int | None = None,
+    until: Kind | None = None,
+    only: Sequence[str] = (),
     retry_failed: bool = False,
     fork_server: str | Path | None = None,
     watch: Callable[[Mapping[str, Path]], None] | None = None,
@@ -98,6 +104,11 @@ def collect(
         How many stages run at once.
     limit : int, optional
         Only the first so many candidates, in plan order, that have something left to do.
+    until : str, optional
+        The last kind of stage to run: ``"evaluate-pre"`` trains and measures candidates and waits with RL, so that what
+        is said of them can be written down before RL has begun.
+    only : sequence of str
+        Only candidates whose names match one of these patterns, as in a shell.
     retry_failed : bool
         Try again what failed in an earlier call.
     fork_server : path, optional
@@ -113,8 +124,9 @@ def collect(
     Raises
     ------
     UsageError
-        If another process collects into the same folder, a fork server is given to a plan that does not fork, or the
-        plan's evaluation engine, or what grades its answers, is unknown or not installed.
+        If another process collects into the same folder, a fork server is given to a plan that does not fork, the
+        plan's evaluation engine, or what grades its answers, is unknown or not installed, `until` is no kind of stage,
+        or a pattern of `only` matches nothing.
     RecipeError
         If the plan's suite cannot be read.
     StageError
@@ -143,10 +155,11 @@ def collect(
         except UsageError as error:
             raise type(error)(f"plan '{plan.name}': evaluation.engine: {error} (--dry-run works without)") from None
         check_grading(read_suite(plan.evaluation.suite.path))
+    stages = selected(stages_of(plan), until, only)
     work = WorkFolder(out or Path("runs") / plan.name)
     work.logs.mkdir(parents=True, exist_ok=True)
     with locked(work.root) as lock, contextlib.closing(Ledger(work.ledger)) as ledger:
-        collection = _Collection(plan, work, ledger, lock, limit, retry_failed, watch)
+        collection = _Collection(plan, work, ledger, lock, stages, limit, retry_failed, watch)
         with Progress(len(collection.stages)) as progress:
             collection.run(progress, workers, fork_server)
         return collection.summary()
@@ -159,6 +172,7 @@ class _Collection:
         work: WorkFolder,
         ledger: Ledger,
         lock: int,
+        stages: Sequence[Stage],
         limit: int | None,
         retry_failed: bool,
         watch: Callable[[Mapping[str, Path]], None] | None,
@@ -168,23 +182,27 @@ class _Collection:
         self._lock = lock
         self._work = work
         self._ledger = ledger
-        self._all_stages = stages_of(plan)
-        self._saved = work.recover(self._all_stages, ledger)
+        self._chosen = stages
+        self._saved = work.recover(stages_of(plan), ledger)
         known = work.still_there(ledger.attempts)
         self._attempts = [attempt for attempt in known if attempt.status == "done" or not retry_failed]
+        self._without_weights = work.without_weights(self._attempts)
         self._rows = Rows(plan, work)
         self._rows_new = 0
         self._running: dict[str, _Running] = {}
         self._losses = 0
-        self.stages: Sequence[Stage] = self._all_stages
+        self.stages: Sequence[Stage] = stages
         if limit is not None:
-            self.stages = limited(self._all_stages, states_of(self._all_stages, self._attempts), limit)
+            self.stages = limited(stages, self._states(stages), limit)
+
+    def _states(self, stages: Sequence[Stage]) -> dict[str, State]:
+        return states_of(stages, self._attempts, self._without_weights)
 
     def run(self, progress: Progress, workers: int, fork_server: str | Path | None) -> None:
         for identity in self._saved:
             progress.say(f"saved {identity}: it had finished when the last collect was cut off")
         try:
-            while not self._hopeless() and "ready" in states_of(self.stages, self._attempts).values():
+            while not self._hopeless() and "ready" in self._states(self.stages).values():
                 try:
                     self._run_with_one_launcher(progress, workers, fork_server)
                 except StageError as error:
@@ -215,13 +233,13 @@ class _Collection:
         log = self._work.logs / "supervisor.log"
         launcher = Launcher(environment_of(self._plan), log, programs, fork_server if fork else None, self._lock)
         with contextlib.closing(launcher):
-            states = states_of(self.stages, self._attempts)
+            states = self._states(self.stages)
             progress.show(
                 self._count_done(states), ["(the fork server starts)"] if fork else [], self._remaining(workers)
             )
             launcher.wait_until_ready()
             while True:
-                states = states_of(self.stages, self._attempts)
+                states = self._states(self.stages)
                 means = mean_seconds(self._attempts)
                 ready = () if self._hopeless() else next_stages(self.stages, states, self._running, means)
                 for stage in ready[: workers - len(self._running)]:
@@ -243,11 +261,11 @@ class _Collection:
     def _remaining(self, workers: int) -> float | None:
         now = time.monotonic()
         since = {identity: now - running.clock for identity, running in self._running.items()}
-        states = states_of(self.stages, self._attempts)
+        states = self._states(self.stages)
         return remaining_seconds(self.stages, states, mean_seconds(self._attempts), since, workers)
 
     def _line(self, attempt: Attempt, workers: int) -> str:
-        done = self._count_done(states_of(self.stages, self._attempts))
+        done = self._count_done(self._states(self.stages))
         line = f"[{done}/{len(self.stages)}] {attempt.stage}: {attempt.status} in {attempt.seconds:.1f} s"
         line += f", see {self._work.root / attempt.log}" if attempt.status == "failed" else ""
         return f"{line}; {spoken(self._remaining(workers))} left"
@@ -261,7 +279,7 @@ class _Collection:
     def _finish(self, ended: Ended) -> Attempt:
         running = self._running.pop(ended.id)
         stage, place = running.stage, running.place
-        record = _record(stage, place, ended.exit_code)
+        record = self._same_as_before(stage, place, _record(stage, place, ended.exit_code))
         attempt = Attempt(
             key=stage.key,
             stage=stage.id,
@@ -281,7 +299,25 @@ class _Collection:
             self._work.give_up(place.folder)
         else:
             self._work.keep(place.folder, stage.id)
+            self._without_weights.discard(stage.id)
         return attempt
+
+    def _same_as_before(self, stage: Stage, place: Place, record: RunRecord | None) -> RunRecord | None:
+        """Return the record of a stage, or None if its weights were made again and are not those that were measured."""
+        if record is None or stage.id not in self._without_weights:
+            return record
+        before = read_record(self._work.stage(stage.id))
+        changed = other_weights(before, record)
+        if changed is None:
+            return record
+        with place.log.open("a", encoding="utf-8") as log:
+            log.write(
+                f"error: {changed} was made again and is not what it was: SHA-256 {record.outputs.get(changed)}, the "
+                f"record says {before.outputs[changed]}. What was measured belongs to the first: another processor or "
+                "another release of torch can do this. To have the candidate made and measured anew, remove the "
+                "folders of this stage and of what was measured of it\n"
+            )
+        return None
 
     def _update_tables(self, attempt: Attempt, progress: Progress) -> None:
         if attempt.status == "failed" or not attempt.stage.startswith("evaluate"):
@@ -301,7 +337,7 @@ class _Collection:
         self._running.clear()
 
     def summary(self) -> Summary:
-        states = states_of(self._all_stages, self._attempts)
+        states = self._states(self._chosen)
         last = {attempt.stage: attempt for attempt in self._attempts}
         counted = list(states.values())
         return Summary(

@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple
 
 from quagpredict.collection.ledger import Attempt
+from quagpredict.errors import UsageError
 from quagpredict.files import digest
 from quagpredict.plan import Plan
 from quagpredict.plan_parts import Candidate
@@ -215,12 +217,23 @@ def rows_of(plan: Plan) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def states_of(stages: Sequence[Stage], attempts: Iterable[Attempt]) -> dict[str, State]:
+def states_of(
+    stages: Sequence[Stage], attempts: Iterable[Attempt], without_weights: Collection[str] = ()
+) -> dict[str, State]:
     """Return the state of every stage, given the attempts so far, oldest first.
 
     ``done``: its last finished attempt has its key. ``failed``: the last attempt at this key failed. ``blocked``: a
     stage that it needs failed or is blocked. ``waiting``: a stage that it needs is not done yet. ``ready``: it can be
     run. A changed recipe changes the keys of its stage and of all that follow from it, and of no other.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+        Each after its inputs.
+    attempts : iterable of Attempt
+    without_weights : collection of str
+        Identities of stages that are done and whose weights are not there any more: they are run again if a stage
+        among `stages` still has to be run that needs them, and are done otherwise.
     """
     finished: dict[str, str] = {}  # a stage's folder holds what its last finished attempt made
     last: dict[tuple[str, str], str] = {}
@@ -238,6 +251,22 @@ def states_of(stages: Sequence[Stage], attempts: Iterable[Attempt]) -> dict[str,
         elif needed - {"done"}:
             states[stage.id] = "waiting"
         else:
+            states[stage.id] = "failed" if last.get((stage.id, stage.key)) == "failed" else "ready"
+    if not without_weights:
+        return states
+    again: set[str] = set()  # what has to be made once more, each before what needs it
+    for stage in reversed(stages):
+        if states[stage.id] in ("ready", "waiting", "blocked") or stage.id in again:
+            again |= {identity for identity in stage.inputs.values() if identity in without_weights}
+    for stage in stages:
+        needed = {states[identity] for identity in stage.inputs.values()}
+        if states[stage.id] in ("failed", "done") and stage.id not in again:
+            continue
+        if needed & {"failed", "blocked"}:
+            states[stage.id] = "blocked"
+        elif needed - {"done"}:
+            states[stage.id] = "waiting"
+        elif stage.id in again:
             states[stage.id] = "failed" if last.get((stage.id, stage.key)) == "failed" else "ready"
     return states
 
@@ -283,16 +312,47 @@ def next_stages(
     return [stage for _, stage in sorted(ready, key=rank)]
 
 
+def selected(stages: Sequence[Stage], until: Kind | None = None, only: Sequence[str] = ()) -> tuple[Stage, ...]:
+    """Return the stages up to a kind, of the candidates that are meant, with the stages that these need.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+        All stages, each after its inputs.
+    until : str, optional
+        The last kind of stage, in the order of `KINDS`: ``"evaluate-pre"`` leaves out RL and what follows it.
+    only : sequence of str
+        Patterns of candidates' names, as in a shell; none means all.
+
+    Raises
+    ------
+    UsageError
+        If `until` is no kind of stage, or a pattern matches no candidate.
+    """
+    if until is not None and until not in KINDS:
+        raise UsageError(f"until: expected one of {', '.join(KINDS)}, got {until!r}")
+    names = dict.fromkeys(stage.candidate for stage in stages if stage.kind != "base")
+    for pattern in only:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise UsageError(f"only: '{pattern}' matches no candidate, e.g. not '{next(iter(names), '')}'")
+    meant = {name for name in names if not only or any(fnmatchcase(name, pattern) for pattern in only)}
+    kinds = KINDS if until is None else KINDS[: KINDS.index(until) + 1]
+    return _with_inputs(stages, {s.id for s in stages if s.kind != "base" and s.candidate in meant and s.kind in kinds})
+
+
+def _with_inputs(stages: Sequence[Stage], needed: set[str]) -> tuple[Stage, ...]:
+    for stage in reversed(stages):  # inputs come first
+        if stage.id in needed:
+            needed |= set(stage.inputs.values())
+    return tuple(stage for stage in stages if stage.id in needed)
+
+
 def limited(stages: Sequence[Stage], states: Mapping[str, State], limit: int) -> tuple[Stage, ...]:
     """Return the stages of the first `limit` candidates that have something left to do, with the bases they need."""
     open_states = ("ready", "waiting")
     todo = dict.fromkeys(s.candidate for s in stages if s.kind != "base" and states[s.id] in open_states)
     chosen = set(list(todo)[:limit])
-    needed = {stage.id for stage in stages if stage.kind != "base" and stage.candidate in chosen}
-    for stage in reversed(stages):  # inputs come first
-        if stage.id in needed:
-            needed |= set(stage.inputs.values())
-    return tuple(stage for stage in stages if stage.id in needed)
+    return _with_inputs(stages, {stage.id for stage in stages if stage.kind != "base" and stage.candidate in chosen})
 
 
 def _evaluation(plan: Plan, when: Literal["before", "along", "after"]) -> dict[str, Any]:

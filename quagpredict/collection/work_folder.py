@@ -14,8 +14,9 @@ from quagpredict.collection.ledger import Attempt, Ledger, flush
 from quagpredict.collection.stages import Stage
 from quagpredict.errors import InvalidDataError
 from quagpredict.program import last_checkpoint
-from quagpredict.run_record import RECORD_NAME, read_record
+from quagpredict.run_record import RECORD_NAME, RunRecord, read_record
 
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 _ATTEMPT = re.compile(r"(?P<name>.+)\.attempt-(?P<key>[0-9a-f]+)-(?P<number>[0-9]+)")
 
 
@@ -124,6 +125,19 @@ class WorkFolder:
             if attempt.status != "done" or (self.stage(attempt.stage) / RECORD_NAME).exists():
                 yield attempt
 
+    def without_weights(self, attempts: Iterable[Attempt]) -> set[str]:
+        """Return the stages that are done and lack a file of weights that their record lists.
+
+        Archives leave weights out, and somebody may have removed them to save space.
+        """
+        found = set()
+        for attempt in attempts:
+            if attempt.status == "done" and attempt.record is not None:
+                place = self.stage(attempt.stage)
+                gone = any(not (place / name).is_file() for name in _weights(attempt.record))
+                (found.add if gone else found.discard)(attempt.stage)
+        return found
+
     def recover(self, stages: Sequence[Stage], ledger: Ledger) -> list[str]:
         """Bring a folder that a crash left behind into order; return the stages whose finished work was saved.
 
@@ -142,7 +156,12 @@ class WorkFolder:
                 if stage is None or done.get(identity) == stage.key or not _can_go_on(folder):
                     shutil.rmtree(folder)
             elif done.get(identity) == match["key"]:
-                self.keep(folder, identity)
+                before = self.stage(identity)
+                # Weights that were made again, and the ledger does not know it yet: only if they are what they were.
+                if _is_finished(before) and other_weights(read_record(before), read_record(folder)) is not None:
+                    shutil.rmtree(folder)
+                else:
+                    self.keep(folder, identity)
             elif stage is not None:
                 self.flush(folder)
                 ledger.append(self._found(folder, stage, match["number"]))
@@ -158,6 +177,25 @@ class WorkFolder:
         started = datetime.fromtimestamp(ended - record.seconds, UTC).isoformat(timespec="seconds")
         log = f"logs/{stage.kind}-{stage.name}-{number}.log"
         return Attempt(stage.key, stage.id, "done", record, log, started, record.seconds, self.given(stage))
+
+
+def other_weights(before: RunRecord, now: RunRecord) -> str | None:
+    """Return the name of a file of weights that is not what it was in an earlier attempt, or None.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> before = RunRecord("demo", {}, 1.0, outputs={"model.safetensors": "ab", "config.json": "cd"})
+    >>> other_weights(before, replace(before, outputs={"model.safetensors": "ab", "config.json": "ef"})) is None
+    True
+    >>> other_weights(before, replace(before, outputs={"model.safetensors": "00"}))
+    'model.safetensors'
+    """
+    return next((name for name in _weights(before) if now.outputs.get(name) != before.outputs[name]), None)
+
+
+def _weights(record: RunRecord) -> list[str]:
+    return [name for name in record.outputs if name.endswith(_WEIGHTS)]
 
 
 def _can_go_on(folder: Path) -> bool:

@@ -18,7 +18,7 @@ if __name__ == "__main__":
         folder = Path(config["output_dir"])
         half = folder / "checkpoint-5"
         half.mkdir()
-        (half / "weights.txt").write_text("half")
+        (half / "model.safetensors").write_text("half")
         (half / "trainer_state.json").write_text(json.dumps({"global_step": 5, "max_steps": 10}))
         Path(config["pid_file"]).write_text(str(os.getpid()))
         while not Path(config["go_on"]).exists():

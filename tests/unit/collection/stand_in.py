@@ -21,7 +21,8 @@ def main(arguments):
     config = yaml.safe_load(Path(arguments[arguments.index("--config") + 1]).read_text())
     folder = Path(config.pop("output_dir"))
     inputs = {key: Path(config.pop(key)) for key in INPUTS if key in config and Path(config[key]).is_dir()}
-    given = {key: (path / "weights.txt").read_text() for key, path in inputs.items()}
+    given = {key: (path / "model.safetensors").read_text() for key, path in inputs.items()}
+    given |= {"other machine": os.environ["STAND_IN_MACHINE"]} if "STAND_IN_MACHINE" in os.environ else {}
     seed = hashlib.sha256(json.dumps([config, given], sort_keys=True).encode()).hexdigest()
     if "needs" in config and not Path(config["needs"]).exists():
         print("error: told to fail", file=sys.stderr)
@@ -41,11 +42,17 @@ def main(arguments):
         results = {"rl_curve": curve, "rl_steps": config["max_steps"]}
     else:
         results = {}
-    (folder / "weights.txt").write_text(seed)
+    (folder / "model.safetensors").write_text(seed)
     for kept in (value for key in KEPT for value in config.get(key, [])):
         (folder / f"at-{kept:g}").mkdir()
-        (folder / f"at-{kept:g}" / "weights.txt").write_text(f"{seed} at {kept:g}")
-    record = {"program": "stand_in", "results": results, "seconds": time.perf_counter() - started}
+        (folder / f"at-{kept:g}" / "model.safetensors").write_text(f"{seed} at {kept:g}")
+    outputs = {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*.safetensors")
+        if not path.parent.name.startswith("checkpoint-")
+    }
+    seconds = time.perf_counter() - started
+    record = {"program": "stand_in", "results": results, "seconds": seconds, "outputs": outputs}
     (folder / "record.json.aside").write_text(json.dumps(record))
     (folder / "record.json.aside").rename(folder / "record.json")
     print("done", seed)

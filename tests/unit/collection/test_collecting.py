@@ -185,7 +185,7 @@ def test_a_stage_folder_that_was_removed_is_made_again_but_weights_may_go(
 ) -> None:
     plan, work = Plan.from_yaml(write_plan(candidates=NO_SFT)), tmp_path / "work"
     collect(plan, work)
-    (work / "stages/grpo/weak.no-sft.rl-s0/weights.txt").unlink()
+    (work / "stages/grpo/weak.no-sft.rl-s0/model.safetensors").unlink()
     collect(plan, work)
     assert len(done(work)) == 4
     shutil.rmtree(work / "stages/evaluate-post/weak.no-sft.rl-s0")

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quagpredict.collection.ledger import Attempt
-from quagpredict.collection.stages import Stage, limited, next_stages, rows_of, stages_of, states_of
+from quagpredict.collection.stages import Stage, limited, next_stages, rows_of, selected, stages_of, states_of
+from quagpredict.errors import UsageError
 from quagpredict.plan import Plan
 
 GRID = {
@@ -135,6 +136,52 @@ def test_a_limit_takes_what_a_checkpoint_needs_along(write_plan: WritePlan) -> N
         chosen = limited(stages, states_of(stages, []), limit)
         there = {stage.id for stage in chosen}
         assert all(set(stage.inputs.values()) <= there for stage in chosen)
+
+
+def test_a_part_of_a_plan_is_selected_with_what_it_needs(write_plan: WritePlan) -> None:
+    stages = stages_of(Plan.from_yaml(write_plan()))
+    assert selected(stages) == stages
+    assert {stage.kind for stage in selected(stages, until="evaluate-pre")} == {"base", "sft", "evaluate-pre"}
+    assert [stage.kind for stage in selected(stages, only=["*.no-sft"])] == [
+        *("base", "evaluate-pre", "grpo", "evaluate-post")
+    ]
+    with pytest.raises(UsageError, match=r"only: 'strong\.\*' matches no candidate, e\.g\. not 'weak\."):
+        selected(stages, only=["weak.*", "strong.*"])
+    with pytest.raises(UsageError, match=r"until: expected one of base, sft, evaluate-pre, grpo.* got 'rl'"):
+        selected(stages, until="rl")  # type: ignore[arg-type]
+
+
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_weights_are_made_again_for_what_still_needs_them_and_for_nothing_else(
+    write_plan: WritePlan, data: st.DataObject
+) -> None:
+    stages = stages_of(Plan.from_yaml(write_plan()))
+    by_id = {stage.id: stage for stage in stages}
+    done: list[Stage] = []
+    for stage in stages:
+        if all(by_id[identity] in done for identity in stage.inputs.values()) and data.draw(st.booleans()):
+            done.append(stage)
+    gone = {stage.id for stage in done if stage.kind in ("base", "sft", "grpo") and data.draw(st.booleans())}
+    states = states_of(stages, [attempt(stage) for stage in done], gone)
+    for stage in stages:
+        inputs = [states[identity] for identity in stage.inputs.values()]
+        if stage not in done:
+            # It can be run only where what it needs is done and has its weights.
+            assert (states[stage.id] == "ready") == all(state == "done" for state in inputs)
+            assert not [i for i in stage.inputs.values() if states[i] == "done" and i in gone]
+        elif states[stage.id] != "done":
+            assert stage.id in gone
+            users = [other.id for other in stages if stage.id in other.inputs.values()]
+            assert any(states[user] in ("ready", "waiting") for user in users)
+    for _ in range(len(stages)):  # whatever is run in whatever order, everything is done in the end
+        states = states_of(stages, [attempt(stage) for stage in done], gone)
+        ready = [stage for stage in stages if states[stage.id] == "ready"]
+        if not ready:
+            break
+        done.append(ready[0])
+        gone.discard(ready[0].id)
+    assert set(states_of(stages, [attempt(stage) for stage in done], gone).values()) == {"done"}
 
 
 SFT, PRE, RL, POST = (f"{kind}/weak.broad-16x" for kind in ("sft", "evaluate-pre", "grpo", "evaluate-post"))

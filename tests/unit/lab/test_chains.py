@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from quagpredict.errors import RecipeError
 from quagpredict.lab.chains import CHARACTERS, ChainSpec, draw_problem, draw_problems, split_of
-from quagpredict.lab.worlds import NUMBERS, WORDS, WORLDS
+from quagpredict.lab.worlds import NUMBERS, WORLDS
 
 SPECS = st.builds(
     ChainSpec,
@@ -157,5 +157,5 @@ def test_a_bad_spec_is_refused_by_its_key(key, value):
 
 
 def test_a_world_that_is_not_there_is_refused():
-    with pytest.raises(RecipeError, match="world must be one of numbers, words, got 'letters'"):
+    with pytest.raises(RecipeError, match="world must be one of numbers, words, dials, got 'letters'"):
         ChainSpec(world="letters")
