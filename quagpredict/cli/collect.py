@@ -14,7 +14,7 @@ examples:
   quagpredict collect collectors/plans/paper-qwen3-4b.yaml --dry-run
   quagpredict collect collectors/plans/paper-qwen3-4b.yaml --estimate
   quagpredict collect collectors/plans/lab.yaml --workers 2 --records datasets/lab/records-*.parquet
-  quagpredict collect collectors/plans/lab-3.yaml --until evaluate-pre --only 'ash.*' 'birch.*'
+  quagpredict collect collectors/plans/lab-2.yaml --until evaluate-pre --only 'plain.*'
 """
 
 

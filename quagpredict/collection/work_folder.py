@@ -130,7 +130,7 @@ class WorkFolder:
 
         Archives leave weights out, and somebody may have removed them to save space.
         """
-        found = set()
+        found: set[str] = set()
         for attempt in attempts:
             if attempt.status == "done" and attempt.record is not None:
                 place = self.stage(attempt.stage)
