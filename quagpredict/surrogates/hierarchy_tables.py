@@ -1,0 +1,89 @@
+"""From tables to what the hierarchical model is told: cells before RL, results, and the terms of a candidate."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from quagpredict.corpus.benchmarks import BenchmarkScores, benchmark_scores
+from quagpredict.surrogates.hierarchy import AFTER, Cells
+from quagpredict.surrogates.hierarchy_learning import Task
+from quagpredict.surrogates.training_rows import TrainingRows
+from quagpredict.surrogates.transforms import Transform, parse_transform
+
+Floats = NDArray[np.float64]
+
+
+class Term(NamedTuple):
+    """A measurement of a candidate whose sign is known.
+
+    Attributes
+    ----------
+    sign : float
+        1 where more is better, -1 where less is.
+    transform : Transform
+    usual : float
+        Its usual value on that scale, so that the intercept means a usual candidate.
+    """
+
+    sign: float
+    transform: Transform
+    usual: float
+
+    def of(self, values: Floats) -> Floats:
+        """Return the term, larger for better, (n,); NaN where it is not defined."""
+        return self.sign * (self.transform.forward(values) - self.usual)
+
+
+#: Measurements that a model may have as terms, by column.
+TERMS = {
+    "pre_held_out_loss_nats": Term(-1.0, parse_transform("log"), -0.6),
+    "pre_pass_at_64": Term(1.0, parse_transform("logit(199)"), 0.4),
+}
+
+
+def sampling_variance(share: Floats, samples: Floats) -> Floats:
+    """Return the sampling variance of shares from so many samples, an upper bound where problems differ.
+
+    Examples
+    --------
+    >>> sampling_variance(np.array([0.5, 0.0]), np.array([99.0, 99.0])).round(6).tolist()
+    [0.002525, 5e-05]
+    """
+    middle = (share * samples + 0.5) / (samples + 1.0)
+    return np.asarray(middle * (1.0 - middle) / np.maximum(samples, 1.0))
+
+
+def cells_before(scores: BenchmarkScores, frame: pl.DataFrame, terms: Sequence[str], member: Floats) -> Cells:
+    """Return the cells of a table's candidates, whose bases `member` (n, G) says; NaN where one was not measured."""
+    columns = [TERMS[name].of(frame[name].cast(pl.Float64).to_numpy()) for name in terms]
+    table = np.column_stack(columns) if columns else np.zeros((frame.height, 0))
+    return Cells(scores.share, sampling_variance(scores.share, scores.samples), table, member)
+
+
+def finished_task(rows: TrainingRows, terms: Sequence[str]) -> Task:
+    """Return a corpus of finished runs as a task to learn from; RL seeds of a candidate are averaged.
+
+    Candidates that lack a term are left out.
+    """
+    frame = rows.frame.filter(pl.all_horizontal(pl.col(list(terms)).is_not_null())) if terms else rows.frame
+    names = frame["candidate"].to_list()
+    place = {name: at for at, name in enumerate(names)}
+    runs = rows.runs.filter(pl.col("candidate").is_in(names))
+    before = benchmark_scores(frame)
+    after = mean_over_runs(benchmark_scores(runs, "post").at(before.names).share, runs, place)
+    bases = frame["base_model"].cast(pl.String).fill_null("")
+    distinct = bases.unique().sort()
+    member = np.asarray(bases.to_numpy()[:, None] == distinct.to_numpy()[None, :], dtype=np.float64)
+    return Task(cells_before(before, frame, terms, member), AFTER.forward(after), before.weights)
+
+
+def mean_over_runs(share: Floats, runs: pl.DataFrame, place: dict[str, int]) -> Floats:
+    """Return the mean over the runs of each candidate, (n, B), of shares (runs, B)."""
+    row = np.array([place[name] for name in runs["candidate"].to_list()], dtype=np.int64)
+    total, count = np.zeros((len(place), share.shape[1])), np.zeros((len(place), share.shape[1]))
+    np.add.at(total, row, np.nan_to_num(share))
+    np.add.at(count, row, np.isfinite(share).astype(np.float64))
+    return np.where(count > 0, total / np.maximum(count, 1.0), np.nan)
