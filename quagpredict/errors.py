@@ -15,6 +15,21 @@
     +-- StageError                   1   a collection stage failed
 """
 
+import json
+
+
+def argument(name: str, value: object) -> str:
+    """Return an argument as Python writes it, for an error to name it; the command line turns it into its option.
+
+    Examples
+    --------
+    >>> argument("gate", "nobody"), argument("next_run", True), argument("rl_steps", 200.0)
+    ('gate="nobody"', 'next_run=True', 'rl_steps=200')
+    """
+    if isinstance(value, str):
+        return f"{name}={json.dumps(value, ensure_ascii=False)}"
+    return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+
 
 class QuagpredictError(Exception):
     """Base of every error that quagpredict raises on purpose."""

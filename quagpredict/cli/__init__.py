@@ -85,7 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except QuagpredictError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        from quagpredict.cli.wording import on_the_command_line
+
+        print(f"error: {on_the_command_line(' '.join(str(error).split()), command)}", file=sys.stderr)
         return error.exit_code
     except OSError as error:  # a path that cannot be written, a full disk
         print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, at_least, emit, say
+from quagpredict.cli.inputs import FORMATS, at_least, emit, say_notes
 
 DESCRIPTION = """\
 List the quagmires of finished runs: pairs of candidates whose order by Pass@1 after SFT reverses after RL by more than
@@ -57,8 +57,7 @@ def run(args: argparse.Namespace) -> int:
     )
     makers = {"csv": partial(audit_csv, found), "json": partial(audit_json, found)}
     emit(args.format, makers, lambda console: print_audit(found, console, args.top), args.out)
-    for text in found.notes:
-        say(f"note: {text}")
+    say_notes(found.notes, "audit")
     return 0
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,3 +96,11 @@ def emit(
 def say(message: str) -> None:
     """Print a message on stderr."""
     print(message, file=sys.stderr)
+
+
+def say_notes(notes: Iterable[str], command: str) -> None:
+    """Print what the library notes on stderr, in the words of the command."""
+    from quagpredict.cli.wording import on_the_command_line
+
+    for note in notes:
+        say(f"note: {on_the_command_line(note, command)}")

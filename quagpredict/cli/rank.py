@@ -5,8 +5,9 @@ from functools import partial
 from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, above_zero, at_least, emit, say
+from quagpredict.cli.inputs import FORMATS, above_zero, at_least, emit, say_notes
 
+PARAMETERS = {"next_run": "next", "calibrate=False": "no_calibrate"}
 DESCRIPTION = """\
 Order measured candidates by their predicted score after RL, and decide: who is likely to be best, which to take through
 RL together (--budget), whose run would teach most (--next), who is worth RL at all (--gate). Candidates that have their
@@ -121,6 +122,5 @@ def run(args: argparse.Namespace) -> int:
     )
     makers = {"csv": partial(ranking_csv, ranking), "json": partial(ranking_json, ranking)}
     emit(args.format, makers, lambda console: print_ranking(ranking, console, max(args.top, 1)), args.out)
-    for text in ranking.notes:
-        say(f"note: {text}")
+    say_notes(ranking.notes, "rank")
     return 0

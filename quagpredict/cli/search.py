@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, at_least, emit, say
+from quagpredict.cli.inputs import FORMATS, at_least, emit, say, say_notes
 
 if TYPE_CHECKING:
     from quagpredict.collection.recipe_runs import RecipeRuns
@@ -293,8 +293,7 @@ def _written(args: argparse.Namespace, plan: "SearchPlan", out: Path, outcome: "
         from quagpredict.report.search_figures import write_figures
 
         written += write_figures(outcome, out / "figures")
-    for text in outcome.notes:
-        say(f"note: {text}")
+    say_notes(outcome.notes, "search")
     say(f"wrote {', '.join(map(str, written))}")
     if chosen is None:
         say("note: no trial is finished and feasible, so there is no recipe to recommend")

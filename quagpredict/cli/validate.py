@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, at_least, emit, say
+from quagpredict.cli.inputs import FORMATS, at_least, emit, say, say_notes
 from quagpredict.errors import UsageError
 
 if TYPE_CHECKING:
@@ -176,5 +176,4 @@ def _show(
     notes: tuple[str, ...],
 ) -> None:
     emit(args.format, makers, show, args.out)
-    for text in notes:
-        say(f"note: {text}")
+    say_notes(notes, "validate")

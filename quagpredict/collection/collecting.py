@@ -153,7 +153,7 @@ def collect(
         try:
             check_engine(plan.evaluation.engine)
         except UsageError as error:
-            raise type(error)(f"plan '{plan.name}': evaluation.engine: {error} (--dry-run works without)") from None
+            raise type(error)(f"plan '{plan.name}': evaluation.engine: {error} (a dry run works without)") from None
         check_grading(read_suite(plan.evaluation.suite.path))
     stages = selected(stages_of(plan), until, only)
     work = WorkFolder(out or Path("runs") / plan.name)

@@ -83,7 +83,7 @@ def estimate(plan: Plan, attempts: Iterable[Attempt] = ()) -> list[KindCost]:
         elif assumed is None:
             raise UsageError(
                 f"no '{kind}' stage was run yet and plan '{plan.name}' has no 'estimate' section: run a few candidates "
-                "with --limit, or write the section"
+                "with limit=10, or write the section"
             )
         else:
             seconds = [_seconds(plan, stage, assumed) for stage in stages]

@@ -64,7 +64,7 @@ def read_others(sources: Sequence[str | Path], suite: Suite, k: int, own: Path |
                 found = _stopped(path, row["candidate"]) or found
             others.append(_other(row["candidate"], found, suite, k, named))
     if not others:
-        raise NothingToRankError("--against names no other candidate; give the tables of those measured before")
+        raise NothingToRankError("`against` names no other candidate; give the tables of those measured before")
     return tuple(others)
 
 
@@ -113,7 +113,7 @@ def _other(name: str, found: Sequence[dict[str, Any]] | None, suite: Suite, k: i
         if rule.rounds[-1] < k:
             raise CorpusError(
                 f"{named} has {rule.rounds[-1]} samples of a problem, Pass@{k} needs {k}; measure it with more, ask "
-                "for the order at a smaller k, or, if it was measured with '--samples auto', name it in its run folder"
+                'for the order at a smaller k, or, if it was measured with samples="auto", name it in its run folder'
             )
         try:
             values[here] = stopped_pass_at_k(rule, n[here], c[here], k)

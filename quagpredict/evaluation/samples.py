@@ -200,7 +200,7 @@ def read_samples(run: str | Path, draw_id: str | None = None) -> pl.LazyFrame:
     Parameters
     ----------
     run : path
-        What ``--out`` named.
+        What was given as ``out``.
     draw_id : str, optional
         Which samples, if there are several: the name of a folder in ``RUN/samples``.
 

@@ -300,24 +300,26 @@ def _checked_call(
     """Return what the target is, its k, and the precision; NaN where a fixed number of samples needs none."""
     kind, _, k = ("order@64" if target == "order" else target).partition("@")
     if kind not in ("pass", "order") or not k.isdigit() or int(k) < 1:
-        raise UsageError(f"target must be pass@K or order@K, such as pass@64, got '{target}'")
+        raise UsageError(f'target="{target}": expected pass@K or order@K, such as pass@64')
     if isinstance(against, (str, Path)):
-        raise UsageError(f"against is a list of tables or run folders, got a single '{against}'")
+        raise UsageError(f"`against` is a list of tables or run folders, got a single '{against}'")
     if samples == "auto":
         if kind == "pass" and precision is None:
-            raise UsageError("samples 'auto' needs a precision: the wanted half-width of the interval, such as 0.01")
+            raise UsageError(
+                'samples="auto" needs a precision, the wanted half-width of the interval, such as precision=0.01'
+            )
         if kind == "order" and not against:
             raise UsageError(
-                "target 'order' needs the candidates to be told apart from: --against runs/*/candidate.parquet"
+                f'target="{target}" needs the candidates to be told apart from: against=["runs/*/candidate.parquet"]'
             )
     elif not isinstance(samples, int) or samples < 1:
-        raise UsageError(f"samples must be at least 1, or 'auto', got {samples}")
+        raise UsageError(f"samples={samples}: expected a whole number of at least 1, or auto")
     elif precision is not None:
-        raise UsageError("precision goes with samples 'auto'; with a fixed number the interval is what it is")
+        raise UsageError('`precision` goes with samples="auto"; with a fixed number the interval is what it is')
     elif kind == "order":
-        raise UsageError(f"target '{target}' goes with samples 'auto', got {samples} samples")
+        raise UsageError(f'target="{target}" goes with samples="auto", got {samples} samples')
     if against and kind != "order":
-        raise UsageError(f"against goes with target 'order', got target '{target}'")
+        raise UsageError(f'`against` goes with target="order", got target="{target}"')
     default = _ORDER_PRECISION if samples == "auto" else float("nan")
     return kind, int(k), default if precision is None else precision
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from quagpredict.corpus.derived import origin
 from quagpredict.corpus.schema import BY_NAME
-from quagpredict.errors import IncomparableError, NothingToRankError, UsageError
+from quagpredict.errors import IncomparableError, NothingToRankError, UsageError, argument
 from quagpredict.ranking.applicability import Mismatch, mismatches
 from quagpredict.ranking.assembling import Parts, assembled
 from quagpredict.ranking.belief import Belief
@@ -44,13 +44,15 @@ class Asked(NamedTuple):
         """Refuse what makes no sense."""
         for name, value in (("top_m", self.top_m), ("budget", self.budget)):
             if value is not None and value < 1:
-                raise UsageError(f"{name} must be at least 1, got {value}")
+                raise UsageError(f"{argument(name, value)}: expected a whole number of at least 1")
         if not 0.0 < self.gate_probability <= 1.0:
-            raise UsageError(f"gate_probability must be above 0 and at most 1, got {self.gate_probability:g}")
+            raise UsageError(
+                f"{argument('gate_probability', self.gate_probability)}: expected a number above 0 and at most 1"
+            )
         if self.gate is None and self.margin:
-            raise UsageError("a margin needs a gate")
+            raise UsageError(f"{argument('margin', self.margin)}: a margin needs a gate")
         if self.rl_steps is not None and not self.rl_steps > 0:
-            raise UsageError(f"rl_steps must be above 0, got {self.rl_steps:g}")
+            raise UsageError(f"{argument('rl_steps', self.rl_steps)}: expected a number above 0")
 
 
 def predicted(
@@ -151,11 +153,12 @@ def screened(
     frame: pl.DataFrame, own: pl.DataFrame, target: str, asked: Asked, *, minimize: bool, notes: Sequence[str] = ()
 ) -> Ranking:
     """Rank by the paper's screening, which predicts no score; the parameters are those of `predicted`."""
-    for name, value in (("gate", asked.gate), ("next", asked.next_run or None), ("rl-steps", asked.rl_steps)):
+    for name, value in (("gate", asked.gate), ("next_run", asked.next_run or None), ("rl_steps", asked.rl_steps)):
         if value is not None:
             why = f" ({'; '.join(notes)})" if notes else ""
             raise UsageError(
-                f"--{name} needs predicted scores, and screening predicts none{why}: fit or name a surrogate"
+                f"{argument(name, value)} needs predicted scores, and screening predicts none{why}: fit or name a "
+                "surrogate"
             )
     screening = screen(frame)
     flags = [
@@ -194,10 +197,12 @@ def _allowed(
     found = mismatches(frame, surrogate)
     for mismatch in found:
         allowed, option = (
-            (allow_base, "unvalidated-base") if mismatch.kind == "unseen-base" else (allow_mixed, "mixed-protocols")
+            (allow_base, "unvalidated_base") if mismatch.kind == "unseen-base" else (allow_mixed, "mixed_protocols")
         )
         if not allowed:
-            raise IncomparableError(f"{mismatch.detail}; fit a surrogate on comparable runs, or pass --allow-{option}")
+            raise IncomparableError(
+                f"{mismatch.detail}; fit a surrogate on comparable runs, or pass allow_{option}=True"
+            )
         names = frame["candidate"].filter(mismatch.rows)
         flags += [Flag(name, mismatch.kind, mismatch.detail) for name in names]
     return flags, found

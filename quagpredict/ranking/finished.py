@@ -76,7 +76,7 @@ def fit_finished(
     """
     done = frame.filter(finished(frame, target))
     if kind and kind not in SURROGATES:
-        raise UsageError(f"--surrogate fit:{kind}: unknown kind; expected one of {', '.join(SURROGATES)}")
+        raise UsageError(f'surrogate="fit:{kind}": unknown kind; expected one of {", ".join(SURROGATES)}')
     transforms: Transforms = "identity"
     if features is None and (kind in with_own_columns() or (not kind and 0 < done.height < FEWEST)):
         kind, features = kind or "effective_k", "both"
@@ -132,7 +132,7 @@ def evidence(
     return (
         Evidence(frame[rows.tolist()], score[rows], np.concatenate([group, group[rows]]), known),
         f"{said}; {'they' if len(rows) == count else f'{len(rows)} of them'} correct the predictions of the others (if "
-        "the surrogate was fitted on them, they count twice: pass --no-calibrate)",
+        "the surrogate was fitted on them, they count twice: pass calibrate=False)",
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from quagpredict.errors import UsageError
+from quagpredict.errors import UsageError, argument
 from quagpredict.ranking.decisions import Bar, Chances
 from quagpredict.ranking.result import Gate
 from quagpredict.surrogates.feature_sets import pass_at
@@ -44,7 +44,7 @@ def parse_bar(
     ([1, 1], 0.5)
     """
     if pass_at(target) and abs(margin) >= 1.0:
-        raise UsageError(f"--margin {margin:g}: '{target}' is a fraction, so a margin lies between -1 and 1")
+        raise UsageError(f"margin={margin:g}: '{target}' is a fraction, so a margin lies between -1 and 1")
     names = frame["candidate"].to_list()
     nobody = np.full(len(names), -1)
     if str(text) in names:
@@ -53,8 +53,8 @@ def parse_bar(
         columns = ("recipe_scenario", "base_model")
         if not set(columns) <= set(frame.columns) or not (frame["recipe_scenario"] == FROM_BASE).any():
             raise UsageError(
-                "--gate no-sft: no candidate has the recipe_scenario 'no-sft'; measure the base model (`evaluate BASE "
-                "--no-sft --base-model NAME`) and add its row, or name a candidate or a score"
+                f"{argument('gate', text)}: no candidate has the recipe_scenario 'no-sft'; measure the base model as "
+                "one without SFT (`quagpredict.score_checkpoint`) and add its row, or name a candidate or a score"
             )
         bases = frame["base_model"].to_list()
         first: dict[str, int] = {}
@@ -66,10 +66,10 @@ def parse_bar(
     except ValueError:
         threshold = float("nan")
     if not np.isfinite(threshold):
-        raise UsageError(f"--gate {text}: expected a score such as 0.7, a candidate of the table, or no-sft")
+        raise UsageError(f"{argument('gate', text)}: expected a score such as 0.7, a candidate of the table, or no-sft")
     if pass_at(target) and not 0.0 <= threshold <= 1.0:
-        hint = f"; for {threshold:g} % say --gate {threshold / 100:g}" if 1.0 < threshold <= 100.0 else ""
-        raise UsageError(f"--gate {text}: '{target}' is a fraction between 0 and 1{hint}")
+        hint = f"; for {threshold:g} % say gate={threshold / 100:g}" if 1.0 < threshold <= 100.0 else ""
+        raise UsageError(f"{argument('gate', text)}: '{target}' is a fraction between 0 and 1{hint}")
     merit = -(threshold - margin) if lower_is_better else threshold + margin
     return Bar(merit, nobody, margin)
 

@@ -59,7 +59,7 @@ def check_one_rl_recipe(frame: pl.DataFrame, target: str, *, allow_mixed: bool) 
         shown = ", ".join(recipe or "unknown" for recipe in recipes[:4])
         raise IncomparableError(
             f"column '{target}' comes from {len(recipes)} RL recipes ({shown}), whose scores are not comparable: rank "
-            "them one by one, or allow mixed protocols"
+            "them one by one, or pass allow_mixed_protocols=True"
         )
 
 
@@ -75,17 +75,17 @@ def with_truth(frame: pl.DataFrame, truth: Any, target: str, *, allow_mixed: boo
     """
     known = read_corpus(truth, nested=False, allow_mixed_protocols=allow_mixed)
     if target not in known.columns:
-        raise CorpusError(f"truth: column '{target}' is missing")
+        raise CorpusError(f"`truth`: column '{target}' is missing")
     known = known.filter(pl.col(target).is_not_null() & pl.col("candidate").is_in(frame["candidate"].implode()))
     if known.is_empty():
-        raise CorpusError(f"truth: it gives '{target}' for none of the candidates; names must be equal")
+        raise CorpusError(f"`truth`: it gives '{target}' for none of the candidates; names must be equal")
     check_one_rl_recipe(known, target, allow_mixed=allow_mixed)
     protocols = [
         set(table.get_column("eval_protocol_id", default=pl.Series([None])).to_list()) for table in (frame, known)
     ]
     if not allow_mixed and None not in protocols[0] | protocols[1] and protocols[0] != protocols[1]:
         raise IncomparableError(
-            f"truth: eval protocol {', '.join(sorted(protocols[1]))}, but the candidates were measured under "
+            f"`truth`: eval protocol {', '.join(sorted(protocols[1]))}, but the candidates were measured under "
             f"{', '.join(sorted(protocols[0]))}; their scores are not comparable"
         )
     means = known.group_by("candidate").agg(pl.col(target).mean().alias("_truth"))

@@ -6,7 +6,7 @@ from typing import Any
 
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.derived import PROBLEM_SET
-from quagpredict.errors import UsageError
+from quagpredict.errors import UsageError, argument
 from quagpredict.ranking.deciding import Asked, predicted, screened
 from quagpredict.ranking.defaults import TARGET, default_surrogate, shipped_surrogates
 from quagpredict.ranking.finished import fit_finished, lower_is_better
@@ -113,7 +113,7 @@ def rank(
     on_the_spot = isinstance(surrogate, str) and surrogate.partition(":")[0] == ON_THE_SPOT
     fitted = _loaded(surrogate, target) if not on_the_spot and surrogate != DEFAULT else None
     if features is not None and not on_the_spot:
-        raise UsageError("features are for a surrogate that is fitted on the candidates: name the surrogate 'fit'")
+        raise UsageError('`features` are for a surrogate that is fitted on the candidates: pass surrogate="fit"')
     read = (fitted,) if fitted is not None else tuple(shipped.values())
     frame = read_corpus(
         candidates,
@@ -162,5 +162,5 @@ def _loaded(surrogate: FittedSurrogate | str | Path | None, target: str | None) 
         return None
     fitted = load_surrogate(surrogate) if isinstance(surrogate, (str, Path)) else surrogate
     if target not in (None, fitted.target):
-        raise UsageError(f"the surrogate predicts '{fitted.target}', but the target is '{target}'")
+        raise UsageError(f"{argument('target', target)}: the surrogate predicts '{fitted.target}'")
     return fitted

@@ -90,10 +90,10 @@ def test_samples_end_where_the_order_is_known(suite, tmp_path, checkpoint, known
     ("asked", "said"),
     [
         ({"samples": "auto", "target": "order"}, "needs the candidates to be told apart from"),
-        ({"samples": 8, "target": "order", "against": ["a"]}, "goes with samples 'auto'"),
-        ({"samples": 8, "against": ["a"]}, "against goes with target 'order'"),
-        ({"samples": "auto", "target": "order", "against": "a"}, "against is a list"),
-        ({"samples": "auto", "target": "order@0", "against": ["a"]}, "target must be pass@K or order@K"),
+        ({"samples": 8, "target": "order", "against": ["a"]}, 'target="order" goes with samples="auto"'),
+        ({"samples": 8, "against": ["a"]}, '`against` goes with target="order"'),
+        ({"samples": "auto", "target": "order", "against": "a"}, "`against` is a list"),
+        ({"samples": "auto", "target": "order@0", "against": ["a"]}, 'target="order@0": expected pass@K or order@K'),
     ],
 )
 def test_wrong_calls_are_refused(asked, said, suite, tmp_path):

@@ -211,13 +211,13 @@ def test_overlap_is_counted_before_anything_is_drawn(suite, checkpoint, tmp_path
 
 
 def test_wrong_calls_are_refused(suite, tmp_path):
-    with pytest.raises(UsageError, match="samples must be at least 1"):
+    with pytest.raises(UsageError, match="samples=0: expected a whole number of at least 1"):
         score_checkpoint(tmp_path, suite, samples=0)
     with pytest.raises(UsageError, match="needs a precision"):
         score_checkpoint(tmp_path, suite, samples="auto")
-    with pytest.raises(UsageError, match="goes with samples 'auto'"):
+    with pytest.raises(UsageError, match='goes with samples="auto"'):
         score_checkpoint(tmp_path, suite, samples=4, precision=0.1)
-    with pytest.raises(UsageError, match="target must be pass@K or order@K"):
+    with pytest.raises(UsageError, match="expected pass@K or order@K"):
         score_checkpoint(tmp_path, suite, samples="auto", precision=0.1, target="maj@4")
     with pytest.raises(UsageError, match="unknown engine 'gpu'"):
         score_checkpoint(tmp_path, suite, engine="gpu")

@@ -86,7 +86,7 @@ def test_a_lower_bar_for_a_loss():
 
 
 def test_wrong_gates(fresh, fitted):
-    with pytest.raises(UsageError, match="--gate nobody: expected a score"):
+    with pytest.raises(UsageError, match='gate="nobody": expected a score'):
         rank(fresh, fitted, gate="nobody")
     with pytest.raises(UsageError, match="no candidate has the recipe_scenario 'no-sft'"):
         rank(fresh.drop("recipe_scenario"), fitted, gate="no-sft")
@@ -94,7 +94,7 @@ def test_wrong_gates(fresh, fitted):
         rank(fresh, fitted, margin=0.1)
     with pytest.raises(UsageError, match="gate_probability"):
         rank(fresh, fitted, gate=0.5, gate_probability=0.0)
-    with pytest.raises(UsageError, match="--gate needs predicted scores"):
+    with pytest.raises(UsageError, match=r"gate=0.5 needs predicted scores"):
         rank(fresh, gate=0.5)
 
 
@@ -105,7 +105,7 @@ def test_the_gate_does_not_change_the_chances(fresh, fitted):
 
 def test_a_bar_in_per_cent_is_asked_about() -> None:
     table = pl.DataFrame({"candidate": ["a"]})
-    with pytest.raises(UsageError, match=r"--gate 70: .*for 70 % say --gate 0.7"):
+    with pytest.raises(UsageError, match=r'gate="70": .*for 70 % say gate=0.7'):
         parse_bar("70", 0.0, table, target="post_pass_at_1")
     with pytest.raises(UsageError, match=r"fraction between 0 and 1$"):
         parse_bar("-0.2", 0.0, table, target="post_pass_at_1")

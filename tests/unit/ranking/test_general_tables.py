@@ -62,7 +62,7 @@ def test_what_cannot_be_fitted_is_said(mixtures):
         rank(mixtures, "fit", target="loss")
     with pytest.raises(UsageError, match="unknown kind; expected one of"):
         rank(mixtures, "fit:oracle", features="web", target="loss")
-    with pytest.raises(UsageError, match="features are for a surrogate that is fitted"):
+    with pytest.raises(UsageError, match="`features` are for a surrogate that is fitted"):
         rank(mixtures, "none", features="web", target="loss")
     with pytest.raises(CorpusError, match="column 'wep' is missing"):
         rank(mixtures, "fit", features="wep", target="loss")

@@ -146,7 +146,7 @@ def test_an_unseen_base_model_is_refused_unless_allowed_or_validated(fresh, fitt
     from dataclasses import replace
 
     other = fresh.with_columns(base_model=pl.lit("new"))
-    with pytest.raises(IncomparableError, match=r"base model new, but .* --allow-unvalidated-base"):
+    with pytest.raises(IncomparableError, match=r"base model new, but .* allow_unvalidated_base=True"):
         rank(other, fitted)
     assert "unseen-base" in rank(other, fitted, allow_unvalidated_base=True).frame["flags"][0]
     assert (
@@ -191,9 +191,9 @@ def test_truth_from_another_table(runs, fresh, fitted):
     assert some.frame["actual"].null_count() == 14
     with pytest.raises(CorpusError, match="for none of the candidates"):
         rank(fresh, fitted, truth=runs[:24])
-    with pytest.raises(CorpusError, match="truth: column 'post_pass_at_1' is missing"):
+    with pytest.raises(CorpusError, match="`truth`: column 'post_pass_at_1' is missing"):
         rank(fresh, fitted, truth=fresh)
-    with pytest.raises(IncomparableError, match="truth: eval protocol other"):
+    with pytest.raises(IncomparableError, match="`truth`: eval protocol other"):
         rank(fresh, fitted, truth=runs.with_columns(eval_protocol_id=pl.lit("other")))
 
 
@@ -214,7 +214,7 @@ def test_rl_seeds_of_a_candidate_are_one_candidate(fitted):
 
 
 def test_wrong_calls(fresh, fitted, tmp_path):
-    with pytest.raises(UsageError, match="predicts 'post_pass_at_1', but the target is 'post_pass_at_8'"):
+    with pytest.raises(UsageError, match="target=\"post_pass_at_8\": the surrogate predicts 'post_pass_at_1'"):
         rank(fresh, fitted, target="post_pass_at_8")
     with pytest.raises(SurrogateError):
         rank(fresh, tmp_path)
@@ -252,9 +252,9 @@ def test_a_surrogate_fitted_on_the_spot_keeps_to_what_it_saw(runs):
 
 def test_steps_that_the_surrogate_does_not_know_are_said(fresh, fitted):
     assert any("does not depend on RL steps" in note for note in rank(fresh, fitted, rl_steps=200).notes)
-    with pytest.raises(UsageError, match="rl_steps must be above 0"):
+    with pytest.raises(UsageError, match="rl_steps=0: expected a number above 0"):
         rank(fresh, fitted, rl_steps=0)
-    with pytest.raises(UsageError, match="--rl-steps needs predicted scores"):
+    with pytest.raises(UsageError, match="rl_steps=200 needs predicted scores"):
         rank(fresh, "none", rl_steps=200)
 
 
