@@ -1,0 +1,259 @@
+"""Hold sealed predictions against what happened, and write the page.
+
+    python collectors/report_sealed.py datasets/lab-3/sealed-*.csv --corpus datasets/lab-3/corpus.parquet \
+        --records datasets/lab-3/records-*.parquet --page docs/sealed-lab-3.md
+
+Every rule that `collectors/seal_predictions.py` wrote down is judged on the candidates that are finished: within a base
+model first, over all second. Intervals resample base models, and within each its candidates; differences from Pass@64
+and from the screening are taken on the same draws. A seal whose file was changed, whose candidates were measured again,
+or that was written after its first RL run had begun, is refused.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from seal_predictions import TARGET, measurement_digest
+
+from quagpredict.corpus import read_corpus
+from quagpredict.errors import CorpusError, InvalidDataError
+from quagpredict.files import file_digest, written_aside
+from quagpredict.program import run_program
+from quagpredict.validation.noise_ceiling import noise_ceiling
+from quagpredict.validation.scores import interval_coverage, pairwise_accuracy, r2, spearman, top_regret
+
+Floats = NDArray[np.float64]
+DRAWS = 2000
+NUMBERS = ("score", "predicted", "low", "high")
+YARDSTICKS = ("Pass@64", "screening")
+
+
+class Wave(NamedTuple):
+    """One seal: its name, what it says of itself, and its rows with what happened."""
+
+    name: str
+    manifest: dict[str, Any]
+    frame: pl.DataFrame
+    first_run: str
+
+
+def waves_of(seals: list[Path], corpus: pl.DataFrame, started: pl.DataFrame) -> Iterator[Wave]:
+    """Yield the seals, checked, with the mean score after RL of each candidate that is finished."""
+    runs = corpus.filter(pl.col(TARGET).is_not_null())
+    actual = runs.group_by("candidate").agg(pl.col(TARGET).mean().alias("actual"), pl.len().alias("seeds"))
+    measured = {row["candidate"]: row for row in corpus.unique("candidate", keep="first").iter_rows(named=True)}
+    for path in seals:
+        manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        if file_digest(path) != manifest["sha256"]:
+            raise InvalidDataError(f"{path}: is not the file that was sealed (SHA-256 {manifest['sha256']})")
+        for name, known in manifest["measurements"].items():
+            if name in measured and measurement_digest(measured[name]) != known:
+                raise InvalidDataError(f"{path}: '{name}' was measured again since it was sealed")
+        own = started.filter(pl.col("candidate").is_in(list(manifest["measurements"])))
+        first = str(own["started"].min() or "")
+        if first and datetime.fromisoformat(first) < datetime.fromisoformat(manifest["sealed_at"]):
+            raise InvalidDataError(f"{path}: sealed at {manifest['sealed_at']}, after its first RL run at {first}")
+        sealed = pl.read_csv(path, schema_overrides=dict.fromkeys(NUMBERS, pl.Float64)).join(
+            actual, on="candidate", how="inner"
+        )
+        if sealed.is_empty():
+            continue
+        yield Wave(path.stem, manifest, sealed, first)
+
+
+def starts_of(records: list[Path]) -> pl.DataFrame:
+    """Return candidate and start (UTC, ISO 8601) of every RL run in archives."""
+    rows = []
+    for path in records:
+        for attempt in pl.read_parquet(path, columns=["attempt"])["attempt"]:
+            line = json.loads(attempt)
+            if line["stage"].startswith("grpo/"):
+                rows.append((line["stage"][5:].rpartition(".rl-s")[0], line["started"]))
+    return pl.DataFrame(rows, schema={"candidate": pl.String, "started": pl.String}, orient="row")
+
+
+class Judged(NamedTuple):
+    """Scores of one rule, each with its draws behind it: shape (1 + draws,)."""
+
+    pairs: Floats
+    spearman: Floats
+    regret: Floats
+
+
+def judge(frame: pl.DataFrame, *, seed: int = 0) -> dict[str, Judged]:
+    """Return the scores within base models of every rule, the same draws for all.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        ``rule``, ``candidate``, ``base_model``, ``score``, ``actual``.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    dict
+        Rule -> mean over base models of the share of pairs in order, of Spearman's correlation and of the regret of the
+        first. Draws take base models with replacement, and candidates of each.
+    """
+    bases = sorted(frame["base_model"].unique())
+    names = {base: sorted(frame.filter(base_model=base)["candidate"].unique()) for base in bases}
+    rng = np.random.default_rng(seed)
+    chosen = np.vstack([np.arange(len(bases)), rng.integers(0, len(bases), (DRAWS, len(bases)))])
+    # A base that is drawn twice has its candidates drawn anew each time; the first row is the table as it is.
+    places = {
+        base: [np.vstack([np.arange(len(own)), rng.integers(0, len(own), (DRAWS, len(own)))]) for _ in bases]
+        for base, own in names.items()
+    }
+    found = {}
+    for (rule,), part in frame.group_by("rule", maintain_order=True):
+        scores: dict[str, list[list[Floats]]] = {}
+        for base in bases:
+            own = part.filter(base_model=base).sort("candidate")
+            y, s = own["actual"].to_numpy(), own["score"].to_numpy()
+            scores[base] = [
+                [pairwise_accuracy(y[at], s[at]), spearman(y[at], s[at]), top_regret(y[at], s[at])]
+                for at in places[base]
+            ]
+        table = np.array([scores[base] for base in bases])  # base, slot, score, draw
+        drawn = np.stack([table[chosen[:, slot], slot, :, np.arange(DRAWS + 1)] for slot in range(len(bases))])
+        known = np.isfinite(drawn)  # a rule that does not order has no correlation
+        counts = known.sum(axis=0)
+        means = np.where(counts > 0, np.where(known, drawn, 0.0).sum(axis=0) / np.maximum(counts, 1), np.nan)
+        found[str(rule)] = Judged(means[:, 0], means[:, 1], means[:, 2])
+    return found
+
+
+def page(waves: list[Wave], corpus: pl.DataFrame, command: str) -> str:
+    """Return the page."""
+    lines = [
+        "# What was said before RL, and what happened",
+        "",
+        "Predictions of [`datasets/lab-3`](../datasets/lab-3/card.md) that were written down and committed before the "
+        "first RL run of their candidates began ([the design](decisions/017-lab-3-design.md)). This page is made by",
+        "",
+        "```bash",
+        command,
+        "```",
+        "",
+        "It refuses a seal that was changed or that is younger than its first run.",
+        "",
+        "| seal | sealed (UTC) | first RL run | candidates | finished | SHA-256 |",
+        "| --- | --- | --- | ---: | ---: | --- |",
+    ]
+    for wave in waves:
+        done = wave.frame["candidate"].n_unique()
+        lines.append(
+            f"| {wave.name} | {wave.manifest['sealed_at'][:16]} | {wave.first_run[:16]} | "
+            f"{wave.manifest['candidates']} | {done} | `{wave.manifest['sha256'][:16]}` |"
+        )
+    for wave in waves:
+        lines += ["", f"## {wave.name}", "", *_tables(wave.frame)]
+    lines += ["", *_ceiling(corpus)]
+    return "\n".join(lines) + "\n"
+
+
+def _tables(frame: pl.DataFrame) -> list[str]:
+    judged = judge(frame)
+    counted = frame.group_by("base_model", maintain_order=True).agg(pl.col("candidate").n_unique())
+    bases = ", ".join(f"{base} ({count})" for base, count in counted.rows())
+    lines = [
+        f"Finished candidates by base: {bases}. Within a base, mean over bases; 90 % intervals resample bases and "
+        "candidates. Differences are of regret, in points, on the same draws; below 0 the rule chooses better.",
+        "",
+        "| rule | pairs in order, % | Spearman | regret of the first | less Pass@64's | less the screening's |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for rule, own in sorted(judged.items(), key=lambda item: -item[1].pairs[0]):
+        over = [_with_interval(100 * (own.regret - judged[name].regret), 1) for name in YARDSTICKS if name in judged]
+        over = ["" if rule == name else text for name, text in zip(YARDSTICKS, over, strict=False)]
+        cells = [
+            _with_interval(100 * own.pairs, 0),
+            _with_interval(own.spearman, 2),
+            _with_interval(100 * own.regret, 1),
+        ]
+        lines.append(f"| {' | '.join([rule, *cells, *over])} |")
+    lines += ["", "### Levels, over all bases", "", "| rule | R² | bias, points | 90 % interval holds |"]
+    lines.append("| --- | ---: | ---: | ---: |")
+    for (rule,), part in frame.filter(pl.col("predicted").is_not_null()).group_by("rule", maintain_order=True):
+        y, mean = part["actual"].to_numpy(), part["predicted"].to_numpy()
+        held = float(interval_coverage(y, part["low"].to_numpy(), part["high"].to_numpy()))
+        lines.append(
+            f"| {rule} | {float(r2(y, mean)):.2f} | {100 * float(np.mean(mean - y)):+.1f} | {100 * held:.0f} % |"
+        )
+    lines += ["", "### Whom each rule chose", "", "| rule | " + " | ".join(sorted(frame["base_model"].unique())) + " |"]
+    lines.append("| --- |" + " --- |" * frame["base_model"].n_unique())
+    cells = []
+    for base in sorted(frame["base_model"].unique()):
+        best = frame.filter(base_model=base).sort("actual", descending=True).row(0, named=True)
+        cells.append(f"{_short(best)} {100 * best['actual']:.1f} %")
+    lines.append("| (the best) | " + " | ".join(cells) + " |")
+    for (rule,), part in frame.group_by("rule", maintain_order=True):
+        cells = []
+        for base in sorted(frame["base_model"].unique()):
+            first = part.filter(base_model=base).sort("score", descending=True).row(0, named=True)
+            cells.append(f"{_short(first)} {100 * first['actual']:.1f} %")
+        lines.append(f"| {rule} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _ceiling(corpus: pl.DataFrame) -> list[str]:
+    runs = corpus.filter(pl.col(TARGET).is_not_null())
+    lines = ["## What noise allows", ""]
+    for (base,), part in sorted(runs.group_by("base_model")):
+        several = part.filter(pl.len().over("candidate") > 1)
+        if part["candidate"].n_unique() < 4:
+            continue
+        ceiling = noise_ceiling(part)
+        spread = several.group_by("candidate").agg(pl.col(TARGET).std().alias("sd")).sort("sd")["sd"].to_list()
+        seeds = ", ".join(f"{100 * value:.1f}" for value in spread) or "none"
+        lines.append(
+            f"- `{base}`: R² at most {ceiling.r2:.2f} ({ceiling.r2_low:.2f} to {ceiling.r2_high:.2f}), Spearman "
+            f"{ceiling.spearman:.2f}; standard deviation between RL seeds of one candidate, in points: {seeds}"
+        )
+    return lines
+
+
+def _short(row: dict[str, Any]) -> str:
+    return str(row["candidate"]).partition(".")[2].partition("-")[0]
+
+
+def _with_interval(draws: Floats, digits: int) -> str:
+    known = draws[1:][np.isfinite(draws[1:])]
+    low, high = np.quantile(known, (0.05, 0.95)) if len(known) else (np.nan, np.nan)
+    return f"{draws[0]:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def main(arguments: list[str]) -> None:
+    """Check the seals, judge them, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("seals", nargs="+", type=Path, help="files that seal_predictions.py wrote (.csv)")
+    parser.add_argument("--corpus", type=Path, required=True, help="table of the runs")
+    parser.add_argument("--records", nargs="+", type=Path, required=True, help="archives, for when RL began")
+    parser.add_argument("--page", type=Path, required=True, help="Markdown file to write")
+    given = parser.parse_args(arguments)
+    corpus = read_corpus(given.corpus)
+    waves = list(waves_of(sorted(given.seals), corpus, starts_of(given.records)))
+    if not waves:
+        raise CorpusError(f"{given.corpus}: no candidate of {given.seals[0]} is finished yet")
+    folder = given.corpus.parent.as_posix()
+    command = (
+        f"python collectors/report_sealed.py {folder}/sealed-*.csv --corpus {given.corpus.as_posix()} \\\n"
+        f"    --records {folder}/records-*.parquet --page {given.page.as_posix()}"
+    )
+    with written_aside(given.page) as aside:
+        aside.write_text(page(waves, corpus, command), encoding="utf-8")
+    print(
+        f"{given.page}: {sum(wave.frame['candidate'].n_unique() for wave in waves)} candidates judged", file=sys.stderr
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

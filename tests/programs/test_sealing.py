@@ -1,0 +1,106 @@
+"""Predictions are sealed before RL, and judged only as they were sealed."""
+
+import json
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from quagpredict.corpus import read_corpus, write_corpus
+from quagpredict.errors import CorpusError, InvalidDataError, UsageError
+from quagpredict.shipped import shipped_path
+
+FREE_RULES = 6
+Program = Callable[[list[str]], None]
+
+
+@pytest.fixture(scope="module")
+def programs() -> dict[str, dict[str, Any]]:
+    folder = str(shipped_path("collectors"))
+    sys.path.insert(0, folder)  # as Python does for a program that is run by its path
+    try:
+        names = ("draw_recipes", "seal_predictions", "report_sealed")
+        return {name: runpy.run_path(f"{folder}/{name}.py") for name in names}
+    finally:
+        sys.path.remove(folder)
+
+
+@pytest.fixture(scope="module")
+def runs() -> pl.DataFrame:
+    return read_corpus("datasets/lab-2/corpus.parquet")
+
+
+@pytest.fixture
+def before(runs: pl.DataFrame, tmp_path: Path) -> Path:
+    path = tmp_path / "before.parquet"
+    write_corpus(runs.with_columns(post_pass_at_1=pl.lit(None, pl.Float64)), path, {})
+    return path
+
+
+def test_the_random_recipes_of_the_plan_are_those_that_its_line_draws(programs: dict[str, Any], tmp_path: Path) -> None:
+    plan = shipped_path("collectors/plans/lab-3.yaml")
+    programs["draw_recipes"]["main"]([str(plan), "--check"])
+    other = tmp_path / "plan.yaml"
+    other.write_text(plan.read_text().replace("seed: 31, recipes: 19", "seed: 32, recipes: 19"))
+    with pytest.raises(Exception, match="is not what its line '# drawn: ' draws"):
+        programs["draw_recipes"]["main"]([str(other), "--check"])
+
+
+def test_a_seal_is_written_once_and_only_before_rl(programs: dict[str, Any], before: Path, tmp_path: Path) -> None:
+    seal: Program = programs["seal_predictions"]["main"]
+    out = tmp_path / "sealed"
+    arguments = [str(before), "--only", "plain.*", "--out", str(out)]
+    seal(arguments)
+    sealed, manifest = pl.read_csv(out.with_suffix(".csv")), json.loads(out.with_suffix(".json").read_text())
+    assert sealed["rule"].n_unique() == FREE_RULES
+    assert sealed["candidate"].n_unique() == manifest["candidates"] == len(manifest["measurements"])
+    assert set(sealed["base_model"]) == {"plain"}
+    with pytest.raises(UsageError, match="a seal is not written twice"):
+        seal(arguments)
+    with pytest.raises(CorpusError, match="has its score after RL"):
+        seal([str(shipped_path("datasets/lab-2/corpus.parquet")), "--out", str(tmp_path / "late")])
+
+
+def test_a_seal_is_held_against_what_happened(programs: dict[str, Any], before: Path, tmp_path: Path) -> None:
+    out, page = tmp_path / "sealed", tmp_path / "page.md"
+    programs["seal_predictions"]["main"](
+        [str(before), "--learn", str(shipped_path("datasets/lab-pilot")), "--out", str(out)]
+    )
+    folder = shipped_path("datasets/lab-2")
+    records = [str(path) for path in sorted(folder.glob("records-*.parquet"))]
+    arguments = [f"{out}.csv", "--corpus", str(folder / "corpus.parquet"), "--records", *records, "--page", str(page)]
+    report: Program = programs["report_sealed"]["main"]
+    with pytest.raises(InvalidDataError, match="after its first RL run at"):
+        report(arguments)  # these runs are older than this test
+    manifest = json.loads(out.with_suffix(".json").read_text())
+    out.with_suffix(".json").write_text(json.dumps(manifest | {"sealed_at": "2020-01-01T00:00:00+00:00"}))
+    report(arguments)
+    text = page.read_text()
+    assert "| Pass@64 |" in text
+    assert "mixed, from lab-pilot" in text
+    assert f"`{manifest['sha256'][:16]}`" in text
+
+    changed = out.with_suffix(".csv").read_text().replace("SFT Pass@1", "SFT Pass@2")
+    out.with_suffix(".csv").write_text(changed)
+    with pytest.raises(InvalidDataError, match="is not the file that was sealed"):
+        report(arguments)
+
+
+def test_a_rule_that_knows_the_outcome_is_perfect_and_its_opposite_is_not(programs: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    table = pl.DataFrame({"candidate": [f"c{i}" for i in range(24)], "base_model": ["a", "b", "c"] * 8})
+    table = table.with_columns(actual=pl.Series(rng.random(24)))
+    rules = {"oracle": pl.col("actual"), "opposite": -pl.col("actual"), "same": pl.lit(0.0)}
+    frame = pl.concat([table.with_columns(rule=pl.lit(name), score=score) for name, score in rules.items()])
+    judged = programs["report_sealed"]["judge"](frame)
+    assert np.all(judged["oracle"].pairs == 1)
+    assert np.all(judged["oracle"].regret == 0)
+    assert np.all(judged["opposite"].pairs == 0)
+    assert judged["same"].pairs[0] == 0.5
+    spread = table.group_by("base_model").agg(pl.col("actual").max() - pl.col("actual").min())["actual"].mean()
+    assert judged["opposite"].regret[0] == pytest.approx(spread)
