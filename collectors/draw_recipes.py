@@ -42,7 +42,7 @@ def draw(rng: random.Random) -> Drawn:
 
     Skills are weighted by a flat Dirichlet draw with concentration 0.6, so that most recipes favour some and leave
     others out; two recipes in five have noise in their solutions, two in five answers without steps. Examples seen are
-    log-uniform from 2048 to 16384, epochs from 1 to 64, the learning rate from 4e-4 to 4e-3.
+    log-uniform from 2048 to 32768, epochs from 1 to 64, the learning rate from 4e-4 to 4e-3.
     """
     weights = {skill: rng.gammavariate(0.6, 1.0) for skill in SKILLS}
     total = sum(weights.values())
@@ -58,7 +58,7 @@ def draw(rng: random.Random) -> Drawn:
         sources.append(written | {"share": round(share * (1 - direct), 4)})
         if direct:
             sources.append(chain | {"lengths": [*lengths], "direct": True, "share": round(share * direct, 4)})
-    seen = 2 ** rng.uniform(11, 14)
+    seen = 2 ** rng.uniform(11, 15)
     epochs = round(2 ** rng.uniform(0, 6))
     rate = float(f"{10 ** rng.uniform(-3.4, -2.4):.1e}")
     return Drawn({"lab_data": {"sources": sources}}, max(32, round(seen / epochs)), epochs, rate)

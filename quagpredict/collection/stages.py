@@ -337,7 +337,8 @@ def selected(stages: Sequence[Stage], until: Kind | None = None, only: Sequence[
             raise UsageError(f"only: '{pattern}' matches no candidate, e.g. not '{next(iter(names), '')}'")
     meant = {name for name in names if not only or any(fnmatchcase(name, pattern) for pattern in only)}
     kinds = KINDS if until is None else KINDS[: KINDS.index(until) + 1]
-    return _with_inputs(stages, {s.id for s in stages if s.kind != "base" and s.candidate in meant and s.kind in kinds})
+    whole = _with_inputs(stages, {stage.id for stage in stages if stage.kind != "base" and stage.candidate in meant})
+    return tuple(stage for stage in whole if stage.kind in kinds)  # what a stage needs is of an earlier kind
 
 
 def _with_inputs(stages: Sequence[Stage], needed: set[str]) -> tuple[Stage, ...]:

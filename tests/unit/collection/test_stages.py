@@ -142,6 +142,7 @@ def test_a_part_of_a_plan_is_selected_with_what_it_needs(write_plan: WritePlan) 
     stages = stages_of(Plan.from_yaml(write_plan()))
     assert selected(stages) == stages
     assert {stage.kind for stage in selected(stages, until="evaluate-pre")} == {"base", "sft", "evaluate-pre"}
+    assert [stage.id for stage in selected(stages, until="base", only=["*.no-sft"])] == ["base/weak"]
     assert [stage.kind for stage in selected(stages, only=["*.no-sft"])] == [
         *("base", "evaluate-pre", "grpo", "evaluate-post")
     ]
