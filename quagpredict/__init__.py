@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from quagpredict.collection import collect
     from quagpredict.corpus import read_corpus, write_corpus
     from quagpredict.evaluation import score_checkpoint
-    from quagpredict.importers import import_run
+    from quagpredict.importers import import_run, import_runs, write_imported
     from quagpredict.metrics import pass_at_k
     from quagpredict.mixture_search import MixtureSearch
     from quagpredict.quagmires import audit
@@ -50,6 +50,7 @@ __all__ = [
     "fit",
     "grade",
     "import_run",
+    "import_runs",
     "load_surrogate",
     "pass_at_k",
     "rank",
@@ -58,6 +59,7 @@ __all__ = [
     "score_checkpoint",
     "validate",
     "write_corpus",
+    "write_imported",
 ]
 
 _HOME = {
@@ -68,6 +70,7 @@ _HOME = {
     "fit": "surrogates",
     "grade": "answers",
     "import_run": "importers",
+    "import_runs": "importers",
     "load_surrogate": "surrogates.store",
     "pass_at_k": "metrics",
     "rank": "ranking",
@@ -76,6 +79,7 @@ _HOME = {
     "score_checkpoint": "evaluation",
     "validate": "validation",
     "write_corpus": "corpus",
+    "write_imported": "importers",
 }
 
 _lazy, _ = lazy_names(__name__, _HOME)

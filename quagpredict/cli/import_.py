@@ -6,11 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import say
-from quagpredict.errors import QuagpredictError
+from quagpredict.cli.inputs import at_least, say
+from quagpredict.errors import QuagpredictError, UsageError
 
 if TYPE_CHECKING:
-    from quagpredict.importers import Imported
+    from collections.abc import Sequence
+
+    from quagpredict.importers import Difference, Imported, Statistic
 
 KNOWN = ("auto", "lm-eval", "lighteval", "inspect", "nemo-skills", "qwen-math", "human-eval", "counts", "samples")
 _COLUMNS = {
@@ -22,16 +24,18 @@ _COLUMNS = {
     "truncated": "whether the budget cut the sample",
 }
 DESCRIPTION = """\
-Read what another evaluation tool measured of one checkpoint, check it, and write the one-row table that
-`quagpredict rank` reads. Pass@k is computed again from the counts, and every number of the tool's own that differs is
-shown with the reason. Samples that cannot be trusted are refused.
+Read what another evaluation tool measured of checkpoints, check it, and write the table that `quagpredict rank` reads.
+Pass@k is computed again from the counts, and every number of the tool's own that differs is shown with the reason.
+Samples that cannot be trusted are refused.
 """
 EPILOG = """\
 examples:
-  quagpredict import lm-eval out/samples_gsm8k_2026-01-31.jsonl --candidate mix-a --out runs/mix-a.parquet
+  quagpredict import lm-eval out/samples_gsm8k_2026-01-31.jsonl --candidate mix-a --loss 0.71 --out runs/mix-a.parquet
   quagpredict import nemo-skills aime25/output-rs*.jsonl --candidate mix-a --out runs/mix-a.parquet
   quagpredict import samples a.parquet --id task --correct reward --threshold 1 --candidate a --out runs/a.parquet
   quagpredict import counts mix-a.csv --candidate mix-a --protocol "vllm t=1.0 32k tokens" --out runs/mix-a.parquet
+  quagpredict import auto base=out/base mix-a=out/mix-a mix-b=out/mix-b --base base --loss losses.csv --out runs.parquet
+  quagpredict import auto out/* --each --out runs.parquet
 """
 
 
@@ -46,14 +50,23 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     )
     add = parser.add_argument
     add("source", metavar="FORMAT", choices=KNOWN, help=f"one of {', '.join(KNOWN)}")
-    add("paths", metavar="PATH", nargs="+", help="files of one run of one checkpoint")
+    add(
+        "paths",
+        metavar="[NAME=]PATH",
+        nargs="+",
+        help="files, globs or folders; of one checkpoint (--candidate), or of many, each with its candidate's name",
+    )
     add("--out", required=True, metavar="FILE", help="table to write (.parquet)")
-    add("--candidate", required=True, metavar="NAME", help="name of the candidate")
-    add("--base-model", metavar="NAME", help="what the checkpoint was fine-tuned from, if that is known")
+    add("--candidate", metavar="NAME", help="name of the candidate, where the paths are of one checkpoint")
+    add("--each", action="store_true", help="each path is a candidate, called by the name of the file or folder")
+    add("--base-model", metavar="NAME", help="what the checkpoints were fine-tuned from, if that is known")
+    add("--loss", metavar="LOSS", help="held-out loss in nats per token; of many a table with candidate and loss")
+    add("--base", metavar="NAME", help="the base's measurement, for coverage ratios: one of the candidates, or a table")
+    add("--group-size", type=at_least(1), default=8, metavar="G", help="samples of a prompt in GRPO (default: 8)")
     add("--suite", metavar="NAME", help="name of the benchmark, in place of the files' own")
     add("--protocol", metavar="TEXT", help="what the files do not record of how samples were drawn")
     add("--filter", metavar="NAME", help="which filter's verdict counts (lm-eval)")
-    add("--metric", metavar="NAME", help="which metric or scorer is the verdict (lm-eval, lighteval, inspect)")
+    add("--metric", metavar="NAME", help="which metric, scorer or reward is the verdict, where there are several")
     for name, what in _COLUMNS.items():
         add(f"--{name}", metavar="COLUMN", help=f"column with {what} (samples; default: {name})")
     add("--threshold", type=float, metavar="X", help="a sample is correct from this value on (default: only 1 is)")
@@ -86,14 +99,16 @@ def as_flags(text: str) -> str:
 
 def _run(args: argparse.Namespace) -> int:
     from quagpredict.answers import GradingPolicy
-    from quagpredict.corpus import write_corpus
-    from quagpredict.importers import import_run
+    from quagpredict.importers import import_runs, write_imported
 
-    found = import_run(
+    runs = _runs(args)
+    found = import_runs(
         args.source,
-        args.paths,
-        candidate=args.candidate,
+        runs,
+        losses=_losses(args.loss, list(runs)),
+        base=args.base,
         base_model=args.base_model,
+        group_size=args.group_size,
         suite=args.suite,
         protocol=args.protocol,
         filter=args.filter,
@@ -105,14 +120,60 @@ def _run(args: argparse.Namespace) -> int:
         allow_duplicates=args.allow_duplicates,
         allow_mixed_settings=args.allow_mixed_settings,
     )
-    audit = [one._asdict() for one in found.audit.differences]
-    provenance = {"imported_from": found.format, "files": [str(path) for path in found.files]}
-    write_corpus(found.row, args.out, provenance | {"audit": audit, "notes": list(found.audit.notes)})
-    print(_json(found, args.candidate) if args.format == "json" else _table(found, args.candidate))
-    for note in found.audit.notes:
+    write_imported(found, args.out)
+    if args.format == "json":
+        content = [_content(one) for one in found]
+        print(json.dumps(content[0] if len(content) == 1 else content, indent=1, ensure_ascii=False))
+    else:
+        print("\n".join(_table(one) for one in found))
+    for note in dict.fromkeys(note for one in found for note in one.audit.notes):
         say(f"note: {as_flags(note)}")
     say(f"wrote {args.out}")
     return 0
+
+
+def _runs(args: argparse.Namespace) -> "dict[str, list[str]]":
+    """Return the paths of each candidate."""
+    if args.candidate is not None and args.each:
+        raise UsageError("--candidate names one candidate, --each takes every path as one: give one of them")
+    if args.candidate is not None:
+        return {args.candidate: args.paths}
+    if args.each:
+        return _each(args.paths)
+    runs: dict[str, list[str]] = {}
+    for word in args.paths:
+        name, equals, path = word.partition("=")
+        if not (name and equals and path):
+            raise UsageError(
+                f"which candidate is '{word}' of? Name it with --candidate, write NAME={word}, or give --each"
+            )
+        runs.setdefault(name, []).append(path)
+    return runs
+
+
+def _each(paths: "Sequence[str]") -> dict[str, list[str]]:
+    from pathlib import Path
+
+    runs: dict[str, list[str]] = {}
+    for path in paths:
+        name = Path(path).resolve().name if Path(path).is_dir() else Path(path).name.split(".")[0]
+        if name in runs:
+            raise UsageError(f"--each: both {runs[name][0]} and {path} would be called '{name}'; write NAME=PATH")
+        runs[name] = [path]
+    return runs
+
+
+def _losses(given: str | None, names: "Sequence[str]") -> "dict[str, float] | str | None":
+    """Return the loss of one candidate by its name, or the table that has the losses of many."""
+    if given is None:
+        return None
+    try:
+        loss = float(given)
+    except ValueError:
+        return given
+    if len(names) > 1:
+        raise UsageError(f"--loss {given} is one loss, and there are {len(names)} candidates: give a table of losses")
+    return {names[0]: loss}
 
 
 def _values(found: "Imported") -> dict[str, Any]:
@@ -121,30 +182,45 @@ def _values(found: "Imported") -> dict[str, Any]:
     return {name.removeprefix("pre_"): value for name, value in row.items() if value is not None}
 
 
-def _json(found: "Imported", candidate: str) -> str:
-    content = {
-        "candidate": candidate,
+def _content(found: "Imported") -> dict[str, Any]:
+    return {
+        "candidate": found.row["candidate"].item(),
         "format": found.format,
         "eval_protocol_id": found.eval_protocol_id,
         "values": _values(found),
+        "statistics": [one._asdict() for one in found.statistics],
         "differences": [one._asdict() for one in found.audit.differences],
         "notes": list(found.audit.notes),
     }
-    return json.dumps(content, indent=1, ensure_ascii=False)
 
 
-def _table(found: "Imported", candidate: str) -> str:
+def _table(found: "Imported") -> str:
     values = _values(found)
     lines = [
-        f"{candidate}: {values['problems_count']} problems, {values['samples_per_problem']} samples each at least, "
-        f"read as {found.format}; protocol {found.eval_protocol_id}"
+        f"{found.row['candidate'].item()}: {values['problems_count']} problems, {values['samples_per_problem']} "
+        f"samples each at least, read as {found.format}; protocol {found.eval_protocol_id}"
     ]
     lines += [f"  Pass@{name.removeprefix('pass_at_'):<4} {value:.4f}" for name, value in values.items() if _is_k(name)]
-    for one in found.audit.differences:
-        ours = "none" if one.ours is None else f"{one.ours:.4f}"
-        verdict = "agrees" if one.agrees else f"differs: {one.why}"
-        lines.append(f"  {one.benchmark}, {one.name}: {one.theirs:.4f}, from counts {ours} (Pass@{one.k}); {verdict}")
+    if (loss := values.get("held_out_loss_nats")) is not None:
+        lines.append(f"  held-out loss {loss:.4f} nats/token")
+    lines += [_statistic(one) for one in found.statistics]
+    lines += [_difference(one) for one in found.audit.differences]
     return "\n".join(lines)
+
+
+def _statistic(one: "Statistic") -> str:
+    what = (
+        f"Pass@{one.k} of a GRPO group of {one.k}"
+        if one.name == "pass_at_group"
+        else f"Pass@{one.k} over that of the base, {one.problems} problems"
+    )
+    return f"  {what}: {one.value:.4f}, 90 % {one.low:.4f} to {one.high:.4f}"
+
+
+def _difference(one: "Difference") -> str:
+    ours = "none" if one.ours is None else f"{one.ours:.4f}"
+    verdict = "agrees" if one.agrees else f"differs: {one.why}"
+    return f"  {one.benchmark}, {one.name}: {one.theirs:.4f}, from counts {ours} (Pass@{one.k}); {verdict}"
 
 
 def _is_k(name: str) -> bool:

@@ -1,6 +1,6 @@
 """Files of another evaluation tool to a one-row table that `rank` reads, with an audit."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,33 +9,15 @@ import polars as pl
 
 from quagpredict.answers import GradingPolicy
 from quagpredict.corpus import assemble_row
-from quagpredict.errors import InvalidDataError, QuagpredictError, UsageError
+from quagpredict.errors import InvalidDataError, UsageError
 from quagpredict.files import digest
-from quagpredict.importers import counts, human_eval, inspect_log, lighteval, lm_eval, nemo_skills, qwen_math, samples
 from quagpredict.importers.audit import Audit, differences, notes_of, refusals
-from quagpredict.importers.files import given_files
+from quagpredict.importers.formats import read_files
 from quagpredict.importers.joining import agreed_settings, as_protocol, check_one_verdict, joined
 from quagpredict.importers.reading import Reading
 from quagpredict.importers.regrading import regraded
+from quagpredict.importers.statistics import GROUP_SIZE, Statistic, pass_at_group
 from quagpredict.metrics.measurement import count_values
-
-_MODULES: dict[str, Any] = {
-    "lm-eval": lm_eval,
-    "lighteval": lighteval,
-    "inspect": inspect_log,
-    "nemo-skills": nemo_skills,
-    "qwen-math": qwen_math,
-    "human-eval": human_eval,
-    "counts": counts,
-    "samples": samples,
-}
-FORMATS = tuple(_MODULES)
-# Option of a reader -> formats that have it.
-_OPTIONS: dict[str, tuple[str, ...]] = {
-    "filter": ("lm-eval",),
-    "metric": ("lm-eval", "lighteval", "inspect"),
-    **dict.fromkeys(("id", "correct", "response", "gold", "benchmark", "truncated", "threshold"), ("samples",)),
-}
 
 
 class Imported(NamedTuple):
@@ -51,6 +33,10 @@ class Imported(NamedTuple):
     format, eval_protocol_id : str
     files : tuple of Path
         What was read.
+    protocol : mapping
+        What `eval_protocol_id` is the digest of.
+    statistics : tuple of Statistic
+        Pass@G at the group size where there are samples enough; after `import_runs` with a base the coverage ratio.
     """
 
     row: pl.DataFrame
@@ -59,17 +45,12 @@ class Imported(NamedTuple):
     format: str
     eval_protocol_id: str
     files: tuple[Path, ...]
+    protocol: Mapping[str, Any]
+    statistics: tuple[Statistic, ...]
 
-
-def detect(paths: Sequence[str | Path]) -> str:
-    """Return the format of the files: that of the first file which was named, or of those in the folders.
-
-    Raises
-    ------
-    InvalidDataError
-        If none of the known formats, several in the folders, or the file cannot be read.
-    """
-    return _format_and_files("auto", paths)[0]
+    def noted(self, note: str) -> "Imported":
+        """Return the same with one more note."""
+        return self._replace(audit=self.audit._replace(notes=(*self.audit.notes, note)))
 
 
 def import_run(
@@ -89,6 +70,8 @@ def import_run(
     benchmark: str | None = None,
     truncated: str | None = None,
     threshold: float | None = None,
+    held_out_loss: float | None = None,
+    group_size: int = GROUP_SIZE,
     regrade: GradingPolicy | None = None,
     allow_ragged: bool = False,
     allow_duplicates: bool = False,
@@ -116,6 +99,10 @@ def import_run(
         The format "auto" is "samples" if one is named.
     threshold : float, optional
         From which value on a sample is correct, where verdicts are rewards; without it only 0 and 1 are verdicts.
+    held_out_loss : float, optional
+        Loss on held-out completions in nats per token, measured elsewhere: with it candidates can be screened.
+    group_size : int
+        Samples of a prompt in a step of GRPO; Pass@G is among the statistics.
     regrade : GradingPolicy, optional
         Grade the responses again; they and the gold answers must be in the files.
     allow_ragged : bool
@@ -148,16 +135,8 @@ def import_run(
     ('counts', 0.25, 0.5)
     """
     columns = {"id": id, "correct": correct, "response": response, "gold": gold, "benchmark": benchmark}
-    given = columns | {"truncated": truncated, "threshold": threshold, "filter": filter, "metric": metric}
-    options = {key: value for key, value in given.items() if value is not None}
-    name, files = _format_and_files(
-        "samples" if format == "auto" and columns.keys() & options.keys() else format, paths
-    )
-    for option in options:
-        if name not in _OPTIONS[option]:
-            raise UsageError(f"the option {option} goes with {', '.join(_OPTIONS[option])} only; the format is {name}")
-    read: Callable[..., Reading] = _MODULES[name].read
-    reading = read(files, **options)
+    options = columns | {"truncated": truncated, "threshold": threshold, "filter": filter, "metric": metric}
+    name, files, reading = read_files(format, paths, options)
     reading, stated = _named(reading, suite, candidate, name)
     settings = agreed_settings(reading, files, mixed=allow_mixed_settings)
     check_one_verdict(reading, files)
@@ -180,46 +159,10 @@ def import_run(
     }
     eval_protocol_id = f"imported-{digest(content)}"
     identity = {"candidate": candidate, "base_model": base_model, "eval_protocol_id": eval_protocol_id}
-    row = assemble_row(identity, count_values(problems), problems)
-    return Imported(row, problems, checked, name, eval_protocol_id, tuple(files))
-
-
-def _format_and_files(format: str, paths: Sequence[str | Path]) -> tuple[str, list[Path]]:
-    """Return the format and the files to read: all that were named, and those of folders that have the format."""
-    if format != "auto" and format not in _MODULES:
-        raise UsageError(f"unknown format '{format}'; known are auto, {', '.join(FORMATS)}")
-    named, found = given_files(paths)
-    if format == "auto" and named:
-        format = _format_of(named[0]) or ""
-        if not format:
-            raise InvalidDataError(
-                f"{named[0]}: none of the formats {', '.join(FORMATS)}; name the format if it is one of them. Answers "
-                "to each problem are needed, which an evaluation tool logs on demand: summed results will not do"
-            )
-    # Whose columns the caller names cannot be recognised: all that is in the folder is meant.
-    formats = {path: format if format == "samples" else _format_of(path, format) for path in found}
-    if format == "auto":
-        names = sorted({name for name in formats.values() if name})
-        if len(names) != 1:
-            what = f"files of several formats ({', '.join(names)})" if names else "no file of a known format"
-            raise InvalidDataError(f"{found[0].parent}: the folder holds {what}: name the format, or the files")
-        format = names[0]
-    files = [*named, *(path for path, name in formats.items() if name == format)]
-    if not files:
-        raise InvalidDataError(f"{found[0].parent}: the folder holds no file of the format {format}")
-    return format, files
-
-
-def _format_of(path: Path, wanted: str = "auto") -> str | None:
-    for name, module in _MODULES.items():
-        if wanted not in ("auto", name):
-            continue
-        try:
-            if module.recognises(path):
-                return name
-        except (QuagpredictError, pl.exceptions.PolarsError, OSError, ValueError):
-            continue
-    return None
+    row = assemble_row(identity, count_values(problems) | {"held_out_loss_nats": held_out_loss}, problems)
+    group = pass_at_group(problems, group_size)
+    statistics = () if group is None else (group,)
+    return Imported(row, problems, checked, name, eval_protocol_id, tuple(files), content, statistics)
 
 
 def _named(reading: Reading, suite: str | None, candidate: str, format: str) -> tuple[Reading, list[str]]:

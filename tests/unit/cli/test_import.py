@@ -1,7 +1,9 @@
 import json
 
 from quagpredict import cli
+from quagpredict.cli.import_ import KNOWN
 from quagpredict.corpus import read_corpus, read_provenance
+from quagpredict.importers import FORMATS
 
 
 def test_an_import_is_written_and_ranks(tmp_path, monkeypatch, capsys):
@@ -39,3 +41,44 @@ def test_json_and_refusal(tmp_path, capsys):
     assert not (tmp_path / "a.parquet").exists()
     assert cli.main([*words, "--allow-ragged", "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["values"]["samples_per_problem"] == 4
+
+
+def test_many_candidates_in_one_call(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, c in (("base", 1), ("mix-a", 3), ("mix-b", 5)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "aime.csv").write_text(f"id,n,c\np,8,{c}\nq,8,{c + 2}\n")
+    (tmp_path / "losses.csv").write_text("candidate,loss\nbase,1.0\nmix-a,0.8\nmix-b,0.9\n")
+    named = [f"{name}={name}" for name in ("base", "mix-a", "mix-b")]
+    words = ["import", "auto", *named, "--base", "base", "--loss", "losses.csv", "--out", "runs.parquet"]
+    assert cli.main(words) == 0
+    shown = capsys.readouterr()
+    assert "held-out loss 0.8000 nats/token" in shown.out
+    assert "Pass@8 over that of the base, 2 problems: 1.0000, 90 % 1.0000 to 1.0000" in shown.out
+    assert shown.err.count("--protocol") == 1
+    frame = read_corpus("runs.parquet")
+    assert frame["candidate"].to_list() == ["base", "mix-a", "mix-b"]
+    assert cli.main(["import", "auto", "mix-a", "mix-b", "--each", "--out", "two.parquet", "--format", "json"]) == 0
+    assert [one["candidate"] for one in json.loads(capsys.readouterr().out)] == ["mix-a", "mix-b"]
+    assert cli.main(["rank", "--candidates", "runs.parquet", "--surrogate", "none", "--format", "csv"]) == 0
+
+
+def test_options_are_spelt_as_flags(tmp_path, capsys):
+    file = tmp_path / "a.csv"
+    file.write_text("id,n,c\np,8,3\n")
+    out = ["--out", str(tmp_path / "a.parquet")]
+    for words, message in (
+        (["counts", str(file), *out], "which candidate is"),
+        (["counts", str(file), "--candidate", "a", "--each", *out], "give one of them"),
+        (["counts", str(file), "--candidate", "a", "--filter", "x", *out], "--filter goes with lm-eval only"),
+        (["counts", f"a={file}", f"b={file}", "--loss", "0.5", *out], "there are 2 candidates: give a table of losses"),
+        (["counts", str(file), "--candidate", "a", "--loss", "none.csv", *out], "there is no such file"),
+    ):
+        assert cli.main(["import", *words]) == 2
+        assert message in capsys.readouterr().err
+    assert cli.main(["import", "counts", str(file), "--candidate", "a", "--loss", "0.5", *out]) == 0
+    assert read_corpus(tmp_path / "a.parquet")["pre_held_out_loss_nats"].item() == 0.5
+
+
+def test_the_formats_of_the_command_are_those_of_the_library():
+    assert ("auto", *FORMATS) == KNOWN

@@ -1,0 +1,108 @@
+"""The formats that can be imported, and which of them given files have."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from quagpredict.errors import InvalidDataError, QuagpredictError, UsageError
+from quagpredict.importers import (
+    counts,
+    human_eval,
+    inspect_log,
+    lighteval,
+    lm_eval,
+    nemo_skills,
+    qwen_math,
+    samples,
+)
+from quagpredict.importers.files import given_files
+from quagpredict.importers.reading import Reading
+
+MODULES: dict[str, Any] = {
+    "lm-eval": lm_eval,
+    "lighteval": lighteval,
+    "inspect": inspect_log,
+    "nemo-skills": nemo_skills,
+    "qwen-math": qwen_math,
+    "human-eval": human_eval,
+    "counts": counts,
+    "samples": samples,
+}
+FORMATS = tuple(MODULES)
+# Option of a reader -> formats that have it.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "filter": ("lm-eval",),
+    "metric": ("lm-eval", "lighteval", "inspect"),
+    **dict.fromkeys(("id", "correct", "response", "gold", "benchmark", "truncated", "threshold"), ("samples",)),
+}
+
+
+def detect(paths: Sequence[str | Path]) -> str:
+    """Return the format of the files: that of the first file which was named, or of those in the folders.
+
+    Raises
+    ------
+    InvalidDataError
+        If none of the known formats, several in the folders, or the file cannot be read.
+    """
+    return format_and_files("auto", paths)[0]
+
+
+def read_files(format: str, paths: Sequence[str | Path], options: dict[str, Any]) -> tuple[str, list[Path], Reading]:
+    """Return the format, the files, and what was read from them.
+
+    Raises
+    ------
+    UsageError
+        For an unknown format, a name that does not exist, or an option that the format has not.
+    InvalidDataError
+        If a file has another format or breaks it.
+    """
+    chosen = {key: value for key, value in options.items() if value is not None}
+    names_columns = any(OPTIONS[key] == ("samples",) for key in chosen)
+    name, files = format_and_files("samples" if format == "auto" and names_columns else format, paths)
+    for option in chosen:
+        if name not in OPTIONS[option]:
+            raise UsageError(f"the option {option} goes with {', '.join(OPTIONS[option])} only; the format is {name}")
+    reading: Reading = MODULES[name].read(files, **chosen)
+    return name, files, reading
+
+
+def format_and_files(format: str, paths: Sequence[str | Path]) -> tuple[str, list[Path]]:
+    """Return the format and the files to read: all that were named, and those of folders that have the format."""
+    if format != "auto" and format not in MODULES:
+        raise UsageError(f"unknown format '{format}'; known are auto, {', '.join(FORMATS)}")
+    named, found = given_files(paths)
+    if format == "auto" and named:
+        format = _format_of(named[0]) or ""
+        if not format:
+            raise InvalidDataError(
+                f"{named[0]}: none of the formats {', '.join(FORMATS)}; name the format if it is one of them. Answers "
+                "to each problem are needed, which an evaluation tool logs on demand: summed results will not do"
+            )
+    # Whose columns the caller names cannot be recognised: all that is in the folder is meant.
+    formats = {path: format if format == "samples" else _format_of(path, format) for path in found}
+    if format == "auto":
+        names = sorted({name for name in formats.values() if name})
+        if len(names) != 1:
+            what = f"files of several formats ({', '.join(names)})" if names else "no file of a known format"
+            raise InvalidDataError(f"{found[0].parent}: the folder holds {what}: name the format, or the files")
+        format = names[0]
+    files = [*named, *(path for path, name in formats.items() if name == format)]
+    if not files:
+        raise InvalidDataError(f"{found[0].parent}: the folder holds no file of the format {format}")
+    return format, files
+
+
+def _format_of(path: Path, wanted: str = "auto") -> str | None:
+    for name, module in MODULES.items():
+        if wanted not in ("auto", name):
+            continue
+        try:
+            if module.recognises(path):
+                return name
+        except (QuagpredictError, pl.exceptions.PolarsError, OSError, ValueError):
+            continue
+    return None

@@ -1,0 +1,173 @@
+"""Many candidates in one call: their held-out losses, what they share with the base, one table."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from quagpredict.corpus import read_corpus, write_corpus
+from quagpredict.errors import IncomparableError, InvalidDataError, UsageError
+from quagpredict.importers.importing import Imported, import_run
+from quagpredict.importers.statistics import coverage_ratio
+
+_LOSSES = ("pre_held_out_loss_nats", "held_out_loss_nats", "held_out_loss", "eval_loss", "loss")
+
+
+def import_runs(
+    format: str,
+    runs: Mapping[str, Sequence[str | Path]],
+    *,
+    losses: Mapping[str, float] | str | Path | None = None,
+    base: str | Path | None = None,
+    **options: Any,
+) -> list[Imported]:
+    r"""Import many candidates, measured alike.
+
+    Parameters
+    ----------
+    format : str
+        As for `import_run`.
+    runs : mapping of str to sequence of path
+        Files of each candidate.
+    losses : mapping of str to float, or path, optional
+        Held-out losses in nats per token by candidate, or a table with the columns ``candidate`` and
+        ``held_out_loss_nats`` (or ``loss``). On one held-out set and one tokenizer, or they do not compare.
+    base : str or path, optional
+        The base model's own measurement: one of `runs` by name, or a table of one row with ``pre_problems``. Then every
+        candidate has its coverage ratio against it.
+    **options
+        As for `import_run`.
+
+    Returns
+    -------
+    list of Imported
+        In the order of `runs`. Where they were not drawn alike, a note says what differs.
+
+    Raises
+    ------
+    UsageError
+        If there is no candidate.
+    IncomparableError
+        If the base was measured under another protocol.
+    InvalidDataError
+        As `import_run`, the candidate named; or if a candidate has no loss where losses were given.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     for name, c in (("base", 1), ("mix-a", 3)):
+    ...         _ = Path(folder, f"{name}.csv").write_text(f"id,n,c\np,4,{c}\nq,4,{c}\n")
+    ...     runs = {name: [Path(folder, f"{name}.csv")] for name in ("base", "mix-a")}
+    ...     found = import_runs("counts", runs, losses={"base": 0.9, "mix-a": 0.7}, base="base")
+    >>> found[1].row["pre_held_out_loss_nats"].item(), found[1].statistics[-1].name
+    (0.7, 'coverage_ratio')
+    """
+    if not runs:
+        raise UsageError("no candidate was given to import")
+    known = _losses(losses, list(runs)) if losses is not None else {}
+    found = []
+    for name, paths in runs.items():
+        try:
+            found.append(import_run(format, paths, candidate=name, held_out_loss=known.get(name), **options))
+        except InvalidDataError as error:
+            raise type(error)(f"candidate '{name}': {error}") from None
+    if base is not None:
+        found = _against(found, base)
+    note = _differing(found)
+    return [one if note is None else one.noted(note) for one in found]
+
+
+def write_imported(imported: Sequence[Imported], path: str | Path) -> None:
+    r"""Write the rows of imports as one table, with what the audit found in its metadata.
+
+    Raises
+    ------
+    CorpusError
+        If a candidate is there twice.
+    UsageError
+        If there is no import, or the name does not end in ``.parquet``.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "mix-a.csv").write_text("id,n,c\np,4,1\n")
+    ...     found = import_runs("counts", {"mix-a": [Path(folder, "mix-a.csv")]})
+    ...     write_imported(found, Path(folder, "runs.parquet"))
+    ...     read_corpus(Path(folder, "runs.parquet"))["pre_pass_at_1"].item()
+    0.25
+    """
+    if not imported:
+        raise UsageError("there is no import to write")
+    one = imported[0]
+    provenance = {
+        "imported_from": one.format,
+        "files": [str(file) for found in imported for file in found.files],
+        "audit": [difference._asdict() for found in imported for difference in found.audit.differences],
+        "notes": list(dict.fromkeys(note for found in imported for note in found.audit.notes)),
+        "protocols": {found.eval_protocol_id: dict(found.protocol) for found in imported},
+        "statistics": {
+            found.row["candidate"].item(): [statistic._asdict() for statistic in found.statistics] for found in imported
+        },
+    }
+    write_corpus(pl.concat([found.row for found in imported]), path, provenance)
+
+
+def _losses(losses: Mapping[str, float] | str | Path, names: Sequence[str]) -> dict[str, float]:
+    if isinstance(losses, Mapping):
+        table, where = dict(losses), "the losses"
+    else:
+        frame, where = read_corpus(losses, allow_mixed_protocols=True), str(losses)
+        column = next((name for name in _LOSSES if name in frame.columns), None)
+        if column is None:
+            raise InvalidDataError(
+                f"{where}: no column of losses ({', '.join(_LOSSES)}); there are {', '.join(frame.columns)}"
+            )
+        if (dtype := frame[column].dtype) != pl.Null and not dtype.is_numeric():
+            raise InvalidDataError(f"{where}: column '{column}' must be numbers, found {dtype}")
+        table = dict(frame.filter(pl.col(column).is_not_null()).select("candidate", column).rows())
+    lacking = [name for name in names if name not in table]
+    if lacking:
+        raise InvalidDataError(
+            f"{where}: there is no loss of candidate '{lacking[0]}'; there are those of {', '.join(table) or 'none'}"
+        )
+    return table
+
+
+def _against(found: Sequence[Imported], base: str | Path) -> list[Imported]:
+    """Return the imports with their coverage ratio; the base itself has none."""
+    own = next((one for one in found if one.row["candidate"].item() == str(base)), None)
+    row = own.row if own is not None else read_corpus(base)
+    if row.height != 1 or "pre_problems" not in row.columns or row["pre_problems"].null_count():
+        raise InvalidDataError(f"{base}: the base's table must have one row with the counts of its problems")
+    problems = row["pre_problems"].explode().struct.unnest()
+    protocol = row["eval_protocol_id"].item() if "eval_protocol_id" in row.columns else None
+    result = []
+    for one in found:
+        if one is not own and protocol != one.eval_protocol_id:
+            raise IncomparableError(
+                f"the base was measured under the protocol {protocol or 'unknown'}, the candidate "
+                f"'{one.row['candidate'].item()}' under {one.eval_protocol_id}: measure and import both alike"
+            )
+        ratio = None if one is own else coverage_ratio(one.problems, problems)
+        result.append(one if ratio is None else one._replace(statistics=(*one.statistics, ratio)))
+    return result
+
+
+def _differing(found: Sequence[Imported]) -> str | None:
+    """Say in what the protocols of the candidates differ; None if they do not."""
+    first = found[0]
+    for other in found[1:]:
+        if other.eval_protocol_id == first.eval_protocol_id:
+            continue
+        keys = dict.fromkeys((*first.protocol, *other.protocol))
+        apart = [
+            f"{key} ({first.protocol.get(key)} and {other.protocol.get(key)})"
+            for key in keys
+            if first.protocol.get(key) != other.protocol.get(key)
+        ]
+        names = f"'{first.row['candidate'].item()}' and '{other.row['candidate'].item()}'"
+        return f"{names} were not measured alike, and rank will not mix them: they differ in {', '.join(apart)}"
+    return None
