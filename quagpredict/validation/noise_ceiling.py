@@ -1,6 +1,7 @@
 """The noise ceiling: the best that any predictor could do, given how noisily the target itself is known."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,13 @@ class NoiseCeiling:
     r2, spearman : float
         NaN where they cannot be estimated; an R² of 0 means that the noise explains all differences.
     r2_low, r2_high, spearman_low, spearman_high : float
-        90 % interval, bootstrap over candidates.
+        90 % interval, bootstrap over candidates, and over the candidates with several RL seeds that the seed's noise
+        is estimated from.
+    r2_without_largest, spearman_without_largest : float
+        The same without the candidate whose RL seeds differ most: where one of a few decides the ceiling, the two are
+        far apart. NaN with fewer than two candidates of several RL seeds.
+    largest : str
+        That candidate; empty where there is none.
     evaluation_variance : float
         Mean variance of one run's target from the finite number of samples.
     rl_seed_variance : float
@@ -52,6 +59,24 @@ class NoiseCeiling:
     candidates: int
     replicated: int
     note: str
+    r2_without_largest: float = float("nan")
+    spearman_without_largest: float = float("nan")
+    largest: str = ""
+
+
+class _SeedGroups(NamedTuple):
+    """The candidates with several RL seeds: their place, freedom, squares within, and evaluation noise in these."""
+
+    at: NDArray[np.int64]
+    freedom: Floats
+    squares: Floats
+    evaluation: Floats
+
+    def variance(self, chosen: NDArray[np.int64]) -> Floats:
+        """Return the variance between RL seeds beyond the evaluation's, of groups chosen in each draw (draws, g)."""
+        freedom = self.freedom[chosen].sum(axis=-1)
+        beyond = (self.squares - self.evaluation)[chosen].sum(axis=-1)
+        return np.maximum(0.0, beyond / freedom)
 
 
 def noise_ceiling(
@@ -83,7 +108,7 @@ def noise_ceiling(
         Stands for the variance between RL seeds where none of these candidates has several: that of the table that they
         are a part of.
     resamples, seed : int
-        Of the bootstrap over candidates.
+        Of the bootstrap over candidates, and over those with several RL seeds.
 
     References
     ----------
@@ -105,11 +130,13 @@ def noise_ceiling(
     y = runs[target].cast(pl.Float64).to_numpy()
     means = np.bincount(codes, y) / counts
     mean_variance = np.bincount(codes, variances) / counts
-    extra = counts - 1
-    freedom = int(extra.sum())
-    if freedom:
-        within = float(((y - means[codes]) ** 2).sum()) / freedom
-        seed_variance = max(0.0, within - float((extra * mean_variance).sum()) / freedom)
+    squares = np.bincount(codes, (y - means[codes]) ** 2)
+    several = np.flatnonzero(counts > 1)
+    extra = (counts - 1)[several].astype(np.float64)
+    groups = _SeedGroups(several, extra, squares[several], extra * mean_variance[several])
+    everyone = np.arange(len(several))
+    if len(several):
+        seed_variance = float(groups.variance(everyone))
         note += "; RL seed noise from the candidates with several RL seeds"
     else:
         seed_variance = rl_seed_variance
@@ -122,10 +149,21 @@ def noise_ceiling(
     if len(names) < 3:
         few = _unknown(runs, "not known for fewer than three candidates")
         return replace(few, rl_seed_variance=float(seed_variance))
-    noise = (mean_variance + (seed_variance if np.isfinite(seed_variance) else 0.0)) / counts
+    known_seed_variance = seed_variance if np.isfinite(seed_variance) else 0.0
+    noise = (mean_variance + known_seed_variance) / counts
     rng = np.random.default_rng(seed)
     rows = np.vstack([np.arange(len(names)), rng.integers(0, len(names), (resamples, len(names)))])
-    r2s, rhos = _ceilings(means[rows], noise[rows], rng)
+    drawn = np.full(resamples + 1, known_seed_variance)
+    if len(several) > 1:  # of one group alone nothing is known of how groups differ
+        drawn[1:] = groups.variance(rng.integers(0, len(several), (resamples, len(several))))
+    r2s, rhos = _ceilings(means[rows], (mean_variance[rows] + drawn[:, None]) / counts[rows], rng)
+    largest, without = "", (np.nan, np.nan)
+    if len(several) > 1:
+        worst = int(np.argmax(groups.squares / groups.freedom))
+        largest = str(names[several[worst]])
+        fewer = (mean_variance + float(groups.variance(np.delete(everyone, worst)))) / counts
+        r2_fewer, rho_fewer = _ceilings(means[None], fewer[None], rng)
+        without = (float(r2_fewer[0]), float(rho_fewer[0]))
     sft_variance = _between_sft_seeds(runs, names, means, noise)
     total = float(means.var())
     recipe_r2 = 1.0 - (float(noise.mean()) + sft_variance) / total if total > 0 else np.nan
@@ -143,8 +181,11 @@ def noise_ceiling(
         sft_seed_variance=sft_variance,
         recipe_r2=float(np.clip(recipe_r2, 0.0, 1.0)),
         candidates=len(names),
-        replicated=int((counts > 1).sum()),
+        replicated=len(several),
         note=note,
+        r2_without_largest=without[0],
+        spearman_without_largest=without[1],
+        largest=largest,
     )
 
 

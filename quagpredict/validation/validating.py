@@ -269,6 +269,10 @@ class _Judging(NamedTuple):
             yield pl.DataFrame([shared | line for line in lines], schema=SCHEMA)
 
 
+# R² by which the ceiling must rise without the candidate whose RL seeds differ most, for it to be said.
+_DECIDED_BY_ONE = 0.02
+
+
 def _ceiling_notes(ceilings: dict[str, NoiseCeiling]) -> Iterator[str]:
     """Say once how each noise ceiling was estimated, and of which scenarios."""
     ways: dict[str, list[str]] = {}
@@ -276,6 +280,19 @@ def _ceiling_notes(ceilings: dict[str, NoiseCeiling]) -> Iterator[str]:
         ways.setdefault(ceiling.note, []).append(name)
     for note, names in ways.items():
         yield f"noise ceiling ({', '.join(names)}): {note}"
+    # One candidate of a few can decide what the seed's noise is taken to be.
+    apart = {name: found for name, found in ceilings.items() if found.r2_without_largest - found.r2 > _DECIDED_BY_ONE}
+    for candidate in dict.fromkeys(found.largest for found in apart.values()):
+        told = ", ".join(
+            f"{name} {found.r2:.2f}, {found.r2_without_largest:.2f} without it"
+            for name, found in apart.items()
+            if found.largest == candidate
+        )
+        count = max(found.replicated for found in apart.values() if found.largest == candidate)
+        yield (
+            f"of {count} candidates with several RL seeds, those of '{candidate}' differ most, and its R² ceiling rests "
+            f"on them: {told}"
+        )
     known = {name: found.recipe_r2 for name, found in ceilings.items() if np.isfinite(found.recipe_r2)}
     if known:
         told = ", ".join(f"{name} {r2:.2f}" for name, r2 in known.items())

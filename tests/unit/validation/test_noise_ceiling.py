@@ -105,3 +105,30 @@ def test_where_no_candidate_has_several_rl_seeds_the_noise_of_the_others_counts(
     assert "is that of others" in told.note
     # Replicates of its own come first.
     assert noise_ceiling(corpus.frame, rl_seed_variance=9.0, resamples=2).r2 == whole.r2
+
+
+def test_the_interval_counts_how_little_is_known_of_the_seeds() -> None:
+    """Few repeated candidates, one of which scatters: the interval is wide, and the ceiling without it is said."""
+    corpus = synthetic_corpus(40, problems=20, samples_after=64, rl_seeds=3, rl_noise=0.05, seed=4)
+    # Only c0 to c3 were run with several seeds, and one seed of c0 never took off.
+    number = pl.col("candidate").str.slice(1).cast(pl.Int64)
+    frame = corpus.frame.filter((pl.col("rl_seed") == 0) | (number < 4))
+    first = (pl.col("candidate") == frame["candidate"].min()) & (pl.col("rl_seed") == 2)
+    wild = frame.with_columns(post_pass_at_1=pl.when(first).then(0.02).otherwise("post_pass_at_1"))
+    calm, scattered = noise_ceiling(frame), noise_ceiling(wild)
+    assert scattered.replicated == 4
+    assert scattered.largest == frame["candidate"].min()
+    assert scattered.r2 < scattered.r2_without_largest
+    assert scattered.r2_without_largest == pytest.approx(calm.r2, abs=0.05)
+    # A draw of four groups leaves the scattered one out about one time in three: the interval reaches up to there.
+    assert scattered.r2_high - scattered.r2_low > 3 * (calm.r2_high - calm.r2_low)
+    assert scattered.r2_high >= scattered.r2_without_largest - 0.02
+
+
+def test_one_repeated_candidate_says_nothing_of_a_largest_one() -> None:
+    frame = synthetic_corpus(10, rl_seeds=2, seed=5).frame
+    single = frame.filter((pl.col("rl_seed") == 0) | (pl.col("candidate") == frame["candidate"].min()))
+    ceiling = noise_ceiling(single)
+    assert ceiling.replicated == 1
+    assert ceiling.largest == ""
+    assert np.isnan(ceiling.r2_without_largest)
