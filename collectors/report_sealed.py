@@ -185,9 +185,8 @@ def _tables(frame: pl.DataFrame) -> list[str]:
     for (rule,), part in frame.filter(pl.col("predicted").is_not_null()).group_by("rule", maintain_order=True):
         y, mean = part["actual"].to_numpy(), part["predicted"].to_numpy()
         held = float(interval_coverage(y, part["low"].to_numpy(), part["high"].to_numpy()))
-        lines.append(
-            f"| {rule} | {float(r2(y, mean)):.2f} | {100 * float(np.mean(mean - y)):+.1f} | {100 * held:.0f} % |"
-        )
+        share = f"{100 * held:.0f} %" if np.isfinite(held) else ""
+        lines.append(f"| {rule} | {float(r2(y, mean)):.2f} | {100 * float(np.mean(mean - y)):+.1f} | {share} |")
     lines += ["", "### Whom each rule chose", "", "| rule | " + " | ".join(sorted(frame["base_model"].unique())) + " |"]
     lines.append("| --- |" + " --- |" * frame["base_model"].n_unique())
     cells = []

@@ -25,9 +25,11 @@ from numpy.typing import NDArray
 
 import quagpredict as qp
 from quagpredict.corpus import read_corpus
+from quagpredict.corpus.benchmarks import benchmark_scores, geometric_mean
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.files import digest, file_digest, write_json, written_aside
 from quagpredict.program import run_program
+from quagpredict.surrogates.across_families import predict_across
 from quagpredict.surrogates.fitting import fit_frame
 from quagpredict.surrogates.training_rows import training_rows
 
@@ -44,6 +46,14 @@ KINDS = {
 }
 
 
+#: What carries over to benchmarks and bases that no run has seen: a name, and the column of `predict_across`.
+ACROSS = {
+    "one map for all benchmarks": "benchmark_map",
+    "ridge on mean, least and largest of the benchmarks": "ridge_of_levels",
+    "hierarchical": "hierarchical",
+}
+
+
 class Said(NamedTuple):
     """What one rule says of n candidates."""
 
@@ -55,10 +65,11 @@ class Said(NamedTuple):
 
 
 def said_of(candidates: pl.DataFrame, learnt: dict[str, pl.DataFrame]) -> Iterator[Said]:
-    """Yield what every rule says: the free ones, the default of `rank`, and each kind fitted on each corpus."""
+    """Yield what every rule says: the free ones, the default of `rank`, each kind fitted on each corpus, and maps."""
     for rule, column in FREE.items():
         yield Said(rule, candidates[column].to_numpy())
     yield Said("held-out loss", -candidates["pre_held_out_loss_nats"].to_numpy())
+    yield Said("geometric mean of Pass@1 over benchmarks", geometric_mean(benchmark_scores(candidates)))
     ranks = {name: qp.rank(candidates, *given).frame for name, given in {"default": (), "screening": ("none",)}.items()}
     for rule, frame in ranks.items():
         place = dict(zip(frame["candidate"], frame["rank"], strict=True))
@@ -71,6 +82,15 @@ def said_of(candidates: pl.DataFrame, learnt: dict[str, pl.DataFrame]) -> Iterat
             mean = fitted.predict_frame(candidates).mean
             interval = fitted.interval(fitted.design(candidates))
             yield Said(f"{rule}, from {source}", mean, mean, interval.low, interval.high)
+    names = [*learnt]
+    for sources in [[name] for name in names] + ([names] if len(names) > 1 else []):
+        found = predict_across(candidates, [learnt[name] for name in sources])
+        known = ", from " + " and ".join(sources)
+        for rule, column in ACROSS.items():
+            mean = found[column].to_numpy()
+            ends = [f"{column}{end}" for end in ("_low", "_high")]
+            low, high = (found[end].to_numpy() if end in found.columns else None for end in ends)
+            yield Said(rule + known, mean, mean, low, high)
 
 
 def measurement_digest(row: dict[str, Any]) -> str:
@@ -122,7 +142,7 @@ def _rows(said: Said, candidates: pl.DataFrame) -> pl.DataFrame:
             "candidate": candidates["candidate"],
             "base_model": candidates["base_model"],
             "score": said.score,
-            **{name: getattr(said, name) if said.predicted is not None else nothing for name in Said._fields[2:]},
+            **{name: nothing if (own := getattr(said, name)) is None else own for name in Said._fields[2:]},
         },
         schema_overrides=dict.fromkeys(("score", *Said._fields[2:]), pl.Float64),
     )

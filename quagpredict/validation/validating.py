@@ -290,8 +290,8 @@ def _ceiling_notes(ceilings: dict[str, NoiseCeiling]) -> Iterator[str]:
         )
         count = max(found.replicated for found in apart.values() if found.largest == candidate)
         yield (
-            f"of {count} candidates with several RL seeds, those of '{candidate}' differ most, and its R² ceiling rests "
-            f"on them: {told}"
+            f"of {count} candidates with several RL seeds, those of '{candidate}' differ most, and the R² ceiling "
+            f"rests on them: {told}"
         )
     known = {name: found.recipe_r2 for name, found in ceilings.items() if np.isfinite(found.recipe_r2)}
     if known:

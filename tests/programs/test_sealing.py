@@ -15,7 +15,7 @@ from quagpredict.corpus import read_corpus, write_corpus
 from quagpredict.errors import CorpusError, InvalidDataError, UsageError
 from quagpredict.shipped import shipped_path
 
-FREE_RULES = 6
+FREE_RULES = 7
 Program = Callable[[list[str]], None]
 
 
