@@ -14,7 +14,22 @@ if TYPE_CHECKING:
 
     from quagpredict.importers import Difference, Imported, Statistic
 
-KNOWN = ("auto", "lm-eval", "lighteval", "inspect", "nemo-skills", "qwen-math", "human-eval", "counts", "samples")
+KNOWN = (
+    "auto",
+    "lm-eval",
+    "lighteval",
+    "inspect",
+    "nemo-skills",
+    "qwen-math",
+    "human-eval",
+    "evalplus",
+    "trl",
+    "verl",
+    "verifiers",
+    "nemo-rl",
+    "counts",
+    "samples",
+)
 _COLUMNS = {
     "id": "the problem",
     "correct": "the verdict or reward",

@@ -9,13 +9,18 @@ import polars as pl
 from quagpredict.errors import InvalidDataError, QuagpredictError, UsageError
 from quagpredict.importers import (
     counts,
+    evalplus,
     human_eval,
     inspect_log,
     lighteval,
     lm_eval,
+    nemo_rl,
     nemo_skills,
     qwen_math,
     samples,
+    trl,
+    verifiers,
+    verl,
 )
 from quagpredict.importers.files import given_files
 from quagpredict.importers.reading import Reading
@@ -27,6 +32,11 @@ MODULES: dict[str, Any] = {
     "nemo-skills": nemo_skills,
     "qwen-math": qwen_math,
     "human-eval": human_eval,
+    "evalplus": evalplus,
+    "trl": trl,
+    "verl": verl,
+    "verifiers": verifiers,
+    "nemo-rl": nemo_rl,
     "counts": counts,
     "samples": samples,
 }
@@ -34,8 +44,10 @@ FORMATS = tuple(MODULES)
 # Option of a reader -> formats that have it.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "filter": ("lm-eval",),
-    "metric": ("lm-eval", "lighteval", "inspect"),
-    **dict.fromkeys(("id", "correct", "response", "gold", "benchmark", "truncated", "threshold"), ("samples",)),
+    "metric": ("lm-eval", "lighteval", "inspect", "evalplus", "trl", "verl", "verifiers"),
+    **dict.fromkeys(("id", "correct", "response", "benchmark", "truncated"), ("samples",)),
+    "gold": ("samples", "trl"),
+    "threshold": ("samples", "trl", "verl", "verifiers", "nemo-rl"),
 }
 
 

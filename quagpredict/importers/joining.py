@@ -10,6 +10,8 @@ from quagpredict.errors import InvalidDataError
 from quagpredict.importers.reading import Reading
 
 _KEY = ["benchmark", "problem_id"]
+# What must agree and still says which checkpoint was measured, not how.
+_NOT_PROTOCOL = ("step",)
 
 
 def joined(parts: pl.DataFrame, files: Sequence[Path]) -> pl.DataFrame:
@@ -126,9 +128,10 @@ def as_protocol(settings: Mapping[str, Any]) -> dict[str, Any]:
     >>> as_protocol({"temperature": 1, "top_p": 0.95, "do_sample": True})
     {'temperature': '1.0', 'top_p': '0.95', 'do_sample': 'True'}
     """
+    kept = {key: value for key, value in settings.items() if key not in _NOT_PROTOCOL}
     return {
         key: str(float(value)) if isinstance(value, int) and not isinstance(value, bool) else str(value)
-        for key, value in settings.items()
+        for key, value in kept.items()
     }
 
 

@@ -111,8 +111,8 @@ def test_bad_tables_are_named(tmp_path, content, options, message):
 
 def test_names_of_columns_go_with_samples_only(tmp_path):
     file = written(tmp_path, [{"id": "p", "n": 2, "c": 1}], ".csv")
-    with pytest.raises(UsageError, match="the option gold goes with samples only; the format is counts"):
-        import_run("counts", [file], candidate="a", gold="x")
+    with pytest.raises(UsageError, match="the option response goes with samples only; the format is counts"):
+        import_run("counts", [file], candidate="a", response="x")
 
 
 def test_prompts_may_be_ids(tmp_path):

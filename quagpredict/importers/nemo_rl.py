@@ -1,0 +1,94 @@
+"""NeMo RL (NVIDIA-NeMo/RL 05056d0): ``val_data_stepN.jsonl`` of GRPO, ``evaluation_data.json`` of its evaluation.
+
+The validation (`nemo_rl/algorithms/grpo.py`) logs a line a sample: content (a list of one list of messages), rewards (a
+list of one), idx. The evaluation (`nemo_rl/evals/eval.py`) writes prompt, response, reward of each sample, and beside
+them ``config.json`` with dataset_name, temperature, top_p, top_k, num_tests_per_prompt.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+import polars as pl
+
+from quagpredict.errors import InvalidDataError
+from quagpredict.importers.files import suffix_of
+from quagpredict.importers.reading import Reading, as_text, first_record, json_lines, json_object, need
+from quagpredict.importers.samples import part_of_table
+
+_STEP = re.compile(r"val_data_step(\d+)")
+_SETTINGS = ("temperature", "top_p", "top_k")
+_SCHEMA = dict.fromkeys(("id", "response", "correct"), pl.String())
+
+
+def recognises(path: Path) -> bool:
+    """Say whether a file is a log of validation or the data of an evaluation."""
+    if suffix_of(path) == ".json":
+        return isinstance(json_object(path).get("evaluation_data"), list)
+    return {"content", "rewards", "idx"} <= first_record(path).keys()
+
+
+def read(paths: Sequence[Path], *, threshold: float | None = None) -> Reading:
+    """Return the problems of the files; a prompt is a problem.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    threshold : float, optional
+        From which reward on a sample is correct; without it only 0 and 1 are verdicts.
+
+    Raises
+    ------
+    InvalidDataError
+        If a record has no messages or no reward, or a reward is not a verdict.
+    """
+    parts, settings, left_out = [], [], []
+    stated = True
+    for number, path in enumerate(paths):
+        if suffix_of(path) == ".json":
+            rows, benchmark, known = _evaluation(path)
+        else:
+            rows, benchmark, known = [_validated(record, path) for record in json_lines(path)], None, {}
+            if found := _STEP.search(path.name):
+                known = {"step": found[1]}
+        stated &= benchmark is not None
+        samples = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+        part, why = part_of_table(samples, path, number, benchmark or "nemo-rl", "reward", threshold)
+        parts.append(part)
+        left_out += why
+        settings.append(known)
+    graded_by = ["reward" + ("" if threshold is None else f" >= {threshold:g}")] * len(paths)
+    return Reading(pl.concat(parts), settings, (), (), left_out, (), stated, graded_by)
+
+
+def _validated(record: dict[str, Any], path: Path) -> tuple[str, str, str | None]:
+    """Return prompt, response and reward of a line: what stands before the assistant's first turn is the prompt."""
+    messages, rewards = need(record, "content", path), need(record, "rewards", path)
+    while isinstance(messages, list) and len(messages) == 1 and isinstance(messages[0], list):
+        messages = messages[0]
+    if not isinstance(messages, list) or not all(isinstance(one, dict) and "role" in one for one in messages):
+        raise InvalidDataError(
+            f"{path}: 'content' must be messages with roles, as the validation logs them (val_data_stepN.jsonl); got "
+            f"{messages!r:.60}"
+        )
+    if not isinstance(rewards, list) or len(rewards) != 1:
+        raise InvalidDataError(f"{path}: 'rewards' must be a list of one reward, got {rewards!r:.60}")
+    first = next((place for place, one in enumerate(messages) if one["role"] == "assistant"), len(messages))
+    prompt = "\n".join(f"{one['role']}: {one.get('content')}" for one in messages[:first])
+    response = "\n".join(str(one.get("content") or "") for one in messages[first:] if one["role"] == "assistant")
+    return prompt, response, as_text(rewards[0])
+
+
+def _evaluation(path: Path) -> tuple[list[tuple[str, str, str | None]], str | None, dict[str, Any]]:
+    rows = []
+    for record in json_object(path)["evaluation_data"]:
+        if not isinstance(record, dict):
+            raise InvalidDataError(f"{path}: a sample must be a JSON object, got {record!r:.60}")
+        prompt, response, reward = (need(record, key, path) for key in ("prompt", "response", "reward"))
+        rows.append((as_text(prompt) or "", as_text(response) or "", as_text(reward)))
+    file = path.with_name("config.json")
+    config = json_object(file) if file.is_file() else {}
+    name = config.get("dataset_name")
+    known = {key: config[key] for key in _SETTINGS if config.get(key) is not None}
+    return rows, PurePath(name).name if isinstance(name, str) and name else None, known

@@ -1,0 +1,91 @@
+"""TRL's logged completions (trl 1.16, `GRPOTrainer.log` with ``log_completions``): ``completions_STEP.parquet``.
+
+A row is a completion: step, prompt, completion (text, or messages), a column for each reward function, columns that
+reward functions logged besides, advantage. The file holds the last batch that was drawn up to the step, so its
+completions are of the policy at that time. The same table goes to Weights & Biases, and can be read from there.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from quagpredict.errors import InvalidDataError
+from quagpredict.importers.reading import Reading
+from quagpredict.importers.samples import part_of_table
+from quagpredict.importers.tables import header, text_columns
+
+_OURS = ("step", "prompt", "completion", "advantage")
+_NOTE = (
+    "TRL logs completions while RL trains: those of step N are of the policy after N steps, and of the candidate "
+    "itself only before the first update"
+)
+
+
+def recognises(path: Path) -> bool:
+    """Say whether a table has the columns step, prompt, completion and advantage."""
+    return set(_OURS) <= set(header(path))
+
+
+def read(
+    paths: Sequence[Path], *, metric: str | None = None, threshold: float | None = None, gold: str | None = None
+) -> Reading:
+    """Return the problems of tables of completions; a prompt is a problem.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    metric : str, optional
+        Which reward is the verdict; needed where there are several.
+    threshold : float, optional
+        From which value on a completion is correct; without it only 0 and 1 are verdicts.
+    gold : str, optional
+        Which of the logged columns is the reference answer.
+
+    Raises
+    ------
+    InvalidDataError
+        If there are several rewards and none was named, or a file holds completions of several steps.
+    """
+    parts, settings, left_out, graded_by = [], [], [], []
+    for number, path in enumerate(paths):
+        verdict = metric or _only_reward(path)
+        table = text_columns(path, ["step", "prompt", "completion", verdict, *([gold] if gold else [])])
+        steps = table["step"].unique().sort().to_list()
+        if len(steps) != 1:
+            raise InvalidDataError(
+                f"{path}: expected completions of one step, got those of {', '.join(map(str, steps))}"
+            )
+        samples = table.select(
+            pl.col("prompt").alias("id"),
+            pl.col("completion").alias("response"),
+            pl.col(verdict).alias("correct"),
+            *([pl.col(gold).alias("gold")] if gold else []),
+        )
+        part, why = part_of_table(samples, path, number, "trl", verdict, threshold)
+        parts.append(part)
+        left_out += why
+        settings.append({"step": steps[0]})
+        graded_by.append(verdict + ("" if threshold is None else f" >= {threshold:g}"))
+    return Reading(pl.concat(parts), settings, (), (), left_out, [_NOTE], False, graded_by)
+
+
+def _only_reward(path: Path) -> str:
+    """Return the only column of numbers that may be a reward."""
+    others = [name for name in header(path) if name not in _OURS]
+    table = text_columns(path, others) if others else pl.DataFrame()
+    rewards = [
+        name
+        for name in others
+        if table[name].null_count() < table.height
+        and table[name]
+        .str.to_lowercase()
+        .replace({"true": "1", "false": "0"})
+        .cast(pl.Float64, strict=False)
+        .null_count()
+        == table[name].null_count()
+    ]
+    if len(rewards) != 1:
+        shown = ", ".join(rewards) or "none"
+        raise InvalidDataError(f"{path}: expected one column of rewards, found {shown}: choose one (option metric)")
+    return rewards[0]

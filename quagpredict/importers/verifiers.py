@@ -1,0 +1,102 @@
+"""verifiers and prime-rl (PrimeIntellect-ai/verifiers 00d8320, `verifiers/utils/save_utils.py`): ``results.jsonl``.
+
+A line is a rollout: example_id, prompt, completion (messages or text), answer, reward, error, is_truncated, metrics.
+Beside it ``metadata.json`` has env_id, num_examples, rollouts_per_example, sampling_args, pass_threshold, pass_at_k.
+A rollout that ended with an error has reward 0, and is not a wrong answer.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from quagpredict.errors import InvalidDataError
+from quagpredict.importers.reading import (
+    Expected,
+    Reading,
+    Reported,
+    first_record,
+    json_columns,
+    json_object,
+)
+from quagpredict.importers.samples import part_of_table
+
+_SETTINGS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "reasoning_effort",
+    "seed",
+)
+
+
+def recognises(path: Path) -> bool:
+    """Say whether the first record has example_id, completion and reward."""
+    return {"example_id", "completion", "reward"} <= first_record(path).keys()
+
+
+def read(paths: Sequence[Path], *, metric: str | None = None, threshold: float | None = None) -> Reading:
+    """Return the problems of results files.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    metric : str, optional
+        Which value is the verdict; the reward by default.
+    threshold : float, optional
+        From which value on a rollout is correct; by default the tool's own, where its metadata has one.
+
+    Raises
+    ------
+    InvalidDataError
+        If a record lacks its id, or a value is not a verdict.
+    """
+    parts, settings, left_out, graded_by = [], [], [], []
+    reported: list[Reported] = []
+    expected: list[Expected] = []
+    stated = True
+    verdict = metric or "reward"
+    for number, path in enumerate(paths):
+        file = path.with_name("metadata.json")
+        metadata = json_object(file) if file.is_file() else {}
+        benchmark = str(metadata.get("env_id") or "verifiers")
+        stated &= "env_id" in metadata
+        own = metadata.get("pass_threshold") if metric is None else None
+        least = own if threshold is None and isinstance(own, int | float) else threshold
+        table = json_columns(path, ["example_id", "completion", "answer", "error", "is_truncated", verdict])
+        if table.height and table[verdict].null_count() == table.height:
+            raise InvalidDataError(
+                f"{path}: no record has the key '{verdict}'; there are {', '.join(first_record(path))}"
+            )
+        failed = table["error"].is_not_null()
+        if failed.any():
+            left_out.append(f"{path}: {failed.sum()} of {table.height} rollouts ended with an error")
+        samples = table.filter(~failed).select(
+            pl.col("example_id").alias("id"),
+            pl.col("completion").alias("response"),
+            pl.col("answer").alias("gold"),
+            pl.col("is_truncated").alias("truncated"),
+            pl.col(verdict).alias("correct"),
+        )
+        part, why = part_of_table(samples, path, number, benchmark, verdict, least)
+        parts.append(part)
+        left_out += why
+        sampling = metadata.get("sampling_args")
+        settings.append({key: sampling[key] for key in _SETTINGS if sampling.get(key) is not None} if sampling else {})
+        graded_by.append(verdict + ("" if least is None else f" >= {least:g}"))
+        if isinstance(count := metadata.get("num_examples"), int) and count > 0:
+            expected.append(Expected(benchmark, count, str(file)))
+        reported.extend(_reported(metadata, benchmark, least))
+    return Reading(pl.concat(parts), settings, reported, expected, left_out, (), stated, graded_by)
+
+
+def _reported(metadata: dict[str, Any], benchmark: str, threshold: float | None) -> Iterator[Reported]:
+    own = metadata.get("pass_at_k")
+    how = f"over all rollouts, those with an error as wrong ones, passed from a reward of {threshold} on"
+    for k, value in own.items() if isinstance(own, dict) else ():
+        if str(k).isdigit() and isinstance(value, int | float):
+            yield Reported(benchmark, f"pass@{k} in metadata.json", int(k), float(value), how)

@@ -1,0 +1,69 @@
+"""verl's dumps of validation (verl-project/verl 0094eb2, `RayPPOTrainer._write_generations`): ``STEP.jsonl``.
+
+They are written to ``trainer.validation_data_dir``. A line is a sample: input (the decoded prompt), output, gts, score,
+step, and what the reward function returned besides (acc, reward, pred, ...). With ``val_before_train`` step 0 is the
+candidate itself.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from quagpredict.errors import InvalidDataError
+from quagpredict.importers.reading import Reading, first_record, json_columns
+from quagpredict.importers.samples import part_of_table
+
+_BENCHMARK = "data_source"
+
+
+def recognises(path: Path) -> bool:
+    """Say whether the first record has input, output, score and step."""
+    return {"input", "output", "score", "step"} <= first_record(path).keys()
+
+
+def read(paths: Sequence[Path], *, metric: str | None = None, threshold: float | None = None) -> Reading:
+    """Return the problems of dumps; a prompt is a problem.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    metric : str, optional
+        Which value is the verdict; by default acc, which verl itself prefers, else score.
+    threshold : float, optional
+        From which value on a sample is correct; without it only 0 and 1 are verdicts.
+
+    Raises
+    ------
+    InvalidDataError
+        If a record lacks a value, a value is not a verdict, or a file holds samples of several steps.
+    """
+    parts, settings, left_out, graded_by = [], [], [], []
+    stated = True
+    for number, path in enumerate(paths):
+        verdict = metric or ("acc" if "acc" in first_record(path) else "score")
+        table = json_columns(path, list(dict.fromkeys(["input", "output", "gts", "step", _BENCHMARK, verdict])))
+        for key in ("input", "output", "step"):
+            if (lacking := table[key].is_null()).any():
+                raise InvalidDataError(f"{path}: record {int(lacking.arg_true()[0]) + 1} lacks the key '{key}'")
+        if table.height and table[verdict].null_count() == table.height:
+            raise InvalidDataError(
+                f"{path}: no record has the key '{verdict}'; there are {', '.join(first_record(path))}"
+            )
+        steps = table["step"].unique().sort().to_list()
+        if len(steps) > 1:
+            raise InvalidDataError(f"{path}: expected samples of one step, got those of {', '.join(steps)}")
+        samples = table.select(
+            pl.col("input").alias("id"),
+            pl.col("output").alias("response"),
+            pl.col("gts").alias("gold"),
+            pl.col(verdict).alias("correct"),
+            pl.col(_BENCHMARK).alias("benchmark"),
+        )
+        part, why = part_of_table(samples, path, number, "verl", verdict, threshold)
+        parts.append(part)
+        left_out += why
+        stated &= not table[_BENCHMARK].is_null().any()
+        settings.append({"step": steps[0]} if steps else {})
+        graded_by.append(verdict + ("" if threshold is None else f" >= {threshold:g}"))
+    return Reading(pl.concat(parts), settings, (), (), left_out, (), stated, graded_by)
