@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.derived import LOGITS, share_columns, with_derived
+from quagpredict.corpus.columns import LOGITS, share_columns
+from quagpredict.corpus.derived import with_derived
 from quagpredict.surrogates.sharpening import fit_sharpening
 from quagpredict.validation.worlds import World, draw
 

@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     if args.repeats > 0 and fitted.training_rows < MIN_CANDIDATES:
         say(f"note: not validated: {fitted.training_rows} finished candidates, {MIN_CANDIDATES} are needed for that")
     elif args.repeats > 0:
-        from quagpredict.ranking.finished import lower_is_better
+        from quagpredict.corpus.columns import column_of
         from quagpredict.validation import validate
         from quagpredict.validation.baselines import default_surrogates
 
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
             groups=args.groups,
             repeats=args.repeats,
             seed=args.seed,
-            maximize=not (args.minimize or lower_is_better(args.target)),
+            maximize=not (args.minimize or column_of(args.target).better == "lower"),
             split=split,
         )
         fitted = replace(fitted, cross_base_validated=report.carries_across_bases(own))
@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _shown(features: Sequence[str]) -> str:
     """Return what the surrogate reads: columns, or what they are derived from."""
-    from quagpredict.corpus.derived import origin
+    from quagpredict.corpus.columns import origin
 
     names = list(dict.fromkeys(map(origin, features)))
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

@@ -94,7 +94,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Validate and print."""
     from quagpredict.corpus import read_corpus
-    from quagpredict.ranking.finished import lower_is_better
+    from quagpredict.corpus.columns import column_of
 
     if args.figure:
         from quagpredict.optional import require
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     shared = {
         "target": args.target,
         "top_m": args.top_m,
-        "maximize": not (args.minimize or lower_is_better(args.target)),
+        "maximize": not (args.minimize or column_of(args.target).better == "lower"),
         "seed": args.seed,
         "split": None if args.split == "all" else args.split,
         "source": " ".join(args.corpus),

@@ -1,84 +1,24 @@
 """Columns derived from the nested counts and from names: what surrogates read besides the flat columns.
 
-A derived column is known by its name alone, so that a stored surrogate can ask any table for it:
-
-``pre_problems.pass_at_2.8284``
-    Pass@k for a k that need not be whole, mean over problems.
-``pre_problems.share_7``
-    Share of problems whose success probability lies in bin 7 of `LOGITS`, cleaned of sampling noise.
-``pre_problems.set``
-    A number that is the same for candidates that were measured on the same problems.
-``base_model=weak``, ``base_model=*``
-    1 where the column holds that text; 1 where it holds none of the texts that were asked for together.
-
-A table that already has a column of that name keeps it: derive once, then slice.
+`quagpredict.corpus.columns` explains their names. A table that already has a column of that name keeps it: derive once,
+then slice.
 """
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from quagpredict.corpus.columns import LOGITS, PROBLEM_SET, derived_of, pass_at, pass_at_columns
 from quagpredict.corpus.schema import PROBLEM_COLUMNS
 from quagpredict.errors import CorpusError, InvalidDataError
 
 Floats = NDArray[np.float64]
 
-#: Centres of the bins of success probability, on the logit scale; from 1 in 2981 to its complement.
-LOGITS = np.linspace(-8.0, 8.0, 41)
-
-#: Name of the column that tells sets of problems apart.
-PROBLEM_SET = "pre_problems.set"
-
-_CURVE = re.compile(r"(pre|post)_problems\.pass_at_([1-9][0-9]{0,6}(?:\.[0-9]{1,9})?)")
-_SHARE = re.compile(rf"(pre|post)_problems\.share_({'|'.join(map(str, range(len(LOGITS))))})")
-_NAMED = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 _PROBLEMS_AT_ONCE = 2_000_000
 _DECONVOLUTIONS = 8
-
-
-def curve_column(k: float) -> str:
-    """Return the name of the column of Pass@k before RL, for any k >= 1.
-
-    Examples
-    --------
-    >>> curve_column(8), curve_column(2**1.5)
-    ('pre_problems.pass_at_8', 'pre_problems.pass_at_2.8284')
-    """
-    return f"pre_problems.pass_at_{round(float(k), 4):.10g}"
-
-
-def curve_k(name: str) -> float:
-    """Return k of a column that `curve_column` names; 0 for any other column."""
-    match = _CURVE.fullmatch(name)
-    return float(match[2]) if match else 0.0
-
-
-def share_columns() -> tuple[str, ...]:
-    """Return the names of the columns with the shares of problems before RL in each bin of `LOGITS`."""
-    return tuple(f"pre_problems.share_{index}" for index in range(len(LOGITS)))
-
-
-def is_derived(name: str) -> bool:
-    """Return whether a name is that of a derived column."""
-    return bool(name == PROBLEM_SET or _CURVE.fullmatch(name) or _SHARE.fullmatch(name) or _NAMED.fullmatch(name))
-
-
-def origin(name: str) -> str:
-    """Return the column that a column is derived from; the column itself if it is not derived.
-
-    Examples
-    --------
-    >>> origin("pre_problems.share_7"), origin("base_model=weak"), origin("pre_pass_at_1")
-    ('pre_problems', 'base_model', 'pre_pass_at_1')
-    """
-    if name == PROBLEM_SET or _CURVE.fullmatch(name) or _SHARE.fullmatch(name):
-        return name.partition(".")[0]
-    match = _NAMED.fullmatch(name)
-    return match[1] if match else name
 
 
 def with_derived(
@@ -112,35 +52,39 @@ def with_derived(
     --------
     >>> problems = [{"n": 4, "c": 1}, {"n": 4, "c": 4}]
     >>> table = pl.DataFrame({"candidate": ["a"], "base_model": ["weak"], "pre_problems": [problems]})
-    >>> with_derived(table, [curve_column(1), curve_column(1.5), "base_model=weak", "base_model=*"]).row(0)[3:]
+    >>> names = ["pre_problems.pass_at_1", "pre_problems.pass_at_1.5", "base_model=weak", "base_model=*"]
+    >>> with_derived(table, names).row(0)[3:]
     (0.625, 0.6875, 1.0, 0.0)
     """
-    wanted = [name for name in dict.fromkeys(names) if name not in frame.columns and is_derived(name)]
+    asked = {name: derived for name in dict.fromkeys(names) if (derived := derived_of(name))}
+    wanted = {name: derived for name, derived in asked.items() if name not in frame.columns}
     columns: dict[str, Floats] = {}
-    for stage in ("pre", "post"):
-        curves = [name for name in wanted if (match := _CURVE.fullmatch(name)) and match[1] == stage]
-        shares = [name for name in wanted if (match := _SHARE.fullmatch(name)) and match[1] == stage]
-        if not curves and not shares:
-            continue
-        nested = f"{stage}_problems"
+    counted = {name: derived for name, derived in wanted.items() if derived.kind in ("pass_at", "share")}
+    for nested, benchmark in dict.fromkeys((derived.origin, derived.benchmark) for derived in counted.values()):
+        of_these = {name: one for name, one in counted.items() if (one.origin, one.benchmark) == (nested, benchmark)}
+        curves = {name: one.k for name, one in of_these.items() if one.kind == "pass_at"}
+        shares = {name: one.bin for name, one in of_these.items() if one.kind == "share"}
         if nested in frame.columns and isinstance(frame[nested].dtype, pl.List):
-            made = _from_counts(frame[nested], [curve_k(name) for name in curves], bool(shares))
+            problems = frame[nested] if benchmark is None else _of_benchmark(frame[nested], benchmark)
+            made = _from_counts(problems, list(curves.values()), bool(shares))
             columns |= {name: made.curve[:, place] for place, name in enumerate(curves)}
-            columns |= {name: made.shares[:, int(name.rpartition("_")[2])] for name in shares}
-        elif shares:
+            columns |= {name: made.shares[:, place] for name, place in shares.items()}
+        elif shares or benchmark is not None:
             raise CorpusError(f"{source}: column '{nested}' is missing: the surrogate needs the counts of each problem")
         else:
-            columns |= _interpolated(frame, stage, curves, source)
+            columns |= _interpolated(frame, nested.partition("_")[0], curves, source)
     if PROBLEM_SET in wanted and "pre_problems" in frame.columns:
         columns[PROBLEM_SET] = _problem_sets(frame["pre_problems"])
-    named = [(name, match[1], match[2]) for name in wanted if name not in columns and (match := _NAMED.fullmatch(name))]
-    for name, column, value in named:
-        if column not in frame.columns:
-            raise CorpusError(f"{source}: column '{column}' is missing, but the surrogate depends on it")
-        texts = frame[column].cast(pl.String)
-        others = [other[2] for other in map(_NAMED.fullmatch, names) if other and other[1] == column]
-        hit = ~texts.is_in([other for other in others if other != "*"]) if value == "*" else texts == value
-        columns[name] = hit.fill_null(value == "*").cast(pl.Float64).to_numpy()
+    for name, derived in wanted.items():
+        if derived.kind != "is":
+            continue
+        if derived.origin not in frame.columns:
+            raise CorpusError(f"{source}: column '{derived.origin}' is missing, but the surrogate depends on it")
+        texts = frame[derived.origin].cast(pl.String)
+        others = [one.value for one in asked.values() if one.kind == "is" and one.origin == derived.origin]
+        is_other = derived.value == "*"
+        hit = ~texts.is_in([value for value in others if value != "*"]) if is_other else texts == derived.value
+        columns[name] = hit.fill_null(is_other).cast(pl.Float64).to_numpy()
     result = frame.with_columns(pl.Series(name, values, nan_to_null=True) for name, values in columns.items())
     if drop_nested:
         result = result.drop(name for name in PROBLEM_COLUMNS if name in result.columns)
@@ -280,13 +224,18 @@ def _deconvolved(counts: Floats, likelihood: Floats) -> Floats:
     return mass
 
 
-def _interpolated(frame: pl.DataFrame, stage: str, names: list[str], source: str) -> dict[str, Floats]:
+def _of_benchmark(problems: pl.Series, benchmark: str) -> pl.Series:
+    """Return the problems of one benchmark of each row; no problem where the counts do not name benchmarks."""
+    inner = problems.dtype.inner if isinstance(problems.dtype, pl.List) else None
+    named = isinstance(inner, pl.Struct) and any(field.name == "benchmark" for field in inner.fields)
+    of_it = pl.element().struct.field("benchmark") == benchmark if named else pl.lit(False)
+    return problems.list.eval(pl.element().filter(of_it))
+
+
+def _interpolated(frame: pl.DataFrame, stage: str, curves: Mapping[str, float], source: str) -> dict[str, Floats]:
     """Return Pass@k between the flat columns of Pass@k, straight in log k."""
-    measured: dict[int, Floats] = {}
-    for column in frame.columns:
-        match = re.fullmatch(rf"{stage}_pass_at_([0-9]+)", column)
-        if match and frame[column].null_count() < frame.height:
-            measured[int(match[1])] = frame[column].cast(pl.Float64).to_numpy()
+    flat = pass_at_columns(frame, "post" if stage == "post" else "pre")
+    measured = {pass_at(name): frame[name].cast(pl.Float64).to_numpy() for name in flat}
     if 1 not in measured:
         raise CorpusError(
             f"{source}: neither '{stage}_problems' nor '{stage}_pass_at_1' is there: measure the candidates"
@@ -294,7 +243,7 @@ def _interpolated(frame: pl.DataFrame, stage: str, names: list[str], source: str
     ks = sorted(measured)
     values = np.column_stack([measured[k] for k in ks])
     at: Callable[[float], Floats] = lambda k: _between(np.log(ks), values, np.log(k))  # noqa: E731
-    return {name: at(curve_k(name)) for name in names}
+    return {name: at(k) for name, k in curves.items()}
 
 
 def _between(places: Floats, values: Floats, at: float) -> Floats:

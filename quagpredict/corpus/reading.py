@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import polars as pl
 
 from quagpredict.corpus.check import check_corpus, check_rows, check_types, check_values
-from quagpredict.corpus.derived import is_derived, origin, with_derived
+from quagpredict.corpus.columns import is_derived, origin
+from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.nested import check_problems
 from quagpredict.corpus.schema import BY_NAME, NESTED, PROBLEM_COLUMNS, SCHEMA_VERSION
 from quagpredict.errors import CorpusError, NothingToRankError, QuagpredictError, UsageError
@@ -58,7 +59,7 @@ def read_corpus(
     nested : bool
         If false, the nested columns are checked and then left out, which saves memory.
     derived : sequence of str
-        Columns derived from nested counts (see `quagpredict.corpus.derived`) that are computed before these are left
+        Columns derived from nested counts (see `quagpredict.corpus.columns`) that are computed before these are left
         out. Other names are ignored.
     allow_mixed_protocols : bool
         If true, rows may come from several eval protocols.

@@ -4,8 +4,8 @@ One row is one candidate, with or without a finished RL run. What is measured be
 after RL (``post_*``, the targets) share one set of suffixes, the *measurement*.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import polars as pl
 
@@ -38,6 +38,18 @@ class Column:
         One sentence, or less.
     values : tuple of str
         If not empty, the only texts allowed.
+    better : {"higher", "lower"} or None
+        Which value is better, decided before looking at any result: learning the sign would be a fit. None for what
+        points either way: lengths, entropies, shares of groups without signal.
+    scale : {"identity", "log", "logit"}
+        Where differences mean the same everywhere, so that a line may be fitted: the log of a loss, the logit of a
+        share of solved problems.
+    heading : str
+        What a table calls it; by default the name, in words.
+    k : float
+        Of a Pass@k; 0 for anything else.
+    part : float
+        Share of the problems that it is measured on.
     """
 
     name: str
@@ -48,6 +60,21 @@ class Column:
     role: Role
     description: str
     values: tuple[str, ...] = ()
+    better: Literal["higher", "lower"] | None = None
+    scale: Literal["identity", "log", "logit"] = "identity"
+    heading: str = ""
+    k: float = 0.0
+    part: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.heading:
+            words = self.name.removeprefix("pre_").removesuffix("_nats").replace("_", " ")
+            object.__setattr__(self, "heading", words)
+
+    @property
+    def sign(self) -> int:
+        """1 if higher is better, -1 if lower is, 0 if neither is known to be."""
+        return {"higher": 1, "lower": -1, None: 0}[self.better]
 
 
 _TEXT, _INTEGER, _REAL = pl.String(), pl.Int64(), pl.Float64()
@@ -119,55 +146,98 @@ IDENTITY = (
     _identity("split", _TEXT, "whether a shipped surrogate may see the row", values=SPLITS),
 )
 
-# suffix, data type, unit, low, high, description
-_Measure = tuple[str, pl.DataType, str, float | None, float | None, str]
-_MEASUREMENT: tuple[_Measure, ...] = (
-    *(
-        (f"pass_at_{k}", _REAL, "fraction", 0, 1, f"unbiased Pass@{k}, mean over problems; null where n < {k}")
-        for k in PASS_K
-    ),
-    ("pass_at_1_se", _REAL, "fraction", 0, 1, "standard error of Pass@1 over problems"),
-    ("pass_at_1_easy", _REAL, "fraction", 0, 1, "Pass@1 on the lowest third of levels"),
-    ("pass_at_1_medium", _REAL, "fraction", 0, 1, "Pass@1 on the middle third of levels"),
-    ("pass_at_1_hard", _REAL, "fraction", 0, 1, "Pass@1 on the highest third of levels"),
-    ("held_out_loss_nats", _REAL, "nats/token", 0, None, "loss on held-out completions, token-weighted"),
-    ("held_out_loss_se", _REAL, "nats/token", 0, None, "standard error of the held-out loss over problems"),
-    ("held_out_bits_per_byte", _REAL, "bits/byte", 0, None, "the same loss per byte of text"),
-    ("held_out_truncated_share", _REAL, "fraction", 0, 1, "held-out completions that were cut to fit"),
-    ("length_mean", _REAL, "tokens", 0, None, "mean length of a response"),
-    ("length_median", _REAL, "tokens", 0, None, "median length of a response"),
-    ("length_p95", _REAL, "tokens", 0, None, "95th percentile of the length of a response"),
-    ("length_correct_mean", _REAL, "tokens", 0, None, "mean length of correct responses"),
-    ("length_wrong_mean", _REAL, "tokens", 0, None, "mean length of wrong responses"),
-    ("truncated_share", _REAL, "fraction", 0, 1, "responses cut by the token budget"),
-    ("no_answer_share", _REAL, "fraction", 0, 1, "finished responses without a final answer"),
-    ("distinct_answers_mean", _REAL, "answers", 0, None, "distinct answers a problem, mean over problems"),
-    ("agreement_mean", _REAL, "fraction", 0, 1, "share of the most common answer, mean over problems"),
-    ("token_entropy_nats", _REAL, "nats/token", 0, None, "entropy of the next token, mean over sampled tokens"),
-    ("token_log_prob_nats", _REAL, "nats/token", None, 0, "log-probability of sampled tokens, mean"),
-    ("reward_variance", _REAL, "1", 0, 1, "unbiased p(1-p), mean over problems"),
-    ("zero_variance_share_g8", _REAL, "fraction", 0, 1, "expected share of GRPO groups of 8 with equal rewards"),
-    ("zero_variance_share_g16", _REAL, "fraction", 0, 1, "expected share of GRPO groups of 16 with equal rewards"),
-    ("samples_per_problem", _INTEGER, "samples", 1, None, "smallest number of samples of a problem"),
-    ("problems_count", _INTEGER, "problems", 1, None, "number of problems"),
+
+def _measure(
+    name: str,
+    unit: str,
+    low: float | None,
+    high: float | None,
+    description: str,
+    better: Literal["higher", "lower"] | None = None,
+    *,
+    dtype: pl.DataType = _REAL,
+    scale: Literal["identity", "log", "logit"] = "identity",
+    heading: str = "",
+    k: float = 0.0,
+    part: float = 1.0,
+) -> Column:
+    return Column(name, dtype, unit, low, high, "feature", description, (), better, scale, heading, k, part)
+
+
+def pass_at_column(name: str, k: float, description: str, **settings: Any) -> Column:
+    """Return the column of a Pass@k.
+
+    Examples
+    --------
+    >>> pass_at_column("pre_pass_at_8", 8, "").heading
+    'Pass@8'
+    """
+    settings = {"heading": f"Pass@{k:g}", **settings}
+    return _measure(name, "fraction", 0, 1, description, "higher", scale="logit", k=k, **settings)
+
+
+def _loss(name: str, unit: str, description: str, heading: str) -> Column:
+    return _measure(name, unit, 0, None, description, "lower", scale="log", heading=heading)
+
+
+def _count(name: str, unit: str, description: str) -> Column:
+    return _measure(name, unit, 1, None, description, dtype=_INTEGER)
+
+
+def _level(name: str, which: str) -> Column:
+    description = f"Pass@1 on the {which} third of levels"
+    return pass_at_column(f"pass_at_1_{name}", 1, description, heading=f"Pass@1 {name}", part=1 / 3)
+
+
+# Every measurement once, without ``pre_`` or ``post_``.
+MEASURES: tuple[Column, ...] = (
+    *(pass_at_column(f"pass_at_{k}", k, f"unbiased Pass@{k}, mean over problems; null where n < {k}") for k in PASS_K),
+    _measure("pass_at_1_se", "fraction", 0, 1, "standard error of Pass@1 over problems", heading="Pass@1 SE"),
+    _level("easy", "lowest"),
+    _level("medium", "middle"),
+    _level("hard", "highest"),
+    _loss("held_out_loss_nats", "nats/token", "loss on held-out completions, token-weighted", "loss"),
+    _measure("held_out_loss_se", "nats/token", 0, None, "standard error of the held-out loss over problems"),
+    _loss("held_out_bits_per_byte", "bits/byte", "the same loss per byte of text", "bits/byte"),
+    # How many were cut says something of the held-out set and the limit, not of the candidate.
+    _measure("held_out_truncated_share", "fraction", 0, 1, "held-out completions that were cut to fit"),
+    _measure("length_mean", "tokens", 0, None, "mean length of a response"),
+    _measure("length_median", "tokens", 0, None, "median length of a response"),
+    _measure("length_p95", "tokens", 0, None, "95th percentile of the length of a response"),
+    _measure("length_correct_mean", "tokens", 0, None, "mean length of correct responses"),
+    _measure("length_wrong_mean", "tokens", 0, None, "mean length of wrong responses"),
+    _measure("truncated_share", "fraction", 0, 1, "responses cut by the token budget", "lower"),
+    _measure("no_answer_share", "fraction", 0, 1, "finished responses without a final answer", "lower"),
+    _measure("distinct_answers_mean", "answers", 0, None, "distinct answers a problem, mean over problems"),
+    _measure("agreement_mean", "fraction", 0, 1, "share of the most common answer, mean over problems", "higher"),
+    _measure("token_entropy_nats", "nats/token", 0, None, "entropy of the next token, mean over sampled tokens"),
+    _measure("token_log_prob_nats", "nats/token", None, 0, "log-probability of sampled tokens, mean", "higher"),
+    _measure("reward_variance", "1", 0, 1, "unbiased p(1-p), mean over problems"),
+    _measure("zero_variance_share_g8", "fraction", 0, 1, "expected share of GRPO groups of 8 with equal rewards"),
+    _measure("zero_variance_share_g16", "fraction", 0, 1, "expected share of GRPO groups of 16 with equal rewards"),
+    _count("samples_per_problem", "samples", "smallest number of samples of a problem"),
+    _count("problems_count", "problems", "number of problems"),
 )
-MEASUREMENT = tuple(measure[0] for measure in _MEASUREMENT)
+MEASUREMENT = tuple(column.name for column in MEASURES)
 
 
 def _measured(prefix: str, role: Role) -> tuple[Column, ...]:
-    return tuple(
-        Column(f"{prefix}_{suffix}", dtype, unit, low, high, role, text)
-        for suffix, dtype, unit, low, high, text in _MEASUREMENT
-    )
+    return tuple(replace(column, name=f"{prefix}_{column.name}", role=role) for column in MEASURES)
 
 
 FEATURES = _measured("pre", "feature")
 TARGETS = _measured("post", "target")
+
+
+def _nested(name: str, dtype: pl.DataType, description: str, heading: str = "") -> Column:
+    return Column(name, dtype, "", None, None, "nested", description, heading=heading)
+
+
 NESTED = (
-    Column("pre_problems", PROBLEMS, "", None, None, "nested", "counts of each problem before RL"),
-    Column("post_problems", PROBLEMS, "", None, None, "nested", "counts of each problem after RL"),
-    Column("rl_curve", CURVE, "", None, None, "nested", "training log of GRPO"),
-    Column("post_curve", POINTS, "", None, None, "nested", "measurements along RL, before and after it included"),
+    _nested("pre_problems", PROBLEMS, "counts of each problem before RL", "counts of each problem"),
+    _nested("post_problems", PROBLEMS, "counts of each problem after RL", "counts of each problem"),
+    _nested("rl_curve", CURVE, "training log of GRPO"),
+    _nested("post_curve", POINTS, "measurements along RL, before and after it included"),
 )
 # The nested columns that hold counts of problems, and the fields of the others.
 PROBLEM_COLUMNS = ("pre_problems", "post_problems")

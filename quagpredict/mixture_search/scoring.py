@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus import check_corpus, design_matrix
-from quagpredict.corpus.derived import origin
+from quagpredict.corpus.columns import column_of, origin
 from quagpredict.corpus.schema import BY_NAME, MEASUREMENT
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.mixture_search.recipes import MixtureRecipe
@@ -106,8 +106,8 @@ class Scorer:
         if self.objective == "lower_bound":
             value = bound
         else:
-            sign = 1.0 if self.objective == "pass_at_1" else -1.0
-            value = sign * float(design_matrix(row, self.columns, source="measurement").X[0, 0])
+            (column,) = self.columns
+            value = column_of(column).sign * float(design_matrix(row, [column], source="measurement").X[0, 0])
         if not np.isfinite(value):
             raise UsageError(f"the measurement gives no finite score from {', '.join(self.columns)}")
         excess = None

@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from quagpredict.corpus.derived import curve_k, origin
-from quagpredict.surrogates.feature_sets import pass_at_columns
+from quagpredict.corpus.columns import curve_k, origin, pass_at_columns
 from quagpredict.surrogates.fitted import FittedSurrogate
 
 

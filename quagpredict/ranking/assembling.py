@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.derived import is_derived
+from quagpredict.corpus.columns import is_derived
 from quagpredict.ranking.outcome import outcome
 from quagpredict.ranking.result import Flag, Ranking
 

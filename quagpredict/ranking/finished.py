@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.schema import BY_NAME
+from quagpredict.corpus.columns import pass_at, pass_at_columns
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.ranking.applicability import Mismatch
 from quagpredict.ranking.predicting import Evidence, base_models
-from quagpredict.surrogates.feature_sets import Transforms, pass_at_columns, resolve_features
+from quagpredict.surrogates.feature_sets import Transforms, resolve_features
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.fitting import fit, row_digests
 from quagpredict.surrogates.kinds import SURROGATES, kind_of, with_own_columns
@@ -83,7 +83,7 @@ def fit_finished(
     if features is None:
         known = [name for name in done.columns if name.startswith("pre_") and done[name].null_count() == 0]
         measured = done.select(known)
-        coverage = [name for name in pass_at_columns(measured) if int(name.rpartition("_")[2]) <= 64][-1:]
+        coverage = [name for name in pass_at_columns(measured) if pass_at(name) <= 64][-1:]
         features = [name for name in dict.fromkeys([SFT_SCORE, *coverage, LOSS]) if name in known]
         kind, transforms = kind or "average", "in-fold"
         if not features:
@@ -173,21 +173,3 @@ def _beside(frame: pl.DataFrame, found: Sequence[Mismatch], done: NDArray[np.boo
         if kind in odd:
             group = np.where(odd[kind] & (group < 0), frame.height + number, group)
     return group.astype(np.int64)
-
-
-def lower_is_better(target: str) -> bool:
-    """Return whether the best value of a target is the smallest: losses and shares of what went wrong.
-
-    Examples
-    --------
-    >>> lower_is_better("post_pass_at_1"), lower_is_better("post_held_out_loss_nats"), lower_is_better("mine")
-    (False, True, False)
-    """
-    suffix = target.partition("_")[2]
-    return target in BY_NAME and suffix in {
-        "held_out_loss_nats",
-        "held_out_bits_per_byte",
-        "truncated_share",
-        "no_answer_share",
-        "held_out_truncated_share",
-    }

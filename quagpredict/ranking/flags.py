@@ -6,10 +6,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.derived import PROBLEM_SET, origin
+from quagpredict.corpus.columns import PROBLEM_SET, origin, pass_at, pass_at_columns
 from quagpredict.ranking.over_training import over_trained
 from quagpredict.ranking.result import Flag
-from quagpredict.surrogates.feature_sets import pass_at, pass_at_columns
 
 #: Kind of flag -> what it means.
 KINDS = {

@@ -3,10 +3,10 @@
 import numpy as np
 import polars as pl
 
+from quagpredict.corpus.columns import pass_at
 from quagpredict.errors import UsageError, argument
 from quagpredict.ranking.decisions import Bar, Chances
 from quagpredict.ranking.result import Gate
-from quagpredict.surrogates.feature_sets import pass_at
 
 #: The bar "RL from the candidate's own base model, without SFT".
 FROM_BASE = "no-sft"

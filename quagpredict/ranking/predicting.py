@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.derived import origin
+from quagpredict.corpus.columns import origin
 from quagpredict.corpus.schema import BY_NAME
 from quagpredict.ranking.belief import Belief, Bounds
 from quagpredict.ranking.calibration import condition

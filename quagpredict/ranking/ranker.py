@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from quagpredict.corpus import read_corpus
-from quagpredict.corpus.derived import PROBLEM_SET
+from quagpredict.corpus.columns import PROBLEM_SET, column_of
 from quagpredict.errors import UsageError, argument
 from quagpredict.ranking.deciding import Asked, predicted, screened
 from quagpredict.ranking.defaults import TARGET, default_surrogate, shipped_surrogates
-from quagpredict.ranking.finished import fit_finished, lower_is_better
+from quagpredict.ranking.finished import fit_finished
 from quagpredict.ranking.outcome import check_one_rl_recipe, one_row_each, with_truth
 from quagpredict.ranking.result import Ranking
 from quagpredict.surrogates.fitted import FittedSurrogate
@@ -142,7 +142,7 @@ def rank(
     if on_the_spot:
         fitted = fit_finished(own, str(surrogate).partition(":")[2], features, target)
         notes.append(f"no stored surrogate: this one was fitted on the {fitted.training_rows} candidates with a result")
-    low = lower_is_better(target) if minimize is None else minimize
+    low = column_of(target).better == "lower" if minimize is None else minimize
     if fitted is None:
         return screened(shown, own, target, asked, minimize=low, notes=notes)
     return predicted(

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import polars as pl
 
+from quagpredict.corpus.columns import pass_at, pass_at_columns
 from quagpredict.corpus.naming import near_names
 from quagpredict.errors import CorpusError
-from quagpredict.surrogates.feature_sets import pass_at, pass_at_columns
 
 LOSS, ACCURACY = "pre_held_out_loss_nats", "pre_pass_at_1"
 

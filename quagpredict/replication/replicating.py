@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from quagpredict.corpus.derived import is_derived
+from quagpredict.corpus.columns import is_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.corpus.reading import checked_table
 from quagpredict.errors import CorpusError

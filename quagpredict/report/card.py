@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from quagpredict.corpus.derived import origin
+from quagpredict.corpus.columns import origin
 from quagpredict.report.validation_tables import (
     LEGEND,
     headings,

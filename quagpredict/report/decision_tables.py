@@ -48,17 +48,13 @@ def _drivers(ranking: Ranking) -> list[str]:
     lines = []
     for row in ranking.frame.filter(ranking.frame["rank"].is_not_null()).head(_EXPLAINED).iter_rows(named=True):
         moves = [
-            f"{plain(_measurement(driver['feature']))} {_signed(ranking.target, driver['contribution'])}"
+            f"{plain(heading(driver['feature']))} {_signed(ranking.target, driver['contribution'])}"
             for driver in row["drivers"]
             if driver["contribution"] is not None
         ]
         if moves:
             lines.append(f"{plain(row['candidate'])}: {', '.join(moves)}")
     return lines
-
-
-def _measurement(name: str) -> str:
-    return "counts of each problem" if name == "pre_problems" else heading(name)
 
 
 def _signed(target: str, value: float) -> str:

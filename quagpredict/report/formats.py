@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from quagpredict.corpus.columns import column_of
 from quagpredict.corpus.schema import BY_NAME
 
 UNKNOWN = "–"
@@ -111,10 +112,7 @@ def heading(column: str) -> str:
     >>> heading("pre_pass_at_64"), heading("pre_held_out_loss_nats"), heading("pre_length_mean"), heading("weight")
     ('Pass@64', 'loss', 'length mean', 'weight')
     """
-    name = column.removeprefix("pre_").removesuffix("_nats")
-    if name.startswith("pass_at_") and name[8:].isdigit():
-        return f"Pass@{name[8:]}"
-    return {"held_out_loss": "loss", "held_out_bits_per_byte": "bits/byte"}.get(name, name.replace("_", " "))
+    return column_of(column).heading
 
 
 def fitting(

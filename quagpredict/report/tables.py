@@ -102,7 +102,7 @@ def print_ranking(ranking: Ranking, console: "Console", top: int = 50) -> None:
 
 def _title(ranking: Ranking) -> str:
     target = ranking.target
-    score = f"{heading(target.replace('post_', 'pre_', 1))} after RL" if target.startswith("post_") else target
+    score = f"{heading(target)} after RL" if target.startswith("post_") else target
     if ranking.surrogate is None:
         return f"Screening for {score}: no score is predicted (per cent; loss in nats)"
     if is_share(target):

@@ -7,9 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.derived import curve_column, curve_k
+from quagpredict.corpus.columns import curve_column, curve_k, pass_at, pass_at_columns
 from quagpredict.errors import CorpusError, UsageError
-from quagpredict.surrogates.feature_sets import pass_at_columns
 from quagpredict.surrogates.fitted import Z90, FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
 from quagpredict.surrogates.json_object import JsonObject
@@ -181,7 +180,7 @@ def _smallest_n(frame: pl.DataFrame) -> float:
     complete = [name for name in pass_at_columns(frame) if frame[name].null_count() == 0]
     if not complete:
         raise CorpusError("neither 'pre_problems' nor a column pre_pass_at_K is complete: measure the candidates")
-    return min(float(complete[-1].rpartition("_")[2]), _LARGEST_K)
+    return min(float(pass_at(complete[-1])), _LARGEST_K)
 
 
 def _fit(task: FitTask) -> FittedSurrogate:

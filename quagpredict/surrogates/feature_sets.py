@@ -7,15 +7,13 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from quagpredict.corpus.derived import is_derived
-from quagpredict.corpus.schema import BY_NAME
+from quagpredict.corpus.columns import column_of, is_derived, pass_at, pass_at_columns
+from quagpredict.corpus.schema import BY_NAME, Column
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.transforms import Transform, parse_transform
 
 #: Trials that a share is taken to rest on where the table does not say how many problems and samples there were.
 ASSUMED_TRIALS = 1000.0
-
-_PASS_AT = re.compile(r"(?:pre_|post_)?pass_at_([0-9]+)")
 
 _PATTERN = re.compile(r"[.*\[(^$|?]")
 
@@ -79,7 +77,7 @@ def resolve_features(
             columns += _all_numeric(frame, exclude)
         elif name and name not in frame.columns and not is_derived(name) and _PATTERN.search(name):
             columns += _matching(name, frame, exclude)
-        elif name and name not in frame.columns and (f"pre_{name}" in frame.columns or _PASS_AT.fullmatch(name)):
+        elif name and name not in frame.columns and (f"pre_{name}" in frame.columns or pass_at(name)):
             columns.append(name if name.startswith(("pre_", "post_")) else f"pre_{name}")
         elif name:
             columns.append(name)
@@ -142,24 +140,6 @@ def largest_pass_at(frame: pl.DataFrame, limit: int = 64) -> str:
     return columns[-1]
 
 
-def pass_at_columns(frame: pl.DataFrame) -> list[str]:
-    """Return the columns of Pass@k before RL that hold values, by k."""
-    columns = [name for name in frame.columns if name.startswith("pre_") and pass_at(name)]
-    return sorted((name for name in columns if frame[name].null_count() < frame.height), key=pass_at)
-
-
-def pass_at(column: str) -> int:
-    """Return k of a column of Pass@k; 0 for any other column.
-
-    Examples
-    --------
-    >>> pass_at("post_pass_at_8"), pass_at("pre_pass_at_1_se")
-    (8, 0)
-    """
-    match = _PASS_AT.fullmatch(column)
-    return int(match[1]) if match else 0
-
-
 def resolve_transforms(transforms: Transforms, columns: Sequence[str], frame: pl.DataFrame) -> tuple[str, ...]:
     """Return the name of the transform of each column.
 
@@ -185,26 +165,26 @@ def resolve_transforms(transforms: Transforms, columns: Sequence[str], frame: pl
             raise UsageError(f"transforms must be identity, in-fold or a mapping, got {transforms!r}")
         if transforms == "identity":
             return ("identity",) * len(columns)
-        return tuple(_in_fold(column, frame) for column in columns)
+        return tuple(_modelled(column, frame) for column in columns)
     for column in transforms:
         if column not in columns:
             raise UsageError(f"transforms name '{column}', which is none of {', '.join(columns)}")
     return tuple(str(parse_transform(transforms.get(column, "identity"))) for column in columns)
 
 
-def _in_fold(column: str, frame: pl.DataFrame) -> str:
-    if "held_out_loss_nats" in column:
-        return "log"
-    k = pass_at(column)
-    if not k:
-        return "identity"
-    stage = column.partition("_")[0]
+def _modelled(name: str, frame: pl.DataFrame) -> str:
+    """Return the transform to the scale on which a column is modelled."""
+    column = column_of(name)
+    if column.scale != "logit":
+        return column.scale
+    return str(Transform("logit", _trials(column, name.partition("_")[0], frame)))
+
+
+def _trials(column: Column, stage: str, frame: pl.DataFrame) -> float:
     counts = [f"{stage}_samples_per_problem", f"{stage}_problems_count"]
     if not set(counts) <= set(frame.columns):
-        return str(Transform("logit", ASSUMED_TRIALS))
+        return ASSUMED_TRIALS
     samples, problems = (frame[name].cast(pl.Float64).to_numpy() for name in counts)
-    groups = problems * np.maximum(samples // k, 1)
+    groups = problems * column.part * np.maximum(samples // max(column.k, 1.0), 1)
     groups = groups[np.isfinite(groups)]
-    if not len(groups):
-        return str(Transform("logit", ASSUMED_TRIALS))
-    return str(Transform("logit", float(max(np.median(groups), 1.0))))
+    return float(max(np.median(groups), 1.0)) if len(groups) else ASSUMED_TRIALS

@@ -85,7 +85,7 @@ class FittedSurrogate:
     name : str
         Kind of surrogate, e.g. ``linear``.
     features : tuple of str
-        Columns, in the order in which `predict` expects them; some may be derived, see `quagpredict.corpus.derived`.
+        Columns, in the order in which `predict` expects them; some may be derived, see `quagpredict.corpus.columns`.
     target : str
         Column that it predicts.
     feature_transforms : tuple of str

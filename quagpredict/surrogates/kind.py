@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.derived import is_derived, with_derived
+from quagpredict.corpus.columns import is_derived
+from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import Transforms, resolve_features, resolve_transforms

@@ -7,6 +7,7 @@ from importlib import import_module
 
 import polars as pl
 
+from quagpredict.corpus.columns import is_indicator
 from quagpredict.corpus.derived import with_derived
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.kind import Kind
@@ -122,5 +123,5 @@ def prepare(
         with suppress(CorpusError):
             columns = kind_columns(kind, frame, features, groups)
             # Which groups there are differs from slice to slice; their columns are made when they are needed.
-            names |= dict.fromkeys(name for name in columns if "=" not in name)
+            names |= dict.fromkeys(name for name in columns if not is_indicator(name))
     return with_derived(frame, list(names), drop_nested=True)

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from quagpredict.corpus.columns import column_of
 from quagpredict.errors import UsageError
 from quagpredict.optional import require
-from quagpredict.surrogates.feature_sets import pass_at
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction
 from quagpredict.surrogates.json_object import JsonObject
@@ -140,15 +140,14 @@ def settings_for(n: int, p: int) -> Settings:
 
 
 def monotone_directions(features: Sequence[str]) -> tuple[int, ...]:
-    """Return which way the score after RL may go with each feature: -1 for losses, 1 for Pass@k, 0 for others.
+    """Return which way a score after RL may go with each feature: 1 where higher is better, -1 where lower is, else 0.
 
     Examples
     --------
     >>> monotone_directions(["pre_held_out_loss_nats", "pre_pass_at_64", "pre_length_mean"])
     (-1, 1, 0)
     """
-    down = ("held_out_loss_nats", "held_out_bits_per_byte")
-    return tuple(-1 if name.removeprefix("pre_") in down else 1 if pass_at(name) else 0 for name in features)
+    return tuple(column_of(name).sign for name in features)
 
 
 def fit_lightgbm(
@@ -203,7 +202,7 @@ def fit_lightgbm(
     n, p = Z.shape
     chosen = settings or settings_for(n, p)
     if monotone is None:
-        is_score = target == "y" or bool(pass_at(target))
+        is_score = target == "y" or bool(column_of(target).k)
         monotone = monotone_directions(features) if features is not None and is_score else (0,) * p
     if len(monotone) != p or not set(monotone) <= {-1, 0, 1}:
         raise UsageError(f"monotone must be {p} numbers out of -1, 0 and 1, got {list(monotone)[:8]}")

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.derived import is_derived
+from quagpredict.corpus.columns import is_indicator
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import resolve_features, resolve_transforms
 from quagpredict.surrogates.fitted import FittedSurrogate
@@ -263,7 +263,7 @@ def _fit(task: FitTask) -> FittedSurrogate:
     return fit_mixed(
         table.X,
         task.y,
-        groups=sum(map(is_derived, table.columns)),
+        groups=sum(is_indicator(name) for name in table.columns),
         feature_transforms=resolve_transforms(table.transforms, table.columns, table.frame),
         **table.names,
     )

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.derived import LOGITS, share_columns
+from quagpredict.corpus.columns import LOGITS, share_columns
 from quagpredict.errors import CorpusError, QuagpredictError, SurrogateError, UsageError
 from quagpredict.surrogates.damped_least_squares import Solution, damped_least_squares
 from quagpredict.surrogates.fitted import FittedSurrogate
@@ -121,7 +121,7 @@ def fit_sharpening(
     y : array (n,)
         Mean success after RL.
     logits : sequence of float, optional
-        Centre of each bin; p centres from -8 to 8 by default, as in `quagpredict.corpus.derived.LOGITS`.
+        Centre of each bin; p centres from -8 to 8 by default, as in `quagpredict.corpus.columns.LOGITS`.
     group_size : int
         G.
     features, target, feature_transforms, target_transform

@@ -7,9 +7,10 @@ from typing import Literal
 
 import polars as pl
 
-from quagpredict.corpus.schema import BY_NAME
+from quagpredict.corpus.columns import column_of, pass_at_columns
+from quagpredict.corpus.schema import FEATURES
 from quagpredict.errors import CorpusError, UsageError
-from quagpredict.surrogates.feature_sets import largest_pass_at, pass_at_columns, resolve_features
+from quagpredict.surrogates.feature_sets import largest_pass_at, resolve_features
 from quagpredict.surrogates.kinds import SURROGATES, kind_columns, with_own_columns
 from quagpredict.validation.probes import PREFIX, probe_columns
 
@@ -17,11 +18,6 @@ from quagpredict.validation.probes import PREFIX, probe_columns
 BASELINE = "linear:pass_at_1"
 #: What takes its place where only the order counts: the score as it is.
 BASELINE_ORDER = "proxy:pass_at_1"
-
-# Which way a measurement points was decided before looking at any result: learning the sign would be a fit. Lengths,
-# entropies and shares of groups without signal point either way and are judged as fitted features only.
-_HIGHER = ("agreement_mean", "token_log_prob_nats")
-_LOWER = ("held_out_loss_nats", "held_out_bits_per_byte", "truncated_share", "no_answer_share")
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ def model_of(
     columns = resolve_features(named or features, frame, exclude=exclude)
     if kind != "proxy":
         return Model(name, kind, columns, "in-fold" if transforms == "in-fold" else "identity")
-    sign = _direction(columns[0])
+    sign = _sign(columns[0])
     if len(columns) != 1 or not sign:
         raise UsageError(f"model '{name}': a proxy is one feature of which higher or lower is known to be better")
     return Model(name, kind, columns, sign=sign)
@@ -152,7 +148,8 @@ def baseline_names(frame: pl.DataFrame) -> tuple[str, ...]:
     >>> baseline_names(pl.DataFrame({"pre_pass_at_1": [0.1], "pre_held_out_loss_nats": [0.5]}))[:4]
     ('mean', 'linear:pass_at_1', 'proxy:pass_at_1', 'proxy:held_out_loss_nats')
     """
-    columns = [*pass_at_columns(frame), *(f"pre_{suffix}" for suffix in (*_LOWER, *_HIGHER))]
+    pointed = sorted((column for column in FEATURES if column.sign and not column.k), key=lambda column: column.sign)
+    columns = [*pass_at_columns(frame), *(column.name for column in pointed)]
     singles = [name.removeprefix("pre_") for name in columns if _holds(name, frame)]
     fitted = (BASELINE,) if "pass_at_1" in singles else ()
     singles += probe_columns(frame)
@@ -188,13 +185,8 @@ def models_of(
     return list(models.values())
 
 
-def _direction(column: str) -> int:
-    suffix = column.removeprefix("pre_")
-    if column.startswith(PREFIX):
-        return 1
-    if suffix.startswith("pass_at_") and column in BY_NAME and not suffix.endswith("_se"):
-        return 1
-    return 1 if suffix in _HIGHER else -1 if suffix in _LOWER else 0
+def _sign(column: str) -> int:
+    return 1 if column.startswith(PREFIX) else column_of(column).sign
 
 
 def _holds(column: str, frame: pl.DataFrame) -> bool:

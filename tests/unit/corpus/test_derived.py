@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quagpredict.corpus.derived import (
-    LOGITS,
-    curve_column,
-    is_derived,
-    origin,
-    pass_at_any_k,
-    share_columns,
-    with_derived,
-)
+from quagpredict.corpus.columns import LOGITS, curve_column, is_derived, origin, share_columns
+from quagpredict.corpus.derived import pass_at_any_k, with_derived
 from quagpredict.errors import CorpusError, InvalidDataError
 from quagpredict.metrics import pass_at_k
 

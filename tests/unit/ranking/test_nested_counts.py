@@ -5,7 +5,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from quagpredict.corpus import read_corpus, write_corpus
-from quagpredict.corpus.derived import curve_column, with_derived
+from quagpredict.corpus.columns import curve_column
+from quagpredict.corpus.derived import with_derived
 from quagpredict.ranking import rank, why_not_applicable
 from quagpredict.surrogates.effective_k import fit_effective_k
 from quagpredict.validation.synthetic import synthetic_corpus

@@ -47,4 +47,4 @@ def test_units_decide_how_a_value_is_shown():
     assert measured("pre_pass_at_1", 0.4567) == "45.7"
     assert measured("pre_held_out_loss_nats", 0.41237) == "0.412"
     assert measured("pre_samples_per_problem", 128) == "128"
-    assert heading("pre_pass_at_1_se") == "pass at 1 se"
+    assert heading("pre_pass_at_1_se") == "Pass@1 SE"

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quagpredict.corpus.derived import curve_k
+from quagpredict.corpus.columns import curve_k
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.effective_k import fit_effective_k

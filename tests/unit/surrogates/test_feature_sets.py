@@ -1,8 +1,9 @@
 import polars as pl
 import pytest
 
+from quagpredict.corpus.columns import pass_at_columns
 from quagpredict.errors import CorpusError, UsageError
-from quagpredict.surrogates.feature_sets import pass_at_columns, resolve_features, resolve_transforms
+from quagpredict.surrogates.feature_sets import resolve_features, resolve_transforms
 
 TABLE = pl.DataFrame(
     {

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quagpredict.corpus import design_matrix
-from quagpredict.corpus.derived import LOGITS
+from quagpredict.corpus.columns import LOGITS
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates import fit
