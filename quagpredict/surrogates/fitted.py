@@ -13,7 +13,7 @@ from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import UsageError
 from quagpredict.surrogates.domain import TrainingDomain
-from quagpredict.surrogates.forms import Form, JointPrediction, TransformedPrediction
+from quagpredict.surrogates.forms import Form, FormWithParts, JointPrediction, TransformedPrediction
 from quagpredict.surrogates.transforms import parse_transform
 
 Floats = NDArray[np.float64]
@@ -178,13 +178,7 @@ class FittedSurrogate:
         array([0.9, nan])
         """
         Z = self._transformed(X)
-        target = parse_transform(self.target_transform)
-        prediction = self.form.predict(Z)
-        return Prediction(
-            target.inverse(prediction.mean),
-            target.slope(prediction.mean) * prediction.std,
-            self.domain.distance(self.form.seen(Z)),
-        )
+        return Prediction(*self._turned_back(self.form.predict(Z)), self.domain.distance(self.form.seen(Z)))
 
     def design(self, frame: pl.DataFrame, *, rl_steps: float | None = None, source: str = "candidates") -> Floats:
         """Return the features of a table's rows, (n, p), as `predict` takes them; NaN where one is missing.
@@ -228,6 +222,18 @@ class FittedSurrogate:
         (2,)
         """
         return self.predict(self.design(frame, rl_steps=rl_steps, source=source))
+
+    def parts(self, X: ArrayLike) -> dict[str, Prediction]:
+        """Predict what the target is made of, such as the score on each benchmark; empty for a kind without parts.
+
+        Each part has the arrays of `predict`; the distance is that of the whole.
+        """
+        if not isinstance(self.form, FormWithParts):
+            return {}
+        Z = self._transformed(X)
+        distance = self.domain.distance(self.form.seen(Z))
+        parts = self.form.parts(Z)
+        return {name: Prediction(*self._turned_back(part), distance) for name, part in parts.items()}
 
     def joint(self, X: ArrayLike) -> JointPrediction:
         """Return how the predictions for X err together, on the transformed scale; NaN rows as in `predict`."""
@@ -303,6 +309,11 @@ class FittedSurrogate:
     def predict_transformed(self, X: ArrayLike) -> TransformedPrediction:
         """Return mean and standard deviation in the unit of the transformed target; NaN rows as in `predict`."""
         return self.form.predict(self._transformed(X))
+
+    def _turned_back(self, prediction: TransformedPrediction) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation in the unit of the target."""
+        target = parse_transform(self.target_transform)
+        return target.inverse(prediction.mean), target.slope(prediction.mean) * prediction.std
 
     def _transformed(self, X: ArrayLike) -> Floats:
         if hasattr(X, "columns"):  # a pandas or polars frame, whose columns have names and any order

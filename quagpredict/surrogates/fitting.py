@@ -78,9 +78,9 @@ def fit(
     >>> fitted.features, fitted.training_rows
     (('pre_held_out_loss_nats', 'pre_pass_at_64'), 40)
     """
-    kind_of(surrogate)
+    how = kind_of(surrogate)
     frame = checked_table(frame, source)
-    rows = training_rows(frame, target, split=split, source=source)
+    rows = training_rows(frame, target, split=split, source=source, none_will_do=how.fewest == 0)
     if len(rows.y) > 1 and np.ptp(rows.y) == 0:
         raise CorpusError(
             f"{source}: all {len(rows.y)} finished candidates have the same {target}, {rows.y[0]:g}: nothing can be "

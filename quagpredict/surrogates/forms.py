@@ -3,7 +3,8 @@
 Here is what all forms have in common; each lies beside its fit.
 """
 
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,14 @@ class Form(Protocol):
 
     def seen(self, Z: Floats) -> Floats:
         """Return what the distance from the training set is measured on, (n, q)."""
+
+
+@runtime_checkable
+class FormWithParts(Form, Protocol):
+    """A form whose prediction is made of parts, such as one for each benchmark."""
+
+    def parts(self, Z: Floats) -> Mapping[str, TransformedPrediction]:
+        """Return the prediction of each part at the transformed features Z, (n, p), on the scale of the target."""
 
 
 def symmetric_root(covariance: Floats) -> Floats:

@@ -37,7 +37,7 @@ class TrainingRows:
 
 
 def training_rows(
-    frame: pl.DataFrame, target: str, *, split: str | None = "fit", source: str = "corpus"
+    frame: pl.DataFrame, target: str, *, split: str | None = "fit", source: str = "corpus", none_will_do: bool = False
 ) -> TrainingRows:
     """Choose the rows of a table from which `target` can be learnt.
 
@@ -49,6 +49,8 @@ def training_rows(
         A numeric column.
     split : str or None
         Rows whose column ``split`` says otherwise are left out (nulls stay in); None takes all rows.
+    none_will_do : bool
+        Whether no finished row is fine, as for a surrogate that predicts from a prior alone.
 
     Raises
     ------
@@ -66,6 +68,8 @@ def training_rows(
     (array([0.5]), 1)
     """
     frame = named_rows(frame)
+    if none_will_do and target not in frame.columns:
+        frame = frame.with_columns(pl.lit(None, pl.Float64).alias(target))
     for name, role in (("candidate", "name of the rows"), (target, "target")):
         if name not in frame.columns:
             raise CorpusError(f"{source}: column '{name}' is missing, but it is the {role}")
@@ -76,11 +80,13 @@ def training_rows(
     values = frame[target].cast(pl.Float64)
     finished = values.is_not_null() & values.is_not_nan()
     runs = frame.with_columns(values).filter(finished)
-    if runs.height == 0:
+    if runs.height == 0 and not none_will_do:
         where = f" with split '{split}'" if split is not None and "split" in frame.columns else ""
         raise CorpusError(f"{source}: no row{where} has the target '{target}': run RL for some candidates first")
-    protocol = _only(runs, "eval_protocol_id", "eval protocols", source)
-    recipe = _only(runs, "rl_recipe_id", "RL recipes", source)
+    # Without a finished run, a prior speaks of candidates that are measured and will be trained as these.
+    known = runs if runs.height else frame
+    protocol = _only(known, "eval_protocol_id", "eval protocols", source)
+    recipe = _only(known, "rl_recipe_id", "RL recipes", source)
     _check_one_base(runs, source)
     means = runs.group_by("candidate", maintain_order=True).agg(pl.col(target).mean())
     candidates = runs.unique("candidate", keep="first", maintain_order=True).with_columns(means[target])
@@ -119,4 +125,4 @@ def _only(runs: pl.DataFrame, column: str, what: str, source: str) -> str:
             f"{source}: the finished runs mix {len(found)} {what} (column '{column}': {shown}); their scores are not "
             "comparable: filter the table to one of them"
         )
-    return "" if found[0] is None else str(found[0])
+    return "" if not found or found[0] is None else str(found[0])
