@@ -124,7 +124,7 @@ def _values(
 def _right_share(votes: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return for each row of votes what the right answer gets: 1 alone at the top, 1/j in a tie of j, else 0."""
     rows = votes.shape[0]
-    answers = int(votes.max()) + 2  # the first column is for no vote
+    answers = max(int(votes.max()), 0) + 2  # the first column is for no vote; nobody may have voted
     flat = (votes + 1) + answers * np.arange(rows)[:, None]
     counts = np.bincount(flat.reshape(-1), minlength=rows * answers).reshape(rows, answers)[:, 1:]
     top = counts.max(1)

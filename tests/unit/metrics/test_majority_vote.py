@@ -57,3 +57,10 @@ def test_the_same_seed_gives_the_same_values() -> None:
 def test_columns_of_different_lengths_are_refused() -> None:
     with pytest.raises(InvalidDataError, match="2 problem, 1 answer, 2 correct"):
         maj_at_k(["a", "a"], ["1"], [True, False], [1])
+
+
+def test_draws_in_which_nobody_votes_are_wrong() -> None:
+    """One answer among many abstentions: the subsets that are drawn may all be without a vote."""
+    answers = ["right", *[None] * 255]
+    _, values = maj_at_k(["p"] * 256, answers, [answer == "right" for answer in answers], [1, 2, 256], resamples=3)
+    assert values[0].tolist() == [1 / 256, 0.0, 1.0]
