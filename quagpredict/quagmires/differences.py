@@ -156,22 +156,34 @@ def reversal_p(before: Difference, after: Difference) -> Floats:
     return np.minimum(np.maximum(up, 1.0 - down), np.maximum(1.0 - up, down))
 
 
-def benjamini_hochberg(p: Floats) -> Floats:
+def benjamini_hochberg(p: Floats, *, any_dependence: bool = False) -> Floats:
     """Return q-values: the smallest share of false discoveries at which each would be listed; NaN stays.
+
+    Parameters
+    ----------
+    p : array (m,)
+    any_dependence : bool
+        Whether to bound the share however the tests depend on each other (Benjamini and Yekutieli): q is larger by the
+        factor 1 + 1/2 + ... + 1/m.
 
     References
     ----------
-    Y. Benjamini and Y. Hochberg, Controlling the false discovery rate, JRSS B 57 (1995).
+    Y. Benjamini and Y. Hochberg, Controlling the false discovery rate, JRSS B 57 (1995). Y. Benjamini and D. Yekutieli,
+    The control of the false discovery rate in multiple testing under dependency, Annals of Statistics 29 (2001),
+    theorem 1.3.
 
     Examples
     --------
     >>> benjamini_hochberg(np.array([0.01, 0.04, np.nan, 0.03, 0.5])).round(4)
     array([0.04  , 0.0533,    nan, 0.0533, 0.5   ])
+    >>> benjamini_hochberg(np.array([0.01, 0.04]), any_dependence=True).round(4)
+    array([0.03, 0.06])
     """
     known = np.flatnonzero(np.isfinite(p))
     q = np.full(p.shape, np.nan)
     if len(known):
         order = known[np.argsort(p[known], kind="stable")]
-        scaled = p[order] * len(known) / np.arange(1, len(known) + 1)
+        ranks = np.arange(1, len(known) + 1)
+        scaled = p[order] * len(known) / ranks * ((1 / ranks).sum() if any_dependence else 1.0)
         q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     return q

@@ -50,6 +50,8 @@ def print_audit(audit: "QuagmireAudit", console: "Console", top: int = 10) -> No
         f"beyond the noise of both, each taken alone (p <= {audit.level:g})": audit.reversed_singly,
         f"at most expected among these if none did ({share} of all)": round(audit.expected_false),
         f"beyond the noise, at most {share} of these by chance (q <= {audit.level:g})": audit.reversed,
+        "the same, however the pairs depend on each other": audit.reversed_under_any_dependence,
+        "the same, with one RL seed noise for all base models": audit.reversed_with_one_noise,
     }
     for text, count in counts.items():
         console.print(f"{count:>7,} {text}")

@@ -103,3 +103,5 @@ def test_the_reversal_test_keeps_its_level() -> None:
 @settings(deadline=None)
 def test_q_values_equal_scipy(p: list[float]) -> None:
     np.testing.assert_allclose(benjamini_hochberg(np.array(p)), stats.false_discovery_control(p), atol=1e-12)
+    cautious = benjamini_hochberg(np.array(p), any_dependence=True)
+    np.testing.assert_allclose(cautious, stats.false_discovery_control(p, method="by"), atol=1e-12)
