@@ -76,7 +76,7 @@ class _SeedGroups(NamedTuple):
         """Return the variance between RL seeds beyond the evaluation's, of groups chosen in each draw (draws, g)."""
         freedom = self.freedom[chosen].sum(axis=-1)
         beyond = (self.squares - self.evaluation)[chosen].sum(axis=-1)
-        return np.maximum(0.0, beyond / freedom)
+        return np.asarray(np.maximum(0.0, beyond / freedom))
 
 
 def noise_ceiling(
@@ -130,7 +130,7 @@ def noise_ceiling(
     y = runs[target].cast(pl.Float64).to_numpy()
     means = np.bincount(codes, y) / counts
     mean_variance = np.bincount(codes, variances) / counts
-    squares = np.bincount(codes, (y - means[codes]) ** 2)
+    squares = np.bincount(codes, (y - means[codes]) ** 2).astype(np.float64)
     several = np.flatnonzero(counts > 1)
     extra = (counts - 1)[several].astype(np.float64)
     groups = _SeedGroups(several, extra, squares[several], extra * mean_variance[several])
