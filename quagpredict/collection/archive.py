@@ -18,6 +18,7 @@ from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus.schema import PROBLEMS
 from quagpredict.errors import InvalidDataError
 from quagpredict.files import canonical_json, write_json, written_aside
+from quagpredict.parquet import read_parquet, write_parquet
 from quagpredict.plan import Plan
 from quagpredict.run_record import RECORD_NAME
 
@@ -53,8 +54,7 @@ def pack(plan: Plan, work: str | Path, out: str | Path) -> list[Path]:
     for base, stages in _done(plan, attempts):
         rows = [_packed(folder, stage, done[stage.id]) for stage in stages]
         path = Path(out) / f"records-{base}.parquet"
-        with written_aside(path) as aside:
-            pl.DataFrame(rows, schema=_SCHEMA).write_parquet(aside, compression="zstd", compression_level=19)
+        write_parquet(pl.DataFrame(rows, schema=_SCHEMA), path, compression="zstd", compression_level=19)
         written.append(path)
     return written
 
@@ -114,7 +114,7 @@ def _done(plan: Plan, attempts: Sequence[Attempt]) -> Iterator[tuple[str, list[S
 
 def _packed(folder: WorkFolder, stage: Stage, attempt: Attempt) -> dict[str, Any]:
     place = folder.stage(stage.id)
-    problems = pl.read_parquet(place / _PROBLEMS).to_dicts() if (place / _PROBLEMS).exists() else None
+    problems = read_parquet(place / _PROBLEMS).to_dicts() if (place / _PROBLEMS).exists() else None
     fields = PROBLEMS.inner.to_schema() if isinstance(PROBLEMS.inner, pl.Struct) else {}
     counts = None if problems is None else [{name: row.get(name) for name in fields} for row in problems]
     files = None
@@ -131,8 +131,8 @@ def _packed(folder: WorkFolder, stage: Stage, attempt: Attempt) -> dict[str, Any
 
 def _read(path: Path) -> list[tuple[Attempt, dict[str, Any]]]:
     try:
-        frame = pl.read_parquet(path, glob=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        frame = read_parquet(path)
+    except OSError as error:
         raise InvalidDataError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     if dict(frame.schema) != _SCHEMA:
         raise InvalidDataError(f"{path}: not an archive of a collection (columns {', '.join(frame.columns)})")
@@ -160,7 +160,6 @@ def _restore(folder: WorkFolder, attempt: Attempt, row: dict[str, Any]) -> None:
             aside.write_bytes(file["content"])
     if row["problems"] is not None:
         fields = PROBLEMS.inner.to_schema() if isinstance(PROBLEMS.inner, pl.Struct) else {}
-        with written_aside(place / _PROBLEMS) as aside:
-            pl.DataFrame(row["problems"], schema=fields).write_parquet(aside)
+        write_parquet(pl.DataFrame(row["problems"], schema=fields), place / _PROBLEMS)
     assert attempt.record is not None
     write_json(place / RECORD_NAME, attempt.record.as_dict())

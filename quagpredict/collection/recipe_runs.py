@@ -25,6 +25,7 @@ from quagpredict.files import written_aside
 from quagpredict.mixture_search.recipes import MixtureRecipe, candidate_of
 from quagpredict.mixture_search.space_file import SearchPlan
 from quagpredict.mixture_search.study import Report
+from quagpredict.parquet import write_parquet
 from quagpredict.plan import Plan
 from quagpredict.plan_parts import PROGRAMS, Candidate
 from quagpredict.recipe import Recipe, rl_recipe_id
@@ -146,8 +147,7 @@ class RecipeRuns:
         if not frames:
             return None
         target = self._out / "corpus.parquet"
-        with written_aside(target) as aside:
-            pl.concat(frames, how="diagonal").write_parquet(aside)
+        write_parquet(pl.concat(frames, how="diagonal"), target)
         return target
 
     def _folder(self, recipe: MixtureRecipe) -> Path:

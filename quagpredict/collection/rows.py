@@ -8,10 +8,11 @@ import polars as pl
 from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import Row, Stage, rows_of, stages_of
 from quagpredict.collection.work_folder import WorkFolder
-from quagpredict.corpus import assemble_row, write_corpus
+from quagpredict.corpus import assemble_row, read_provenance, write_corpus
 from quagpredict.corpus.schema import POINT_FIELDS, empty_frame
-from quagpredict.errors import IncomparableError, InvalidDataError
+from quagpredict.errors import CorpusError, IncomparableError, InvalidDataError
 from quagpredict.files import digest
+from quagpredict.parquet import read_parquet
 from quagpredict.plan import Plan
 from quagpredict.run_record import RunRecord
 
@@ -77,8 +78,8 @@ class Rows:
         done = done_attempts(self._stages, attempts)
         for candidate in dict.fromkeys(row.candidate.name for row in self._rows if row.pre in done):
             try:
-                metadata = pl.read_parquet_metadata(self._work.candidate(candidate))
-            except (OSError, pl.exceptions.PolarsError):
+                metadata = read_provenance(self._work.candidate(candidate))
+            except (OSError, CorpusError):
                 metadata = {}
             if metadata.get("made_from") != self._source(done, candidate):
                 self.write(attempts, candidate)
@@ -141,8 +142,8 @@ class Rows:
     def _problems(self, identity: str) -> pl.DataFrame:
         path = self._work.stage(identity) / "problems.parquet"
         try:
-            return pl.read_parquet(path)
-        except (OSError, pl.exceptions.PolarsError) as error:
+            return read_parquet(path)
+        except OSError as error:
             raise InvalidDataError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
 
 

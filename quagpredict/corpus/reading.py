@@ -3,19 +3,20 @@
 import csv
 import glob
 from collections import Counter
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import polars as pl
 
+from quagpredict.apart import read_apart
 from quagpredict.corpus.check import check_corpus, check_rows, check_types, check_values
 from quagpredict.corpus.columns import is_derived, origin
 from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.nested import check_problems
 from quagpredict.corpus.schema import BY_NAME, NESTED, PROBLEM_COLUMNS, SCHEMA_VERSION
-from quagpredict.errors import CorpusError, NothingToRankError, QuagpredictError, UsageError
+from quagpredict.errors import CorpusError, InvalidDataError, NothingToRankError, QuagpredictError, UsageError
+from quagpredict.parquet import SEAL, is_sealed
 from quagpredict.shipped import matches, shipped_or_given
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 
 
 NESTED_NAMES = frozenset(column.name for column in NESTED)
+
+_NO_PROVENANCE = ("pandas", SEAL)
 
 # Rows whose nested counts are held in memory at once where only the flat columns are wanted.
 _ROWS_AT_ONCE = 2048
@@ -132,8 +135,12 @@ def read_provenance(path: str | Path) -> dict[str, str]:
     CorpusError
         If the file is not Parquet.
     """
-    metadata: dict[str, str] = _guarded(pl.read_parquet_metadata, Path(path))
-    return {key: value for key, value in metadata.items() if not key.startswith("ARROW:") and key != "pandas"}
+    return dict(_read_safely(_provenance, Path(path)))
+
+
+def _provenance(path: Path) -> dict[str, str]:
+    metadata = pl.read_parquet_metadata(path)
+    return {key: value for key, value in metadata.items() if not key.startswith("ARROW:") and key not in _NO_PROVENANCE}
 
 
 def _checked(part: _Part, nested: bool, derived: tuple[str, ...]) -> _Part:
@@ -248,9 +255,8 @@ def _tables(path: Path) -> list[Path]:
 def _read(path: Path, nested: bool, derived: tuple[str, ...]) -> _Part:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        version = read_provenance(path).get("schema_version")
-        read = _read_parquet if nested else partial(_read_flat_parquet, derived=derived)
-        return _Part(str(path), _guarded(read, path), _version(version, path))
+        part: _Part = _read_safely(_parquet_part, path, nested, derived)
+        return part
     if suffix in (".csv", ".tsv"):
         return _Part(str(path), _guarded(_read_csv, path), None)
     if suffix in (".jsonl", ".ndjson"):
@@ -258,8 +264,23 @@ def _read(path: Path, nested: bool, derived: tuple[str, ...]) -> _Part:
     raise CorpusError(f"{path}: a table must be one of {', '.join(SUFFIXES)}")
 
 
-def _read_parquet(path: Path) -> pl.DataFrame:
-    return pl.read_parquet(path, glob=False, hive_partitioning=False)
+def _read_safely(read: Callable[..., Any], path: Path, *arguments: Any) -> Any:
+    """Read a Parquet file here if it vouches for its bytes, else in a process apart."""
+    try:
+        if _guarded(is_sealed, path):
+            return _guarded(read, path, *arguments)
+        return read_apart(_guarded_apart, path, read, *arguments)
+    except InvalidDataError as error:
+        if type(error) is InvalidDataError:
+            raise CorpusError(str(error)) from None
+        raise
+
+
+def _parquet_part(path: Path, nested: bool, derived: tuple[str, ...]) -> _Part:
+    version = _version(_provenance(path).get("schema_version"), path)
+    if not nested:
+        return _Part(str(path), _read_flat_parquet(path, derived), version)
+    return _Part(str(path), pl.read_parquet(path, glob=False, hive_partitioning=False), version)
 
 
 def _read_flat_parquet(path: Path, derived: tuple[str, ...]) -> pl.DataFrame:
@@ -311,9 +332,13 @@ def _read_json_lines(path: Path) -> pl.DataFrame:
     return pl.read_ndjson(path, infer_schema_length=None)
 
 
-def _guarded(read: Any, path: Path) -> Any:
+def _guarded_apart(path: Path, read: Callable[..., Any], *arguments: Any) -> Any:
+    return _guarded(read, path, *arguments)
+
+
+def _guarded(read: Callable[..., Any], path: Path, *arguments: Any) -> Any:
     try:
-        return read(path)
+        return read(path, *arguments)
     except pl.exceptions.NoDataError:
         raise NothingToRankError(f"{path}: the file is empty") from None
     except QuagpredictError:

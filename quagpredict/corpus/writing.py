@@ -9,7 +9,8 @@ import polars as pl
 from quagpredict.corpus.check import check_corpus
 from quagpredict.corpus.schema import SCHEMA_VERSION
 from quagpredict.errors import UsageError
-from quagpredict.files import canonical_json, written_aside
+from quagpredict.files import canonical_json
+from quagpredict.parquet import write_parquet
 from quagpredict.version import own_version
 
 
@@ -23,7 +24,8 @@ def write_corpus(frame: pl.DataFrame, path: str | Path, provenance: Mapping[str,
     path : str or Path
         File to write; its name must end in ``.parquet``.
     provenance : mapping
-        Where the rows come from; stored in the file's metadata beside ``schema_version`` and ``created_by``. Values
+        Where the rows come from; stored in the file's metadata beside ``schema_version``, ``created_by`` and a digest
+        of the file's bytes, which reading compares. Values
         that are no text are stored as JSON. `read_provenance` gives it back.
 
     Raises
@@ -49,6 +51,5 @@ def write_corpus(frame: pl.DataFrame, path: str | Path, provenance: Mapping[str,
     metadata = {"schema_version": str(SCHEMA_VERSION), "created_by": f"quagpredict {own_version()}"}
     for key, value in (provenance or {}).items():
         metadata[key] = value if isinstance(value, str) else canonical_json(value)
-    with written_aside(path) as aside:
-        # Small row groups let a reader check the nested counts of very many candidates piece by piece.
-        frame.write_parquet(aside, metadata=metadata, row_group_size=2048)
+    # Small row groups let a reader check the nested counts of very many candidates piece by piece.
+    write_parquet(frame, path, metadata, row_group_size=2048)

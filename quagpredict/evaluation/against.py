@@ -19,6 +19,7 @@ from quagpredict.evaluation.adaptive import mixture_of, standard_error
 from quagpredict.evaluation.ordering import Other
 from quagpredict.evaluation.suite import Suite
 from quagpredict.metrics.stopped_sampling import StoppingRule, stopped_pass_at_k
+from quagpredict.parquet import read_parquet
 from quagpredict.shipped import matches
 
 
@@ -87,7 +88,7 @@ def _stopped(table: Path, name: str) -> list[dict[str, Any]]:
             return []
         values = written["adaptive"]
         rule = StoppingRule(tuple(values["rounds"]), tuple((low, high) for low, high in values["go_on"]))
-        counts = pl.read_parquet(folder / "problems.parquet").select("benchmark", "problem_id", "n", "c")
+        counts = read_parquet(folder / "problems.parquet").select("benchmark", "problem_id", "n", "c")
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
         return []
     return [{**one, "rule": rule} for one in counts.to_dicts()]

@@ -8,9 +8,11 @@ from typing import Any
 import polars as pl
 
 from quagpredict.engines.contract import Engine
+from quagpredict.errors import InvalidDataError
 from quagpredict.evaluation.suite import Suite
-from quagpredict.files import digest, written_aside
+from quagpredict.files import digest
 from quagpredict.metrics import token_weighted_loss
+from quagpredict.parquet import read_parquet, write_parquet
 
 COLUMNS = {
     "problem_id": pl.String(),
@@ -51,13 +53,12 @@ def held_out_table(
     path = folder and folder / f"{digest([bound, texts, suite.held_out_max_tokens])}.parquet"
     if path is not None and path.exists():
         try:
-            return pl.read_parquet(path).select(pl.col(name).cast(dtype) for name, dtype in COLUMNS.items())
-        except (OSError, pl.exceptions.PolarsError):
+            return read_parquet(path).select(pl.col(name).cast(dtype) for name, dtype in COLUMNS.items())
+        except (OSError, InvalidDataError, pl.exceptions.PolarsError):
             pass  # torn: scored again and written over
     table = _scored(suite, engine()) if suite.held_out else pl.DataFrame(schema=COLUMNS)
     if path is not None and suite.held_out:
-        with written_aside(path) as aside:
-            table.write_parquet(aside)
+        write_parquet(table, path)
     return table
 
 

@@ -28,10 +28,11 @@ from quagpredict.evaluation.samples import SampleStore
 from quagpredict.evaluation.sources import Problem
 from quagpredict.evaluation.suite import Suite, read_suite
 from quagpredict.evaluation.summary import summarise
-from quagpredict.files import write_json, written_aside
+from quagpredict.files import write_json
 from quagpredict.metrics import MEASURED_KS, Measurement, measurement
 from quagpredict.metrics.stopped_sampling import stopped_pass_at_k
 from quagpredict.metrics.uncertainty import standard_error_of_mean
+from quagpredict.parquet import write_parquet
 from quagpredict.program import weights_digest
 
 _ORDER_PRECISION = 0.01  # half-width below which the order of candidates is by default not worth more samples
@@ -394,7 +395,6 @@ def adaptive_values(found: AdaptiveEstimate, order: Sequence[Comparison] = ()) -
 def _write(score: Score, folder: Path, provenance: Mapping[str, str]) -> None:
     grades = score.samples.select("benchmark", "problem_id", "sample", "verdict", "answer")
     for name, table in (("grades", grades), ("problems", score.problems)):
-        with written_aside(folder / f"{name}.parquet") as aside:
-            table.write_parquet(aside)
+        write_parquet(table, folder / f"{name}.parquet")
     write_json(folder / "summary.json", score.as_dict())
     write_corpus(score.row, folder / "candidate.parquet", {**provenance, "draw_id": score.draw_id})

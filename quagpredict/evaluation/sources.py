@@ -16,6 +16,7 @@ from quagpredict.errors import InvalidDataError, RecipeError
 from quagpredict.evaluation.hub import HubSource, hub_rows
 from quagpredict.evaluation.settings import known_only, settings_of
 from quagpredict.lab import Mixture
+from quagpredict.parquet import read_parquet
 
 SOURCES = ("lab", "path", "hub")
 _WHOLE = re.compile(r"\D*(-?[0-9]+)\D*")
@@ -226,7 +227,7 @@ def file_rows(path: Path, where: str) -> Sequence[Mapping[str, Any]]:
     """
     try:
         if path.suffix == ".parquet":
-            return pl.read_parquet(path).to_dicts()
+            return read_parquet(path).to_dicts()
         with path.open(encoding="utf-8", newline="") as lines:
             if path.suffix == ".csv":
                 rows: list[Any] = list(csv.DictReader(lines, strict=True))

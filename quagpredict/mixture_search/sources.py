@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from quagpredict.errors import RecipeError
+from quagpredict.errors import InvalidDataError, RecipeError
 from quagpredict.lab import Mixture
 from quagpredict.optional import require
+from quagpredict.parquet import read_parquet
 
 FILES = (".jsonl", ".json", ".parquet")
 SELECTIONS = ("random", "first", "shortest", "longest")
@@ -76,9 +77,9 @@ def _read(data: Mapping[str, Any]) -> pl.DataFrame:
     path = data["dataset_name"]
     try:
         if path.endswith(".parquet"):
-            return pl.read_parquet(path, glob=False)
+            return read_parquet(path)
         if path.endswith(".json"):
             return pl.read_json(path)
         return pl.read_ndjson(path, infer_schema_length=None) if Path(path).stat().st_size else pl.DataFrame()
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, InvalidDataError, pl.exceptions.PolarsError) as error:
         raise RecipeError(f"{path}: cannot be read as JSON lines or Parquet: {str(error).splitlines()[0]}") from None

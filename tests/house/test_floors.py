@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 FLOORS = (
-    {"errors", "shipped", "optional", "files", "lazy", "trl_recipe", "version"},
+    {"errors", "shipped", "optional", "files", "apart", "parquet", "lazy", "trl_recipe", "version"},
     {"recipe", "section", "plan", "plan_parts", "program", "run_record", "answers", "lab"},
     {"metrics", "corpus"},
     {"surrogates", "validation", "engines"},

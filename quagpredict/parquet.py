@@ -1,0 +1,120 @@
+"""Parquet files that vouch for their own bytes.
+
+Parquet as polars writes it has no checksums: a flipped bit gives another table, an error, or an aborted process. Files
+written here carry the SHA-256 of all their bytes in their metadata (the digest's own place counted as zeros), and what
+reads them compares it first. Files of other tools are read in a process apart; see `quagpredict.apart`.
+"""
+
+import hashlib
+import mmap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from quagpredict.apart import read_apart
+from quagpredict.errors import InvalidDataError
+from quagpredict.files import written_aside
+
+SEAL = "file_sha256"  # the key in the file's metadata
+# As it stands in the file: the key, then the header of a text of 64 bytes, in Thrift's compact protocol.
+_MARK = SEAL.encode() + b"\x18\x40"
+_EMPTY = b"0" * 64
+# The metadata stands at the end of a file. That of a table of a thousand columns takes a megabyte.
+_TAIL = 64 * 2**20
+_MAGIC = b"PAR1"
+
+
+def write_parquet(
+    frame: pl.DataFrame, path: str | Path, metadata: Mapping[str, str] | None = None, **settings: Any
+) -> None:
+    """Write a table with the digest of its bytes, aside and renamed.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+    path : path
+        File to write.
+    metadata : mapping of str, optional
+        Stored in the file.
+    **settings
+        Of `polars.DataFrame.write_parquet`.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_parquet(pl.DataFrame({"a": [1]}), f"{folder}/a.parquet")
+    ...     is_sealed(f"{folder}/a.parquet"), read_parquet(f"{folder}/a.parquet")["a"].item()
+    (True, 1)
+    """
+    with written_aside(path) as aside:
+        frame.write_parquet(aside, metadata={**(metadata or {}), SEAL: _EMPTY.decode()}, **settings)
+        with aside.open("r+b") as handle, mmap.mmap(handle.fileno(), 0) as content:
+            place = content.rfind(_MARK + _EMPTY) + len(_MARK)
+            content[place : place + len(_EMPTY)] = _digest(content, place)
+
+
+def is_sealed(path: str | Path) -> bool:
+    """Say whether a file carries the digest of its bytes, and these are what it says.
+
+    Raises
+    ------
+    InvalidDataError
+        If the bytes are others, or the file is not Parquet.
+    OSError
+        If it cannot be read.
+    """
+    with Path(path).open("rb") as handle:
+        size = handle.seek(0, 2)
+        handle.seek(max(0, size - 8))
+        end = handle.read(8)
+        if end[4:] != _MAGIC or int.from_bytes(end[:4], "little") + 12 > size:
+            raise InvalidDataError(f"{path}: this is no valid parquet file (another format, or its end is cut off)")
+        with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            mark = content.rfind(_MARK, max(0, size - _TAIL))
+            if mark < 0:
+                return False
+            place = mark + len(_MARK)
+            if content[place : place + len(_EMPTY)] != _digest(content, place):
+                raise InvalidDataError(
+                    f"{path}: damaged, or changed by another tool: its bytes are not those that were written "
+                    f"(metadata key {SEAL}); make it or copy it again"
+                )
+    return True
+
+
+def read_parquet(path: str | Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Return the table of a Parquet file, whoever wrote it; nothing in it can take this process along.
+
+    Raises
+    ------
+    InvalidDataError
+        If it is damaged or no Parquet; the message names the file.
+    OSError
+        If it cannot be opened.
+    """
+    if not is_sealed(path):
+        frame: pl.DataFrame = read_apart(_read, path, columns)
+        return frame
+    return _read(path, columns)
+
+
+def _read(path: str | Path, columns: Sequence[str] | None) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(
+            path, columns=None if columns is None else list(columns), glob=False, hive_partitioning=False
+        )
+    except pl.exceptions.PolarsError as error:
+        raise InvalidDataError(
+            f"{path}: this is no valid parquet file ({' '.join(str(error).split())[:200]})"
+        ) from None
+
+
+def _digest(content: mmap.mmap, place: int) -> bytes:
+    with memoryview(content) as view:
+        made = hashlib.sha256(view[:place])
+        made.update(_EMPTY)
+        made.update(view[place + len(_EMPTY) :])
+    return made.hexdigest().encode()
