@@ -30,7 +30,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     )
     add = parser.add_argument
     add("corpora", nargs="+", metavar="CORPUS", help="tables of finished runs, each judged alone: files or folders")
-    add("--page", required=True, type=Path, metavar="FILE", help="Markdown page to write; figures go beside it")
+    add(
+        "--page",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="Markdown page; tables and figures go beside it",
+    )
     add("--repeats", type=at_least(2), default=100, metavar="N", help="random halves (default: 100)")
     add("--jobs", type=at_least(1), default=1, metavar="N", help="processes for the models that take long (default: 1)")
     add("--seed", type=int, default=0, help="seed of the halves (default: 0)")
@@ -48,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.replication.transfer import transfers
     from quagpredict.report.formats import to_json
     from quagpredict.report.replication_figures import draw
-    from quagpredict.report.replication_page import claims_table, page_of
+    from quagpredict.report.replication_page import claims_table, page_of, tables_of
 
     require("matplotlib")
     found = []
@@ -69,6 +75,9 @@ def run(args: argparse.Namespace) -> int:
             words += [f"--{name}", str(getattr(args, name))]
     with written_aside(args.page) as aside:
         aside.write_text(page_of(found, figures, args.page, shlex.join(words), carried), encoding="utf-8")
+    for file, whole in tables_of(found, carried).items():
+        with written_aside(args.page.with_suffix("") / file) as aside:
+            whole.write_csv(aside, float_precision=4)
     table = claims_table(found)
     makers = {
         "csv": lambda: str(table.write_csv()),

@@ -39,7 +39,7 @@ COMPARISONS = (
     {"factor": pl.String, "first": pl.String, "second": pl.String, "base_model": pl.String, "pairs": pl.Int64}
     | _EFFECT
     | _TEST
-    | {"verdict": pl.String}
+    | {"verdict": pl.String, "kind": pl.String, "after_without": pl.Float64}
 )
 
 
@@ -60,7 +60,8 @@ class QuagmireAudit:
     comparisons : polars.DataFrame
         Respects in which recipes differ, over matched ``pairs``, for each base model and for all together; effects are
         the first less the second. ``verdict``: ``reverses`` (q at most `level`), ``same order`` (both differences
-        established, same sign), or ``unclear``.
+        established, same sign), or ``unclear``. Intervals count base models and kinds of data, not pairs; ``kind`` is
+        that without which ``after`` changes most, ``after_without`` what it is then (null for a single one).
     tested : int
         Pairs compared: all pairs of candidates of one base model.
     reversed_observed, reversed_singly, reversed : int
@@ -273,20 +274,33 @@ def _effects(before: Difference, after: Difference, at: Any) -> dict[str, Any]:
     return columns
 
 
+def _without_a_kind(means: Floats, kinds: NDArray[np.str_]) -> dict[str, Any]:
+    """Return the kind of data without which the mean difference after RL changes most, and that difference."""
+    each = means[: len(kinds)] - means[len(kinds) :]
+    left = {str(kind): float(each[kinds != kind].mean()) for kind in np.unique(kinds) if (kinds != kind).any()}
+    if not left:
+        return {"kind": None, "after_without": None}
+    kind = max(left, key=lambda name: abs(left[name] - float(each.mean())))
+    return {"kind": kind, "after_without": left[kind]}
+
+
 def _comparisons(cells: Cells, before: StageScores, after: StageScores, level: float) -> pl.DataFrame:
     found: list[dict[str, Any]] = []
     sure: list[bool] = []
     for comparison in comparisons(cells):
-        bases = np.array(comparison.bases)
+        bases, kinds, clusters = (np.array(of) for of in (comparison.bases, comparison.kinds, comparison.clusters))
         several = len(set(comparison.bases)) > 1
         for base in ["", *np.unique(bases)] if several else [comparison.bases[0]]:
             chosen = np.flatnonzero((bases == base) | (base == "" and several))
             weights = comparison.weights[:, chosen].reshape(2 * len(chosen), -1)
             first, second = np.arange(len(chosen)), np.arange(len(chosen), 2 * len(chosen))
-            of_before, of_after = (mean_difference(scores.of(weights), first, second) for scores in (before, after))
+            of_before, of_after = (
+                mean_difference(scores.of(weights), first, second, clusters[chosen]) for scores in (before, after)
+            )
             line: dict[str, Any] = {"factor": comparison.factor, "first": comparison.first, "second": comparison.second}
             line |= {"base_model": "all" if several and base == "" else str(base), "pairs": len(chosen)}
             line |= {key: float(value[0]) for key, value in _effects(of_before, of_after, [0]).items()}
+            line |= _without_a_kind(after.of(weights).mean, kinds[chosen])
             found.append(line | {"p": float(reversal_p(of_before, of_after)[0])})
             agreeing = Difference(of_after.mean * -1, of_after.error, of_after.freedom)
             sure.append(bool(reversal_p(of_before, agreeing)[0] <= level))

@@ -93,13 +93,19 @@ def _freedom_of_seeds(scores: StageScores, first: Indices, second: Indices) -> F
     return np.asarray(np.minimum(freedom[first], freedom[second]))
 
 
-def mean_difference(scores: StageScores, first: Indices, second: Indices) -> Difference:
+def mean_difference(
+    scores: StageScores, first: Indices, second: Indices, clusters: NDArray[np.generic] | None = None
+) -> Difference:
     """Return the mean difference over matched pairs, as one comparison.
 
     Problems and pairs are both a sample: the variance is the sum of that of the mean over problems and that over
     pairs, as a bootstrap that draws rows and columns independently gives it, slightly too wide (Owen 2007, the
     pigeonhole bootstrap); degrees of freedom by Satterthwaite's rule. The spread over pairs holds the noise of SFT and
     RL. With one pair it is not known, and the noise is that of the problems (and of the RL seed) alone.
+
+    Pairs of one cluster (a base model and a kind of data) are not independent: with two clusters or more the variance
+    over pairs is that over clusters, with one degree of freedom less than there are clusters, but no less than that
+    over pairs, since a few clusters can agree by chance. Within a single cluster the pairs are all that is known.
 
     References
     ----------
@@ -120,10 +126,15 @@ def mean_difference(scores: StageScores, first: Indices, second: Indices) -> Dif
         variance = scores.variance[first] + scores.variance[second]
         parts = [(float(variance.mean()) / pairs, np.inf)]
     else:
-        over_pairs = (scores.by_problem[first] - scores.by_problem[second]).mean(axis=0)
-        parts = [(float(over_pairs.var(ddof=1)) / scores.problems, scores.problems - 1.0)]
+        of_problems = (scores.by_problem[first] - scores.by_problem[second]).mean(axis=0)
+        parts = [(float(of_problems.var(ddof=1)) / scores.problems, scores.problems - 1.0)]
+    codes = np.arange(pairs) if clusters is None else np.unique(clusters, return_inverse=True)[1].reshape(-1)
+    groups = int(codes.max()) + 1
     if pairs > 1:
-        parts.append((float(each.var(ddof=1)) / pairs, pairs - 1.0))
+        over_pairs = float(each.var(ddof=1)) / pairs
+        sums = np.bincount(codes, each - each.mean())
+        over_clusters = float((sums**2).sum()) * groups / (groups - 1) / pairs**2 if groups > 1 else 0.0
+        parts.append((max(over_pairs, over_clusters), (groups if groups > 1 else pairs) - 1.0))
     else:
         seeds = float((scores.seed_variance[first] + scores.seed_variance[second])[0])
         parts.append((seeds, float(_freedom_of_seeds(scores, first, second)[0])))

@@ -49,6 +49,8 @@ class Comparison(NamedTuple):
         Share of each candidate in each member.
     bases : tuple of str
         Base model of each pair.
+    kinds : tuple of str
+        Kind of data of each pair; empty where the two differ in it or it is not known.
     """
 
     factor: str
@@ -56,6 +58,12 @@ class Comparison(NamedTuple):
     second: str
     weights: Floats
     bases: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """Base model and kind of data of each pair: pairs that share both are not independent."""
+        return tuple(f"{base}\0{kind}" for base, kind in zip(self.bases, self.kinds, strict=True))
 
 
 def recipe_cells(candidates: pl.DataFrame) -> Cells:
@@ -182,7 +190,8 @@ def _against_no_sft(frame: pl.DataFrame, cells: Cells) -> Iterator[Comparison]:
             members.setdefault(name, []).append((*both, str(base)))
     for name, found in members.items():
         weights = np.stack([[a for a, _, _ in found], [b for _, b, _ in found]])
-        yield Comparison("SFT", name, "RL from the base", weights, tuple(base for _, _, base in found))
+        bases = tuple(base for _, _, base in found)
+        yield Comparison("SFT", name, "RL from the base", weights, bases, ("",) * len(bases))
 
 
 def _others(cells: Cells, *factors: str) -> list[str]:
@@ -193,7 +202,10 @@ def _comparison(
     factor: str, first: str, second: str, pairs: Sequence[tuple[int, int, str]], cells: Cells
 ) -> Comparison:
     rows = np.array([(a, b) for a, b, _ in pairs], dtype=np.intp).T
-    return Comparison(factor, first, second, cells.weights[rows], tuple(base for _, _, base in pairs))
+    kinds = cells.frame[KIND].fill_null("").to_list() if KIND in cells.factors else [""] * cells.frame.height
+    both = ((kinds[a], kinds[b]) for a, b, _ in pairs)
+    shared = tuple(str(a) if a == b else "" for a, b in both)
+    return Comparison(factor, first, second, cells.weights[rows], tuple(base for _, _, base in pairs), shared)
 
 
 def differing(cells: Cells, first: Indices, second: Indices) -> list[str]:

@@ -39,6 +39,8 @@ class Claim(NamedTuple):
         Estimate and 90 % interval, in the unit that `measured` names; None where the corpus has nothing to compare.
     verdict : {"agrees", "disagrees", "cannot tell"}
         By the interval: on the side of the claim, on the other side, or across zero.
+    without : str
+        What the effect is without the kind of data that changes it most; empty where there is but one.
     """
 
     claim: str
@@ -47,6 +49,7 @@ class Claim(NamedTuple):
     low: float | None
     high: float | None
     verdict: Verdict
+    without: str = ""
 
 
 def verdict_of(low: float | None, high: float | None) -> Verdict:
@@ -121,8 +124,16 @@ def _misleads(audit: QuagmireAudit) -> Claim:
     return Claim("A higher SFT score can mislead", measured, share, None, None, verdict)
 
 
-def _row(audit: QuagmireAudit, factor: str, first: str, second: str) -> tuple[dict[str, float] | None, int]:
-    """Return a matched comparison over all bases, as first less second, and its number of pairs."""
+class _Row(NamedTuple):
+    """A matched comparison over all bases, as first less second; its pairs; and its effect without a kind of data."""
+
+    effects: dict[str, float]
+    pairs: int
+    without: str
+
+
+def _row(audit: QuagmireAudit, factor: str, first: str, second: str) -> _Row | None:
+    """Return a matched comparison over all bases; None if there is none, or none with an interval."""
     for sign, names in ((1.0, (first, second)), (-1.0, (second, first))):
         rows = audit.comparisons.filter(factor=factor, first=names[0], second=names[1])
         whole = rows.filter(pl.col("base_model") == "all")
@@ -132,35 +143,39 @@ def _row(audit: QuagmireAudit, factor: str, first: str, second: str) -> tuple[di
             parts = ("before", "after")
             columns = [f"{part}{end}" for part in parts for end in ("", "_low", "_high")]
             if any(row[name] is None for name in columns):
-                return None, 0  # no standard errors, no interval
+                return None  # no standard errors, no interval
             if sign < 0:
                 for part in parts:
                     row[f"{part}_low"], row[f"{part}_high"] = row[f"{part}_high"], row[f"{part}_low"]
-            return {name: sign * row[name] for name in columns}, int(row["pairs"])
-    return None, 0
+            without = row["after_without"]
+            told = "" if without is None else f"{sign * _POINTS * without:.2f} ({row['kind'] or 'no shared kind'})"
+            return _Row({name: sign * row[name] for name in columns}, int(row["pairs"]), told)
+    return None
 
 
 def _matched(audit: QuagmireAudit, claim: str, factor: str, first: str, second: str) -> Claim:
-    row, pairs = _row(audit, factor, first, second)
+    row = _row(audit, factor, first, second)
     if row is None:
         return Claim(claim, "no matched pairs", None, None, None, "cannot tell")
-    effect, low, high = (_POINTS * row[name] for name in ("after", "after_low", "after_high"))
-    measured = f"Pass@1 after RL, points, {pairs} matched pairs (before RL: {_POINTS * row['before']:+.1f})"
-    return Claim(claim, measured, effect, low, high, verdict_of(low, high))
+    effect, low, high = (_POINTS * row.effects[name] for name in ("after", "after_low", "after_high"))
+    before = _POINTS * row.effects["before"]
+    measured = f"Pass@1 after RL, points, {row.pairs} matched pairs (before RL: {before:+.1f})"
+    return Claim(claim, measured, effect, low, high, verdict_of(low, high), row.without)
 
 
 def _twofold(
     audit: QuagmireAudit, claim: str, factor: str, first: str, second: str, difference: str
 ) -> Iterator[Claim]:
     """Yield a claim that the first leads after SFT, and that it ends behind after RL."""
-    row, pairs = _row(audit, factor, first, second)
+    row = _row(audit, factor, first, second)
     for part, text, sign in (("before", claim, 1.0), ("after", "... and end worse after RL", -1.0)):
         if row is None:
             yield Claim(text, "no matched pairs", None, None, None, "cannot tell")
             continue
-        effect, *ends = (_POINTS * row[name] for name in (part, f"{part}_low", f"{part}_high"))
-        measured = f"Pass@1 {part} RL, {difference}, points, {pairs} matched pairs"
-        yield Claim(text, measured, effect, ends[0], ends[1], verdict_of(*sorted(sign * end for end in ends)))
+        effect, *ends = (_POINTS * row.effects[name] for name in (part, f"{part}_low", f"{part}_high"))
+        measured = f"Pass@1 {part} RL, {difference}, points, {row.pairs} matched pairs"
+        verdict = verdict_of(*sorted(sign * end for end in ends))
+        yield Claim(text, measured, effect, ends[0], ends[1], verdict, row.without if part == "after" else "")
 
 
 def _below_the_base(audit: QuagmireAudit) -> Claim:

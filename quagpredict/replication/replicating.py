@@ -13,6 +13,7 @@ from quagpredict.errors import CorpusError
 from quagpredict.quagmires import QuagmireAudit, audit
 from quagpredict.replication.checkpoints import checkpoint_choice
 from quagpredict.replication.claims import MODELS, Claim, claims_of
+from quagpredict.replication.free_rules import free_rules
 from quagpredict.replication.targets import by_target
 from quagpredict.validation import ValidationReport, validate
 from quagpredict.validation.baselines import model_of
@@ -42,6 +43,8 @@ class Replication:
         What each score that could be the target says of the paper's predictors, as `by_target` returns it.
     checkpoints : polars.DataFrame
         What choosing among the checkpoints of an SFT run costs, as `checkpoint_choice` returns it.
+    free_rules : polars.DataFrame
+        The rules that need no finished run, as `free_rules` returns it.
     curve : CalibrationCurve
     claims : tuple of Claim
     """
@@ -52,6 +55,7 @@ class Replication:
     found: QuagmireAudit
     targets: pl.DataFrame
     checkpoints: pl.DataFrame
+    free_rules: pl.DataFrame
     curve: CalibrationCurve
     claims: tuple[Claim, ...]
     notes: tuple[str, ...] = ()
@@ -115,7 +119,9 @@ def replicate(
     tell(f"{name}: how many finished runs")
     shown = [model for model in models if model.endswith("in-fold") or model in surrogates]
     curve = calibration_curve(frame, shown, designs="random", repeats=max(repeats // 2, 5), seed=seed, split=None)
-    return Replication(name, frame, report, found, targets, checkpoints, curve, tuple(claims_of(report, found)), notes)
+    free = free_rules(frame, seed=seed)
+    claims = tuple(claims_of(report, found))
+    return Replication(name, frame, report, found, targets, checkpoints, free, curve, claims, notes)
 
 
 def _possible(names: Sequence[str], frame: pl.DataFrame) -> tuple[list[str], tuple[str, ...]]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from quagpredict.replication.claims import MODELS, PREDICTORS
+from quagpredict.replication.claims import PREDICTORS
 from quagpredict.replication.published import PUBLISHED
+from quagpredict.replication.replicating import OURS
 
 if TYPE_CHECKING:
     from quagpredict.replication import Replication
@@ -20,8 +21,10 @@ _TITLES = {
     "regret": "Regret of choosing one candidate of a base from a random half, 90 % interval",
     "finished-runs": "Accuracy by the number of finished RL runs that a model was fitted on",
 }
-#: Scenarios of all base models together; the others are folded away.
-_OPEN = ("all", "dataset-level", "instance-level")
+#: Scenarios of all base models together, and the models that the page shows; the tables beside it hold the rest.
+_SHOWN_SCENARIOS = ("all", "dataset-level", "instance-level")
+_SHOWN = tuple(dict.fromkeys([*(models[-1] for models in PREDICTORS.values()), *OURS, "mean", "noise ceiling"]))
+_CARRIED = ("linear:pass_at_64", "linear:both", *OURS)
 
 
 def page_of(
@@ -58,7 +61,9 @@ def page_of(
     for replication in replications:
         lines += ["", f"## {replication.name}", *_summary(replication)]
         lines += ["", "### The claims", "", *_claims(replication)]
-        lines += ["", "### Predictors, the paper's and here", "", *_predictors(replication)]
+        if replication.free_rules.height:
+            lines += ["", "### Rules that need no finished run", "", *_free_rules(replication.free_rules)]
+        lines += ["", "### Predictors, the paper's and here", "", *_predictors(replication, page)]
         lines += ["", "### A base model that was left out", "", *_left_out(replication)]
         if replication.targets.height:
             lines += ["", "### Which score after RL", "", *_targets(replication)]
@@ -69,19 +74,27 @@ def page_of(
             lines += ["", f"![{_TITLES[name]}]({_relative(path, page)})", "", f"*{_TITLES[name]}.*"]
         lines += _notes(replication)
     if carried is not None and carried.height:
-        lines += ["", "## From one corpus to another", "", *_carried(carried)]
+        lines += ["", "## From one corpus to another", "", *_carried(carried, page)]
     return "\n".join(lines) + "\n"
 
 
+def tables_of(replications: "Sequence[Replication]", carried: pl.DataFrame | None = None) -> dict[str, pl.DataFrame]:
+    """Return the tables that lie beside the page, by file name: every model, scenario and metric that was judged."""
+    tables = {f"{one.name}.csv": one.report.frame for one in replications}
+    if carried is not None and carried.height:
+        tables["carried.csv"] = carried
+    return tables
+
+
+def _beside(name: str, page: Path) -> str:
+    return f"[{name}]({page.stem}/{name})"
+
+
 def _notes(replication: "Replication") -> Iterator[str]:
-    first = dict.fromkeys([*replication.notes, *replication.found.notes])
-    others = [note for note in replication.report.notes if note not in first]
-    if first or others:
-        yield from ("", "### Notes", "", *(f"- {note}" for note in first))
-    if others:
-        yield from ("", f"<details><summary>{len(others)} on what was judged and how</summary>", "")
-        yield from (f"- {note}" for note in others)
-        yield from ("", "</details>")
+    notes = [*replication.notes, *replication.found.notes]
+    notes += [note for note in replication.report.notes if "ceiling" in note]
+    if notes:
+        yield from ("", "### Notes", "", *(f"- {note}" for note in dict.fromkeys(notes)))
 
 
 def _relative(path: Path, page: Path) -> str:
@@ -108,16 +121,43 @@ def _summary(replication: "Replication") -> Iterator[str]:
 
 
 def _claims(replication: "Replication") -> Iterator[str]:
-    yield "| claim | measured | effect | 90 % interval | verdict |"
-    yield "| --- | --- | ---: | ---: | --- |"
+    yield "| claim | measured | effect | 90 % interval | verdict | without the kind of data that matters most |"
+    yield "| --- | --- | ---: | ---: | --- | --- |"
     for claim in replication.claims:
         effect = "" if claim.effect is None else f"{claim.effect:.2f}"
         interval = "" if claim.low is None or claim.high is None else f"{claim.low:.2f} to {claim.high:.2f}"
-        yield f"| {claim.claim} | {claim.measured} | {effect} | {interval} | {claim.verdict} |"
+        cells = (claim.claim, claim.measured, effect, interval, claim.verdict, claim.without)
+        yield f"| {' | '.join(cells)} |"
 
 
-def _predictors(replication: "Replication") -> Iterator[str]:
-    """Yield the paper's table beside ours: a row a scenario, base model and predictor."""
+def _free_rules(found: pl.DataFrame) -> Iterator[str]:
+    yield (
+        "Within a base model, on the mean over RL seeds; intervals resample base models and, of each, kinds of data. "
+        "Differences are from SFT Pass@1 on the same draws. *Without* is the difference (for SFT Pass@1 the value) "
+        "without the kind of data that changes it most."
+    )
+    yield ""
+    yield "| scenario | rule | pairs in order, % | difference | without | regret, points | difference | without |"
+    yield "| --- | --- | ---: | ---: | --- | ---: | ---: | --- |"
+    for (scenario, rule), rows in found.group_by("scenario", "rule", maintain_order=True):
+        cells = []
+        for row in rows.iter_rows(named=True):
+            cells.append(_ranged(row, "value", "low", "high"))
+            cells.append("" if row["gain"] is None else _ranged(row, "gain", "gain_low", "gain_high", signed=True))
+            kept = row["value_without"] if row["gain"] is None else row["gain_without"]
+            sign = "" if row["gain"] is None else "+"
+            cells.append("" if kept is None else f"{100 * kept:{sign}.1f} ({row['kind']})")
+        yield f"| {scenario} | {rule} | {' | '.join(cells)} |"
+
+
+def _ranged(row: Mapping[str, Any], value: str, low: str, high: str, *, signed: bool = False) -> str:
+    sign = "+" if signed else ""
+    ends = "" if row[low] is None else f" ({100 * row[low]:{sign}.1f} to {100 * row[high]:{sign}.1f})"
+    return f"{100 * row[value]:{sign}.1f}{ends}"
+
+
+def _predictors(replication: "Replication", page: Path) -> Iterator[str]:
+    """Yield the paper's table beside ours: a row a scenario and predictor."""
     yield "Paper (Kang et al., arXiv 2510.01624, from notes on it):"
     yield ""
     yield "| scenario | model | predictor | Spearman | R² |"
@@ -131,29 +171,17 @@ def _predictors(replication: "Replication") -> Iterator[str]:
     yield (
         "Here, by the same protocol (fit on a random half, judged on the other; mean ± deviation over repeats; gain: "
         "over SFT Pass@1 on the same halves, with its 90 % interval). Spearman and R² are over all base models of the "
-        "scenario; pairs and regret are of candidates of one base model, as a team has them that chooses."
+        "scenario; pairs and regret are of candidates of one base model, as a team has them that chooses. Every model, "
+        f"each base model and the other metrics: {_beside(f'{replication.name}.csv', page)}."
     )
     yield ""
     frame = replication.report.frame.filter(protocol="random-halves")
-    scenarios = frame["scenario"].unique(maintain_order=True).to_list()
-    yield from _scenario_rows(replication, frame, [name for name in scenarios if name in _OPEN])
-    folded = [name for name in scenarios if name not in _OPEN]
-    if folded:
-        yield ""
-        yield "<details><summary>The same for each base model</summary>"
-        yield ""
-        yield from _scenario_rows(replication, frame, folded)
-        yield ""
-        yield "</details>"
-
-
-def _scenario_rows(replication: "Replication", frame: pl.DataFrame, scenarios: Sequence[str]) -> Iterator[str]:
+    scenarios = [name for name in _SHOWN_SCENARIOS if (frame["scenario"] == name).any()]
     yield "| scenario | model | Spearman | gain | R² | pairs | gain | regret, points |"
     yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-    models = dict.fromkeys([*MODELS, *replication.report.surrogates, "mean", "noise ceiling"])
-    models |= dict.fromkeys(name for name in frame["model"].unique(maintain_order=True) if "probe_" in name)
+    probes = [name for name in frame["model"].unique(maintain_order=True) if name.startswith("linear:probe_pass_at")]
     for scenario in scenarios:
-        for model in models:
+        for model in dict.fromkeys([*_SHOWN, *probes[:1]]):
             cells = {row["metric"]: row for row in frame.filter(scenario=scenario, model=model).iter_rows(named=True)}
             if cells:
                 names = ("spearman", "r2", "pairwise_accuracy", "regret_1_in_base")
@@ -204,7 +232,7 @@ def _left_out(replication: "Replication") -> Iterator[str]:
     yield "| --- | ---: | ---: | ---: | ---: |"
     # A base model that is left out is one group, so its regret is that in a base.
     for model in rows["model"].unique(maintain_order=True):
-        if "proxy" in model or ":" not in model or model in replication.report.surrogates:
+        if model in _SHOWN or model in ("proxy:pass_at_1", "proxy:pass_at_64", "proxy:held_out_loss_nats"):
             cells = {row["metric"]: row for row in rows.filter(model=model).iter_rows(named=True)}
             yield (
                 f"| {model} | {_r2(cells.get('r2'))} | {_value(cells.get('spearman'))} | "
@@ -212,16 +240,18 @@ def _left_out(replication: "Replication") -> Iterator[str]:
             )
 
 
-def _carried(carried: pl.DataFrame) -> Iterator[str]:
+def _carried(carried: pl.DataFrame, page: Path) -> Iterator[str]:
     yield (
         "Fitted on all runs of one corpus, judged on all of the other; intervals are of a bootstrap over the judged "
         "candidates, gains are over SFT Pass@1 on the same resamples. Which candidate is best is asked of all base "
-        "models together."
+        f"models together. Every model: {_beside('carried.csv', page)}."
     )
     yield ""
     yield "| fitted on | judged on | model | Spearman | gain | R² | pairs of a base in order | regret, points |"
     yield "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |"
     for (fitted_on, judged_on, model), rows in carried.group_by("fitted_on", "judged_on", "model", maintain_order=True):
+        if model not in _CARRIED:
+            continue
         cells = {row["metric"]: row for row in rows.iter_rows(named=True)}
         order, value, pairs = (_resampled(cells[name]) for name in ("spearman", "r2", "pairwise_accuracy"))
         regret = _resampled(cells["regret_1"], 100.0, 1)

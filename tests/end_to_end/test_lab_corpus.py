@@ -16,7 +16,6 @@ from quagpredict.evaluation import read_suite
 from quagpredict.plan import Plan
 from quagpredict.shipped import shipped_path
 
-
 #: Corpora that are still being collected: their rows are some of the plan's.
 UNFINISHED = ("lab-3",)
 

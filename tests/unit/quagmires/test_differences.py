@@ -105,3 +105,31 @@ def test_q_values_equal_scipy(p: list[float]) -> None:
     np.testing.assert_allclose(benjamini_hochberg(np.array(p)), stats.false_discovery_control(p), atol=1e-12)
     cautious = benjamini_hochberg(np.array(p), any_dependence=True)
     np.testing.assert_allclose(cautious, stats.false_discovery_control(p, method="by"), atol=1e-12)
+
+
+def test_pairs_of_one_cluster_count_as_little_as_they_are_worth() -> None:
+    """Copies of a pair add nothing: what counts is how many clusters agree."""
+    rng = np.random.default_rng(0)
+    each = rng.normal(0.2, 0.1, 6)
+    table = np.vstack([np.tile(np.clip(0.5 + each[:, None], 0, 1), (1, 400)), np.full((6, 400), 0.5)])
+    zero = np.zeros(12)
+    once = mean_difference(StageScores(table.mean(axis=1), table, zero, zero), np.arange(6), np.arange(6, 12))
+    copies = np.concatenate([np.repeat(table[:6], 5, axis=0), np.repeat(table[6:], 5, axis=0)])
+    scores = StageScores(copies.mean(axis=1), copies, np.zeros(60), np.zeros(60))
+    at = np.arange(30), np.arange(30, 60)
+    alone, clustered = (mean_difference(scores, *at, clusters) for clusters in (None, np.repeat(np.arange(6), 5)))
+    assert clustered.mean == pytest.approx(once.mean)
+    assert clustered.error[0] == pytest.approx(once.error[0], rel=1e-9)
+    assert clustered.freedom[0] == pytest.approx(once.freedom[0], rel=1e-9)
+    assert alone.error[0] < 0.6 * once.error[0]
+    one = mean_difference(scores, *at, np.zeros(30))
+    assert one.error[0] == alone.error[0]  # within a single cluster the pairs are all that is known
+
+
+def test_clusters_that_agree_by_chance_do_not_narrow_the_interval() -> None:
+    table = np.vstack([np.full((4, 50), 0.5) + np.array([[0.3], [-0.1], [-0.1], [0.3]]), np.full((4, 50), 0.4)])
+    scores = StageScores(table.mean(axis=1), table, np.zeros(8), np.zeros(8))
+    at = np.arange(4), np.arange(4, 8)
+    alone, clustered = (mean_difference(scores, *at, clusters) for clusters in (None, np.array([0, 0, 1, 1])))
+    assert clustered.error[0] == alone.error[0]
+    assert clustered.freedom[0] < alone.freedom[0]
