@@ -27,7 +27,8 @@ from quagpredict.errors import CorpusError, InvalidDataError
 from quagpredict.files import file_digest, written_aside
 from quagpredict.program import run_program
 from quagpredict.validation.noise_ceiling import noise_ceiling
-from quagpredict.validation.scores import interval_coverage, pairwise_accuracy, r2, spearman, top_regret
+from quagpredict.validation.scores import interval_coverage, r2
+from quagpredict.validation.within_base import WithinBase, within_base
 
 Floats = NDArray[np.float64]
 DRAWS = 2000
@@ -79,56 +80,18 @@ def starts_of(records: list[Path]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"candidate": pl.String, "started": pl.String}, orient="row")
 
 
-class Judged(NamedTuple):
-    """Scores of one rule, each with its draws behind it: shape (1 + draws,)."""
-
-    pairs: Floats
-    spearman: Floats
-    regret: Floats
-
-
-def judge(frame: pl.DataFrame, *, seed: int = 0) -> dict[str, Judged]:
+def judge(frame: pl.DataFrame) -> dict[str, WithinBase]:
     """Return the scores within base models of every rule, the same draws for all.
 
     Parameters
     ----------
     frame : polars.DataFrame
         ``rule``, ``candidate``, ``base_model``, ``score``, ``actual``.
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    dict
-        Rule -> mean over base models of the share of pairs in order, of Spearman's correlation and of the regret of the
-        first. Draws take base models with replacement, and candidates of each.
     """
-    bases = sorted(frame["base_model"].unique())
-    names = {base: sorted(frame.filter(base_model=base)["candidate"].unique()) for base in bases}
-    rng = np.random.default_rng(seed)
-    chosen = np.vstack([np.arange(len(bases)), rng.integers(0, len(bases), (DRAWS, len(bases)))])
-    # A base that is drawn twice has its candidates drawn anew each time; the first row is the table as it is.
-    places = {
-        base: [np.vstack([np.arange(len(own)), rng.integers(0, len(own), (DRAWS, len(own)))]) for _ in bases]
-        for base, own in names.items()
-    }
-    found = {}
-    for (rule,), part in frame.group_by("rule", maintain_order=True):
-        scores: dict[str, list[list[Floats]]] = {}
-        for base in bases:
-            own = part.filter(base_model=base).sort("candidate")
-            y, s = own["actual"].to_numpy(), own["score"].to_numpy()
-            scores[base] = [
-                [pairwise_accuracy(y[at], s[at]), spearman(y[at], s[at]), top_regret(y[at], s[at])]
-                for at in places[base]
-            ]
-        table = np.array([scores[base] for base in bases])  # base, slot, score, draw
-        drawn = np.stack([table[chosen[:, slot], slot, :, np.arange(DRAWS + 1)] for slot in range(len(bases))])
-        known = np.isfinite(drawn)  # a rule that does not order has no correlation
-        counts = known.sum(axis=0)
-        means = np.where(counts > 0, np.where(known, drawn, 0.0).sum(axis=0) / np.maximum(counts, 1), np.nan)
-        found[str(rule)] = Judged(means[:, 0], means[:, 1], means[:, 2])
-    return found
+    rules = {str(rule): part.sort("candidate") for (rule,), part in frame.group_by("rule", maintain_order=True)}
+    first = next(iter(rules.values()))
+    scores = {rule: part["score"].to_numpy() for rule, part in rules.items()}
+    return within_base(first["actual"].to_numpy(), scores, first["base_model"].to_numpy(), draws=DRAWS)
 
 
 def page(waves: list[Wave], corpus: pl.DataFrame, command: str) -> str:
@@ -172,7 +135,7 @@ def _tables(frame: pl.DataFrame) -> list[str]:
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for rule, own in sorted(judged.items(), key=lambda item: -item[1].pairs[0]):
-        over = [_with_interval(100 * (own.regret - judged[name].regret), 1) for name in YARDSTICKS if name in judged]
+        over = [_with_interval(100 * own.less(judged[name]).regret, 1) for name in YARDSTICKS if name in judged]
         over = ["" if rule == name else text for name, text in zip(YARDSTICKS, over, strict=False)]
         cells = [
             _with_interval(100 * own.pairs, 0),
