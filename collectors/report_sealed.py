@@ -163,6 +163,29 @@ def _tables(frame: pl.DataFrame) -> list[str]:
             first = part.filter(base_model=base).sort("score", descending=True).row(0, named=True)
             cells.append(f"{_short(first)} {100 * first['actual']:.1f} %")
         lines.append(f"| {rule} | " + " | ".join(cells) + " |")
+    return [*lines, *_misses(frame)]
+
+
+def _misses(frame: pl.DataFrame, rule: str = "default", shown: int = 8) -> list[str]:
+    """List the candidates that a rule put farthest from where they ended."""
+    own = frame.filter(rule=rule)
+    if own.is_empty():
+        return []
+    places = own.with_columns(
+        pl.len().over("base_model").alias("of"),
+        pl.col("score").rank("ordinal", descending=True).over("base_model").alias("said"),
+        pl.col("actual").rank("ordinal", descending=True).over("base_model").alias("ended"),
+    ).with_columns(missed=(pl.col("said").cast(pl.Int64) - pl.col("ended").cast(pl.Int64)).abs())
+    lines = [
+        "",
+        f"### Where the {rule} was most wrong",
+        "",
+        "| candidate | its place before RL | after RL | score after RL, % |",
+    ]
+    lines.append("| --- | ---: | ---: | ---: |")
+    for row in places.sort("missed", "candidate", descending=[True, False]).head(shown).iter_rows(named=True):
+        name = f"{row['base_model']}, {_short(row)}"
+        lines.append(f"| {name} | {row['said']} of {row['of']} | {row['ended']} | {100 * row['actual']:.1f} |")
     return lines
 
 
