@@ -24,6 +24,7 @@ _TITLES = {
 #: Scenarios of all base models together, and the models that the page shows; the tables beside it hold the rest.
 _SHOWN_SCENARIOS = ("all", "dataset-level", "instance-level")
 _SHOWN = tuple(dict.fromkeys([*(models[-1] for models in PREDICTORS.values()), *OURS, "mean", "noise ceiling"]))
+_METRICS = ("spearman", "r2", "pairwise_accuracy", "regret_1_in_base")
 _CARRIED = ("linear:pass_at_64", "linear:both", *OURS)
 
 
@@ -79,8 +80,13 @@ def page_of(
 
 
 def tables_of(replications: "Sequence[Replication]", carried: pl.DataFrame | None = None) -> dict[str, pl.DataFrame]:
-    """Return the tables that lie beside the page, by file name: every model, scenario and metric that was judged."""
-    tables = {f"{one.name}.csv": one.report.frame for one in replications}
+    """Return the tables that lie beside the page, by file name: every model and scenario that was judged on halves."""
+    tables = {
+        f"{one.name}.csv": one.report.frame.filter(pl.col("metric").is_in(_METRICS), protocol="random-halves").drop(
+            "protocol", "features"
+        )
+        for one in replications
+    }
     if carried is not None and carried.height:
         tables["carried.csv"] = carried
     return tables
@@ -172,7 +178,7 @@ def _predictors(replication: "Replication", page: Path) -> Iterator[str]:
         "Here, by the same protocol (fit on a random half, judged on the other; mean ± deviation over repeats; gain: "
         "over SFT Pass@1 on the same halves, with its 90 % interval). Spearman and R² are over all base models of the "
         "scenario; pairs and regret are of candidates of one base model, as a team has them that chooses. Every model, "
-        f"each base model and the other metrics: {_beside(f'{replication.name}.csv', page)}."
+        f"each base model: {_beside(f'{replication.name}.csv', page)}."
     )
     yield ""
     frame = replication.report.frame.filter(protocol="random-halves")
@@ -184,8 +190,7 @@ def _predictors(replication: "Replication", page: Path) -> Iterator[str]:
         for model in dict.fromkeys([*_SHOWN, *probes[:1]]):
             cells = {row["metric"]: row for row in frame.filter(scenario=scenario, model=model).iter_rows(named=True)}
             if cells:
-                names = ("spearman", "r2", "pairwise_accuracy", "regret_1_in_base")
-                spearman, r2, pairs, regret = (cells.get(name) for name in names)
+                spearman, r2, pairs, regret = (cells.get(name) for name in _METRICS)
                 yield (
                     f"| {scenario} | {model} | {_value(spearman)} | {_gain(spearman)} | {_r2(r2)} | {_value(pairs)} | "
                     f"{_gain(pairs)} | {_value(regret, 100.0, 1)} |"
