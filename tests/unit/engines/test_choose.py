@@ -3,12 +3,15 @@
 import json
 import shutil
 import sys
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
 
-from quagpredict.engines import choose, vllm_install
-from quagpredict.engines.choose import check_engine, chosen_engine, load_engine
+from quagpredict.engines import table, vllm_install
+from quagpredict.engines.choose import check_engine, chosen_engine, engine_version, load_engine
 from quagpredict.errors import CheckpointError, MissingExtraError, UsageError
 
 
@@ -32,7 +35,7 @@ def installed(tmp_path, monkeypatch):
 
 @pytest.fixture
 def _not_installed(monkeypatch):
-    monkeypatch.setattr(vllm_install, "find_spec", lambda name: None)
+    monkeypatch.setattr(table, "find_spec", lambda name: None)
 
 
 def test_an_unknown_engine_or_setting_is_named_with_the_known(checkpoint):
@@ -106,5 +109,28 @@ def test_unreadable_weights_are_a_checkpoint_error(checkpoint, tmp_path):
         load_engine("transformers", folder)
 
 
-def test_the_names_are_those_that_are_known():
-    assert choose.ENGINES == ("auto", "transformers", "vllm")
+def test_every_line_of_the_table_is_an_engine():
+    for name, kind in table.ENGINES.items():
+        assert kind.package in kind.distributions
+        source = Path(find_spec(kind.module).origin).read_text(encoding="utf-8")
+        assert f"class {kind.name}(" in source
+        assert f'    name = "{name}"' in source
+
+
+class Abacus:
+    def __init__(self, checkpoint, *, beads=2):
+        self.beads = beads
+
+
+def test_an_engine_is_its_line(monkeypatch, checkpoint):
+    """One that is in the table is loaded, checked and versioned; nothing else in the library knows its name."""
+    line = table.EngineKind(__name__, "Abacus", package="numpy", distributions=("abacus", "numpy"), install="abacus")
+    monkeypatch.setitem(table.ENGINES, "abacus", line)
+    check_engine("abacus")
+    assert load_engine("abacus", checkpoint, beads=3).beads == 3
+    assert engine_version("abacus") == version("numpy")
+    with pytest.raises(UsageError, match="unknown setting 'rods'; known are beads"):
+        load_engine("abacus", checkpoint, rods=3)
+    monkeypatch.setitem(table.ENGINES, "abacus", line._replace(package="no_such_package"))
+    with pytest.raises(MissingExtraError, match=r"'abacus' needs the package 'no_such_package'.*pip install abacus"):
+        check_engine("abacus")

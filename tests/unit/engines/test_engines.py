@@ -12,10 +12,11 @@ from scipy.stats import chi2
 
 from quagpredict.engines.choose import engine_version, load_engine
 from quagpredict.engines.contract import Request, Sampling, sample_seed
+from quagpredict.engines.table import ENGINES
 from quagpredict.errors import CheckpointError
 
 VLLM = pytest.param("vllm", marks=[pytest.mark.vllm, pytest.mark.filterwarnings("ignore")])  # its imports' warnings
-ENGINES = ["transformers", VLLM]
+NAMES = [VLLM if name == "vllm" else name for name in ENGINES]
 PROMPTS = ["12+5=", "12+6=", "3*4=", "9-8=", "7", "00"]
 FALSE_ALARM = 1e-4
 WILD = 2.0  # a temperature at which responses differ; vLLM knows none above
@@ -29,7 +30,7 @@ def model(checkpoint):
     return AutoModelForCausalLM.from_pretrained(checkpoint).eval()
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=NAMES)
 def loaded(request, checkpoint):
     with closing(load_engine(request.param, checkpoint)) as engine:
         yield engine

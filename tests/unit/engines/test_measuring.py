@@ -9,15 +9,16 @@ import yaml
 
 from quagpredict.engines.choose import load_engine
 from quagpredict.engines.contract import Request, Sampling
+from quagpredict.engines.table import ENGINES
 from quagpredict.errors import UsageError
 from quagpredict.evaluation import read_suite, score_checkpoint
 from quagpredict.metrics import pass_at_k
 
 VLLM = pytest.param("vllm", marks=[pytest.mark.vllm, pytest.mark.filterwarnings("ignore")])  # its imports' warnings
-ENGINES = ["transformers", VLLM]
+NAMES = [VLLM if name == "vllm" else name for name in ENGINES]
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_closed_engine_draws_nothing_more(name, checkpoint):
     engine = load_engine(name, checkpoint)
     engine.close()
@@ -52,7 +53,7 @@ def reference(checkpoint, suite):
     return score_checkpoint(checkpoint, suite, samples=64, engine="transformers")
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", NAMES)
 def test_engines_measure_the_same(name, checkpoint, suite, reference):
     # Another prompt text in the key: on transformers the same seeds would make this a comparison with itself.
     problems = tuple(replace(one, problem_id=f"again {one.problem_id}") for one in suite.problems)
