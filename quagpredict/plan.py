@@ -12,6 +12,7 @@ from typing import Any
 from quagpredict.errors import UsageError
 from quagpredict.files import digest
 from quagpredict.plan_parts import (
+    LAUNCHERS,
     PROGRAMS,
     SET_BY_PLAN,
     Assumptions,
@@ -78,7 +79,7 @@ class Plan:
         sft = _sft(top.section("sft")) if "sft" in top.content else None
         rl = _rl(top.section("rl")) if "rl" in top.content else None
         evaluation = _evaluation(top.section("evaluation"))
-        launch = _launch(top.section("launch", {}))
+        launch = launch_of(top.section("launch", {}))
         programs = _programs(top.section("programs", {}))
         candidates = _candidates(top, {base.name for base in bases}, set(data), sft, rl)
         name = top.text("name")
@@ -169,9 +170,10 @@ def _evaluation(section: Section) -> Evaluation:
     )
 
 
-def _launch(section: Section) -> Launch:
+def launch_of(section: Section) -> Launch:
+    """Read the section ``launch`` of a plan or a search."""
     section.only("mode", "threads", "accelerate")
-    mode = section.choice("mode", ("fork", "spawn"), "spawn")
+    mode = section.choice("mode", tuple(LAUNCHERS), "spawn")
     accelerate = section.section("accelerate", {})
     accelerate.only("sft", "rl")
     if accelerate.content and mode == "fork":

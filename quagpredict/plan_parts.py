@@ -16,6 +16,12 @@ PROGRAMS = {
     "evaluate": "collectors/evaluate_checkpoint.py",
 }
 
+# Mode of a plan's `launch` -> what makes the launcher, `module:name`; see `quagpredict.collection.launch`.
+LAUNCHERS = {
+    "fork": "quagpredict.collection.local:forked",
+    "spawn": "quagpredict.collection.local:spawned",
+}
+
 
 @dataclass(frozen=True)
 class Base:
@@ -67,9 +73,9 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Launch:
-    """How stages are started: ``fork`` from a pre-loaded server, or ``spawn`` as processes of their own."""
+    """How stages are started: by which of `LAUNCHERS`, with how many threads, and which trainings by accelerate."""
 
-    mode: Literal["fork", "spawn"] = "spawn"
+    mode: str = "spawn"
     threads: int | None = None
     accelerate: Mapping[str, str] = field(default_factory=dict)
 

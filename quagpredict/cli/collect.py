@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from quagpredict.cli.inputs import console, say
-from quagpredict.errors import StageError, UsageError
+from quagpredict.errors import UsageError
 
 EPILOG = """\
 examples:
@@ -76,10 +76,6 @@ def run(args: argparse.Namespace) -> int:
     if args.estimate:
         return _print_estimate(plan, out)
     try:
-        if args.records:
-            from quagpredict.collection.archive import unpack
-
-            print(f"{unpack(args.records, out)} stages taken from the archives", file=sys.stderr)
         summary = collect(
             *(plan, out),
             workers=args.workers,
@@ -87,13 +83,12 @@ def run(args: argparse.Namespace) -> int:
             until=args.until,
             only=args.only,
             retry_failed=args.retry_failed,
+            records=args.records or (),
             fork_server=args.fork_server,
         )
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
-    except OSError as error:  # a full disk, a folder that cannot be written
-        raise StageError(f"{error.filename or out}: {error.strerror or error}") from None
     print(
         f"{summary.done} stages done, {summary.left} left, {summary.rows} rows in {out / 'corpus.parquet'}",
         file=sys.stderr,

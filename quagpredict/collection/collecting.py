@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from quagpredict.collection.launch import Ended, Launcher, command_of, environment_of
+from quagpredict.collection.archive import unpack
+from quagpredict.collection.launch import (
+    Ended,
+    Launcher,
+    Setting,
+    command_of,
+    environment_of,
+    launcher_of,
+    resources_of,
+)
 from quagpredict.collection.ledger import Attempt, Ledger, locked, read_ledger
 from quagpredict.collection.progress import Progress, mean_seconds, remaining_seconds, spoken
 from quagpredict.collection.rows import Rows, missing_result
@@ -21,7 +30,7 @@ from quagpredict.evaluation import read_suite
 from quagpredict.evaluation.grading import check_grading
 from quagpredict.plan import Plan
 from quagpredict.run_record import RECORD_NAME, RunRecord, read_record
-from quagpredict.shipped import shipped_path
+from quagpredict.shipped import matches, shipped_path
 
 _ROWS_BETWEEN_WRITES = 8
 _LOSSES_BORNE = 3
@@ -63,7 +72,12 @@ class _Running:
 
 
 def planned_commands(
-    plan: Plan, out: str | Path, limit: int | None = None, *, until: Kind | None = None, only: Sequence[str] = ()
+    plan: Plan | str | Path,
+    out: str | Path | None = None,
+    limit: int | None = None,
+    *,
+    until: Kind | None = None,
+    only: Sequence[str] = (),
 ) -> Iterator[tuple[Stage, State, str]]:
     """Yield every stage that `collect` would run or has run, with its state and its exact command line.
 
@@ -72,7 +86,8 @@ def planned_commands(
     The config that a command names is written when the stage is started; it holds the paths of the stages before it,
     which are known from the start.
     """
-    work = WorkFolder(out)
+    plan = plan if isinstance(plan, Plan) else Plan.from_yaml(plan)
+    work = WorkFolder(out or Path("runs") / plan.name)
     attempts = list(work.still_there(read_ledger(work.ledger))) if work.ledger.exists() else []
     stages = selected(stages_of(plan), until, only)
     states = states_of(stages, attempts, work.without_weights(attempts))
@@ -89,6 +104,7 @@ def collect(
     until: Kind | None = None,
     only: Sequence[str] = (),
     retry_failed: bool = False,
+    records: Sequence[str | Path] = (),
     fork_server: str | Path | None = None,
     watch: Callable[[Mapping[str, Path]], None] | None = None,
 ) -> Summary:
@@ -111,6 +127,8 @@ def collect(
         Only candidates whose names match one of these patterns, as in a shell.
     retry_failed : bool
         Try again what failed in an earlier call.
+    records : sequence of path or glob
+        Archives of this collection from elsewhere, see `pack`: what they hold is not done again.
     fork_server : path, optional
         Socket of a running fork server, instead of one of our own.
     watch : callable, optional
@@ -129,17 +147,18 @@ def collect(
         or a pattern of `only` matches nothing.
     RecipeError
         If the plan's suite cannot be read.
+    InvalidDataError
+        If a file of `records` is no archive.
     StageError
-        If the process that starts the stages dies again and again.
+        If the process that starts the stages dies again and again, or the work folder cannot be written to.
     KeyboardInterrupt
         After Ctrl-C, when the running stages were stopped and the table was written.
 
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
-    >>> from quagpredict.shipped import shipped_path
     >>> with TemporaryDirectory() as folder:  # a limit of 0 starts nothing, and tells what is left
-    ...     summary = collect(shipped_path("collectors/plans/lab-pilot.yaml"), folder, limit=0)
+    ...     summary = collect("collectors/plans/lab-pilot.yaml", folder, limit=0)
     >>> summary.done, summary.left > 100
     (0, True)
     """
@@ -157,12 +176,19 @@ def collect(
         check_grading(read_suite(plan.evaluation.suite.path))
     stages = selected(stages_of(plan), until, only)
     work = WorkFolder(out or Path("runs") / plan.name)
-    work.logs.mkdir(parents=True, exist_ok=True)
-    with locked(work.root) as lock, contextlib.closing(Ledger(work.ledger)) as ledger:
-        collection = _Collection(plan, work, ledger, lock, stages, limit, retry_failed, watch)
-        with Progress(len(collection.stages)) as progress:
-            collection.run(progress, workers, fork_server)
-        return collection.summary()
+    archives = [file for name in records for file in matches(name) or [Path(name)]]
+    try:
+        work.logs.mkdir(parents=True, exist_ok=True)
+        put = unpack(archives, work.root) if archives else 0
+        with locked(work.root) as lock, contextlib.closing(Ledger(work.ledger)) as ledger:
+            collection = _Collection(plan, work, ledger, lock, stages, limit, retry_failed, watch)
+            with Progress(len(collection.stages)) as progress:
+                if archives:
+                    progress.say(f"{put} stages taken from the archives")
+                collection.run(progress, workers, fork_server)
+            return collection.summary()
+    except OSError as error:  # a full disk, a folder that cannot be written
+        raise StageError(f"{error.filename or work.root}: {error.strerror or error}") from error
 
 
 class _Collection:
@@ -229,9 +255,10 @@ class _Collection:
 
     def _run_with_one_launcher(self, progress: Progress, workers: int, fork_server: str | Path | None) -> None:
         fork = self._plan.launch.mode == "fork"
-        programs = dict.fromkeys(str(shipped_path(stage.program)) for stage in self.stages) if fork else ()
-        log = self._work.logs / "supervisor.log"
-        launcher = Launcher(environment_of(self._plan), log, programs, fork_server if fork else None, self._lock)
+        programs = tuple(dict.fromkeys(str(shipped_path(stage.program)) for stage in self.stages))
+        server = None if fork_server is None else Path(fork_server)
+        setting = Setting(environment_of(self._plan), self._work.logs, programs, server, self._lock)
+        launcher = launcher_of(self._plan.launch.mode, setting)
         with contextlib.closing(launcher):
             states = self._states(self.stages)
             progress.show(
@@ -243,7 +270,7 @@ class _Collection:
                 means = mean_seconds(self._attempts)
                 ready = () if self._hopeless() else next_stages(self.stages, states, self._running, means)
                 for stage in ready[: workers - len(self._running)]:
-                    self._start(stage, launcher, fork)
+                    self._start(stage, launcher)
                 if not self._running:
                     return
                 progress.show(self._count_done(states), self._running, self._remaining(workers))
@@ -270,11 +297,12 @@ class _Collection:
         line += f", see {self._work.root / attempt.log}" if attempt.status == "failed" else ""
         return f"{line}; {spoken(self._remaining(workers))} left"
 
-    def _start(self, stage: Stage, launcher: Launcher, fork: bool) -> None:
+    def _start(self, stage: Stage, launcher: Launcher) -> None:
         place = self._work.next_place(stage)
         self._running[stage.id] = _Running(stage, place, datetime.now(UTC), time.monotonic())
         self._work.prepare(stage, place)
-        launcher.start(stage.id, command_of(self._plan, stage, place.config), place.log, fork=fork)
+        command = command_of(self._plan, stage, place.config)
+        launcher.start(stage.id, command, place.log, resources_of(self._plan, stage))
 
     def _finish(self, ended: Ended) -> Attempt:
         running = self._running.pop(ended.id)

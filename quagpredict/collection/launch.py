@@ -1,20 +1,20 @@
-"""How stages become processes: the command of each, and the client of the supervisor that starts them."""
+"""How stages become processes: the command of each, what it asks for, and the contract of what starts it.
 
-import json
+A new launcher, as of a cluster's queue, is its file and its line in `quagpredict.plan_parts.LAUNCHERS`.
+"""
+
 import os
-import select
 import shutil
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 from quagpredict.collection.stages import Stage
-from quagpredict.errors import StageError, UsageError
 from quagpredict.plan import Plan
+from quagpredict.plan_parts import LAUNCHERS
+from quagpredict.recipe import read_yaml
 from quagpredict.shipped import shipped_path
 
 # glibc gives every freed tensor of a few MiB back to the system and faults it in again a moment later; small models
@@ -34,6 +34,98 @@ class Ended(NamedTuple):
     exit_code: int
 
 
+class Resources(NamedTuple):
+    """What a stage asks for; None where the plan does not say: what the machine has.
+
+    Attributes
+    ----------
+    threads : int or None
+        Threads of the processor.
+    gpus : int or None
+        GPUs, all on one machine.
+    """
+
+    threads: int | None
+    gpus: int | None
+
+
+class Setting(NamedTuple):
+    """What every launcher is made with.
+
+    Attributes
+    ----------
+    environment : mapping
+        That of every program.
+    folder : path
+        Where the launcher writes what it has to say itself.
+    programs : tuple of str
+        Paths of the programs that will be started; a launcher may load them beforehand.
+    server : path or None
+        Socket of a launcher that runs already, where the user named one.
+    inherited : int or None
+        A file descriptor that every program on this machine is to hold open as long as it lives.
+    """
+
+    environment: Mapping[str, str]
+    folder: Path
+    programs: tuple[str, ...] = ()
+    server: Path | None = None
+    inherited: int | None = None
+
+
+class Launcher(Protocol):
+    """Starts the programs of stages somewhere, and reports how they ended.
+
+    A program is given its command line, writes to its log, and ends with an exit code. Nothing of it outlives `close`,
+    nor the process that made the launcher. Where the work folder is shared, the program may run on another machine.
+    """
+
+    def wait_until_ready(self) -> None:
+        """Wait until a program that is started would run at once, so that a stage's seconds are its own.
+
+        Raises
+        ------
+        StageError
+            If the launcher is lost.
+        """
+        ...
+
+    def start(self, name: str, command: list[str], log: Path, resources: Resources) -> None:
+        """Start a program and return; a program that cannot be started ends with exit code 127 and a line in its log.
+
+        Parameters
+        ----------
+        name : str
+            Comes back in `Ended`.
+        command : list of str
+            The whole command line.
+        log : path
+            What the program prints is appended to it.
+        resources : Resources
+            What the program asks for.
+
+        Raises
+        ------
+        StageError
+            If the launcher is lost.
+        """
+        ...
+
+    def ended(self, timeout: float) -> list[Ended]:
+        """Wait up to `timeout` seconds for programs to end, and return those that did, each once.
+
+        Raises
+        ------
+        StageError
+            If the launcher is lost: nobody will say what became of its programs, and they are started again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Kill what still runs, and end."""
+        ...
+
+
 def command_of(plan: Plan, stage: Stage, config: str | Path) -> list[str]:
     """Return the command line that runs a stage with the config file `config`.
 
@@ -41,12 +133,16 @@ def command_of(plan: Plan, stage: Stage, config: str | Path) -> list[str]:
     accelerate config for that kind of stage. Both tools are those of the running Python.
     """
     own = [str(shipped_path(stage.program)), "--config", str(config)]
-    accelerate = {"sft": plan.launch.accelerate.get("sft"), "grpo": plan.launch.accelerate.get("rl")}.get(stage.kind)
+    accelerate = _accelerate(plan, stage)
     if accelerate is None:
         return [sys.executable, *own]
     beside = Path(sys.executable).with_name("accelerate")
     tool = str(beside) if beside.exists() else shutil.which("accelerate") or "accelerate"
     return [tool, "launch", "--config_file", str(shipped_path(accelerate)), *own]
+
+
+def _accelerate(plan: Plan, stage: Stage) -> str | None:
+    return plan.launch.accelerate.get({"sft": "sft", "grpo": "rl"}.get(stage.kind, ""))
 
 
 def environment_of(plan: Plan) -> dict[str, str]:
@@ -62,142 +158,24 @@ def environment_of(plan: Plan) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
-class Launcher:
-    """Starts programs through a supervisor process of its own, or through one that listens on a socket.
+def resources_of(plan: Plan, stage: Stage) -> Resources:
+    """Return what a stage asks of the machine that runs it, as far as the plan says.
 
-    Both ways to run a program keep one contract: it is given its command line, it writes to its log, it ends with an
-    exit code, and nothing of it outlives this process or `close`.
-
-    Parameters
-    ----------
-    environment : mapping
-        The supervisor's, and so every program's.
-    log : path
-        What the supervisor itself says goes there.
-    preload : iterable of str
-        Programs whose imports are made once, for `start` with ``fork=True``.
-    listening : path, optional
-        Socket of a supervisor that was started with ``--listen``; its own environment and preloads hold.
-    inherited : int, optional
-        A file descriptor that every program is to hold open as long as it lives.
+    The GPUs of a training are the processes of its accelerate file, those of an evaluation its workers, each with as
+    many as the engine splits a model over.
     """
+    accelerate = _accelerate(plan, stage)
+    gpus = None
+    if accelerate is not None:
+        given = read_yaml(shipped_path(accelerate))
+        gpus = 0 if given.get("use_cpu") else int(given.get("num_processes") or 1)
+    elif stage.kind.startswith("evaluate") and plan.evaluation.workers is not None:
+        gpus = plan.evaluation.workers * int(plan.evaluation.engine_settings.get("tensor_parallel_size", 1))
+    return Resources(plan.launch.threads, gpus)
 
-    def __init__(
-        self,
-        environment: Mapping[str, str],
-        log: str | Path,
-        preload: Iterable[str] = (),
-        listening: str | Path | None = None,
-        inherited: int | None = None,
-    ) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._ready = False
-        self._buffered = b""
-        self._log = log
-        if listening is not None:
-            self._connection = socket.socket(socket.AF_UNIX)
-            try:
-                self._connection.connect(str(listening))
-            except OSError as error:
-                self._connection.close()
-                raise UsageError(f"{listening}: no fork server listens there ({error.strerror})") from None
-            self._hand_over(inherited)
-            return
-        self._connection, other = socket.socketpair()
-        command = [
-            sys.executable,
-            "-u",
-            "-P",
-            "-m",
-            "quagpredict.collection.supervisor",
-            "--socket",
-            str(other.fileno()),
-        ]
-        for program in preload:
-            command += ["--preload", str(program)]
-        with Path(log).open("ab") as written, other:
-            self._process = subprocess.Popen(
-                command,
-                pass_fds=[other.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=written,
-                stderr=written,
-                env=dict(environment),
-                start_new_session=True,
-            )
-        self._hand_over(inherited)
 
-    def start(self, name: str, command: list[str], log: str | Path, *, fork: bool) -> None:
-        """Start a program, once the supervisor is ready; what it prints goes to `log`.
-
-        Parameters
-        ----------
-        name : str
-            Comes back in `Ended`.
-        command : list of str
-            The whole command line.
-        log : path
-            Appended to.
-        fork : bool
-            Run ``python PROGRAM ...`` in a fork of the supervisor instead of a new Python.
-        """
-        self.wait_until_ready()
-        request = {"id": name, "command": command[1:] if fork else command, "log": str(log)}
-        request["run"] = "fork" if fork else "exec"
-        try:
-            self._connection.sendall((json.dumps(request) + "\n").encode())
-        except ConnectionError:
-            raise self._lost() from None
-
-    def ended(self, timeout: float) -> list[Ended]:
-        """Wait up to `timeout` seconds for programs to end, and return those that did.
-
-        Raises
-        ------
-        StageError
-            If the supervisor is gone.
-        """
-        until = time.monotonic() + timeout
-        while True:
-            ended = [Ended(event["id"], event["exit_code"]) for event in self._events(until) if "id" in event]
-            if ended or time.monotonic() >= until:
-                return ended
-
-    def wait_until_ready(self) -> None:
-        """Wait until the supervisor has made its imports, so that a stage's seconds are its own.
-
-        Raises
-        ------
-        StageError
-            If the supervisor is gone.
-        """
-        while not self._ready:
-            self._events(time.monotonic() + 1)
-
-    def _events(self, until: float) -> list[dict[str, Any]]:
-        readable, _, _ = select.select([self._connection], [], [], max(0.0, until - time.monotonic()))
-        if not readable:
-            return []
-        try:
-            received = self._connection.recv(65536)
-        except ConnectionError:
-            received = b""
-        if not received:
-            raise self._lost()
-        *lines, self._buffered = (self._buffered + received).split(b"\n")
-        self._ready = self._ready or bool(lines)  # the first event says just that
-        return [json.loads(line) for line in lines]
-
-    def close(self) -> None:
-        """Kill what still runs and end the supervisor."""
-        self._connection.close()
-        if self._process is not None:
-            if not self._ready:  # it still imports, and has started nothing
-                self._process.kill()
-            self._process.wait()
-
-    def _hand_over(self, inherited: int | None) -> None:
-        socket.send_fds(self._connection, [b"\n"], [] if inherited is None else [inherited])
-
-    def _lost(self) -> StageError:
-        return StageError(f"the process that starts the stages has ended; see {self._log}")
+def launcher_of(mode: str, setting: Setting) -> Launcher:
+    """Return a launcher by the name that a plan gives it; the table is `quagpredict.plan_parts.LAUNCHERS`."""
+    module, _, name = LAUNCHERS[mode].partition(":")
+    made: Launcher = getattr(import_module(module), name)(setting)
+    return made

@@ -9,6 +9,7 @@ from quagpredict.errors import QuagpredictError, RecipeError, UsageError
 from quagpredict.lab import Mixture
 from quagpredict.mixture_search.sources import FILES, SELECTIONS, file_size, tokens_per_example
 from quagpredict.mixture_search.space import Budget, SearchSpace, Setting, Source
+from quagpredict.plan import launch_of
 from quagpredict.plan_parts import SET_BY_PLAN, Base, Evaluation, Launch, ReinforcementLearning
 from quagpredict.program import base_digest
 from quagpredict.recipe import Recipe
@@ -111,7 +112,7 @@ class SearchPlan:
             _evaluation(top.section("evaluation"), samples, after) if samples is not None else None,
             _rungs(top.section("rungs"), samples) if "rungs" in top.content else None,
             rl,
-            _launch(top.section("launch", {})),
+            launch_of(top.section("launch", {})),
         )
 
 
@@ -327,14 +328,3 @@ def _rl(section: Section, samples: int | None) -> tuple[ReinforcementLearning, i
         raise section.error("recipe", "verifying needs the section 'evaluation'")
     seeds = section.listed("seeds", int, low=0) if "seeds" in section.content else [0]
     return ReinforcementLearning(section.recipe("recipe"), tuple(seeds)), section.whole("samples", 1, samples)
-
-
-def _launch(section: Section) -> Launch:
-    section.only("mode", "threads", "accelerate")
-    mode = section.choice("mode", ("fork", "spawn"), "spawn")
-    accelerate = section.section("accelerate", {})
-    accelerate.only("sft", "rl")
-    if accelerate.content and mode == "fork":
-        raise section.error("accelerate", "needs mode: spawn; a forked stage is one process")
-    threads = section.whole("threads", 1) if "threads" in section.content else None
-    return Launch(mode, threads, {key: accelerate.text(key) for key in accelerate.content})

@@ -29,7 +29,7 @@ class InlineLauncher:
     def wait_until_ready(self):
         pass
 
-    def start(self, name, command, log, *, fork):
+    def start(self, name, command, log, resources):
         import stand_in
 
         Path(log).touch()
@@ -61,7 +61,7 @@ def run(request):
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     if request.get("inline"):
-        collection.Launcher = InlineLauncher
+        collection.launcher_of = InlineLauncher
     arm(request.get("die_at", 0), request["folder"])
     code = main(request["words"])
     sys.stdout.flush()

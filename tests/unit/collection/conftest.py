@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from quagpredict.collection import collecting as collect_module
-from quagpredict.collection.launch import Ended
+from quagpredict.collection.launch import Ended, Resources
 
 SUITE = """\
 name: tiny
@@ -57,7 +57,7 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
         def wait_until_ready(self) -> None:
             pass
 
-        def start(self, name: str, command: list[str], log: Path, *, fork: bool) -> None:
+        def start(self, name: str, command: list[str], log: Path, resources: Resources) -> None:
             with log.open("a") as said, redirect_stdout(said), redirect_stderr(said):
                 self._ended.append(Ended(name, stand_in["main"](command[2:])))
 
@@ -68,4 +68,4 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(collect_module, "Launcher", InlineLauncher)
+    monkeypatch.setattr(collect_module, "launcher_of", InlineLauncher)

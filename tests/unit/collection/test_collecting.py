@@ -13,8 +13,10 @@ import polars as pl
 import pytest
 
 from quagpredict.cli import main
+from quagpredict.collection import collecting
 from quagpredict.collection.collecting import collect, planned_commands
 from quagpredict.collection.ledger import Ledger, locked, read_ledger
+from quagpredict.collection.local import LocalLauncher
 from quagpredict.collection.stages import stages_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import read_corpus
@@ -305,11 +307,9 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(write_plan: WritePlan
 def test_a_lost_supervisor_is_started_again(
     write_plan: WritePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from quagpredict.collection import collecting as module
-
     started: list[Any] = []
 
-    class Frail(module.Launcher):
+    class Frail(LocalLauncher):
         def start(self, name: str, *arguments: Any, **options: Any) -> None:
             super().start(name, *arguments, **options)
             started.append(name)
@@ -317,7 +317,7 @@ def test_a_lost_supervisor_is_started_again(
                 assert self._process is not None
                 self._process.kill()
 
-    monkeypatch.setattr(module, "Launcher", Frail)
+    monkeypatch.setattr(collecting, "launcher_of", lambda mode, setting: Frail(setting, fork=mode == "fork"))
     assert collect(Plan.from_yaml(write_plan(candidates=NO_SFT)), tmp_path / "work").rows == 1
     assert capsys.readouterr().err.count("has ended; see") == 2
     assert sorted(done(tmp_path / "work")) == sorted(set(started))

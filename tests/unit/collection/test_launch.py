@@ -8,11 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from quagpredict.collection.launch import Ended, Launcher, command_of, environment_of
+from quagpredict.collection.launch import (
+    Ended,
+    Launcher,
+    Resources,
+    Setting,
+    command_of,
+    environment_of,
+    launcher_of,
+    resources_of,
+)
+from quagpredict.collection.local import LocalLauncher
 from quagpredict.collection.stages import stages_of
 from quagpredict.errors import StageError, UsageError
 from quagpredict.plan import Plan
+from quagpredict.plan_parts import LAUNCHERS
 
+NOTHING = Resources(None, None)
 WritePlan = Callable[..., Path]
 PROGRAM = """
 import os, sys, subprocess, time
@@ -48,9 +60,10 @@ def program(tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.fixture
-def launcher(tmp_path: Path, program: str) -> Iterator[Launcher]:
-    one = Launcher(os.environ, tmp_path / "supervisor.log", [program])
+@pytest.fixture(params=sorted(LAUNCHERS))
+def launcher(request: pytest.FixtureRequest, tmp_path: Path, program: str) -> Iterator[Launcher]:
+    """Each line of the table: every launcher of this machine keeps the contract below."""
+    one = launcher_of(request.param, Setting(os.environ, tmp_path, (program,)))
     yield one
     one.close()
 
@@ -78,7 +91,6 @@ def is_alive(process: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("fork", [True, False])
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -91,11 +103,11 @@ def is_alive(process: int) -> bool:
         (["exitfunc"], 0, "thread ended\nat the end"),
     ],
 )
-def test_both_ways_to_run_a_program_keep_one_contract(
-    launcher: Launcher, program: str, tmp_path: Path, fork: bool, words: list[str], code: int, said: str
+def test_a_program_runs_with_its_words_its_log_and_its_exit_code(
+    launcher: Launcher, program: str, tmp_path: Path, words: list[str], code: int, said: str
 ) -> None:
     log = tmp_path / "one.log"
-    launcher.start("one", [sys.executable, program, *words], log, fork=fork)
+    launcher.start("one", [sys.executable, program, *words], log, NOTHING)
     assert wait_for_end(launcher) == Ended("one", code)
     assert log.read_text().startswith(f"program {' '.join(words)}\n")
     assert said in log.read_text()
@@ -104,43 +116,39 @@ def test_both_ways_to_run_a_program_keep_one_contract(
 def test_programs_run_side_by_side(launcher: Launcher, program: str, tmp_path: Path) -> None:
     for number in range(4):
         command = [sys.executable, program, "exit", str(number)]
-        launcher.start(str(number), command, tmp_path / f"{number}.log", fork=number % 2 == 0)
+        launcher.start(str(number), command, tmp_path / f"{number}.log", NOTHING)
     ended: list[Ended] = []
     while len(ended) < 4:
         ended += launcher.ended(60)
     assert sorted(ended) == [Ended(str(number), number) for number in range(4)]
 
 
-@pytest.mark.parametrize("fork", [True, False])
-def test_a_program_that_ends_leaves_nothing_behind(
-    launcher: Launcher, program: str, tmp_path: Path, fork: bool
-) -> None:
+def test_a_program_that_ends_leaves_nothing_behind(launcher: Launcher, program: str, tmp_path: Path) -> None:
     log = tmp_path / "one.log"
-    launcher.start("one", [sys.executable, program, "family", "0.2"], log, fork=fork)
+    launcher.start("one", [sys.executable, program, "family", "0.2"], log, NOTHING)
     wait_for_end(launcher)
     left = int(log.read_text().split()[-1])
     wait_until(lambda: not is_alive(left))
 
 
-@pytest.mark.parametrize("fork", [True, False])
-def test_closing_kills_children_and_their_children(
-    launcher: Launcher, program: str, tmp_path: Path, fork: bool
-) -> None:
+def test_closing_kills_children_and_their_children(launcher: Launcher, program: str, tmp_path: Path) -> None:
     log = tmp_path / "one.log"
-    launcher.start("one", [sys.executable, program, "family", "600"], log, fork=fork)
+    launcher.start("one", [sys.executable, program, "family", "600"], log, NOTHING)
     wait_until(lambda: log.exists() and "child" in log.read_text())
     launcher.close()
     assert not is_alive(int(log.read_text().split()[-1]))
 
 
-def test_a_command_that_does_not_exist_fails_with_a_line(launcher: Launcher, tmp_path: Path) -> None:
-    launcher.start("one", ["no-such-tool", "launch"], tmp_path / "one.log", fork=False)
+def test_a_command_that_does_not_exist_fails_with_a_line(tmp_path: Path) -> None:
+    launcher = launcher_of("spawn", Setting(os.environ, tmp_path))
+    launcher.start("one", ["no-such-tool", "launch"], tmp_path / "one.log", NOTHING)
     assert wait_for_end(launcher) == Ended("one", 127)
     assert "error: no-such-tool: cannot be started: No such file" in (tmp_path / "one.log").read_text()
+    launcher.close()
 
 
 def test_a_supervisor_that_dies_is_noticed(tmp_path: Path) -> None:
-    launcher = Launcher(os.environ, tmp_path / "supervisor.log")
+    launcher = LocalLauncher(Setting(os.environ, tmp_path), fork=False)
     launcher.wait_until_ready()
     assert launcher._process is not None
     launcher._process.kill()
@@ -152,8 +160,8 @@ def test_a_supervisor_that_dies_is_noticed(tmp_path: Path) -> None:
 def test_a_program_that_cannot_be_preloaded_does_not_stop_the_others(tmp_path: Path, program: str) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("import no_such_module")
-    launcher = Launcher(os.environ, tmp_path / "supervisor.log", [str(broken), program])
-    launcher.start("one", [sys.executable, program, "exit", "0"], tmp_path / "one.log", fork=True)
+    launcher = launcher_of("fork", Setting(os.environ, tmp_path, (str(broken), program)))
+    launcher.start("one", [sys.executable, program, "exit", "0"], tmp_path / "one.log", NOTHING)
     assert wait_for_end(launcher).exit_code == 0
     launcher.close()
     assert "broken.py: not preloaded: ModuleNotFoundError" in (tmp_path / "supervisor.log").read_text()
@@ -166,23 +174,23 @@ def test_a_listening_server_serves_one_after_the_other_and_kills_what_each_leave
         try:
             wait_until(path.exists)
             for number in range(3):
-                launcher = Launcher({}, tmp_path / "supervisor.log", listening=path)
+                launcher = launcher_of("fork", Setting({}, tmp_path, server=path))
                 log = tmp_path / f"{number}.log"
-                launcher.start("one", [sys.executable, program, "family", "600"], log, fork=True)
+                launcher.start("one", [sys.executable, program, "family", "600"], log, NOTHING)
                 wait_until(lambda log=log: log.exists() and "child" in log.read_text())  # type: ignore[misc]
                 launcher.close()
                 wait_until(lambda log=log: not is_alive(int(log.read_text().split()[-1])))  # type: ignore[misc]
         finally:
             server.kill()
     with pytest.raises(UsageError, match="no fork server listens there"):
-        Launcher({}, tmp_path / "supervisor.log", listening=path)
+        launcher_of("fork", Setting({}, tmp_path, server=path))
 
 
 def test_programs_hold_what_they_must_inherit(tmp_path: Path, program: str) -> None:
     ours, theirs = socket.socketpair()
-    launcher = Launcher(os.environ, tmp_path / "supervisor.log", inherited=theirs.fileno())
+    launcher = launcher_of("spawn", Setting(os.environ, tmp_path, inherited=theirs.fileno()))
     log = tmp_path / "one.log"
-    launcher.start("one", [sys.executable, program, "family", "600"], log, fork=False)
+    launcher.start("one", [sys.executable, program, "family", "600"], log, NOTHING)
     wait_until(lambda: log.exists() and "child" in log.read_text())
     theirs.close()
     ours.setblocking(False)
@@ -214,3 +222,11 @@ def test_the_environment_of_stages(write_plan: WritePlan, monkeypatch: pytest.Mo
     hub = environment_of(Plan.from_yaml(write_plan(bases=bases, launch={})))
     assert "HF_HUB_OFFLINE" not in hub
     assert "OMP_NUM_THREADS" not in hub
+
+
+def test_what_a_stage_asks_for(write_plan: WritePlan) -> None:
+    plan = Plan.from_yaml("collectors/plans/paper-qwen3-4b.yaml")
+    asked = {stage.kind: resources_of(plan, stage).gpus for stage in stages_of(plan)}
+    assert asked == {"sft": 8, "evaluate-pre": 8, "grpo": 8, "evaluate-post": 8}
+    small = Plan.from_yaml(write_plan())
+    assert {resources_of(small, stage) for stage in stages_of(small)} == {Resources(1, None)}
