@@ -19,7 +19,7 @@ from quagpredict.lazy import lazy_names
 
 if TYPE_CHECKING:
     from quagpredict.answers import grade
-    from quagpredict.collection import collect
+    from quagpredict.collection import collect, search
     from quagpredict.corpus import read_corpus, write_corpus
     from quagpredict.evaluation import score_checkpoint
     from quagpredict.importers import import_run, import_runs, write_imported
@@ -57,6 +57,7 @@ __all__ = [
     "read_corpus",
     "save_surrogate",
     "score_checkpoint",
+    "search",
     "validate",
     "write_corpus",
     "write_imported",
@@ -77,6 +78,7 @@ _HOME = {
     "read_corpus": "corpus",
     "save_surrogate": "surrogates.store",
     "score_checkpoint": "evaluation",
+    "search": "collection",
     "validate": "validation",
     "write_corpus": "corpus",
     "write_imported": "importers",

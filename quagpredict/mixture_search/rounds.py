@@ -59,11 +59,14 @@ class Outcome:
         One a round; the last one's study holds all trials, scored by the last surrogate.
     verified : tuple of Verified
     notes : tuple of str
+    written : tuple of path
+        The files that `quagpredict.search` made of it.
     """
 
     searches: tuple[MixtureSearch, ...]
     verified: tuple[Verified, ...]
     notes: tuple[str, ...]
+    written: tuple[Path, ...] = ()
 
     @property
     def chosen(self) -> Found | None:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import optuna
@@ -16,9 +17,11 @@ from quagpredict.mixture_search.recipes import MixtureRecipe, recipe_of
 from quagpredict.mixture_search.samplers import Method, sampler_of, suggest_params
 from quagpredict.mixture_search.scoring import Measurement, Objective, Scored, Scorer, measured_row
 from quagpredict.mixture_search.space import SearchSpace
+from quagpredict.mixture_search.space_file import Scoring, SearchPlan
 from quagpredict.mixture_search.storage import open_storage, open_study
 from quagpredict.mixture_search.workers import ERROR, SUGGESTED, Patience, beating, next_trial
 from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.store import load_surrogate
 
 METHODS: tuple[Method, ...] = ("surrogate", "sft-pass-at-1", "random", "regmix", "equal")
 OBJECTIVE_OF: dict[Method, Objective] = {
@@ -68,9 +71,11 @@ class MixtureSearch:
 
     Parameters
     ----------
-    space : SearchSpace
-    surrogate : FittedSurrogate, optional
-        Scores the methods ``surrogate``, ``random`` and ``equal``; for the others its prediction is only noted.
+    space : SearchSpace or path
+        A path is that of a YAML file, also a shipped one, whose section ``score`` then gives what the call does not.
+    surrogate : FittedSurrogate or path, optional
+        Scores the methods ``surrogate``, ``random`` and ``equal``; for the others its prediction is only noted. A path
+        is that of its folder.
     method : {"surrogate", "sft-pass-at-1", "random", "regmix", "equal"}
         How trials are chosen, and what makes one better: the surrogate's lower bound; SFT Pass@1; for ``regmix`` the
         held-out loss.
@@ -83,11 +88,11 @@ class MixtureSearch:
         Instead of the method's.
     pruner : optuna pruner, optional
         Judges what trials report on their way; by default none is stopped.
-    lower_bound : float
-        Order of the quantile that is the lower bound.
-    max_distance : float
-        Largest feasible distance from the surrogate's training runs. It is a constraint of the study: the best trial is
-        the best of the feasible ones, and samplers that know constraints keep away from the others.
+    lower_bound : float, optional
+        Order of the quantile that is the lower bound; 0.1 by default.
+    max_distance : float, optional
+        Largest feasible distance from the surrogate's training runs, 1 by default. It is a constraint of the study: the
+        best trial is the best of the feasible ones, and samplers that know constraints keep away from the others.
 
     Examples
     --------
@@ -101,12 +106,18 @@ class MixtureSearch:
     >>> best = search.best()[0]
     >>> best.feasible, sorted(best.recipe.shares)
     (True, ['s0', 's1', 's2', 's3'])
+
+    From files:
+
+    >>> search = MixtureSearch("collectors/searches/lab-mixture.yaml", "models/lab-pilot")
+    >>> search.suggest().recipe.config["num_train_epochs"] >= 1
+    True
     """
 
     def __init__(
         self,
-        space: SearchSpace,
-        surrogate: FittedSurrogate | None = None,
+        space: SearchSpace | str | Path,
+        surrogate: FittedSurrogate | str | Path | None = None,
         *,
         method: Method = "surrogate",
         storage: Any = None,
@@ -114,11 +125,20 @@ class MixtureSearch:
         seed: int = 0,
         sampler: Any = None,
         pruner: Any = None,
-        lower_bound: float = 0.1,
-        max_distance: float = 1.0,
+        lower_bound: float | None = None,
+        max_distance: float | None = None,
     ) -> None:
         if method not in METHODS:
             raise UsageError(f"unknown method '{method}': expected one of {', '.join(METHODS)}")
+        scoring = Scoring("")
+        if isinstance(space, (str, Path)):
+            plan = SearchPlan.from_yaml(space)
+            space, scoring = plan.space, plan.scoring or scoring
+            surrogate = surrogate if surrogate is not None else scoring.surrogate or None
+        if isinstance(surrogate, (str, Path)):
+            surrogate = load_surrogate(surrogate)
+        lower_bound = scoring.lower_bound if lower_bound is None else lower_bound
+        max_distance = scoring.max_distance if max_distance is None else max_distance
         self.space = space
         self.method = method
         self.scorer = Scorer(OBJECTIVE_OF[method], surrogate, lower_bound, max_distance)

@@ -9,9 +9,11 @@ import pytest
 from optuna.trial import TrialState
 
 from quagpredict.errors import CorpusError, StageError, UsageError
+from quagpredict.mixture_search.space_file import SearchPlan
 from quagpredict.mixture_search.study import METHODS, MixtureSearch
 from quagpredict.mixture_search.synthetic import synthetic_world
 from quagpredict.surrogates import fit
+from quagpredict.surrogates.store import load_surrogate
 
 FEATURES = "pass_at_1+pass_at_64+held_out_loss_nats"
 
@@ -252,3 +254,17 @@ def test_what_no_measurement_can_be_fails_the_trial(wrong, said, world):
     with pytest.raises((CorpusError, UsageError), match=said):
         search.observe(suggestion, wrong)
     assert search.study.trials[suggestion.number].state == TrialState.FAIL
+
+
+def test_files_stand_for_the_space_the_surrogate_and_the_score(tmp_path):
+    shipped = SearchPlan.from_yaml("collectors/searches/lab-mixture.yaml")
+    search = MixtureSearch("collectors/searches/lab-mixture.yaml")
+    assert search.space.space_id == shipped.space.space_id
+    assert search.scorer.order == shipped.scoring.lower_bound
+    assert search.scorer.max_distance == shipped.scoring.max_distance
+    assert search.scorer.surrogate.corpus_digest == load_surrogate(shipped.scoring.surrogate).corpus_digest
+    other = MixtureSearch("collectors/searches/lab-mixture.yaml", "lab", lower_bound=0.25, max_distance=3.0)
+    assert (other.scorer.order, other.scorer.max_distance) == (0.25, 3.0)
+    assert other.scorer.surrogate.corpus_digest == load_surrogate("models/lab").corpus_digest
+    with pytest.raises(UsageError, match="unknown surrogate 'nowhere'"):
+        MixtureSearch("collectors/searches/lab-mixture.yaml", "nowhere")
