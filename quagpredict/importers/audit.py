@@ -67,7 +67,7 @@ def refusals(
     >>> [option for _, option in refusals(parts, Reading(parts, [{"temperature": 0.0}]), [Path("a")])]
     ['allow_ragged', 'allow_duplicates']
     """
-    found = [(why, "allow_ragged") for why in (*_incomplete(problems, reading.expected), *reading.left_out)]
+    found = [(why, "allow_ragged") for why in (*reading.left_out, *_incomplete(problems, reading.expected))]
     sampled = problems.filter(pl.col("n") > 1)
     if sampled.height and any(map(_is_greedy, reading.settings)):
         found.append(

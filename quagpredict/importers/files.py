@@ -23,6 +23,7 @@ _MARKS = (
     (b"\xfd7zXZ", "xz"),
     (b"PK\3\4", "zip"),
 )
+_MOST_UNPACKED, _MOST_RATIO = 2**28, 100  # bytes, and times the packed ones: logs are packed to a tenth or so
 _UTF16 = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -121,7 +122,7 @@ def text_of(path: Path) -> Iterator[IO[str]]:
             # Polars reads zstd, Python before 3.14 does not.
             yield io.StringIO("\n".join(pl.read_lines(path, glob=False)["line"]))
             return
-        with gzip.open(path, "rb") if packed else path.open("rb") as raw:
+        with _Unpacked(path) if packed else path.open("rb") as raw:
             yield io.TextIOWrapper(raw, encoding=_encoding(path, packed), newline="")
     except UnicodeDecodeError as error:
         raise InvalidDataError(
@@ -131,6 +132,23 @@ def text_of(path: Path) -> Iterator[IO[str]]:
         raise InvalidDataError(
             f"{path}: cannot be read ({str(error).splitlines()[0] if str(error) else error})"
         ) from None
+
+
+class _Unpacked(gzip.GzipFile):
+    """A gzip file that stops where it unpacks to far more than any text would."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "rb")
+        self._most = max(_MOST_UNPACKED, _MOST_RATIO * path.stat().st_size)
+        self._path = path
+
+    def read1(self, size: int = -1) -> bytes:
+        """Return the next bytes, as `io.TextIOWrapper` asks for them."""
+        if self.tell() > self._most:
+            raise InvalidDataError(
+                f"{self._path}: the file unpacks to more than {self._most:,} bytes: unpack it yourself"
+            )
+        return super().read1(size)
 
 
 def _encoding(path: Path, packed: str | None) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import suffix_of
-from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, json_object, need, part_of
+from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, json_object, need, part_of, section
 from quagpredict.optional import require
 
 _SETTINGS = ("temperature", "top_p", "top_k", "max_tokens", "seed", "reasoning_effort", "reasoning_tokens")
@@ -51,8 +51,10 @@ def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
         samples = log.get("samples") or []
         if not samples:
             raise InvalidDataError(f"{path}: the log has no samples; write logs with log_samples")
-        task = str(need(_section(log, "eval"), "task", path))
-        scorer = metric or _only_scorer(samples, path)
+        if not isinstance(samples, list) or not all(isinstance(sample, dict) for sample in samples):
+            raise InvalidDataError(f"{path}: 'samples' must be a list of JSON objects")
+        task = str(need(section(log, "eval"), "task", path))
+        scorer = _scorer(samples, metric, path)
         settings.append(_settings(log))
         graded_by.append(scorer)
         grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -72,29 +74,24 @@ def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
     return Reading(part_of(rows), settings, reported, expected, left_out, (), True, graded_by)
 
 
-def _section(log: dict[str, Any], *keys: str) -> dict[str, Any]:
-    found: Any = log
-    for key in keys:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
 def _settings(log: dict[str, Any]) -> dict[str, Any]:
     """Return what the log records of sampling: what the model was made with, and what the run set over it."""
     config = {
         key: value
-        for section in (_section(log, "eval", "model_generate_config"), _section(log, "plan", "config"))
+        for section in (section(log, "eval", "model_generate_config"), section(log, "plan", "config"))
         for key, value in section.items()
         if value is not None and key in _SETTINGS
     }
-    limits = _section(log, "eval", "config")
+    limits = section(log, "eval", "config")
     return config | {key: limits[key] for key in _LIMITS if limits.get(key) is not None}
 
 
 def _problems(log: dict[str, Any]) -> int | None:
-    total = _section(log, "results").get("total_samples")
-    epochs = _section(log, "eval", "config").get("epochs") or 1
-    return total // epochs if isinstance(total, int) and isinstance(epochs, int) and total > 0 else None
+    total = section(log, "results").get("total_samples")
+    epochs = section(log, "eval", "config").get("epochs") or 1
+    if not isinstance(total, int) or not isinstance(epochs, int) or total < 1 or epochs < 1:
+        return None
+    return total // epochs
 
 
 def _fault(sample: dict[str, Any], scorer: str) -> str:
@@ -103,7 +100,7 @@ def _fault(sample: dict[str, Any], scorer: str) -> str:
         return "it ended with an error"
     if sample.get("invalidation"):
         return "it was invalidated"
-    value = _section(sample, "scores", scorer).get("value")
+    value = section(sample, "scores", scorer).get("value")
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return f"it has no score of '{scorer}'"
     return ""
@@ -120,22 +117,25 @@ def _log(path: Path) -> dict[str, Any]:
     return log
 
 
-def _only_scorer(samples: list[dict[str, Any]], path: Path) -> str:
-    names = sorted({name for sample in samples for name in sample.get("scores") or {}})
-    if len(names) != 1:
-        shown = ", ".join(names) or "none"
-        raise InvalidDataError(f"{path}: expected one scorer, found {shown}: choose one (option metric)")
-    return str(names[0])
+def _scorer(samples: list[dict[str, Any]], named: str | None, path: Path) -> str:
+    names = sorted({name for sample in samples for name in section(sample, "scores")})
+    if named is not None and named in names:
+        return named
+    if named is None and len(names) == 1:
+        return names[0]
+    shown = ", ".join(names) or "none"
+    wanted = "one scorer" if named is None else f"the scorer '{named}'"
+    raise InvalidDataError(f"{path}: expected {wanted}, found {shown}: choose one (option metric)")
 
 
 def _row(task: str, name: str, samples: list[dict[str, Any]], scorer: str, path: Path, file: int) -> ProblemRow:
-    epochs = [need(sample, "epoch", path) for sample in samples]
+    epochs = [str(need(sample, "epoch", path)) for sample in samples]
     if len(set(epochs)) < len(epochs):
         raise InvalidDataError(f"{path}: sample '{name}' has an epoch twice; give each log once")
-    values = [_section(sample, "scores", scorer).get("value") for sample in samples]
+    values = [section(sample, "scores", scorer).get("value") for sample in samples]
     texts = tuple(_text(sample) for sample in samples)
     cut = tuple(
-        _choice(sample).get("stop_reason") in _CUT or _section(sample, "limit").get("type") == "token"
+        _choice(sample).get("stop_reason") in _CUT or section(sample, "limit").get("type") == "token"
         for sample in samples
     )
     target = samples[0].get("target")
@@ -147,14 +147,16 @@ def _row(task: str, name: str, samples: list[dict[str, Any]], scorer: str, path:
 
 
 def _choice(sample: dict[str, Any]) -> dict[str, Any]:
-    choices = (sample.get("output") or {}).get("choices") or [{}]
-    return dict(choices[0])
+    choices = section(sample, "output").get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first if isinstance(first, dict) else {}
 
 
 def _text(sample: dict[str, Any]) -> str:
-    content = (_choice(sample).get("message") or {}).get("content", "")
+    content = section(_choice(sample), "message").get("content", "")
     if isinstance(content, list):
-        return "".join(str(part.get("text", "")) for part in content if part.get("type") == "text")
+        texts = (part for part in content if isinstance(part, dict) and part.get("type") == "text")
+        return "".join(str(part.get("text", "")) for part in texts)
     return str(content)
 
 
@@ -168,12 +170,13 @@ def _correct(value: Any, name: str, path: Path) -> bool:
 
 
 def _reported(log: dict[str, Any], task: str, scorer: str) -> Iterator[Reported]:
-    for score in (log.get("results") or {}).get("scores") or []:
-        accuracy = (score.get("metrics") or {}).get("accuracy", {}).get("value")
+    scores = section(log, "results").get("scores")
+    for score in scores if isinstance(scores, list) else ():
+        accuracy = section(score, "metrics", "accuracy").get("value")
         if score.get("scorer", score.get("name")) != scorer or not isinstance(accuracy, int | float):
             continue
-        reducer = score.get("reducer") or "mean"
-        found = re.match(r"pass_at_(\d+)$", reducer)
+        reducer = str(score.get("reducer") or "mean")
+        found = re.fullmatch(r"pass_at_(\d{1,6})", reducer)
         if found or reducer == "mean":
             k = int(found.group(1)) if found else 1
             yield Reported(

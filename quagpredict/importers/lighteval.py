@@ -17,7 +17,7 @@ import polars as pl
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import stem_of, suffix_of
-from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, json_object, part_of
+from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, json_object, part_of, section
 
 _NAME = re.compile(r"details_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d\-.]+)$")
 _MEAN = re.compile(r"(?:math_)?pass@(?:k:k=)?1(?:$|[&:](?:n=)?(?P<n>\d+)(?:_samples)?)|avg@(?:n:n=|k:k=)?(?P<avg>\d+)")
@@ -79,15 +79,15 @@ def _parsed(record: dict[str, Any], path: Path) -> tuple[dict[str, Any], dict[st
     """Return doc, metrics and texts of a row of any version; values may have been written as Python's text of them."""
     values = {key.strip("_"): _literal(value) for key, value in record.items()}
     if "model_response" in values:
-        response = values["model_response"] or {}
-        doc, metrics, texts = values.get("doc") or {}, values.get("metric") or {}, response.get("text") or []
+        texts = section(values, "model_response").get("text")
+        doc, metrics = section(values, "doc"), section(values, "metric")
     elif "predictions" in values:
-        doc, metrics, texts = {"gold": values.get("gold")}, values.get("metrics") or {}, values["predictions"] or []
+        doc, metrics, texts = {"gold": values.get("gold")}, section(values, "metrics"), values["predictions"]
     else:
         raise InvalidDataError(f"{path}: no column of responses; it has {', '.join(record)}")
-    while len(texts) == 1 and isinstance(texts[0], list):
+    while isinstance(texts, list) and len(texts) == 1 and isinstance(texts[0], list):
         texts = texts[0]
-    return doc, metrics, tuple(map(str, texts))
+    return doc, metrics, tuple(map(str, texts)) if isinstance(texts, list) else ()
 
 
 def _literal(value: Any) -> Any:
@@ -178,7 +178,7 @@ def _results(path: Path, date: str, task: str) -> tuple[dict[str, Any], dict[str
                 budget = {"max_new_tokens": size} if isinstance(size, int) and size > 0 else {}
                 documents = config.get("effective_num_docs")
                 counted = documents if isinstance(documents, int) and documents > 0 else None
-                return whole.get("results") or {}, budget | _given(parameters), counted
+                return section(whole, "results"), budget | _given(parameters), counted
     return {}, {}, None
 
 
@@ -194,7 +194,7 @@ def _names(task: str) -> tuple[str, ...]:
 
 def _reported(results: dict[str, Any], task: str, metric: str) -> Iterator[Reported]:
     for name in _names(task):
-        value = (results.get(name) or {}).get(metric)
+        value = section(results, name).get(metric)
         if isinstance(value, int | float):
             yield Reported(task, metric, 1, float(value), "the mean over documents of the metric that the details hold")
             return

@@ -24,6 +24,7 @@ from quagpredict.importers.reading import (
     json_object,
     need,
     part_of,
+    section,
 )
 
 _NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d\-.]+)$")
@@ -88,7 +89,7 @@ def read(paths: Sequence[Path], *, filter: str | None = None, metric: str | None
         if not means and any(len(_responses(record)) > 1 for record in records):
             notes.append(f"{task}: '{name}' is a verdict on the first response only; grading again judges each of them")
         results = _results(path, found["date"] if found else "", task)
-        settings.append(results.settings | _settings(records, path))
+        settings.append(_agreed(results, _settings(records, path), path))
         graded_by.append(f"{name},{chosen}")
         if results.documents is not None:
             expected.append(Expected(task, results.documents, results.name))
@@ -115,7 +116,9 @@ def _of_filter(records: list[dict[str, Any]], filter: str | None, path: Path) ->
 
 
 def _verdict_metric(record: dict[str, Any], path: Path) -> str:
-    names = record.get("metrics") or [name for name in _PREFERRED if name in record]
+    given = record.get("metrics")
+    names = [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
+    names = names or [name for name in _PREFERRED if name in record]
     chosen = next((name for name in (*_PREFERRED, *names) if name in names and name in record), None)
     if chosen is None:
         raise InvalidDataError(
@@ -170,8 +173,7 @@ def _row(task: str, record: dict[str, Any], metric: str, means: bool, path: Path
 def _settings(records: list[dict[str, Any]], path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for record in records:
-        arguments = record.get("arguments")
-        given = _part(arguments, "gen_args_0", "arg_1") if isinstance(arguments, dict) else {}
+        given = section(record, "arguments", "gen_args_0", "arg_1")
         for key in _SETTINGS:
             if key in given and found.setdefault(key, given[key]) != given[key]:
                 raise InvalidDataError(
@@ -181,22 +183,26 @@ def _settings(records: list[dict[str, Any]], path: Path) -> dict[str, Any]:
     return found
 
 
+def _agreed(results: _Results, drawn: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the settings of the records and of the results, which must be those of one run."""
+    for key, value in results.settings.items():
+        if key in drawn and str(drawn[key]) != str(value) and drawn[key] != value:
+            raise InvalidDataError(
+                f"{path}: the samples were drawn with {key} {drawn[key]!r:.40}, and {results.name} says {value!r:.40}: "
+                "they are not of one run"
+            )
+    return results.settings | drawn
+
+
 def _results(path: Path, date: str, task: str) -> _Results:
     file = path.with_name(f"results_{date}.json")
     if not date or not file.is_file():
         return _Results("", {}, None, {})
     whole = json_object(file)
-    documents = (_part(whole, "n-samples", task)).get("effective")
-    overall = _part(whole, "config", "gen_kwargs")
-    of_task = _part(whole, "configs", task, "generation_kwargs")
+    documents = section(whole, "n-samples", task).get("effective")
+    overall = section(whole, "config", "gen_kwargs")
+    of_task = section(whole, "configs", task, "generation_kwargs")
     settings = {key: value for key, value in (of_task | overall).items() if key in _SETTINGS and value is not None}
     return _Results(
-        file.name, _part(whole, "results", task), documents if isinstance(documents, int) else None, settings
+        file.name, section(whole, "results", task), documents if isinstance(documents, int) else None, settings
     )
-
-
-def _part(whole: dict[str, Any], *keys: str) -> dict[str, Any]:
-    found: Any = whole
-    for key in keys:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}

@@ -72,6 +72,8 @@ def import_runs(
         try:
             found.append(import_run(format, paths, candidate=name, held_out_loss=known.get(name), **options))
         except InvalidDataError as error:
+            if len(runs) == 1:
+                raise
             raise type(error)(f"candidate '{name}': {error}") from None
     if base is not None:
         found = _against(found, base)

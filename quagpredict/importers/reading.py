@@ -239,6 +239,19 @@ def json_object(path: Path) -> dict[str, Any]:
     return value
 
 
+def section(value: Any, *keys: str) -> dict[str, Any]:
+    """Return the object under some keys of JSON; an empty one where there is none, or something else.
+
+    Examples
+    --------
+    >>> section({"a": {"b": {"c": 1}}}, "a", "b"), section({"a": [1]}, "a", "b"), section(None)
+    ({'c': 1}, {}, {})
+    """
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
 def need(record: Mapping[str, Any], key: str, path: Path) -> Any:
     """Return ``record[key]``, or say which file lacks it."""
     if key not in record:

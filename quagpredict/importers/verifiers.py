@@ -19,6 +19,7 @@ from quagpredict.importers.reading import (
     first_record,
     json_columns,
     json_object,
+    section,
 )
 from quagpredict.importers.samples import part_of_table
 
@@ -85,8 +86,8 @@ def read(paths: Sequence[Path], *, metric: str | None = None, threshold: float |
         part, why = part_of_table(samples, path, number, benchmark, verdict, least)
         parts.append(part)
         left_out += why
-        sampling = metadata.get("sampling_args")
-        settings.append({key: sampling[key] for key in _SETTINGS if sampling.get(key) is not None} if sampling else {})
+        sampling = section(metadata, "sampling_args")
+        settings.append({key: sampling[key] for key in _SETTINGS if sampling.get(key) is not None})
         graded_by.append(verdict + ("" if least is None else f" >= {least:g}"))
         if isinstance(count := metadata.get("num_examples"), int) and count > 0:
             expected.append(Expected(benchmark, count, str(file)))

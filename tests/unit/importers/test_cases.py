@@ -309,6 +309,19 @@ def test_settings_beside_the_samples_are_read(tmp_path):
     assert known.eval_protocol_id != bare.eval_protocol_id
 
 
+def test_results_of_another_run_are_not_taken(tmp_path):
+    file = lines(tmp_path / "samples_x_2026-01-01T00-00-00.1.jsonl", [lm_eval(0, ["a long text"], 1.0)])
+    results = {"configs": {"x": {"generation_kwargs": {"temperature": 0.0}}}}
+    (tmp_path / "results_2026-01-01T00-00-00.1.json").write_text(json.dumps(results))
+    with pytest.raises(InvalidDataError, match=r"drawn with temperature 0\.6, and results_.* says 0\.0"):
+        import_run("auto", [file], candidate="a")
+
+
+def test_a_scorer_that_is_not_there():
+    with pytest.raises(InvalidDataError, match="expected the scorer 'x', found eq"):
+        import_run("inspect", [CASES / "10_inspect_error_and_config" / "i3.json"], candidate="a", metric="x")
+
+
 def test_inspect_settings_of_the_model_count():
     with pytest.raises(InvalidDataError, match="greedy decoding"):
         import_run("inspect", [CASES / "10_inspect_error_and_config" / "i4.json"], candidate="a")

@@ -163,7 +163,7 @@ def test_verifiers_results(tmp_path):
 
 def test_verifiers_failures_are_not_wrong_answers(tmp_path):
     file = lines(tmp_path / "results.jsonl", verifiers(failed=(0,)))
-    with pytest.raises(InvalidDataError, match="2 to 3 samples"):
+    with pytest.raises(InvalidDataError, match="1 of 6 rollouts ended with an error"):
         import_run("auto", [file], candidate="a")
     assert counts(import_run("auto", [file], candidate="a", allow_ragged=True)) == [(2, 1), (3, 1)]
     file = lines(tmp_path / "results.jsonl", verifiers(failed=(0, 3)))
