@@ -77,7 +77,7 @@ def of_scores(size: int) -> None:
 def of_predictions(size: int) -> None:
     """Print the coverage of intervals of predictions."""
     tests = corpora(400, 1)[0]
-    kinds = (("linear", "identity"), ("average", "in-fold"), ("ridge", "in-fold"), ("effective_k", "identity"))
+    kinds = (("linear", "identity"), ("average", "log-logit"), ("ridge", "log-logit"), ("effective_k", "identity"))
     for kind, transforms in kinds:
         settings = {"features": "pass_at_1+pass_at_64+loss" if kind == "average" else "both", "transforms": transforms}
         plain, calibrated, widths = [], [], []

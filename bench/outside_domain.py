@@ -33,7 +33,7 @@ def predictions(corpus: str) -> Iterator[dict[str, object]]:
             continue
         train, test = frame[split.train], frame[split.test]
         for kind, features in MODELS.items():
-            how = {"features": features, "transforms": "in-fold"}
+            how = {"features": features, "transforms": "log-logit"}
             fitted = fit_frame(kind, train, y[split.train], **how)
             calibration = learn_calibration(kind, train, y[split.train], **how)
             calibrated = replace(fitted, calibration=calibration)

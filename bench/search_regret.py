@@ -35,7 +35,7 @@ def regrets(worlds: int, runs: int, max_distance: float) -> Iterator[tuple[str, 
         for seed in range(worlds):
             world = synthetic_world(12, seed)
             features = "pass_at_1+pass_at_64+held_out_loss_nats"
-            surrogate = fit(world.corpus(runs, seed), "ridge", features, transforms="in-fold", split=None)
+            surrogate = fit(world.corpus(runs, seed), "ridge", features, transforms="log-logit", split=None)
             sampler = SeededByTrial(lambda one: TPESampler(seed=one), seed) if "TPE" in name else None
             search = MixtureSearch(
                 world.space, surrogate, method=method, seed=seed, sampler=sampler, max_distance=max_distance

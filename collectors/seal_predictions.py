@@ -78,7 +78,7 @@ def said_of(candidates: pl.DataFrame, learnt: dict[str, pl.DataFrame]) -> Iterat
     for source, frame in learnt.items():
         rows = training_rows(frame, TARGET, split="fit", source=source)
         for rule, (kind, features) in KINDS.items():
-            fitted = fit_frame(kind, rows.frame, rows.y, features=features, transforms="in-fold", source=source)
+            fitted = fit_frame(kind, rows.frame, rows.y, features=features, transforms="log-logit", source=source)
             mean = fitted.predict_frame(candidates).mean
             interval = fitted.interval(fitted.design(candidates))
             yield Said(f"{rule}, from {source}", mean, mean, interval.low, interval.high)

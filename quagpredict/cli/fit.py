@@ -3,10 +3,13 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import at_least, say
+
+if TYPE_CHECKING:
+    from quagpredict.surrogates.spec import Asked
 
 DESCRIPTION = """\
 Fit a surrogate to the candidates of a corpus whose RL is finished, and store it as a folder of plain data with a card.
@@ -36,8 +39,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add(
         "--surrogate",
         default="linear",
-        metavar="KIND",
-        help="kind of surrogate: linear (the paper's, the default), average, ridge, ...; the guide lists them",
+        metavar="SPEC",
+        help="KIND, KIND:FEATURES or KIND:FEATURES:TRANSFORMS, e.g. mixed:both:log-logit; KIND is linear (the paper's, "
+        "the default), average, ridge, ...; the guide lists them",
     )
     add(
         "--features",
@@ -52,9 +56,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--seed", type=at_least(0), default=0, metavar="N", help="for kinds that draw random numbers (default: 0)")
     add(
         "--transforms",
-        choices=("identity", "in-fold"),
-        default="identity",
-        help="identity: raw values, as in the paper",
+        choices=("identity", "log-logit"),
+        help="identity: raw values, as in the paper (default); log-logit: the log of a loss, the logit of a Pass@k",
     )
     add("--split", choices=("fit", "held_out", "all"), default="fit", help="rows to learn from (default: fit)")
     add(
@@ -74,24 +77,26 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fit, validate and store."""
-    args.features = args.features or ["both"]
     from quagpredict.corpus import read_corpus
     from quagpredict.report.card import surrogate_card
     from quagpredict.surrogates import fit
+    from quagpredict.surrogates.spec import asked
     from quagpredict.surrogates.store import save_surrogate
     from quagpredict.validation.conformal import with_calibration
     from quagpredict.validation.validating import MIN_CANDIDATES
 
+    one = args.features is not None and len(args.features) == 1
+    spec = asked(args.surrogate, args.features[0] if one else args.features, args.transforms)
     frame = read_corpus(args.corpus)
     split = None if args.split == "all" else args.split
     settings: dict[str, Any] = {
-        "features": args.features[0] if len(args.features) == 1 else args.features,
-        "transforms": args.transforms,
+        "features": spec.features or "both",
+        "transforms": spec.transforms or "identity",
         "groups": args.groups,
         "seed": args.seed,
         "split": split,
     }
-    fitted = fit(frame, args.surrogate, target=args.target, source=" ".join(args.corpus), **settings)
+    fitted = fit(frame, spec.kind, target=args.target, source=" ".join(args.corpus), **settings)
     if args.intervals == "conformal":
         fitted = with_calibration(fitted, frame, **settings)
     if fitted.calibration is not None and not fitted.calibration.by_group and fitted.training_rows < 9:
@@ -104,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         from quagpredict.validation import validate
         from quagpredict.validation.baselines import default_surrogates
 
-        own = _model_name(args)
+        own = _model_name(spec)
         models = [own, *default_surrogates(frame)]
         report = validate(
             frame,
@@ -117,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
             split=split,
         )
         fitted = replace(fitted, cross_base_validated=report.carries_across_bases(own))
-    path = save_surrogate(fitted, args.out, surrogate_card(fitted, report, _model_name(args)))
+    path = save_surrogate(fitted, args.out, surrogate_card(fitted, report, _model_name(spec)))
     say(
         f"fitted '{fitted.name}' of {_shown(fitted.features)} on {fitted.training_rows} candidates "
         f"({fitted.dropped_rows} without '{fitted.target}' left out); wrote {path.parent}"
@@ -133,9 +138,10 @@ def _shown(features: Sequence[str]) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
-def _model_name(args: argparse.Namespace) -> str:
+def _model_name(spec: "Asked") -> str:
     """Return how the validation calls what is fitted here."""
-    if args.surrogate == "mean":
+    if spec.kind == "mean":
         return "mean"
-    transforms = "" if args.transforms == "identity" else f":{args.transforms}"
-    return f"{args.surrogate}:{'+'.join(args.features)}{transforms}"
+    features = spec.features or "both"
+    named = features if isinstance(features, str) else "+".join(features)
+    return f"{spec.kind}:{named}" + (":log-logit" if spec.transforms == "log-logit" else "")

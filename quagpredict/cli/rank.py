@@ -20,7 +20,7 @@ examples:
   quagpredict rank --candidates runs/ --surrogate models/lab-pilot --format csv > ranking.csv
   quagpredict rank --candidates runs/ --budget 3 --next --gate no-sft --margin 0.02
   quagpredict rank --candidates new.parquet --truth finished.parquet --out ranking.json
-  quagpredict rank --candidates mixtures.csv --surrogate fit:ridge --features web code --target loss --minimize
+  quagpredict rank --candidates mixtures.csv --surrogate ridge --features web code --target loss --minimize
 """
 
 
@@ -38,9 +38,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--candidates", action="extend", nargs="+", default=[], metavar="TABLE", help="the same")
     add(
         "--surrogate",
-        metavar="FOLDER",
-        help="fitted surrogate; 'fit' or 'fit:KIND' to fit one on the candidates that have a result; 'none' to screen "
-        "(default: a shipped one that applies, otherwise 'fit' if enough have a result, otherwise 'none')",
+        metavar="SPEC",
+        help="a folder; or KIND, KIND:FEATURES or KIND:FEATURES:TRANSFORMS to fit one on the candidates that have a "
+        "result, 'fit' to have its kind chosen; 'none' to screen (default: a shipped one that applies, otherwise 'fit' "
+        "if enough have a result, otherwise 'none')",
     )
     add(
         "--features",

@@ -42,9 +42,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         "--surrogate",
         action="extend",
         nargs="+",
-        metavar="KIND:FEATURES",
-        help="what to judge, e.g. linear:both, average:pass_at_1+loss:in-fold, effective_k; all for one of every kind "
-        "(default: the paper's that the table allows)",
+        metavar="SPEC",
+        help="what to judge, e.g. linear:both, average:pass_at_1+loss:log-logit, effective_k; all for one of every "
+        "kind (default: the paper's that the table allows)",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--curve", action="store_true", help="judge against the number of finished runs instead")

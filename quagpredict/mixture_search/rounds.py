@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 from optuna.trial import FrozenTrial
 
+from quagpredict.corpus.columns import is_indicator, origin
 from quagpredict.errors import QuagpredictError, UsageError
 from quagpredict.mixture_search.recipes import MixtureRecipe
 from quagpredict.mixture_search.study import Found, Measure, MixtureSearch
@@ -172,8 +173,8 @@ def _refitted(
     rows = [one.rows.drop_nulls("post_pass_at_1") for one in verified]
     frame = pl.concat([corpus, *rows], how="diagonal_relaxed")
     # What `mixed` reads of the groups is made by the fit: there may be another group by now.
-    groups = next((name.partition("=")[0] for name in surrogate.features if "=" in name), None)
-    features = [name for name in surrogate.features if "=" not in name]
+    groups = next((origin(name) for name in surrogate.features if is_indicator(name)), None)
+    features = [name for name in surrogate.features if not is_indicator(name)]
     known = dict(zip(surrogate.features, surrogate.feature_transforms, strict=True))
     transforms = {name: known[name] for name in features} | {surrogate.target: surrogate.target_transform}
     kind, _ = chosen(surrogate, transforms)  # what `auto` chose is not chosen again

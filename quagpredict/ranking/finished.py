@@ -7,13 +7,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.columns import pass_at, pass_at_columns
-from quagpredict.errors import CorpusError, UsageError
+from quagpredict.errors import CorpusError
 from quagpredict.ranking.applicability import Mismatch
 from quagpredict.ranking.predicting import Evidence, base_models
-from quagpredict.surrogates.feature_sets import Transforms, resolve_features
+from quagpredict.surrogates.feature_sets import resolve_features
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.fitting import fit, row_digests
-from quagpredict.surrogates.kinds import SURROGATES, kind_of, with_own_columns
+from quagpredict.surrogates.kinds import kind_of, with_own_columns
+from quagpredict.surrogates.spec import Asked, asked
 
 Floats = NDArray[np.float64]
 
@@ -56,16 +57,16 @@ def can_fit(frame: pl.DataFrame, target: str | None = None) -> bool:
 
 def fit_finished(
     frame: pl.DataFrame,
-    kind: str,
+    surrogate: str,
     features: str | Sequence[str] | None,
     target: str,
 ) -> FittedSurrogate:
-    """Fit a surrogate to the finished candidates of a table.
+    """Fit a surrogate, by its spec or an empty one, to the finished candidates of a table.
 
-    Without `kind` and `features`, it is the mean of a line through post-SFT Pass@1, one through Pass@k of the largest k
-    up to 64, and one through the held-out loss, with in-fold transforms: each that every finished candidate has. With
-    fewer than `FEWEST` finished candidates it is ``effective_k``. With features and without `kind`, least squares if
-    there are twice as many rows as features, otherwise ridge.
+    Where neither names kind or features, it is the mean of a line through post-SFT Pass@1, one through Pass@k of the
+    largest k up to 64, and one through the held-out loss, with log-logit transforms: each that every finished candidate
+    has. With fewer than `FEWEST` finished candidates it is ``effective_k``. With features and without a kind, least
+    squares if there are twice as many rows as features, otherwise ridge.
 
     Raises
     ------
@@ -75,9 +76,7 @@ def fit_finished(
         If the kind is unknown.
     """
     done = frame.filter(finished(frame, target))
-    if kind and kind not in SURROGATES:
-        raise UsageError(f'surrogate="fit:{kind}": unknown kind; expected one of {", ".join(SURROGATES)}')
-    transforms: Transforms = "identity"
+    kind, features, transforms = asked(surrogate, features) if surrogate else Asked("", features, None)
     if features is None and (kind in with_own_columns() or (not kind and 0 < done.height < FEWEST)):
         kind, features = kind or "effective_k", "both"
     if features is None:
@@ -85,7 +84,7 @@ def fit_finished(
         measured = done.select(known)
         coverage = [name for name in pass_at_columns(measured) if pass_at(name) <= 64][-1:]
         features = [name for name in dict.fromkeys([SFT_SCORE, *coverage, LOSS]) if name in known]
-        kind, transforms = kind or "average", "in-fold"
+        kind, transforms = kind or "average", transforms or "log-logit"
         if not features:
             raise CorpusError(
                 f"no surrogate can be fitted on the {done.height} finished candidates: they lack {SFT_SCORE}, "

@@ -13,9 +13,10 @@ from quagpredict.ranking.finished import fit_finished
 from quagpredict.ranking.outcome import check_one_rl_recipe, one_row_each, with_truth
 from quagpredict.ranking.result import Ranking
 from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.spec import is_spec
 from quagpredict.surrogates.store import load_surrogate
 
-#: Surrogate that is fitted on the finished candidates; ``fit:KIND`` names its kind.
+#: Surrogate that is fitted on the finished candidates, of whichever kind suits their number.
 ON_THE_SPOT = "fit"
 DEFAULT = "default"
 
@@ -46,14 +47,15 @@ def rank(
     candidates : source
         Anything that `read_corpus` reads: files, globs, folders, polars or pandas frames. Rows of one candidate with
         several RL seeds are joined.
-    surrogate : FittedSurrogate, path or None
+    surrogate : FittedSurrogate, path, str or None
         A fitted surrogate or its folder. "default" takes a shipped one that applies to the candidates, otherwise "fit"
-        if enough of them are finished, otherwise None. "fit", or "fit:KIND", fits one on the candidates that have the
-        target already. None, or "none", ranks by the paper's screening, which predicts no score.
+        if enough of them are finished, otherwise None. A spec such as "ridge" or "mixed:both:log-logit" is fitted on
+        the candidates that have the target already; "fit" chooses the kind by their number. None, or "none", ranks by
+        the paper's screening, which predicts no score.
     target : str, optional
         Column to predict; the surrogate's own by default, ``post_pass_at_1`` without a surrogate.
     features : str or sequence of str, optional
-        What "fit" learns from, as for `quagpredict.fit`; see `fit_finished` for the default.
+        What "fit", or a spec that names none, learns from, as for `quagpredict.fit`; by default see `fit_finished`.
     truth : source, optional
         A table with the target of some candidates, by name. It is shown beside the prediction and never enters it.
     rl_steps : float, optional
@@ -110,7 +112,7 @@ def rank(
     if surrogate == DEFAULT and features is not None:
         surrogate = ON_THE_SPOT
     shipped = shipped_surrogates() if surrogate == DEFAULT else {}
-    on_the_spot = isinstance(surrogate, str) and surrogate.partition(":")[0] == ON_THE_SPOT
+    on_the_spot = isinstance(surrogate, str) and (surrogate == ON_THE_SPOT or is_spec(surrogate))
     fitted = _loaded(surrogate, target) if not on_the_spot and surrogate != DEFAULT else None
     if features is not None and not on_the_spot:
         raise UsageError('`features` are for a surrogate that is fitted on the candidates: pass surrogate="fit"')
@@ -140,7 +142,7 @@ def rank(
         shown = with_truth(own, truth, target, allow_mixed=allow_mixed_protocols)
         check_one_rl_recipe(shown, target, allow_mixed=allow_mixed_protocols)
     if on_the_spot:
-        fitted = fit_finished(own, str(surrogate).partition(":")[2], features, target)
+        fitted = fit_finished(own, "" if surrogate == ON_THE_SPOT else str(surrogate), features, target)
         notes.append(f"no stored surrogate: this one was fitted on the {fitted.training_rows} candidates with a result")
     low = column_of(target).better == "lower" if minimize is None else minimize
     if fitted is None:
@@ -160,6 +162,11 @@ def rank(
 def _loaded(surrogate: FittedSurrogate | str | Path | None, target: str | None) -> FittedSurrogate | None:
     if surrogate is None or surrogate == "none":
         return None
+    if isinstance(surrogate, str) and surrogate.startswith(f"{ON_THE_SPOT}:"):
+        kind = surrogate.removeprefix(f"{ON_THE_SPOT}:")
+        raise UsageError(
+            f"{argument('surrogate', surrogate)}: name the kind alone, '{kind}', to fit one on the results"
+        )
     fitted = load_surrogate(surrogate) if isinstance(surrogate, (str, Path)) else surrogate
     if target not in (None, fitted.target):
         raise UsageError(f"{argument('target', target)}: the surrogate predicts '{fitted.target}'")

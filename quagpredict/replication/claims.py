@@ -14,10 +14,10 @@ Verdict = Literal["agrees", "disagrees", "cannot tell"]
 
 #: The paper's predictors -> the models that stand for them: raw as in the paper, and on the scale that suits each.
 PREDICTORS = {
-    "SFT Pass@1": ("linear:pass_at_1", "linear:pass_at_1:in-fold"),
-    "held-out loss": ("linear:loss", "linear:loss:in-fold"),
-    "Pass@64": ("linear:pass_at_64", "linear:pass_at_64:in-fold"),
-    "both": ("linear:both", "linear:both:in-fold"),
+    "SFT Pass@1": ("linear:pass_at_1", "linear:pass_at_1:log-logit"),
+    "held-out loss": ("linear:loss", "linear:loss:log-logit"),
+    "Pass@64": ("linear:pass_at_64", "linear:pass_at_64:log-logit"),
+    "both": ("linear:both", "linear:both:log-logit"),
 }
 #: All of these.
 MODELS = tuple(dict.fromkeys(model for models in PREDICTORS.values() for model in models))

@@ -20,7 +20,7 @@ from quagpredict.validation.baselines import model_of
 from quagpredict.validation.calibration_curve import CalibrationCurve, calibration_curve
 
 #: Surrogates that are judged beside the paper's predictors.
-OURS = ("average:pass_at_1+pass_at_64+loss:in-fold", "mixed:both:in-fold", "effective_k", "sharpening")
+OURS = ("average:pass_at_1+pass_at_64+loss:log-logit", "mixed:both:log-logit", "effective_k", "sharpening")
 
 Say = Callable[[str], None]
 
@@ -117,7 +117,7 @@ def replicate(
     targets = by_target(frame, [model for model in MODELS if model in models], repeats=repeats, seed=seed, source=name)
     checkpoints = checkpoint_choice(frame, seed=seed)
     tell(f"{name}: how many finished runs")
-    shown = [model for model in models if model.endswith("in-fold") or model in surrogates]
+    shown = [model for model in models if model.endswith("log-logit") or model in surrogates]
     curve = calibration_curve(frame, shown, designs="random", repeats=max(repeats // 2, 5), seed=seed, split=None)
     free = free_rules(frame, seed=seed)
     claims = tuple(claims_of(report, found))

@@ -24,7 +24,7 @@ RULES = {
     "proxy:loss": "lowest held-out loss",
     "proxy:held_out_loss_nats": "lowest held-out loss",
     "proxy:pass_at_64": "highest Pass@64",
-    "linear:both:in-fold": "loss and Pass@64, fitted",
+    "linear:both:log-logit": "loss and Pass@64, fitted",
     "mean": "at random",
 }
 
@@ -116,8 +116,8 @@ def _by_step(replication: "Replication", figure: Any) -> bool:
     parts = [(title, part) for title, part in parts if part["step"].n_unique() > 1]
     if not parts:
         return False
-    names = {"linear:pass_at_1": "SFT Pass@1", "linear:loss:in-fold": "held-out loss (log)"}
-    names |= {"linear:pass_at_64:in-fold": "Pass@64 (logit)", "linear:both:in-fold": "both"}
+    names = {"linear:pass_at_1": "SFT Pass@1", "linear:loss:log-logit": "held-out loss (log)"}
+    names |= {"linear:pass_at_64:log-logit": "Pass@64 (logit)", "linear:both:log-logit": "both"}
     axes = figure.subplots(1, len(parts), sharey=True, squeeze=False)[0]
     for axis, (title, part) in zip(axes, parts, strict=True):
         for place, (model, label) in enumerate(names.items()):
@@ -162,7 +162,7 @@ def _regret(replication: "Replication", figure: Any) -> bool:
 def _curve(replication: "Replication", figure: Any) -> bool:
     rows = replication.curve.frame.filter(design="random")
     # The mean's regret would dwarf the others'; the pages' tables have it.
-    left_out = ("mean", "linear:pass_at_1:in-fold")  # a line in one measurement orders as the measurement does
+    left_out = ("mean", "linear:pass_at_1:log-logit")  # a line in one measurement orders as the measurement does
     models = [model for model in rows["model"].unique().sort() if model not in left_out]
     axes = figure.subplots(1, 2)
     metrics = {"pairwise_accuracy": "pairs of a base model in order", "regret_1_in_base": "regret in a base, points"}
@@ -191,4 +191,4 @@ def _logarithmic(axis: Any, ticks: tuple[int, ...]) -> None:
 
 def _short(model: str) -> str:
     """Return a model's name without what all share."""
-    return model.replace(":in-fold", "").replace("pass_at_1+pass_at_64+loss", "three").replace("pass_at_", "Pass@")
+    return model.replace(":log-logit", "").replace("pass_at_1+pass_at_64+loss", "three").replace("pass_at_", "Pass@")

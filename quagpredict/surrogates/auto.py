@@ -47,7 +47,7 @@ def choose(task: FitTask) -> FittedSurrogate:
     Parameters
     ----------
     task : FitTask
-        Raw and in-fold transforms are both tried, whichever is named; a mapping is taken as it is.
+        Raw and log-logit transforms are both tried, whichever is named; a mapping is taken as it is.
 
     Returns
     -------
@@ -79,9 +79,9 @@ def choose(task: FitTask) -> FittedSurrogate:
         with suppress(CorpusError):  # a kind that the table does not allow is not tried
             columns = kind_columns(kind, ready, task.features, task.groups)
             fixed = not isinstance(transforms, str) or not kind_of(kind).raw_and_transformed
-            learnt = set(resolve_transforms("in-fold", (task.target, *columns), ready)) != {"identity"}
+            learnt = set(resolve_transforms("log-logit", (task.target, *columns), ready)) != {"identity"}
             tried += [(kind, transforms if fixed else "identity")]
-            tried += [(kind, "in-fold")] if learnt and not fixed else []
+            tried += [(kind, "log-logit")] if learnt and not fixed else []
     made: dict[tuple[str, ...], Floats] = {}
     slices: dict[bytes, pl.DataFrame] = {}  # the folds are the same for every option
 
@@ -98,7 +98,7 @@ def choose(task: FitTask) -> FittedSurrogate:
 
     def option(kind: str, how: Transforms) -> Option:
         return Option(
-            f"{kind}:in-fold" if how == "in-fold" else kind,
+            f"{kind}:log-logit" if how == "log-logit" else kind,
             lambda rows: fit_frame(
                 kind, at(rows), y[rows], features=task.features, transforms=how, target=task.target,
                 groups=task.groups, seed=task.seed, source=task.source,
@@ -128,7 +128,7 @@ def chosen(fitted: FittedSurrogate, transforms: Transforms) -> tuple[str, Transf
     if not fitted.choice:
         return fitted.name, transforms
     kind, _, how = fitted.choice.partition(":")
-    return kind, "in-fold" if how == "in-fold" else "identity" if isinstance(transforms, str) else transforms
+    return kind, "log-logit" if how == "log-logit" else "identity" if isinstance(transforms, str) else transforms
 
 
 def choose_tables(

@@ -211,7 +211,7 @@ def _fit(task: FitTask) -> FittedSurrogate:
     table = task.table()
     points = rl_points(table.frame, task.y, target=task.target, source=task.source)
     # Whatever was asked for: a curve that saturates is one of the logit.
-    of_target, *of_features = resolve_transforms("in-fold", (task.target, *table.columns), table.frame)
+    of_target, *of_features = resolve_transforms("log-logit", (task.target, *table.columns), table.frame)
     at_points = np.column_stack([table.X[points.row, :-1], points.step])
     settings = table.names | {"target_transform": of_target, "feature_transforms": of_features}
     return fit_budget(at_points, points.score, groups=points.row, **settings)

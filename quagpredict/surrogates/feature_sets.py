@@ -17,7 +17,7 @@ ASSUMED_TRIALS = 1000.0
 
 _PATTERN = re.compile(r"[.*\[(^$|?]")
 
-Transforms = Literal["identity", "in-fold"] | Mapping[str, str]
+Transforms = Literal["identity", "log-logit"] | Mapping[str, str]
 
 _AFTER_RL = frozenset({"rl_curve", "cost_rl_s", "cost_post_evaluation_s"})
 
@@ -145,11 +145,11 @@ def resolve_transforms(transforms: Transforms, columns: Sequence[str], frame: pl
 
     Parameters
     ----------
-    transforms : "identity", "in-fold" or mapping
-        ``identity`` leaves everything raw, as in the paper. ``in-fold`` takes the log of a held-out loss and the logit
-        of a Pass@k, whose trials are learnt from the rows of `frame` alone: problems times ``n // k``, the number of
-        disjoint groups of k samples that the estimate rests on; `ASSUMED_TRIALS` where the table does not say. A
-        mapping names a transform for some columns.
+    transforms : "identity", "log-logit" or mapping
+        ``identity`` leaves everything raw, as in the paper. ``log-logit`` takes each column to the scale on which it is
+        modelled (`Column.scale`): the log of a held-out loss, the logit of a Pass@k. The trials of a logit are learnt
+        from the rows of `frame` alone: problems times ``n // k``, the number of disjoint groups of k samples that the
+        estimate rests on; `ASSUMED_TRIALS` where the table does not say. A mapping names a transform for some columns.
     columns : sequence of str
     frame : polars.DataFrame
         The training rows.
@@ -157,12 +157,12 @@ def resolve_transforms(transforms: Transforms, columns: Sequence[str], frame: pl
     Examples
     --------
     >>> table = pl.DataFrame({"pre_samples_per_problem": [128, 128], "pre_problems_count": [100, 100]})
-    >>> resolve_transforms("in-fold", ["pre_pass_at_64", "pre_held_out_loss_nats", "recipe_epochs"], table)
+    >>> resolve_transforms("log-logit", ["pre_pass_at_64", "pre_held_out_loss_nats", "recipe_epochs"], table)
     ('logit(200.0)', 'log', 'identity')
     """
     if isinstance(transforms, str):
-        if transforms not in ("identity", "in-fold"):
-            raise UsageError(f"transforms must be identity, in-fold or a mapping, got {transforms!r}")
+        if transforms not in ("identity", "log-logit"):
+            raise UsageError(f"transforms must be identity, log-logit or a mapping, got {transforms!r}")
         if transforms == "identity":
             return ("identity",) * len(columns)
         return tuple(_modelled(column, frame) for column in columns)

@@ -105,7 +105,7 @@ class FittedSurrogate:
     rl_steps : float or None
         RL steps that predictions are for unless others are asked for; None where the surrogate does not depend on them.
     choice : str
-        What ``auto`` chose, ``KIND`` or ``KIND:in-fold``; empty for any other kind.
+        What ``auto`` chose, ``KIND`` or ``KIND:log-logit``; empty for any other kind.
     notes : tuple of str
         What a reader should know of the fit: what was chosen, what was found.
     calibration : Calibration or None

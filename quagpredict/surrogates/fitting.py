@@ -17,6 +17,7 @@ from quagpredict.surrogates.feature_sets import Transforms
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kind import FitTask
 from quagpredict.surrogates.kinds import kind_of
+from quagpredict.surrogates.spec import asked
 from quagpredict.surrogates.training_rows import training_rows
 from quagpredict.version import own_version
 
@@ -26,10 +27,10 @@ Floats = NDArray[np.float64]
 def fit(
     frame: "Source | Sequence[Source]",
     surrogate: str = "linear",
-    features: str | Sequence[str] = "both",
+    features: str | Sequence[str] | None = None,
     target: str = "post_pass_at_1",
     *,
-    transforms: Transforms = "identity",
+    transforms: Transforms | None = None,
     groups: str | None = None,
     split: str | None = "fit",
     seed: int = 0,
@@ -45,14 +46,16 @@ def fit(
     frame : polars.DataFrame, or what `read_corpus` reads
         One row a run.
     surrogate : str
-        One of `SURROGATES`.
-    features : str or sequence of str
-        ``loss``, ``pass_at_64``, ``both``, ``all-numeric``, a pattern or any columns, see `resolve_features`. Kinds
-        that read columns of their own take the counts of each problem, or the scores along RL, whatever is named here.
+        ``KIND``, ``KIND:FEATURES`` or ``KIND:FEATURES:TRANSFORMS``, e.g. ``mixed:both:log-logit``; KIND is one of
+        `SURROGATES`.
+    features : str or sequence of str, optional
+        Where `surrogate` names none: ``both`` (the default), ``loss``, ``pass_at_64``, ``all-numeric``, a pattern or
+        any columns, see `resolve_features`. Kinds that read columns of their own take the counts of each problem, or
+        the scores along RL, whatever is named here.
     target : str
         Column to predict.
-    transforms : "identity", "in-fold" or mapping of column to transform
-        See `resolve_transforms`; the default is raw, as in the paper.
+    transforms : "identity", "log-logit" or mapping of column to transform, optional
+        Where `surrogate` names none. See `resolve_transforms`; the default is raw, as in the paper.
     groups : str, optional
         Column that says which rows belong together, for ``mixed``; ``base_model`` by default.
     split : str or None
@@ -78,7 +81,8 @@ def fit(
     >>> fitted.features, fitted.training_rows
     (('pre_held_out_loss_nats', 'pre_pass_at_64'), 40)
     """
-    how = kind_of(surrogate)
+    kind, features, transforms = asked(surrogate, features, transforms)
+    how = kind_of(kind)
     frame = checked_table(frame, source)
     rows = training_rows(frame, target, split=split, source=source, none_will_do=how.fewest == 0)
     if len(rows.y) > 1 and np.ptp(rows.y) == 0:
@@ -87,11 +91,11 @@ def fit(
             "learnt"
         )
     fitted = fit_frame(
-        surrogate,
+        kind,
         rows.frame,
         rows.y,
-        features=features,
-        transforms=transforms,
+        features="both" if features is None else features,
+        transforms="identity" if transforms is None else transforms,
         target=target,
         groups=groups,
         seed=seed,
@@ -159,8 +163,8 @@ def fit_frame(
         The target of each row, finite.
     features : str or sequence of str
         As for `fit`; a kind that reads columns of its own takes those instead.
-    transforms : "identity", "in-fold" or mapping
-        What "in-fold" needs to know is learnt from these rows alone. ``effective_k`` and ``sharpening`` apply the
+    transforms : "identity", "log-logit" or mapping
+        What "log-logit" needs to know is learnt from these rows alone. ``effective_k`` and ``sharpening`` apply the
         target's transform to what they model; ``budget`` always takes logits.
     target, groups, seed, source
         As for `fit`.

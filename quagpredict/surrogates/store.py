@@ -220,7 +220,9 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
     if found == 1:  # had linear forms only, and none of these
         value = {"rl_steps": None, "notes": [], "calibration": None} | value
     if found in (1, 2, 3):
-        value = {**value, "form": _renamed(value.get("form"))}
+        choice = value.get("choice")  # transforms had another name
+        renamed = {"choice": choice.replace(":in-fold", ":log-logit")} if isinstance(choice, str) else {}
+        value = {**value, **renamed, "form": _renamed(value.get("form"))}
     if found in (1, 2):
         value = {"row_digests": [], "choice": ""} | value
     whole = JsonObject(value, path, "", _KEYS)

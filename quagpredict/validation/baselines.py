@@ -12,6 +12,7 @@ from quagpredict.corpus.schema import FEATURES
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import largest_pass_at, resolve_features
 from quagpredict.surrogates.kinds import SURROGATES, kind_columns, with_own_columns
+from quagpredict.surrogates.spec import parse_spec
 from quagpredict.validation.probes import PREFIX, probe_columns
 
 #: Every score is also reported as a difference from this model's on the same splits.
@@ -31,7 +32,7 @@ class Model:
     kind : str
         A surrogate's kind, or ``proxy``: the feature itself orders the candidates, nothing is fitted.
     features : tuple of str
-    transforms : "identity" or "in-fold"
+    transforms : "identity" or "log-logit"
     sign : int
         Of a proxy: 1 if higher is better, -1 if lower is.
     """
@@ -39,14 +40,14 @@ class Model:
     name: str
     kind: str
     features: tuple[str, ...]
-    transforms: Literal["identity", "in-fold"] = "identity"
+    transforms: Literal["identity", "log-logit"] = "identity"
     sign: int = 1
 
 
 def model_of(
     name: str, frame: pl.DataFrame, features: str | Sequence[str] = "both", exclude: Sequence[str] = ()
 ) -> Model:
-    """Return the model of a name ``KIND:FEATURES`` or ``KIND:FEATURES:in-fold``.
+    """Return the model of a name ``KIND:FEATURES`` or ``KIND:FEATURES:log-logit``.
 
     Parameters
     ----------
@@ -68,27 +69,29 @@ def model_of(
     Examples
     --------
     >>> table = pl.DataFrame({"pre_held_out_loss_nats": [0.3], "pre_pass_at_64": [0.5]})
-    >>> model_of("linear:both:in-fold", table).features
+    >>> model_of("linear:both:log-logit", table).features
     ('pre_held_out_loss_nats', 'pre_pass_at_64')
     >>> model_of("proxy:loss", table).sign
     -1
     """
     kind, _, rest = name.partition(":")
-    named, _, transforms = rest.partition(":")
-    if kind not in (*SURROGATES, "proxy") or transforms not in ("", "identity", "in-fold"):
+    if kind == "proxy":
+        columns = resolve_features(rest or features, frame, exclude=exclude)
+        sign = _sign(columns[0])
+        if len(columns) != 1 or not sign:
+            raise UsageError(f"model '{name}': a proxy is one feature of which higher or lower is known to be better")
+        return Model(name, kind, columns, sign=sign)
+    if kind not in SURROGATES:
         kinds = ", ".join((*SURROGATES, "proxy"))
-        raise UsageError(f"model '{name}' must be KIND:FEATURES or KIND:FEATURES:in-fold with KIND one of {kinds}")
+        raise UsageError(f"model '{name}' must be KIND:FEATURES or KIND:FEATURES:log-logit with KIND one of {kinds}")
+    spec = parse_spec(name)
+    transforms = spec.transforms or "identity"
+    name = name.replace(":in-fold", ":log-logit")  # as earlier versions called them
     if kind == "mean":
         return Model(name, kind, ())
     if kind in with_own_columns():
-        return Model(name, kind, kind_columns(kind, frame), "in-fold" if transforms == "in-fold" else "identity")
-    columns = resolve_features(named or features, frame, exclude=exclude)
-    if kind != "proxy":
-        return Model(name, kind, columns, "in-fold" if transforms == "in-fold" else "identity")
-    sign = _sign(columns[0])
-    if len(columns) != 1 or not sign:
-        raise UsageError(f"model '{name}': a proxy is one feature of which higher or lower is known to be better")
-    return Model(name, kind, columns, sign=sign)
+        return Model(name, kind, kind_columns(kind, frame), transforms)
+    return Model(name, kind, resolve_features(spec.features or features, frame, exclude=exclude), transforms)
 
 
 def default_surrogates(frame: pl.DataFrame) -> tuple[str, ...]:
@@ -108,7 +111,7 @@ def default_surrogates(frame: pl.DataFrame) -> tuple[str, ...]:
 
 
 def every_surrogate(frame: pl.DataFrame) -> tuple[str, ...]:
-    """Return the paper's surrogates, and one model of every other kind that the table allows, transforms in-fold.
+    """Return the paper's surrogates, and one model of every other kind that the table allows, transforms log-logit.
 
     `average` takes Pass@1, the largest Pass@k and the loss; kinds that read columns of their own are named alone.
 
@@ -116,13 +119,13 @@ def every_surrogate(frame: pl.DataFrame) -> tuple[str, ...]:
     --------
     >>> table = pl.DataFrame({"pre_pass_at_1": [0.1], "pre_pass_at_64": [0.5], "pre_held_out_loss_nats": [1.0]})
     >>> names = every_surrogate(table)
-    >>> names[:3], "average:pass_at_1+pass_at_64+loss:in-fold" in names, "ridge:both:in-fold" in names
+    >>> names[:3], "average:pass_at_1+pass_at_64+loss:log-logit" in names, "ridge:both:log-logit" in names
     (('linear:loss', 'linear:pass_at_64', 'linear:both'), True, True)
     """
     names = list(default_surrogates(frame))
     features = "both" if "linear:both" in names else names[0].partition(":")[2] if names else ""
     if features == "both":
-        names.append("linear:both:in-fold")
+        names.append("linear:both:log-logit")
     for kind in SURROGATES:
         if kind in ("mean", "linear"):
             continue
@@ -131,9 +134,9 @@ def every_surrogate(frame: pl.DataFrame) -> tuple[str, ...]:
                 kind_columns(kind, frame)
                 names.append(kind)
         elif kind == "average" and features == "both" and _holds("pre_pass_at_1", frame):
-            names.append(f"average:pass_at_1+{largest_pass_at(frame).removeprefix('pre_')}+loss:in-fold")
+            names.append(f"average:pass_at_1+{largest_pass_at(frame).removeprefix('pre_')}+loss:log-logit")
         elif features:
-            names.append(f"{kind}:{features}:in-fold")
+            names.append(f"{kind}:{features}:log-logit")
     return tuple(names)
 
 

@@ -172,7 +172,7 @@ def _design_table(rows: Rows, features: str | Sequence[str] | None) -> Floats:
         columns = resolve_features("pass_at_1", rows.frame)
         X = design_matrix(rows.frame, columns).X
     # Features alone are known of all candidates before any RL, so the whole table may set the transforms.
-    Z = transform_columns(X, resolve_transforms("in-fold", columns, rows.frame))
+    Z = transform_columns(X, resolve_transforms("log-logit", columns, rows.frame))
     return np.where(np.isfinite(Z), Z, X)
 
 

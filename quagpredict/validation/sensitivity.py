@@ -210,7 +210,7 @@ def _judged(
             splits = random_halves(np.arange(len(rows.y)), _HALVES, seed + number)
             arrangement = arrange(splits, bootstrap=0, seed=seed)
             share = arrangement.share
-            # As the in-fold logit does it: half a success in all disjoint groups of k samples keeps the ends finite.
+            # As a logit of Pass@k does it: half a success in all disjoint groups of k samples keeps the ends finite.
             trials = float(max(setting.samples // k, 1) * setting.problems)
             rate = (table[:, place] * trials + 0.5) / (trials + 1.0)
             frame = pl.DataFrame({"candidate": rows.frame["candidate"], column: np.log(rate / (1 - rate))})

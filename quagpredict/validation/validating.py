@@ -63,7 +63,7 @@ def validate(
     frame : polars.DataFrame or source
         A table from `read_corpus`, or anything that `read_corpus` reads.
     surrogates : str or sequence of str, optional
-        Names as `model_of` reads them, e.g. ``["linear:both", "linear:both:in-fold"]``; the paper's by default, and
+        Names as `model_of` reads them, e.g. ``["linear:both", "linear:both:log-logit"]``; the paper's by default, and
         ``"all"`` for one model of every kind. The baselines are always judged too: the training mean; post-SFT Pass@1
         fitted as a line; each measurement of known direction, fitted as a line, and as a proxy that orders the
         candidates without any fit; a short RL run of each candidate where that was recorded.

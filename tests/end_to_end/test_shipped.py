@@ -89,11 +89,11 @@ def test_a_shipped_surrogate_is_the_fit_of_the_fit_rows(name):
     runs = read_corpus(shipped_path(f"datasets/{name}/corpus.parquet"))
     shipped = load_surrogate(shipped_path(f"models/{name}"))
     measured = [feature for feature in shipped.features if feature.startswith("pre_")]
-    again = fit(runs, shipped.name.partition(":")[0], features=measured, transforms="in-fold")
+    again = fit(runs, shipped.name.partition(":")[0], features=measured, transforms="log-logit")
     ours, theirs = shipped.predict_frame(runs), again.predict_frame(runs)
     np.testing.assert_allclose(ours.mean, theirs.mean, atol=1e-9)
     np.testing.assert_allclose(ours.std, theirs.std, atol=1e-9)
-    calibrated = with_calibration(again, runs, features=measured, transforms="in-fold").calibration
+    calibrated = with_calibration(again, runs, features=measured, transforms="log-logit").calibration
     assert shipped.calibration is not None
     assert calibrated is not None
     assert shipped.calibration.rows == calibrated.rows

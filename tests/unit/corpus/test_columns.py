@@ -35,7 +35,7 @@ def test_everyone_reads_that_meaning(name: str) -> None:
     column = column_of(name)
     assert monotone_directions([name]) == (column.sign,)
     assert heading(name) == column.heading
-    (transform,) = resolve_transforms("in-fold", [name], pl.DataFrame({name: [0.5]}))
+    (transform,) = resolve_transforms("log-logit", [name], pl.DataFrame({name: [0.5]}))
     assert transform.partition("(")[0] == column.scale
     table = pl.DataFrame({name: [0.5, 0.25]})
     if column.sign:
@@ -75,7 +75,7 @@ def test_k_is_that_of_the_name() -> None:
 def test_a_third_of_the_problems_is_a_third_of_the_trials() -> None:
     counts = pl.DataFrame({"pre_samples_per_problem": [8, 8], "pre_problems_count": [90, 90]})
     trials = {"pre_pass_at_1": 720, "pre_pass_at_8": 90, "pre_pass_at_1_hard": 240, curve_column(2): 360}
-    transforms = resolve_transforms("in-fold", list(trials), counts)
+    transforms = resolve_transforms("log-logit", list(trials), counts)
     assert transforms == tuple(f"logit({count:.1f})" for count in trials.values())
 
 

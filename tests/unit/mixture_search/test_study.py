@@ -25,7 +25,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def surrogate(world):
-    return fit(world.corpus(40), "ridge", FEATURES, transforms="in-fold", split=None)
+    return fit(world.corpus(40), "ridge", FEATURES, transforms="log-logit", split=None)
 
 
 def measure_of(world):

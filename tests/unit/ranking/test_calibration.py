@@ -119,7 +119,7 @@ def test_a_surrogate_fitted_on_the_spot(runs):
     known = ranking.frame.filter(pl.col("low") == pl.col("high"))["candidate"]
     assert set(known) == set(table["candidate"][:10])
     assert [choice.rule for choice in ranking.outcome.choices] == ["pre_pass_at_1"]  # no prediction of what it saw
-    assert rank(table, "fit:ridge", features=["loss", "pass_at_8"]).surrogate == "ridge"
+    assert rank(table, "ridge", features=["loss", "pass_at_8"]).surrogate == "ridge"
 
 
 def test_a_target_with_a_transform_and_a_perfect_score():

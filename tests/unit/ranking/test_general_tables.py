@@ -37,7 +37,7 @@ def test_the_lowest_loss_is_ranked_first(mixtures):
 
 
 def test_pandas_in_and_out(mixtures):
-    ranking = rank(mixtures.to_pandas(), "fit:ridge", features="web+code+math", target="loss", minimize=True)
+    ranking = rank(mixtures.to_pandas(), "ridge", features="web+code+math", target="loss", minimize=True)
     out = ranking.frame.to_pandas()
     assert out.loc[0, "rank"] == 1
     assert set(out["candidate"]) == set(mixtures["candidate"])
@@ -60,7 +60,7 @@ def test_what_cannot_be_fitted_is_said(mixtures):
         rank(mixtures[:3], "fit", features="web", target="loss")
     with pytest.raises(CorpusError, match="they lack pre_pass_at_1"):
         rank(mixtures, "fit", target="loss")
-    with pytest.raises(UsageError, match="unknown kind; expected one of"):
+    with pytest.raises(UsageError, match="name the kind alone, 'oracle'"):
         rank(mixtures, "fit:oracle", features="web", target="loss")
     with pytest.raises(UsageError, match="`features` are for a surrogate that is fitted"):
         rank(mixtures, "none", features="web", target="loss")

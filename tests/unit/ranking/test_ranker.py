@@ -292,7 +292,7 @@ def test_every_rule_chooses_among_the_same_candidates():
     table = pl.DataFrame({"candidate": list("abcdefghij"), "pre_pass_at_1": score, "base_model": "b"})
     truth = table.select("candidate", post_pass_at_1=pl.col("pre_pass_at_1") * 0.9 + 0.05)
     known = table.join(truth.filter(pl.col("candidate").is_in(list("abcdef"))), on="candidate", how="left")
-    ranking = rank(known, "fit:linear", features="pre_pass_at_1", truth=truth)
+    ranking = rank(known, "linear", features="pre_pass_at_1", truth=truth)
     prediction, sft = ranking.outcome.choices
     assert prediction.candidate == sft.candidate == "h"
     assert prediction.regret == sft.regret == 0.0
@@ -304,7 +304,7 @@ def test_a_surrogate_that_reads_counts_is_fitted_on_flat_tables(runs):
         pl.when(pl.int_range(pl.len()) < 10).then("post_pass_at_1").alias("post_pass_at_1"), base_model=pl.lit("b")
     )
     flat = table.drop([name for name in table.columns if name.endswith("problems")])
-    assert rank(flat, "fit:effective_k").frame["prediction"].null_count() == 0
+    assert rank(flat, "effective_k").frame["prediction"].null_count() == 0
 
 
 def test_a_curve_that_falls_is_flagged(fresh, fitted):

@@ -48,12 +48,12 @@ def test_pass_at_columns_are_sorted_by_k() -> None:
 def test_trials_of_the_logit_come_from_the_table() -> None:
     counted = TABLE.with_columns(pre_samples_per_problem=100, pre_problems_count=pl.Series([50, None]))
     columns = ["pre_pass_at_8", "pre_pass_at_128", "pre_held_out_loss_nats", "weight"]
-    assert resolve_transforms("in-fold", columns, counted) == ("logit(600.0)", "logit(50.0)", "log", "identity")
-    assert resolve_transforms("in-fold", columns[:1], TABLE) == ("logit(1000.0)",)
+    assert resolve_transforms("log-logit", columns, counted) == ("logit(600.0)", "logit(50.0)", "log", "identity")
+    assert resolve_transforms("log-logit", columns[:1], TABLE) == ("logit(1000.0)",)
     assert resolve_transforms({"weight": "log"}, columns, TABLE) == ("identity", "identity", "identity", "log")
     with pytest.raises(UsageError, match="'other'"):
         resolve_transforms({"other": "log"}, columns, TABLE)
-    with pytest.raises(UsageError, match="in-fold"):
+    with pytest.raises(UsageError, match="log-logit"):
         resolve_transforms("logit", columns, TABLE)  # type: ignore[arg-type]
 
 

@@ -48,7 +48,7 @@ def test_rl_seeds_of_a_candidate_are_averaged() -> None:
 
 
 def test_transforms_are_recorded_and_used() -> None:
-    fitted = fit(FRAME, transforms="in-fold")
+    fitted = fit(FRAME, transforms="log-logit")
     assert fitted.feature_transforms == ("log", "logit(120.0)")
     assert fitted.target_transform == "logit(3840.0)"
     named = fit(FRAME, features="loss", transforms={"pre_held_out_loss_nats": "log", "post_pass_at_1": "logit"})

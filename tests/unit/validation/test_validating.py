@@ -142,7 +142,7 @@ def test_reading_tables(report: ValidationReport) -> None:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_with_the_target_permuted_nothing_is_predicted(protocol: str) -> None:
-    means = {"linear:loss": [], "linear:both": [], "linear:both:in-fold": []}
+    means = {"linear:loss": [], "linear:both": [], "linear:both:log-logit": []}
     for seed in range(5):
         rng = np.random.default_rng(seed)
         frame = SLIM.with_columns(
@@ -237,7 +237,9 @@ def test_intervals_cover_when_the_line_is_true() -> None:
 
 def test_everything_is_fitted_on_the_training_rows_alone() -> None:
     """A row's target must not change what is predicted for it: change the test targets, and the fit stays."""
-    task = task_of(CORPUS.frame, ["linear:both", "linear:both:in-fold", "ridge:both:in-fold", "effective_k"], TARGET)
+    task = task_of(
+        CORPUS.frame, ["linear:both", "linear:both:log-logit", "ridge:both:log-logit", "effective_k"], TARGET
+    )
     first = random_halves(np.arange(len(task.rows.y)), 1, 0)[0]
     y = task.rows.y.copy()
     y[first.test] = 1 - y[first.test]
