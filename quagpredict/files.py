@@ -40,6 +40,17 @@ def written_aside(path: str | Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def printable(text: str) -> str:
+    """Return text as it may be written to a terminal: what moves its cursor or changes its colours is shown as code.
+
+    Examples
+    --------
+    >>> len(printable("mix" + chr(27) + "[2J"))
+    10
+    """
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def canonical_json(value: Any) -> str:
     """Return JSON with sorted keys and no spaces: equal values give equal text.
 

@@ -106,8 +106,10 @@ class Plan:
 
     @property
     def plan_id(self) -> str:
-        """Digest of all that decides what is made, recipes and suite included; not of what is assumed of its cost."""
-        return digest({key: value for key, value in asdict(self).items() if key != "assumptions"})
+        """Digest of all that decides what is made, recipes and suite included; not of its cost, nor of time limits."""
+        content = {key: value for key, value in asdict(self).items() if key != "assumptions"}
+        del content["launch"]["time_limits"]
+        return digest(content)
 
 
 def _base(name: str, section: Section) -> Base:
@@ -172,14 +174,24 @@ def _evaluation(section: Section) -> Evaluation:
 
 def launch_of(section: Section) -> Launch:
     """Read the section ``launch`` of a plan or a search."""
-    section.only("mode", "threads", "accelerate")
+    section.only("mode", "threads", "accelerate", "time_limits")
     mode = section.choice("mode", tuple(LAUNCHERS), "spawn")
     accelerate = section.section("accelerate", {})
     accelerate.only("sft", "rl")
     if accelerate.content and mode == "fork":
         raise section.error("accelerate", "needs mode: spawn; a forked stage is one process")
     threads = section.whole("threads", 1) if "threads" in section.content else None
-    return Launch(mode, threads, {key: _existing(accelerate, key) for key in accelerate.content})
+    limits = section.section("time_limits", {})
+    limits.only(*PROGRAMS)
+    seconds = {key: _seconds(limits, key) for key in limits.content}
+    return Launch(mode, threads, {key: _existing(accelerate, key) for key in accelerate.content}, seconds)
+
+
+def _seconds(section: Section, key: str) -> float:
+    value = section.content[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise section.error(key, f"expected a number of seconds above 0, got {value!r}")
+    return float(value)
 
 
 def _programs(section: Section) -> dict[str, str]:

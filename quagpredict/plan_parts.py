@@ -73,11 +73,15 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Launch:
-    """How stages are started: by which of `LAUNCHERS`, with how many threads, and which trainings by accelerate."""
+    """How stages are started: by which of `LAUNCHERS`, with how many threads, and which trainings by accelerate.
+
+    A stage that runs longer than the seconds that its program has in ``time_limits`` is ended, and has failed.
+    """
 
     mode: str = "spawn"
     threads: int | None = None
     accelerate: Mapping[str, str] = field(default_factory=dict)
+    time_limits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

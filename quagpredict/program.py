@@ -11,10 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from quagpredict.errors import CheckpointError, QuagpredictError, RecipeError
+from quagpredict.errors import CheckpointError, InvalidDataError, QuagpredictError, RecipeError
 from quagpredict.files import digest, file_digest, write_json
 from quagpredict.recipe import read_yaml
-from quagpredict.run_record import RECORD_NAME, RunRecord
+from quagpredict.run_record import RECORD_NAME, RunRecord, unstorable
 from quagpredict.trl_recipe import modernise
 from quagpredict.version import own_version
 
@@ -48,7 +48,14 @@ def write_record(
         What was measured; plain JSON values, no NaN.
     inputs : mapping
         Name -> digest of what went in.
+
+    Raises
+    ------
+    InvalidDataError
+        If a result is NaN or infinite; the message names it, and no record is written.
     """
+    if (fault := unstorable(results, "results")) is not None:
+        raise InvalidDataError(f"{program}: no record is written: {fault}; see what the program said before")
     folder = Path(output_dir)
     outputs = {
         path.relative_to(folder).as_posix(): file_digest(path)

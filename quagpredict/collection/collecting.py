@@ -1,6 +1,7 @@
 """Collect a plan: run what is ready, write down how it ended, keep the table up to date, until nothing is left."""
 
 import contextlib
+import re
 import shlex
 import time
 from collections import Counter
@@ -20,19 +21,34 @@ from quagpredict.collection.launch import (
     resources_of,
 )
 from quagpredict.collection.ledger import Attempt, Ledger, locked, read_ledger
+from quagpredict.collection.programs import Programs
 from quagpredict.collection.progress import Progress, mean_seconds, remaining_seconds, spoken
-from quagpredict.collection.rows import Rows, missing_result
-from quagpredict.collection.stages import Kind, Stage, State, limited, next_stages, selected, stages_of, states_of
+from quagpredict.collection.results import checked_record
+from quagpredict.collection.rows import Rows
+from quagpredict.collection.stages import (
+    ROLE_OF,
+    Kind,
+    Stage,
+    State,
+    limited,
+    next_stages,
+    selected,
+    stages_of,
+    states_of,
+)
 from quagpredict.collection.work_folder import Place, WorkFolder, other_weights
 from quagpredict.engines.choose import check_engine
-from quagpredict.errors import InvalidDataError, QuagpredictError, StageError, UsageError
+from quagpredict.errors import QuagpredictError, StageError, UsageError
 from quagpredict.evaluation import read_suite
 from quagpredict.evaluation.grading import check_grading
+from quagpredict.files import printable
 from quagpredict.plan import Plan
 from quagpredict.run_record import RECORD_NAME, RunRecord, read_record
 from quagpredict.shipped import matches, shipped_path
 
 _ROWS_BETWEEN_WRITES = 8
+_END_OF_LOG = 8192  # bytes in which the reason of a failure is looked for
+_ERROR_LINE = re.compile(r"error: |[A-Za-z_][\w.]*(Error|Exception)\b")  # ours, or the last line of a traceback
 _LOSSES_BORNE = 3
 # Stages of one kind that may fail before the first succeeds: what is wrong with all of them is no reason to train on.
 _FAILURES_BORNE = 3
@@ -216,6 +232,8 @@ class _Collection:
         self._rows = Rows(plan, work)
         self._rows_new = 0
         self._running: dict[str, _Running] = {}
+        self._late: set[str] = set()
+        self._programs = Programs(work.root)
         self._losses = 0
         self.stages: Sequence[Stage] = stages
         if limit is not None:
@@ -270,7 +288,8 @@ class _Collection:
                 means = mean_seconds(self._attempts)
                 ready = () if self._hopeless() else next_stages(self.stages, states, self._running, means)
                 for stage in ready[: workers - len(self._running)]:
-                    self._start(stage, launcher)
+                    self._start(stage, launcher, progress)
+                self._stop_late(launcher)
                 if not self._running:
                     return
                 progress.show(self._count_done(states), self._running, self._remaining(workers))
@@ -294,10 +313,25 @@ class _Collection:
     def _line(self, attempt: Attempt, workers: int) -> str:
         done = self._count_done(self._states(self.stages))
         line = f"[{done}/{len(self.stages)}] {attempt.stage}: {attempt.status} in {attempt.seconds:.1f} s"
-        line += f", see {self._work.root / attempt.log}" if attempt.status == "failed" else ""
+        if attempt.status == "failed":
+            log = self._work.root / attempt.log
+            line += f" ({reason})" if (reason := reason_in(log)) else ""
+            line += f", see {log}"
         return f"{line}; {spoken(self._remaining(workers))} left"
 
-    def _start(self, stage: Stage, launcher: Launcher) -> None:
+    def _stop_late(self, launcher: Launcher) -> None:
+        for identity, running in self._running.items():
+            limit = self._limit(running.stage)
+            if limit is not None and identity not in self._late and time.monotonic() - running.clock > limit:
+                self._late.add(identity)
+                launcher.kill(identity)
+
+    def _limit(self, stage: Stage) -> float | None:
+        return self._plan.launch.time_limits.get(ROLE_OF[stage.kind])
+
+    def _start(self, stage: Stage, launcher: Launcher, progress: Progress) -> None:
+        if changed := self._programs.changed(stage):
+            progress.say(changed)
         place = self._work.next_place(stage)
         self._running[stage.id] = _Running(stage, place, datetime.now(UTC), time.monotonic())
         self._work.prepare(stage, place)
@@ -307,6 +341,9 @@ class _Collection:
     def _finish(self, ended: Ended) -> Attempt:
         running = self._running.pop(ended.id)
         stage, place = running.stage, running.place
+        if stage.id in self._late:
+            self._late.discard(stage.id)
+            _add_to_log(place, f"error: ended after {self._limit(stage):g} s, the plan's launch.time_limits")
         record = self._same_as_before(stage, place, _record(stage, place, ended.exit_code))
         attempt = Attempt(
             key=stage.key,
@@ -386,17 +423,29 @@ def _record(stage: Stage, place: Place, exit_code: int) -> RunRecord | None:
     if exit_code != 0 and not (place.folder / RECORD_NAME).is_file():
         return None
     try:
-        record = read_record(place.folder)
-        missing = missing_result(stage, record)
-        if missing:
-            raise InvalidDataError(f"{place.folder / 'record.json'}: results lack '{missing}', which the corpus needs")
+        record = checked_record(stage, place.folder)
     except QuagpredictError as error:
-        with place.log.open("a", encoding="utf-8") as log:
-            log.write(f"error: the program ended with exit code {exit_code}, but: {error}\n")
+        _add_to_log(place, f"error: the program ended with exit code {exit_code}, but: {error}")
         return None
     if exit_code != 0:
-        with place.log.open("a", encoding="utf-8") as log:
-            log.write(
-                f"note: the program had finished when it ended with exit code {exit_code}: what it made is kept\n"
-            )
+        _add_to_log(
+            place, f"note: the program had finished when it ended with exit code {exit_code}: what it made is kept"
+        )
     return record
+
+
+def _add_to_log(place: Place, line: str) -> None:
+    with place.log.open("a", encoding="utf-8") as log:
+        log.write(f"{line}\n")
+
+
+def reason_in(log: Path) -> str:
+    """Return why a stage failed as its log says it: the last line that is an error; empty if there is none."""
+    try:
+        with log.open("rb") as handle:
+            handle.seek(max(0, handle.seek(0, 2) - _END_OF_LOG))
+            lines = handle.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    errors = [line.strip() for line in lines if _ERROR_LINE.match(line)]
+    return printable(errors[-1].removeprefix("error: "))[:300] if errors else ""

@@ -111,6 +111,13 @@ class Launcher(Protocol):
         """
         ...
 
+    def kill(self, name: str) -> None:
+        """Kill a program that was started and all that it started; that it ended is told by `ended`, as of any other.
+
+        One that is not known or has ended already is passed over.
+        """
+        ...
+
     def ended(self, timeout: float) -> list[Ended]:
         """Wait up to `timeout` seconds for programs to end, and return those that did, each once.
 

@@ -174,7 +174,7 @@ def attempt_of(line: bytes) -> Attempt | None:
         record = content.pop("record")
         checked = None if record is None else RunRecord.from_mapping(record, "ledger")
         return Attempt(record=checked, **content)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

@@ -1,5 +1,6 @@
 """The launchers of this machine: programs are started by a supervisor process, spawned or forked from it."""
 
+import contextlib
 import json
 import select
 import socket
@@ -85,6 +86,11 @@ class LocalLauncher:
             self._connection.sendall((json.dumps(request) + "\n").encode())
         except ConnectionError:
             raise self._lost() from None
+
+    def kill(self, name: str) -> None:
+        """Kill a program and all that it started; see `quagpredict.collection.launch.Launcher`."""
+        with contextlib.suppress(ConnectionError):  # `ended` says that the supervisor is gone
+            self._connection.sendall((json.dumps({"kill": name}) + "\n").encode())
 
     def ended(self, timeout: float) -> list[Ended]:
         """Return the programs that ended; see `quagpredict.collection.launch.Launcher`."""

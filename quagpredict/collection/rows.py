@@ -14,7 +14,6 @@ from quagpredict.errors import CorpusError, IncomparableError, InvalidDataError
 from quagpredict.files import digest
 from quagpredict.parquet import read_parquet
 from quagpredict.plan import Plan
-from quagpredict.run_record import RunRecord
 
 _NO_DATA = "none"
 
@@ -160,15 +159,6 @@ def done_attempts(stages: Mapping[str, Stage], attempts: Iterable[Attempt]) -> d
         for identity, stage in stages.items()
         if identity in last and last[identity].key == stage.key
     }
-
-
-_NEEDED = {"evaluate-pre": ("eval_protocol_id", "measurement"), "grpo": ("rl_curve", "rl_steps")}
-_NEEDED["evaluate-post"] = _NEEDED["evaluate-along"] = _NEEDED["evaluate-pre"]
-
-
-def missing_result(stage: Stage, record: RunRecord) -> str | None:
-    """Return the name of a result that a stage's record must have for the corpus and lacks, or None."""
-    return next((name for name in _NEEDED.get(stage.kind, ()) if name not in record.results), None)
 
 
 def _results(attempt: Attempt) -> Mapping[str, Any]:

@@ -15,6 +15,11 @@ from quagpredict.recipe import recipe_id, rl_recipe_id
 Kind = Literal["base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post"]
 State = Literal["done", "ready", "waiting", "failed", "blocked"]
 KINDS: tuple[Kind, ...] = ("base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post")
+# Kind -> the program that runs it, as a plan names programs.
+ROLE_OF: dict[Kind, str] = {
+    **{"base": "base", "sft": "sft", "grpo": "rl"},
+    **{"evaluate-pre": "evaluate", "evaluate-along": "evaluate", "evaluate-post": "evaluate"},
+}
 _SPEED_ONLY = {"batch_size", "workers", "engine_settings"}  # keys of evaluation that no result depends on
 # Which kind is taken for the longer one before any was measured.
 _LONGEST_FIRST: tuple[Kind, ...] = ("grpo", "base", "sft", "evaluate-pre", "evaluate-post", "evaluate-along")

@@ -81,8 +81,11 @@ class _Server:
                 if not received:
                     break
                 *lines, buffered = (buffered + received).split(b"\n")
-                for line in lines:
-                    forked = self._start(json.loads(line))
+                for request in map(json.loads, lines):
+                    if "kill" in request:
+                        self._kill(request["kill"])
+                        continue
+                    forked = self._start(request)
                     if forked is not None:
                         return forked
             self._reap()
@@ -112,6 +115,10 @@ class _Server:
         except OSError as error:
             os.write(2, f"error: {request['command'][0]}: cannot be started: {error.strerror}\n".encode())
             os._exit(127)
+
+    def _kill(self, name: str) -> None:
+        for child in [child for child, known in self._running.items() if known == name]:
+            _kill_group(child)
 
     def _reap(self) -> None:
         some = False

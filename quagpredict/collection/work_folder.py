@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from quagpredict.collection.ledger import Attempt, Ledger, flush
+from quagpredict.collection.results import checked_record
 from quagpredict.collection.stages import Stage
 from quagpredict.errors import InvalidDataError
 from quagpredict.program import last_checkpoint
@@ -152,13 +153,13 @@ class WorkFolder:
             identity = f"{folder.parent.name}/{match['name']}"
             stage = next((s for s in stages if s.id == identity and s.key == match["key"]), None)
             done = {attempt.stage: attempt.key for attempt in ledger.attempts if attempt.status == "done"}
-            if not _is_finished(folder):
+            if not _is_finished(folder, stage):
                 if stage is None or done.get(identity) == stage.key or not _can_go_on(folder):
                     shutil.rmtree(folder)
             elif done.get(identity) == match["key"]:
                 before = self.stage(identity)
                 # Weights that were made again, and the ledger does not know it yet: only if they are what they were.
-                if _is_finished(before) and other_weights(read_record(before), read_record(folder)) is not None:
+                if _is_finished(before, stage) and other_weights(read_record(before), read_record(folder)) is not None:
                     shutil.rmtree(folder)
                 else:
                     self.keep(folder, identity)
@@ -202,9 +203,9 @@ def _can_go_on(folder: Path) -> bool:
     return (folder / "samples").is_dir() or last_checkpoint(folder) is not None
 
 
-def _is_finished(folder: Path) -> bool:
+def _is_finished(folder: Path, stage: Stage | None) -> bool:
     try:
-        read_record(folder)
+        read_record(folder) if stage is None else checked_record(stage, folder)
     except InvalidDataError:
         return False
     return True

@@ -53,6 +53,8 @@ def main(arguments):
     }
     seconds = time.perf_counter() - started
     record = {"program": "stand_in", "results": results, "seconds": seconds, "outputs": outputs}
+    if "spoiled_unless" in config and not Path(config["spoiled_unless"]).exists():
+        results["loss"] = float("nan")
     (folder / "record.json.aside").write_text(json.dumps(record))
     (folder / "record.json.aside").rename(folder / "record.json")
     print("done", seed)
