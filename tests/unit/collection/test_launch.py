@@ -131,6 +131,17 @@ def test_a_program_that_ends_leaves_nothing_behind(launcher: Launcher, program: 
     wait_until(lambda: not is_alive(left))
 
 
+def test_a_program_that_is_killed_takes_what_it_started_along(launcher: Launcher, program: str, tmp_path: Path) -> None:
+    log = tmp_path / "one.log"
+    launcher.start("one", [sys.executable, program, "family", "600"], log, NOTHING)
+    wait_until(lambda: log.exists() and "child" in log.read_text())
+    launcher.kill("another")
+    launcher.kill("one")
+    assert wait_for_end(launcher) == Ended("one", -9)
+    left = int(log.read_text().split()[-1])
+    wait_until(lambda: not is_alive(left))
+
+
 def test_closing_kills_children_and_their_children(launcher: Launcher, program: str, tmp_path: Path) -> None:
     log = tmp_path / "one.log"
     launcher.start("one", [sys.executable, program, "family", "600"], log, NOTHING)
