@@ -59,7 +59,8 @@ def read_apart(read: Callable[..., Any], path: str | Path, *arguments: Any) -> A
         if _reader is None or not _reader.usable():
             _reader = _Reader()
         try:
-            outcome, value = _reader.ask((read, (path, *arguments)), _allowed(Path(path)))
+            # Where this process is now: a relative path means nothing to one that was started elsewhere.
+            outcome, value = _reader.ask((str(Path.cwd()), read, (path, *arguments)), _allowed(Path(path)))
         except (EOFError, OSError, pickle.UnpicklingError):
             status, _reader = _reader.status(), None
             how = "hung" if status is None else f"ended with status {status}"
@@ -145,10 +146,11 @@ def _serve() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
     while True:
         try:
-            read, arguments = pickle.load(questions)
+            folder, read, arguments = pickle.load(questions)
         except EOFError:
             return
         try:
+            os.chdir(folder)
             answer = ("done", read(*arguments))
         except QuagpredictError as error:
             answer = ("raised", error)

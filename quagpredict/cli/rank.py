@@ -20,6 +20,7 @@ examples:
   quagpredict rank --candidates runs/ --surrogate models/lab-pilot --format csv > ranking.csv
   quagpredict rank --candidates runs/ --budget 3 --next --gate no-sft --margin 0.02
   quagpredict rank --candidates new.parquet --truth finished.parquet --out ranking.json
+  quagpredict rank mine.csv --columns candidate=run pre_pass_at_64='pass@64' --percent --join losses.csv
   quagpredict rank --candidates mixtures.csv --surrogate ridge --features web code --target loss --minimize
 """
 
@@ -50,6 +51,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         metavar="NAME",
         help="what 'fit' learns from (default: Pass@1, Pass@64, loss)",
     )
+    add(
+        "--columns",
+        action="extend",
+        nargs="+",
+        metavar="NAME=HEADER",
+        help="what a table of another tool calls a column: candidate=run pre_pass_at_64='pass@64'",
+    )
+    add("--percent", action="store_true", help="the table's scores are in per cent")
+    add("--join", metavar="TABLE", help="lay the columns of another table beside, by candidate: the losses, say")
     add("--truth", metavar="TABLE", help="table with the scores after RL, shown beside the prediction")
     add("--split", choices=("fit", "held_out"), help="rank only the rows of this split")
     add("--target", help="column to predict (default: the surrogate's, or post_pass_at_1)")
@@ -88,8 +98,7 @@ def run(args: argparse.Namespace) -> int:
     import polars as pl
 
     from quagpredict.corpus import read_corpus
-    from quagpredict.errors import NothingToRankError, UsageError
-    from quagpredict.ranking import rank
+    from quagpredict.errors import CorpusError, NothingToRankError, UsageError
     from quagpredict.report.tables import print_ranking, ranking_csv, ranking_json
 
     given = [*args.tables, *args.candidates]
@@ -98,12 +107,31 @@ def run(args: argparse.Namespace) -> int:
             "name the candidates: files, globs or folders, as `quagpredict rank --candidates runs/*.parquet`"
         )
     source: Any = given
+    if args.columns or args.percent or args.join or "-" in given:
+        source = _foreign(args, given)
     if args.split:
         source = read_corpus(source, allow_mixed_protocols=args.allow_mixed_protocols)
         source = source.filter(pl.col("split") == args.split) if "split" in source.columns else source.clear()
         if source.is_empty():
             raise NothingToRankError(f"no candidate has the split '{args.split}'")
-    ranking = rank(
+    try:
+        ranking = _ranked(args, source)
+    except CorpusError as error:
+        if not isinstance(source, list):
+            raise
+        # Headers of another tool: those that can mean but one thing are taken for it, and it is said.
+        recognised = _recognised(args, given, error)
+        ranking = _ranked(args, recognised)
+    makers = {"csv": partial(ranking_csv, ranking), "json": partial(ranking_json, ranking)}
+    emit(args.format, makers, lambda console: print_ranking(ranking, console, max(args.top, 1)), args.out)
+    say_notes(ranking.notes, "rank")
+    return 0
+
+
+def _ranked(args: argparse.Namespace, source: Any) -> Any:
+    from quagpredict.ranking import rank
+
+    return rank(
         source,
         "default" if args.surrogate is None else args.surrogate,
         target=args.target,
@@ -121,7 +149,56 @@ def run(args: argparse.Namespace) -> int:
         allow_mixed_protocols=args.allow_mixed_protocols,
         allow_unvalidated_base=args.allow_unvalidated_base,
     )
-    makers = {"csv": partial(ranking_csv, ranking), "json": partial(ranking_json, ranking)}
-    emit(args.format, makers, lambda console: print_ranking(ranking, console, max(args.top, 1)), args.out)
-    say_notes(ranking.notes, "rank")
-    return 0
+
+
+def _foreign(args: argparse.Namespace, given: list[str]) -> Any:
+    """Return the table with the schema's names, as the options say, and say what was taken for what."""
+    from quagpredict.corpus.reading import read_foreign
+    from quagpredict.errors import UsageError
+
+    columns: dict[str, str] = {}
+    for pair in args.columns or ():
+        name, equals, header = pair.partition("=")
+        if not equals or not name or name in columns:
+            raise UsageError(f"--columns {pair}: expected NAME=HEADER, each name once, as candidate=run")
+        columns[name] = header
+    keep = [*(args.features or ()), *([args.target] if args.target else ())]
+    found = read_foreign(
+        given,
+        columns,
+        percent=args.percent,
+        keep=keep,
+        join=args.join,
+        allow_mixed_protocols=args.allow_mixed_protocols,
+    )
+    say_notes(found.notes, "rank")
+    return found.frame
+
+
+def _recognised(args: argparse.Namespace, given: list[str], error: Exception) -> Any:
+    """Return the table with what can be recognised of its headers, or raise `error` with the command to try."""
+    import shlex
+
+    from quagpredict.corpus.foreign import adopt, suggestion
+    from quagpredict.corpus.reading import read_raw
+    from quagpredict.errors import CorpusError, QuagpredictError
+
+    try:
+        tables = read_raw(given)
+    except QuagpredictError:
+        raise error from None
+    words = ["quagpredict", "rank", *given]
+    if any(adopt(table).notes for table in tables) and not (args.features or args.target):
+        try:
+            return _foreign(args, given)
+        except CorpusError as other:
+            if "per cent?" in str(other):
+                raise CorpusError(f"{other}; if it is: {shlex.join([*words, '--percent'])}") from None
+            error = other
+    meant: dict[str, str] = {}
+    for table in tables:
+        meant = suggestion(adopt(table).frame) | meant
+    if meant:
+        told = [f"{name}={header}" for name, header in meant.items()]
+        raise CorpusError(f"{error}; did you mean: {shlex.join([*words, '--columns', *told])}") from None
+    raise error

@@ -2,8 +2,11 @@
 
 import csv
 import glob
+import json
+import sys
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -13,6 +16,7 @@ from quagpredict.apart import read_apart
 from quagpredict.corpus.check import check_corpus, check_rows, check_types, check_values
 from quagpredict.corpus.columns import is_derived, origin
 from quagpredict.corpus.derived import with_derived
+from quagpredict.corpus.foreign import Adopted, adopt, joined_by_name
 from quagpredict.corpus.nested import check_problems
 from quagpredict.corpus.schema import BY_NAME, NESTED, PROBLEM_COLUMNS, SCHEMA_VERSION
 from quagpredict.errors import CorpusError, InvalidDataError, NothingToRankError, QuagpredictError, UsageError
@@ -29,6 +33,9 @@ OWN_TABLES = ("corpus.parquet", "candidate.parquet")
 NOT_TABLES = ("ledger.jsonl", "problems.parquet", "grades.parquet")
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 
+
+#: The name that stands for what is piped in.
+STANDARD_INPUT = "-"
 
 NESTED_NAMES = frozenset(column.name for column in NESTED)
 
@@ -50,6 +57,8 @@ def read_corpus(
     nested: bool = True,
     derived: Sequence[str] = (),
     allow_mixed_protocols: bool = False,
+    columns: Mapping[str, str] | None = None,
+    percent: bool = False,
 ) -> pl.DataFrame:
     """Read one table of candidates or runs from one or many sources.
 
@@ -66,6 +75,11 @@ def read_corpus(
         out. Other names are ignored.
     allow_mixed_protocols : bool
         If true, rows may come from several eval protocols.
+    columns : mapping, optional
+        Of a table with headers of its own: column of the schema -> header, such as ``{"candidate": "run"}``; ``{}``
+        takes what can be recognised (see `quagpredict.corpus.foreign.adopt`). None: headers are taken as they are.
+    percent : bool
+        Whether its scores are in per cent. They and headers are then read as with `columns`.
 
     Returns
     -------
@@ -93,7 +107,71 @@ def read_corpus(
     [0.25, None]
     """
     wanted = tuple(name for name in derived if is_derived(name) and origin(name) in NESTED_NAMES)
+    if columns is not None or percent:
+        return read_foreign(source, columns, percent=percent, allow_mixed_protocols=allow_mixed_protocols).frame
     parts = [_checked(part, nested, wanted) for part in _parts(source, nested, wanted)]
+    return _one_table(parts, allow_mixed_protocols)
+
+
+def read_foreign(
+    source: "Source | Sequence[Source]",
+    columns: Mapping[str, str] | None = None,
+    *,
+    percent: bool = False,
+    keep: Collection[str] = (),
+    join: "Source | None" = None,
+    allow_mixed_protocols: bool = False,
+) -> Adopted:
+    """Read tables with headers of their own, and say what was taken for what.
+
+    Parameters
+    ----------
+    source, columns, percent, allow_mixed_protocols
+        As for `read_corpus`; with `columns` None what can be recognised is taken.
+    keep : collection of str
+        Headers that keep their names.
+    join : path or frame, optional
+        A table whose columns are laid beside, by ``candidate``: the losses, say, of another tool.
+
+    Raises
+    ------
+    QuagpredictError
+        As `read_corpus`; a `join` that contradicts a value is a CorpusError.
+
+    Examples
+    --------
+    >>> found = read_foreign(pl.DataFrame({"name": ["a", "b"], "pass@64": [0.5, 0.6]}))
+    >>> found.frame.columns, found.notes[0][:42]
+    (['candidate', 'pre_pass_at_64'], "table: 'pass@64' is taken for pre_pass_at_")
+    """
+    notes: list[str] = []
+    parts = []
+    for part in _parts(source, True, ()):
+        adopted = adopt(part.frame, columns, percent=percent, keep=keep, source=part.source)
+        notes += adopted.notes
+        parts.append(_checked(part._replace(frame=adopted.frame), True, ()))
+    frame = _one_table(parts, allow_mixed_protocols)
+    if join is not None:
+        for part in _parts(join, True, ()):
+            other = adopt(part.frame, percent=percent, keep=keep, source=part.source)
+            joined = joined_by_name(frame, other.frame, parts[0].source, part.source)
+            frame = check_corpus(joined.frame, part.source, allow_mixed_protocols=True)
+            notes += [*other.notes, *joined.notes]
+    return Adopted(frame, tuple(notes))
+
+
+def read_raw(source: "Source | Sequence[Source]") -> list[pl.DataFrame]:
+    """Read tables as they are, unchecked: to see what their headers are.
+
+    Examples
+    --------
+    >>> [frame.columns for frame in read_raw(pl.DataFrame({"name": ["a"], "pass@64": [0.5]}))]
+    [['name', 'pass@64']]
+    """
+    return [part.frame for part in _parts(source, True, ())]
+
+
+def _one_table(parts: list[_Part], allow_mixed_protocols: bool) -> pl.DataFrame:
     if not parts:
         raise NothingToRankError("no table was given; name a file, a glob or a folder")
     versions = {part.schema_version: part.source for part in parts if part.schema_version is not None}
@@ -194,18 +272,22 @@ def _parts(source: Any, nested: bool, derived: tuple[str, ...]) -> list[_Part]:
         return _parts(source.collect(), nested, derived)
     if type(source).__module__.partition(".")[0] == "pandas" and type(source).__name__ == "DataFrame":
         return [_Part("table", _from_pandas(source), None)]
+    if str(source) == STANDARD_INPUT and isinstance(source, (str, Path)):
+        return [_Part("standard input", _read_standard_input(), None)]
     if isinstance(source, (str, Path)):
         return [_read(path, nested, derived) for path in _paths(source)]
     if isinstance(source, Sequence) and not isinstance(source, (bytes, bytearray)):
         parts: list[_Part] = []
         files: set[Path] = set()
         for number, item in enumerate(source, start=1):
-            if isinstance(item, (str, Path)):
+            if isinstance(item, (str, Path)) and str(item) != STANDARD_INPUT:
                 paths = [path for path in _paths(item) if path.resolve() not in files]
                 files.update(path.resolve() for path in paths)
                 parts.extend(_read(path, nested, derived) for path in paths)
             else:
-                parts.extend(part._replace(source=f"table {number}") for part in _parts(item, nested, derived))
+                named = isinstance(item, (str, Path))
+                found = _parts(item, nested, derived)
+                parts.extend(part if named else part._replace(source=f"table {number}") for part in found)
         return parts
     raise UsageError(f"cannot read a table from {type(source).__name__}; give a path, a glob, a folder or a frame")
 
@@ -261,7 +343,9 @@ def _read(path: Path, nested: bool, derived: tuple[str, ...]) -> _Part:
         return _Part(str(path), _guarded(_read_csv, path), None)
     if suffix in (".jsonl", ".ndjson"):
         return _Part(str(path), _guarded(_read_json_lines, path), None)
-    raise CorpusError(f"{path}: a table must be one of {', '.join(SUFFIXES)}")
+    if suffix == ".json":
+        return _Part(str(path), _guarded(_read_json, path), None)
+    raise CorpusError(f"{path}: a table must be one of {', '.join(SUFFIXES)}, or JSON records (.json)")
 
 
 def _read_safely(read: Callable[..., Any], path: Path, *arguments: Any) -> Any:
@@ -326,6 +410,28 @@ def _read_csv(path: Path) -> pl.DataFrame:
         glob=False,
         null_values=["NA", "N/A"],
     )
+
+
+def _read_json(path: Path) -> pl.DataFrame:
+    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+        raise CorpusError(f"{path}: expected a list of records, [{{...}}, ...], one a candidate")
+    return pl.DataFrame(content, infer_schema_length=None)
+
+
+def _read_standard_input() -> pl.DataFrame:
+    """Read a table that was piped in: JSON records, JSON lines, CSV or tab-separated, by its first characters."""
+    text = sys.stdin.read()
+    start = text.lstrip("\ufeff \t\r\n")[:1]
+    first = text.lstrip("\ufeff").partition("\n")[0]
+    suffix = {"[": ".json", "{": ".jsonl"}.get(start, ".tsv" if "\t" in first and "," not in first else ".csv")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"stdin{suffix}"
+        path.write_text(text, encoding="utf-8")
+        try:
+            return _read(path, True, ()).frame
+        except QuagpredictError as error:
+            raise type(error)(str(error).replace(str(path), "standard input")) from None
 
 
 def _read_json_lines(path: Path) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import pytest
 from quagpredict import apart
 from quagpredict.apart import read_apart
 from quagpredict.errors import InvalidDataError, RecipeError
+from quagpredict.files import file_digest
 from quagpredict.parquet import is_sealed, read_parquet, write_parquet
 
 FRAME = pl.DataFrame({"a": [1, 2, 3], "b": ["x", None, "z"]})
@@ -87,3 +88,11 @@ def test_what_the_reader_raises_is_raised_here():
         read_apart(refuses, "a")
     with pytest.raises(InvalidDataError, match=r"a: cannot be read \(by nought\)"):
         read_apart(breaks, "a")
+
+
+def test_a_relative_path_is_read_from_where_the_caller_is_now(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+        monkeypatch.chdir(tmp_path / name)
+        assert read_apart(file_digest, "file") == file_digest(tmp_path / name / "file")

@@ -296,3 +296,44 @@ def test_wrong_options_are_one_line_and_their_code(words, code, said, files, cap
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1
     assert said in captured.err
+
+
+FOREIGN = "name,base,pass@1,pass@64,eval_loss\nmix-a,qwen,0.31,0.71,0.82\nmix-b,qwen,0.36,0.66,0.91\n"
+
+
+def test_a_table_with_headers_of_its_own_ranks_at_once(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text(FOREIGN)
+    assert main(["rank", "mine.csv", "--format", "csv"]) == 0
+    said = capsys.readouterr()
+    assert [line.split(",")[1] for line in said.out.splitlines()[1:]] == ["mix-a", "mix-b"]
+    assert "note: mine.csv: 'base' is taken for base_model" in said.err
+    assert "say otherwise by --columns" in said.err
+
+
+def test_a_table_in_per_cent_says_the_whole_command_that_reads_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text(FOREIGN.replace("0.31", "31").replace("0.71", "71").replace("0.6", "6"))
+    assert main(["rank", "mine.csv"]) == 3
+    assert capsys.readouterr().err.endswith("if it is: quagpredict rank mine.csv --percent\n")
+    assert main(["rank", "mine.csv", "--percent"]) == 0
+
+
+def test_headers_that_are_not_known_are_suggested_with_the_whole_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text(FOREIGN.replace("name", "Experiment").replace("pass@64", "pass 64 acc"))
+    assert main(["rank", "mine.csv"]) == 3
+    hint = capsys.readouterr().err.partition("did you mean: ")[2].strip()
+    assert hint == "quagpredict rank mine.csv --columns candidate=Experiment"
+    assert main(["rank", "mine.csv", "--columns", "candidate=Experiment", "pre_pass_at_64=pass 64 acc"]) == 0
+    assert main(["rank", "mine.csv", "--columns", "candidate"]) == 2
+    assert "expected NAME=HEADER" in capsys.readouterr().err
+
+
+def test_a_table_for_any_target_keeps_its_headers(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = "\n".join(f"m{i},{i / 10},{2 + i / 20}" for i in range(12))
+    (tmp_path / "mixtures.csv").write_text(f"candidate,web,eval_loss\n{rows}\nm12,0.7,\n")
+    arguments = ["rank", "mixtures.csv", "--surrogate", "linear", "--features", "web"]
+    assert main([*arguments, "--target", "eval_loss", "--minimize"]) == 0
+    assert "m12" in capsys.readouterr().out

@@ -1,0 +1,252 @@
+"""Tables of other tools: their headers and units become the schema's, by name where it is known, else as told."""
+
+import re
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from typing import NamedTuple
+
+import polars as pl
+
+from quagpredict.corpus.naming import near_names
+from quagpredict.corpus.schema import BY_NAME
+from quagpredict.errors import CorpusError, UsageError
+
+#: Headers that can mean but one thing, in lower case with ``_`` for blanks and dashes -> column of the schema.
+KNOWN = {
+    **dict.fromkeys(
+        ("eval_loss", "held_out_loss", "heldout_loss", "val_loss", "validation_loss", "test_loss"),
+        "pre_held_out_loss_nats",
+    ),
+    **dict.fromkeys(
+        ("score_after_rl", "after_rl", "rl_score", "post_rl_score", "post_rl", "final_rl_score"), "post_pass_at_1"
+    ),
+    **dict.fromkeys(("base", "base_model_name", "base_name"), "base_model"),
+}
+#: Headers of what a team calls its candidates, in the order in which they are tried.
+_NAMES = ("name", "candidate_name", "checkpoint", "run", "run_name", "model", "model_name", "recipe", "mixture")
+_OTHER = "\0other"
+_INDEX = ("", "index", "unnamed:_0", "__index_level_0__")
+_PASS_AT = re.compile(r"(?:(?P<stage>pre|sft|before_rl|post|rl|after_rl)_)?pass(?:_?@_?|_at_?|_?k=)(?P<k>[1-9]\d{0,5})")
+_ANY_PASS_AT = re.compile(r"(pre|post)_pass_at_[1-9]\d*")
+_AFTER = ("post", "rl", "after_rl")
+
+
+class Adopted(NamedTuple):
+    """A table under the schema's names.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+    notes : tuple of str
+        What was taken for what.
+    """
+
+    frame: pl.DataFrame
+    notes: tuple[str, ...]
+
+
+def adopt(
+    frame: pl.DataFrame,
+    columns: Mapping[str, str] | None = None,
+    *,
+    percent: bool = False,
+    keep: Collection[str] = (),
+    source: str = "table",
+) -> Adopted:
+    """Give the columns of a foreign table the schema's names, and its scores the schema's unit.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Any table with one row a candidate.
+    columns : mapping, optional
+        Column of the schema -> what the table calls it. What is not named is recognised by its header where that can
+        mean but one thing (``pass@64``, ``eval_loss``, ``score_after_rl``, an index of names), and else left alone.
+    percent : bool
+        Whether scores are in per cent: every column that the schema takes as a share of 0 to 1 is divided by 100.
+    keep : collection of str
+        Headers that keep their names: what the caller asks for by them.
+    source : str
+        What to call the table in errors.
+
+    Returns
+    -------
+    Adopted
+        Columns in their order; none is left out.
+
+    Raises
+    ------
+    UsageError
+        If `columns` names a column that the schema does not know.
+    CorpusError
+        If the table lacks a header that `columns` names, two columns would have one name, or `percent` finds a score
+        above 100.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"name": ["a", "b"], "Pass@64": [71.0, 66.0], "eval_loss": [0.8, 0.9]})
+    >>> found = adopt(table, percent=True)
+    >>> found.frame.columns, found.frame["pre_pass_at_64"].to_list()
+    (['candidate', 'pre_pass_at_64', 'pre_held_out_loss_nats'], [0.71, 0.66])
+    """
+    told = _told(frame, columns or {}, source)
+    there = {*frame.columns} - {*told}
+    found: dict[str, str] = {}
+    for header in frame.columns:
+        meant = meaning_of(header)
+        free = header not in told and header not in keep and header not in BY_NAME
+        if free and meant and meant not in there and meant not in (*told.values(), *found.values()):
+            found[header] = meant
+    if "candidate" not in {*there, *told.values()}:
+        named = _candidates(frame, {*told, *found, *keep})
+        found |= {} if named is None else {named: "candidate"}
+    renamed = frame.rename({**told, **found})
+    notes = []
+    if found:
+        listed = ", ".join(f"'{header}' is taken for {name}" for header, name in found.items())
+        notes.append(f"{source}: {listed}; say otherwise by `columns`")
+    if percent:
+        renamed, shares = _as_fractions(renamed, source)
+        notes += [f"{source}: read as per cent: {', '.join(shares)}"] if shares else []
+    return Adopted(renamed, tuple(notes))
+
+
+def joined_by_name(frame: pl.DataFrame, other: pl.DataFrame, source: str, other_source: str) -> Adopted:
+    """Lay the columns of another table beside those of the candidates, by their names.
+
+    Parameters
+    ----------
+    frame, other : polars.DataFrame
+        Both with ``candidate``; where both have ``base_model`` it must agree too.
+    source, other_source : str
+        What to call them in errors.
+
+    Returns
+    -------
+    Adopted
+        The rows of `frame`; a value that it lacks comes from `other`. A note names candidates that `other` lacks.
+
+    Raises
+    ------
+    CorpusError
+        If `other` holds a candidate twice, has none of the candidates, or contradicts a value that is there.
+
+    Examples
+    --------
+    >>> measured = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_64": [0.7, 0.6]})
+    >>> losses = pl.DataFrame({"candidate": ["b", "a"], "pre_held_out_loss_nats": [0.9, 0.8]})
+    >>> joined_by_name(measured, losses, "x.csv", "y.csv").frame["pre_held_out_loss_nats"].to_list()
+    [0.8, 0.9]
+    """
+    key = [name for name in ("candidate", "base_model") if name in frame.columns and name in other.columns]
+    if "candidate" not in key:
+        raise CorpusError(f"{other_source}: column 'candidate' is missing, by which it is joined to {source}")
+    twice = other.filter(other.select(key).is_duplicated())
+    if twice.height:
+        raise CorpusError(f"{other_source}: candidate '{twice['candidate'][0]}' appears twice; keep one row of it")
+    known = frame.join(other.select(key), on=key, how="semi", nulls_equal=True)
+    if known.is_empty():
+        raise CorpusError(
+            f"{other_source}: holds none of the candidates of {source}, e.g. not '{frame['candidate'][0]}'"
+        )
+    both = [name for name in other.columns if name in frame.columns and name not in key]
+    wide = frame.join(other, on=key, how="left", suffix=_OTHER, nulls_equal=True, maintain_order="left")
+    for name in both:
+        beside = f"{name}{_OTHER}"
+        differ = wide.filter(
+            pl.col(name).is_not_null() & pl.col(beside).is_not_null() & (pl.col(name) != pl.col(beside))
+        )
+        if differ.height:
+            row = differ.row(0, named=True)
+            raise CorpusError(
+                f"{other_source}: column '{name}' says {row[beside]!r:.40} of candidate '{row['candidate']}', but "
+                f"{source} says {row[name]!r:.40}; keep one of them"
+            )
+    wide = wide.with_columns(pl.coalesce(name, f"{name}{_OTHER}").alias(name) for name in both)
+    lacking = frame.join(other.select(key), on=key, how="anti", nulls_equal=True)["candidate"].to_list()
+    shown = ", ".join(f"'{name}'" for name in lacking[:3]) + (
+        f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+    )
+    notes = (f"{other_source}: says nothing of {shown}",) if lacking else ()
+    return Adopted(wide.drop(f"{name}{_OTHER}" for name in both), notes)
+
+
+def meaning_of(header: str) -> str | None:
+    """Return the column of the schema that a header can but mean; None where it may mean something else.
+
+    Examples
+    --------
+    >>> [meaning_of(header) for header in ("Pass@64", "PRE_PASS_AT_64", "post pass@1", "eval loss", "loss", "score")]
+    ['pre_pass_at_64', 'pre_pass_at_64', 'post_pass_at_1', 'pre_held_out_loss_nats', None, None]
+    """
+    text = re.sub(r"[\s\-]+", "_", header.strip()).lower()
+    match = _PASS_AT.fullmatch(text)
+    if match is not None:
+        return f"{'post' if match['stage'] in _AFTER else 'pre'}_pass_at_{match['k']}"
+    return text if text in BY_NAME else KNOWN.get(text)
+
+
+def suggestion(frame: pl.DataFrame) -> dict[str, str]:
+    """Return column of the schema -> header for headers that probably mean it: what to say if nothing can be done.
+
+    Examples
+    --------
+    >>> suggestion(pl.DataFrame({"model": ["a", "a"], "passat64": [0.7, 0.6], "loss": [0.8, 0.9]}))
+    {'candidate': 'model', 'pre_held_out_loss_nats': 'loss', 'pre_pass_at_64': 'passat64'}
+    """
+    found = {meant: header for header, meant in near_names(frame.columns).items()}
+    for header in frame.columns:
+        digits = re.search(r"pass\D{0,4}(\d{1,4})$", header.lower())
+        if digits and meaning_of(header) is None and header not in BY_NAME:
+            found.setdefault(f"pre_pass_at_{digits[1]}", header)
+    if "candidate" not in frame.columns:
+        texts = [name for name in frame.columns if frame[name].dtype == pl.String]
+        likely = next((name for name in texts if name.strip().lower() in _NAMES), texts[0] if texts else None)
+        found = ({} if likely is None else {"candidate": likely}) | found
+    return found
+
+
+def _told(frame: pl.DataFrame, columns: Mapping[str, str], source: str) -> dict[str, str]:
+    """Return header -> column of the schema as the caller says it, checked."""
+    for name, header in columns.items():
+        if name not in BY_NAME and not _ANY_PASS_AT.fullmatch(name):
+            near = get_close_matches(name, BY_NAME, 1, cutoff=0.6)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise UsageError(f"columns: the table of candidates has no column '{name}'{hint}")
+        if header not in frame.columns:
+            near = get_close_matches(header, frame.columns, 1)
+            hint = f"; did you mean '{near[0]}'?" if near else f"; it has {', '.join(frame.columns[:8])}"
+            raise CorpusError(f"{source}: there is no column '{header}'{hint}")
+        if name in frame.columns and name != header:
+            raise CorpusError(f"{source}: column '{name}' is there already, beside '{header}' that is to be called so")
+    headers = [*columns.values()]
+    twice = next((header for header in headers if headers.count(header) > 1), None)
+    if twice is not None:
+        raise CorpusError(f"{source}: column '{twice}' is given two names")
+    return {header: name for name, header in columns.items()}
+
+
+def _candidates(frame: pl.DataFrame, taken: Collection[str]) -> str | None:
+    """Return the header of the candidates' names: a known one, or an index, whose texts are all there and differ."""
+    by_text = {re.sub(r"[\s\-]+", "_", name.strip()).lower(): name for name in reversed(frame.columns)}
+    for text in (*_NAMES, *_INDEX):
+        header = by_text.get(text)
+        if header is not None and header not in taken:
+            values = frame[header]
+            if values.dtype == pl.String and values.null_count() == 0 and values.n_unique() == frame.height:
+                return header
+    return None
+
+
+def _as_fractions(frame: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[str]]:
+    shares = [
+        name
+        for name, dtype in frame.schema.items()
+        if dtype.is_numeric()
+        and (_ANY_PASS_AT.fullmatch(name) or (name in BY_NAME and BY_NAME[name].unit == "fraction"))
+    ]
+    for name in shares:
+        most = frame[name].cast(pl.Float64).max()
+        if isinstance(most, float) and most > 100.0 + 1e-9:
+            raise CorpusError(f"{source}: column '{name}': {most:g} is above 100, so it is not in per cent")
+    return frame.with_columns(pl.col(name).cast(pl.Float64) / 100.0 for name in shares), shares
