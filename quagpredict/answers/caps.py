@@ -37,16 +37,27 @@ def beyond_caps(text: str, policy: GradingPolicy) -> str | None:
         return f"{len(text)} characters, more than {policy.max_answer_length}"
     if re.search(rf"[0-9]{{{_MAX_DIGITS + 1}}}", text):
         return f"a number of more than {_MAX_DIGITS} digits"
+    if nested_too_deep(text):
+        return f"brackets nested more than {_MAX_NESTING} deep"
+    if power_depth(text) > _MAX_POWERS or _LARGE.search(text):
+        return "a tower of powers, a large exponent or a large factorial"
+    return None
+
+
+def nested_too_deep(text: str) -> bool:
+    """Say whether brackets stand in each other more than 12 deep, or there are more than 24 bars.
+
+    Examples
+    --------
+    >>> nested_too_deep("((1))"), nested_too_deep("(" * 13 + ")" * 13)
+    (False, True)
+    """
     depth = deepest = 0
     for found in _BRACKET.finditer(text):
         mark = found.group()[-1]
         depth += (mark in "([{") - (mark in ")]}")
         deepest = max(deepest, depth)
-    if deepest > _MAX_NESTING or text.count("|") > 2 * _MAX_BARS:
-        return f"brackets nested more than {_MAX_NESTING} deep"
-    if power_depth(text) > _MAX_POWERS or _LARGE.search(text):
-        return "a tower of powers, a large exponent or a large factorial"
-    return None
+    return deepest > _MAX_NESTING or text.count("|") > 2 * _MAX_BARS
 
 
 def too_costly(answer: str, gold: str) -> bool:

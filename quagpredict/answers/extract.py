@@ -1,17 +1,31 @@
 """Text of a response to its final answer. Every step is linear in the length of the text."""
 
 import re
+from typing import NamedTuple
 
 from quagpredict.answers.policy import GradingPolicy
+from quagpredict.answers.statements import last_statement
 
 _BOX = re.compile(r"\\f?boxed|\\fbox")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BARE_BOX = re.compile(r"\s{0,5}([^\s{}$]{1,200})")
-_STATED = re.compile(r"(?:\#{4}|\banswers?\b[\s*_]{0,5}(?:is|are|:|=|\uff1a))[\s*_:]{0,8}", re.IGNORECASE)
-_MATH = re.compile(r"\$\$(.+?)\$\$|\$((?:\\.|[^$\\])+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_END = re.compile(r"[.。](?=\s|$)|[,;]?\s(?:because|since|which|where|so|as)\s|\*\*")
 _BOXES_TRIED = 8
 _TAIL = 20_000  # a final answer is stated at the end; the thoughts before it are not searched
+# A sign that belongs to the box behind it: not the dash of a list, not the minus of a difference.
+_SIGN = re.compile(r"(?:(?<![0-9A-Za-z)}\]\s])|(?<=\s)|^)(-|−|\\pm\s{0,3})$|=\s{0,3}(-|−)\s{1,3}$")
+_BEHIND = re.compile(r"\s{0,2}(?:\\?%|\\pi(?![A-Za-z])|\^\s{0,2}(?:\{[^{}]{1,20}\}|\\circ|[0-9A-Za-z]))")
+# What may stand between the boxes of one answer.
+_BETWEEN = re.compile(
+    r"[\s$]{0,5}(?:,|;|\\text\s{0,2}\{\s{0,2}(?:and|or)\s{0,2}\}|\band\b|\bor\b|&){1,2}[\s$]{0,5}(?:and|or)?[\s$]{0,5}"
+    r"(?:\\(?:quad|qquad|[,; ])[\s$]{0,5})?(?:[A-Za-z](?:_\{?[0-9A-Za-z]\}?)?\s{0,2}=\s{0,2}[\s$]{0,5})?(?:-|−|\\pm)?",
+    re.IGNORECASE,
+)
+
+
+class _Box(NamedTuple):
+    content: str
+    begin: int
+    end: int
 
 
 def extract(response: str, policy: GradingPolicy) -> str | None:
@@ -24,7 +38,7 @@ def extract(response: str, policy: GradingPolicy) -> str | None:
     response : str
         The completion, without the prompt.
     policy : GradingPolicy
-        Its `extraction`, `digits` and thought marks.
+        Its `extraction`, `digits`, thought marks and answer marks.
 
     Returns
     -------
@@ -49,43 +63,90 @@ def extract(response: str, policy: GradingPolicy) -> str | None:
             return None
     elif start and start in response:
         return None
+    marked = None if policy.extraction == "boxed" else _marked(response, policy)
     answer = None
     if policy.extraction in ("auto", "boxed"):
-        answer = last_box(response)
+        answer = last_box(response if marked is None else marked)
     if answer is None and policy.extraction in ("auto", "stated"):
-        answer = last_statement(response[-_TAIL:])
+        answer = last_statement((response if marked is None else marked)[-_TAIL:])
+        if answer is not None and (boxed := last_box(answer)) is not None:
+            answer = boxed
+        if answer is None and marked is not None:
+            answer = marked.strip() or None
     return answer
+
+
+def _marked(response: str, policy: GradingPolicy) -> str | None:
+    """Return what stands between the last complete pair of answer marks."""
+    start, end = policy.answer_start, policy.answer_end
+    if not (start and end) or (stop := response.rfind(end)) < 0:
+        return None
+    begin = response.rfind(start, 0, stop)
+    return response[begin + len(start) : stop] if begin >= 0 else None
 
 
 def last_box(text: str) -> str | None:
     r"""Return the content of the last complete, non-empty ``\boxed{}`` (or ``\fbox{}``, or ``\boxed 5``), else None.
 
-    A box whose braces do not close is passed over; after eight such boxes there is no answer.
+    A sign in front of the box and a percent sign, power or pi behind it belong to the answer. Boxes with nothing but
+    commas, "and" or "or" between them are one answer, a list. A box whose braces do not close is passed over; after
+    eight such boxes there is no answer.
 
     Examples
     --------
-    >>> last_box(r"\boxed{1} or \boxed{\{2, 3\}} or \boxed{4")
+    >>> last_box(r"\boxed{1}, no: \boxed{\{2, 3\}} or \boxed{4")
     '\\{2, 3\\}'
+    >>> last_box(r"$x = -\boxed{5}$"), last_box(r"\boxed{3} and \boxed{4}")
+    ('-5', '3, 4')
     """
-    stop = len(text)
+    found = _box_before(text, len(text))
+    if found is None:
+        return None
+    parts = [_with_surroundings(text, found)]
+    while len(parts) <= _BOXES_TRIED:
+        before = _box_before(text, found.begin)
+        if before is None or not _BETWEEN.fullmatch(text[before.end : found.begin][:80]):
+            break
+        if found.begin - before.end > 80:
+            break
+        parts.insert(0, _with_surroundings(text, before))
+        found = before
+    return ", ".join(parts)
+
+
+def _box_before(text: str, stop: int) -> _Box | None:
+    """Return the last complete box that begins before `stop`."""
     for _ in range(_BOXES_TRIED):
         at = max(text.rfind("\\boxed", 0, stop), text.rfind("\\fbox", 0, stop))
         if at < 0:
             return None
         name = _BOX.match(text, at)
         content = _box_content(text, name.end()) if name else None
-        if content is not None and content.strip():
-            return content.strip()
+        if content is not None and content[0].strip():
+            return _Box(content[0].strip(), at, content[1])
         stop = at
     return None
 
 
-def _box_content(text: str, at: int) -> str | None:
+def _with_surroundings(text: str, box: _Box) -> str:
+    content = box.content
+    if behind := _BEHIND.match(text, box.end):
+        content += behind.group().strip()
+    if sign := _SIGN.search(text[max(0, box.begin - 12) : box.begin]):
+        line = text[max(0, box.begin - 12) : box.begin].rpartition("\n")[2]
+        if line.strip() == "-" and line[-1:].isspace():
+            return content  # an item of a list
+        mark = (sign.group(1) or sign.group(2)).strip().replace("−", "-")
+        return f"{mark}({content})" if re.search(r".[-+]", content) else f"{mark}{content}"
+    return content
+
+
+def _box_content(text: str, at: int) -> tuple[str, int] | None:
     opening = re.compile(r"\s*").match(text, at)
     begin = opening.end() if opening else at
     if not text.startswith("{", begin):
         bare = _BARE_BOX.match(text, at)
-        return bare.group(1).rstrip(".,;") if bare else None
+        return (bare.group(1).rstrip(".,;"), bare.end()) if bare else None
     depth = 0
     for brace in _BRACE.finditer(text, begin):
         if brace.group() == "{":
@@ -93,33 +154,8 @@ def _box_content(text: str, at: int) -> str | None:
         elif brace.group() == "}":
             depth -= 1
             if depth == 0:
-                return text[begin + 1 : brace.start()]
+                return text[begin + 1 : brace.start()], brace.end()
     return None
-
-
-def last_statement(text: str) -> str | None:
-    r"""Return what the last "the answer is ..." or "#### ..." states, else None.
-
-    Mathematics between dollars is taken whole; other text ends with its sentence.
-
-    Examples
-    --------
-    >>> last_statement("The answer is 4. Wait. The final answer is $x = 5$. I hope it is correct.")
-    'x = 5'
-    >>> last_statement("#### 1,234")
-    '1,234'
-    """
-    begin = max((found.end() for found in _STATED.finditer(text)), default=-1)
-    if begin < 0:
-        return None
-    answer = text[begin:].partition("\n")[0].strip()
-    if (boxed := last_box(answer)) is not None:
-        return boxed
-    if math := _MATH.match(answer):
-        return next(group for group in math.groups() if group is not None).strip() or None
-    if end := _END.search(answer):
-        answer = answer[: end.start()]
-    return answer.strip(" \t*_`\"'") or None
 
 
 def _last_digits(response: str, digits: int | None) -> str | None:

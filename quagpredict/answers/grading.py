@@ -1,19 +1,19 @@
 """One response, or many, to verdicts: the grader of the evaluation and of the GRPO reward."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from quagpredict.answers.caps import balanced, beyond_caps, too_costly
+from quagpredict.answers.caps import balanced, beyond_caps, power_depth, too_costly
 from quagpredict.answers.compare import equal
 from quagpredict.answers.extract import extract
-from quagpredict.answers.normalise import canonical, quantity
+from quagpredict.answers.forms import Words
+from quagpredict.answers.golds import names_no_option, one_spelling, readable_gold, reduced_gold
 from quagpredict.answers.policy import GradingPolicy
+from quagpredict.answers.reading import read_form
 from quagpredict.answers.verdict import Verdict
 from quagpredict.errors import InvalidDataError
 
 DEFAULT = GradingPolicy()
-_SHOWN = 120
 
 
 class Grade(NamedTuple):
@@ -22,7 +22,8 @@ class Grade(NamedTuple):
     Attributes
     ----------
     verdict : {"correct", "wrong", "no_answer", "truncated", "timeout", "error"}
-        Only "correct" earns a point. timeout and error are of the symbolic stage.
+        Only "correct" earns a point. timeout and error are of the symbolic stage; error also says that the gold is
+        an option's letter and the response names none.
     answer : str or None
         The final answer in one spelling, so that equal texts are equal answers (numbers as fractions in lowest
         terms; long answers end in a digest). None without an answer.
@@ -40,7 +41,7 @@ def grade(response: str, gold: str, *, finish_reason: str = "stop", policy: Grad
     response : str
         The completion, without the prompt.
     gold : str
-        The reference answer (not a whole solution), as LaTeX, plain text or number.
+        The reference answer as LaTeX, plain text or number; of a whole solution its box or its #### line counts.
     finish_reason : str
         "length" if the budget cut the response; it is then truncated, whatever it holds, unless the policy grades
         truncated responses.
@@ -120,66 +121,6 @@ def grade_many(
     ]
 
 
-def readable_gold(gold: str, policy: GradingPolicy = DEFAULT, problem: str | None = None) -> str:
-    r"""Return the gold answer in one spelling, or say why it cannot be graded against.
-
-    Parameters
-    ----------
-    gold : str
-    policy : GradingPolicy
-    problem : str, optional
-        Named in the message.
-
-    Raises
-    ------
-    InvalidDataError
-        If the gold is no text, empty, longer than the policy allows, beyond the caps of the symbolic stage, has
-        unbalanced braces, or is not digits (as many as `digits`) under last_digits.
-
-    Examples
-    --------
-    >>> readable_gold("$\\dfrac12$")
-    '1/2'
-    """
-    where = "the gold answer" if problem is None else f"the gold answer of problem {problem}"
-    if not isinstance(gold, str):
-        raise InvalidDataError(f"{where} must be text, got {type(gold).__name__} {gold!r}")
-    shown = repr(gold if len(gold) <= _SHOWN else gold[:_SHOWN] + "...")
-    if policy.extraction == "last_digits":
-        if not (gold.isascii() and gold.isdigit()) or (policy.digits is not None and len(gold) != policy.digits):
-            count = "" if policy.digits is None else f"{policy.digits} "
-            raise InvalidDataError(f"{where} must be {count}digits (extraction: last_digits), got {shown}")
-        return gold
-    if (why := beyond_caps(gold, policy)) is not None:
-        raise InvalidDataError(f"{where} cannot be read: it has {why}: {shown}")
-    if not canonical(gold):
-        raise InvalidDataError(f"{where} is empty: {shown}")
-    if not balanced(gold):
-        raise InvalidDataError(f"{where} has braces that do not close: {shown}")
-    return one_spelling(gold, policy)
-
-
-def one_spelling(answer: str, policy: GradingPolicy) -> str:
-    r"""Return the text by which answers are counted as the same.
-
-    Examples
-    --------
-    >>> one_spelling("1{,}000.50", DEFAULT), one_spelling("x + \\text{ y}", DEFAULT)
-    ('2001/2', 'x+y')
-    """
-    if policy.extraction == "last_digits" or len(answer) > policy.max_answer_length:
-        text = answer
-    elif (measured := quantity(answer)) is not None:
-        value, unit = measured
-        text = f"{value.value}{'%' if value.percent else ''}{' ' + unit if unit else ''}"
-    else:
-        text = canonical(answer)
-    if len(text) <= _SHOWN:
-        return text
-    tail = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return f"{text[: _SHOWN - 20]}...{tail}"
-
-
 def _answer(response: str, finish_reason: str, policy: GradingPolicy) -> str | Grade:
     """Return the answer that has to be compared, or the grade of a response that has none."""
     cut = finish_reason == "length"
@@ -196,23 +137,32 @@ _NO_ANSWER = Grade("no_answer", None)
 
 
 def _graded_pairs(pairs: list[tuple[str, str]], policy: GradingPolicy) -> dict[tuple[str, str], Grade]:
-    """Compare each pair by text and numbers, and all that these leave open by the symbolic stage at once."""
+    """Compare each pair by what it is, and all that this leaves open by the symbolic stage at once."""
     verdicts: dict[tuple[str, str], Verdict] = {}
-    undecided = []
-    for pair in pairs:
-        decision = _decided(*pair, policy)
-        if decision is None and policy.symbolic and _for_the_engine(*pair, policy):
-            undecided.append(pair)
-        verdicts[pair] = "correct" if decision else "wrong"
+    undecided: dict[tuple[str, str], tuple[str, str]] = {}
+    for answer, whole in pairs:
+        gold = whole if policy.extraction == "last_digits" else reduced_gold(whole)
+        decision = True if answer == whole else _decided(answer, gold, policy)
+        if decision is None and policy.symbolic and _for_the_engine(answer, gold, policy):
+            undecided[answer, whole] = (answer, gold)
+        verdicts[answer, whole] = "correct" if decision else "wrong"
+        if not decision and policy.extraction != "last_digits" and names_no_option(answer, gold):
+            verdicts[answer, whole] = "error"
     if undecided:
         from quagpredict.answers.symbolic import compare_pairs
 
-        verdicts |= compare_pairs(undecided, policy)
+        found = compare_pairs(list(dict.fromkeys(undecided.values())), policy)
+        verdicts |= {pair: found[asked] for pair, asked in undecided.items()}
     return {pair: Grade(verdict, one_spelling(pair[0], policy)) for pair, verdict in verdicts.items()}
 
 
 def _for_the_engine(answer: str, gold: str, policy: GradingPolicy) -> bool:
-    return beyond_caps(answer, policy) is None and balanced(answer) and not too_costly(answer, gold)
+    """Say whether the symbolic stage may see a pair: mathematics without prose, small, a result and no task."""
+    if beyond_caps(answer, policy) is not None or not balanced(answer) or too_costly(answer, gold):
+        return False
+    if max(power_depth(answer), power_depth(gold)) > 1:
+        return False  # a tower: what is small enough of it was computed before
+    return not any(isinstance(form, Words) or getattr(form, "prose", False) for form in map(read_form, (answer, gold)))
 
 
 def _decided(answer: str, gold: str, policy: GradingPolicy) -> bool | None:

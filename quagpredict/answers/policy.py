@@ -9,7 +9,7 @@ from quagpredict.files import digest
 
 # Raised when the same policy may give another verdict: old and new numbers then differ in protocol. Digits at the end
 # are graded as in version 1.
-GRADER_VERSION = 2
+GRADER_VERSION = 3
 _LAST_DIGITS_VERSION = 1
 
 Extraction = Literal["auto", "boxed", "stated", "last_digits"]
@@ -35,6 +35,9 @@ class GradingPolicy:
         correct. A response cut inside its thought is truncated in any case.
     thought_start, thought_end : str
         Marks of a thinking model's thought; only text after the last end is read. Empty strings turn this off.
+    answer_start, answer_end : str
+        Marks of an answer; what stands between the last pair is read instead of the whole (auto, stated). Empty strings
+        turn this off.
     percent : {"either", "value", "number"}
         What 50% equals: 0.5 and 50, only 0.5, or only 50.
     units : {"optional", "strict"}
@@ -44,10 +47,10 @@ class GradingPolicy:
     brackets : {"optional", "strict"}
         Whether a list without brackets equals a tuple, ``(1, -2)``, of the same items in the same order.
     relative_tolerance : float
-        Allowed difference relative to the gold where one side is a decimal that is not whole. Whole numbers and
-        fractions are compared exactly.
+        Allowed difference relative to the gold where one side has a decimal that is not whole. None is allowed where
+        the gold is a whole number, and none between fractions and closed forms.
     symbolic : bool
-        Whether pairs that text and numbers leave open go to Math-Verify. Needs the extra ``grade``.
+        Whether pairs that reading and values leave open go to Math-Verify. Needs the extra ``grade``.
     time_limit_s : float
         Seconds for one symbolic comparison, then its worker is killed and the verdict is timeout. Where the system
         tells processor time, a worker that a busy machine held up gets the seconds that it missed.
@@ -72,6 +75,8 @@ class GradingPolicy:
     grade_truncated: bool = False
     thought_start: str = "<think>"
     thought_end: str = "</think>"
+    answer_start: str = "<answer>"
+    answer_end: str = "</answer>"
     percent: Percent = "either"
     units: Units = "optional"
     lists: Lists = "unordered"
@@ -89,7 +94,7 @@ class GradingPolicy:
         for name in ("symbolic", "grade_truncated"):
             if not isinstance(getattr(self, name), bool):
                 raise RecipeError(f"grading: {name} must be true or false, got {getattr(self, name)!r}")
-        for name in ("thought_start", "thought_end"):
+        for name in ("thought_start", "thought_end", "answer_start", "answer_end"):
             if not isinstance(getattr(self, name), str):
                 raise RecipeError(f"grading: {name} must be text, got {getattr(self, name)!r}")
         for name, (low, high) in _RANGES.items():
@@ -110,7 +115,8 @@ class GradingPolicy:
         if self.extraction != "last_digits":
             return values | {"grader_version": GRADER_VERSION}
         # What came after version 1 has no bearing on digits: protocols measured with it keep their name.
-        del values["brackets"]
+        for name in ("brackets", "answer_start", "answer_end"):
+            del values[name]
         return values | {"grader_version": _LAST_DIGITS_VERSION}
 
     def digest(self) -> str:

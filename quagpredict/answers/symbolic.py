@@ -52,9 +52,9 @@ class _Worker:
         self.last_deadline = self.deadline
         self.entitled_s: float | None = None
 
-    def send(self, pair: Pair, time_limit_s: float) -> None:
+    def send(self, pair: Pair, time_limit_s: float, tolerance: float) -> None:
         answer, gold = pair
-        line = json.dumps([readable_form(gold), readable_form(answer), time_limit_s]) + "\n"
+        line = json.dumps([readable_form(gold), readable_form(answer), time_limit_s, tolerance]) + "\n"
         self.pair = pair
         self.deadline = time.monotonic() + time_limit_s
         self.last_deadline = self.deadline + (_STARVED - 1) * time_limit_s
@@ -101,7 +101,7 @@ class _Pool:
         self.memory_limit_mib = memory_limit_mib
         self.workers: list[_Worker] = []
 
-    def compare(self, pairs: Sequence[Pair], time_limit_s: float) -> dict[Pair, Verdict]:
+    def compare(self, pairs: Sequence[Pair], time_limit_s: float, tolerance: float) -> dict[Pair, Verdict]:
         verdicts: dict[Pair, Verdict] = {}
         waiting = deque(pairs)
         most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -112,7 +112,7 @@ class _Pool:
                     self.workers.append(_Worker(self.memory_limit_mib))
                 for worker in self.workers:
                     if waiting and worker.ready and worker.pair is None:
-                        worker.send(waiting.popleft(), time_limit_s)
+                        worker.send(waiting.popleft(), time_limit_s, tolerance)
                 self._wait(verdicts)
         except BaseException:  # an interrupt must not leave replies of old pairs in the pipes
             self.close()
@@ -171,21 +171,21 @@ def _processor_seconds(pid: int) -> float | None:
 
 
 _pools: dict[int, _Pool] = {}
-_remembered: OrderedDict[tuple[Pair, float, int], Verdict] = OrderedDict()
+_remembered: OrderedDict[tuple[Pair, float, int, float], Verdict] = OrderedDict()
 _lock = threading.Lock()
 
 
 def compare_pairs(pairs: Sequence[Pair], policy: GradingPolicy) -> dict[Pair, Verdict]:
     """Return the verdicts of distinct (answer, gold) pairs by Math-Verify.
 
-    Verdicts are remembered over calls (timeouts and errors are not: they may have come from a busy machine).
+    Verdicts are remembered over calls, timeouts too; errors are not, since something else may have ended the worker.
 
     Parameters
     ----------
     pairs : sequence of (answer, gold)
         Within the caps of `quagpredict.answers.caps`.
     policy : GradingPolicy
-        Its time_limit_s and memory_limit_mib.
+        Its time_limit_s, memory_limit_mib and relative_tolerance.
 
     Returns
     -------
@@ -201,16 +201,16 @@ def compare_pairs(pairs: Sequence[Pair], policy: GradingPolicy) -> dict[Pair, Ve
     """
     if find_spec("math_verify") is None:
         require("math_verify")  # says what to install; importing it here would cost a second and serve nobody
-    limits = (policy.time_limit_s, policy.memory_limit_mib)
+    limits = (policy.time_limit_s, policy.memory_limit_mib, policy.relative_tolerance)
     with _lock:
         verdicts = {pair: _remembered[pair, *limits] for pair in pairs if (pair, *limits) in _remembered}
         # Pairs of one gold stand together, so that a worker parses it once.
         unknown = sorted((pair for pair in pairs if pair not in verdicts), key=lambda pair: pair[1])
         if unknown:
             pool = _pools.setdefault(policy.memory_limit_mib, _Pool(policy.memory_limit_mib))
-            found = pool.compare(unknown, policy.time_limit_s)
+            found = pool.compare(unknown, policy.time_limit_s, policy.relative_tolerance)
             verdicts |= found
-            _remembered.update({(pair, *limits): v for pair, v in found.items() if v in ("correct", "wrong")})
+            _remembered.update({(pair, *limits): v for pair, v in found.items() if v != "error"})
             while len(_remembered) > _REMEMBERED:
                 _remembered.popitem(last=False)
     return verdicts

@@ -12,10 +12,11 @@ from functools import partial
 from typing import Any
 
 RETIRE_AFTER = 5000  # pairs; sympy's caches grow
+_DIGITS, _ROUNDING = 40, 1e-25
 
 
 def main() -> None:
-    """Answer one line of JSON [gold, answer, seconds] after the other with correct, wrong or error."""
+    """Answer one line of JSON [gold, answer, seconds, tolerance] after the other with correct, wrong or error."""
     memory_limit_mib = int(sys.argv[1])
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whatever a library prints must not be taken for a verdict
@@ -31,13 +32,14 @@ def main() -> None:
     replies.write("ready\n")
     golds: dict[str, Any] = {}
     for count, line in enumerate(sys.stdin):
-        gold, answer, seconds = json.loads(line)
+        gold, answer, seconds, tolerance = json.loads(line)
         _limit_processor_time(seconds)
         try:
             if gold not in golds:
                 golds.clear() if len(golds) > 256 else None
                 golds[gold] = _parsed(parse, gold)
-            verdict = _compared(verify, golds[gold], _parsed(parse, answer))
+            allowed = max(tolerance if "." in gold + answer else 0.0, _ROUNDING)
+            verdict = _compared(verify, golds[gold], _parsed(parse, answer), allowed)
         except (MemoryError, RecursionError):
             verdict = "error"
         replies.write(verdict + "\n")
@@ -55,17 +57,25 @@ def _parsed(parse: Any, text: str) -> Any:
         return []
 
 
-def _compared(verify: Any, golds: Any, answers: Any) -> str:
+def _compared(verify: Any, golds: Any, answers: Any, allowed: float) -> str:
     for gold in golds:
         for answer in answers:
             try:
-                if verify(gold, answer, timeout_seconds=None, raise_on_error=True):
+                if verify(gold, answer, timeout_seconds=None, raise_on_error=True) and _near(gold, answer, allowed):
                     return "correct"
             except (MemoryError, RecursionError):
                 raise
             except Exception:  # what cannot be compared is not equal
                 continue
     return "wrong"
+
+
+def _near(gold: Any, answer: Any, allowed: float) -> bool:
+    """Hold two numbers to a relative difference: Math-Verify rounds to six places, so all tiny numbers are equal."""
+    if not (getattr(gold, "is_number", False) and getattr(answer, "is_number", False)):
+        return True
+    first, second = answer.evalf(_DIGITS), gold.evalf(_DIGITS)
+    return bool(abs(first - second) <= allowed * abs(second))
 
 
 def _limit_memory(mebibytes: int) -> None:

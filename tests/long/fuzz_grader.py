@@ -73,9 +73,9 @@ def watched(watch: Watch) -> Iterator[None]:
     send, hear, lose = symbolic._Worker.send, symbolic._Pool._hear, symbolic._Pool._lose
     begun: dict[int, tuple[float, float]] = {}
 
-    def sent(worker: Any, pair: symbolic.Pair, time_limit_s: float) -> None:
+    def sent(worker: Any, pair: symbolic.Pair, *limits: float) -> None:
         begun[worker.process.pid] = (time.monotonic(), symbolic._processor_seconds(worker.process.pid) or 0.0)
-        send(worker, pair, time_limit_s)
+        send(worker, pair, *limits)
 
     def done(worker: Any) -> None:
         if worker.pair is None:

@@ -20,6 +20,14 @@ LAB = GradingPolicy(extraction="last_digits", digits=3)
         (r"\boxed{{{", None),
         (r"\boxed", None),
         (r"\boxed{1}}}}", "1"),
+        (r"\boxed{3} and \boxed{4}", "3, 4"),
+        (r"$x=\boxed{3}$ or $x=\boxed{4}$", "3, 4"),
+        (r"\boxed{3} is too small: \boxed{4}", "4"),
+        (r"$x = -\boxed{5}$", "-5"),
+        (r"$x = -\boxed{a+b}$", "-(a+b)"),
+        (r"- \boxed{5}", "5"),
+        (r"7-\boxed{5}", "5"),
+        (r"$\boxed{50}\%$", r"50\%"),
     ],
 )
 def test_the_last_complete_box_counts(text, answer):
@@ -39,6 +47,14 @@ def test_the_last_complete_box_counts(text, answer):
         (r"the answer is $\$5$", r"\$5"),
         ("Answer:\n\n$$5$$", "5"),
         ("The answers are 1 and 2.", "1 and 2"),
+        ("The answers are $1$ and $2$.", "1, 2"),
+        ("The answer is $1$ or maybe $2$.", "1 or maybe 2"),
+        ("The answer is\n$$\nx = 7\n$$\nDone.", "x = 7"),
+        ("**Final Answer**\n\n\\[\n7\n\\]", "7"),
+        ("### Final Answer\n42", "42"),
+        ("The answer is 42.\n\n#### Verification\nWe check it.", "42"),
+        ("#### 42\nThat is all.", "42"),
+        ("The answer is $5$ dollars.", "5 dollars"),
         (r"The answer is \boxed{6}.", "6"),
         ("I give up.", None),
         ("The answer is", None),
@@ -67,6 +83,28 @@ def test_auto_prefers_the_box_to_the_statement():
 )
 def test_only_text_after_the_thought_is_read(text, answer):
     assert extract(text, DEFAULT) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("<answer>5</answer>", "5"),
+        ("The answer is 4. <answer>5</answer>", "5"),
+        (r"\boxed{4} <answer>so \boxed{5}</answer>", "5"),
+        ("<answer>4</answer> or <answer>The answer is 5.</answer>", "5"),
+        ("<answer>5", None),
+        (r"<answer></answer> \boxed{5}", None),
+    ],
+)
+def test_answer_marks_hold_the_answer(text, answer):
+    assert extract(text, DEFAULT) == answer
+
+
+def test_answer_marks_are_an_option():
+    text = "The answer is 4. [A]5[/A] <answer>6</answer>"
+    assert extract(text, GradingPolicy(answer_start="[A]", answer_end="[/A]")) == "5"
+    assert extract(text, GradingPolicy(answer_start="", answer_end="")) == "4"
+    assert extract(r"<answer>5</answer> \boxed{6}", GradingPolicy(extraction="boxed")) == "6"
 
 
 def test_thought_marks_are_an_option():

@@ -15,18 +15,20 @@ POLICY = GradingPolicy(symbolic=True, time_limit_s=20.0)  # a busy test machine 
 SHORT = GradingPolicy(symbolic=True, time_limit_s=0.5)
 
 
+def summed(name, factor="x", last=3):
+    """A sum that the grader does not compute itself."""
+    return rf"\sum_{{{name}=1}}^{{{last}}} {name} {factor}"
+
+
 @pytest.mark.parametrize(
     ("answer", "gold"),
     [
-        ("x + x", "2x"),
-        (r"\sqrt{8}", r"2\sqrt{2}"),
-        (r"\frac{\sqrt{2}}{2}", r"\frac{1}{\sqrt{2}}"),
-        (r"1 \pm \sqrt{19}", r"1+\sqrt{19}, 1-\sqrt{19}"),
-        ("-80 + 15x", "15x - 80"),
-        (r"\sqrt{4}", "2"),
+        (summed("j"), summed("k")),
+        (r"\int_0^1 t\,dt", r"\int_0^1 x\,dx"),
+        (r"\{1,2\} \cap \{2,3\}", r"\{2,3\} \cap \{1,2\}"),
     ],
 )
-def test_what_text_and_numbers_leave_open_is_decided(answer, gold):
+def test_what_reading_and_values_leave_open_is_decided(answer, gold):
     assert grade(f"\\boxed{{{answer}}}", gold, policy=POLICY).verdict == "correct"
     assert grade(f"\\boxed{{{answer}}}", gold).verdict == "wrong"
 
@@ -48,32 +50,52 @@ def test_known_wrong_stays_wrong(answer, gold):
     assert grade(f"\\boxed{{{answer}}}", gold, policy=POLICY).verdict in ("wrong", "no_answer")
 
 
-def test_a_pair_that_takes_too_long_is_killed_and_the_next_is_graded():
-    assert grade(r"\boxed{9^{9^9}}", "5", policy=SHORT).verdict == "timeout"
-    assert grade(r"\boxed{x+x+x}", "3x", policy=POLICY).verdict == "correct"
+HARD = [rf"\int_0^1 \sin(x^3) \ln(x) \sqrt{{1+x^{n}}} \cos(x) dx" for n in (5, 7)]
+
+
+def test_a_pair_that_takes_too_long_is_killed_remembered_and_the_next_is_graded(monkeypatch):
+    answer, gold = HARD
+    assert grade(f"\\boxed{{{answer}}}", gold, policy=SHORT).verdict == "timeout"
+    assert grade(f"\\boxed{{{summed('k', 'y')}}}", summed("j", "y"), policy=POLICY).verdict == "correct"
+    monkeypatch.setattr(symbolic._Pool, "compare", refuse)
+    assert grade(f"\\boxed{{{answer}}}", gold, policy=SHORT).verdict == "timeout"
 
 
 def test_time_runs_out_without_processor_times_too(monkeypatch):
     monkeypatch.setattr(symbolic, "_processor_seconds", lambda pid: None)
-    assert grade(r"\boxed{8^{9^9}}", "5", policy=SHORT).verdict == "timeout"
+    answer, gold = HARD
+    assert grade(f"\\boxed{{{answer} + 1}}", gold, policy=SHORT).verdict == "timeout"
+
+
+def refuse(*_):
+    raise AssertionError("asked a worker again")
+
+
+@pytest.mark.parametrize("answer", ["9^{9^9}", "2^{3^{x}}", r"\sqrt{2^{2^{30}}}", "10^{10^{10}}"])
+def test_towers_of_powers_never_reach_a_worker(monkeypatch, answer):
+    monkeypatch.setattr(symbolic._Pool, "compare", refuse)
+    assert grade(f"\\boxed{{{answer}}}", "5", policy=POLICY).verdict == "wrong"
+    assert grade(f"\\boxed{{{answer}}}", answer, policy=POLICY).verdict == "correct"
+
+
+def test_tiny_numbers_are_not_rounded_to_the_same():
+    tiny = [rf"\sum_{{k=1}}^{{3}} \frac{{k}}{{{n}!}}" for n in (30, 31)]
+    assert grade(f"\\boxed{{{tiny[0]}}}", tiny[1], policy=POLICY).verdict == "wrong"
 
 
 def test_verdicts_are_remembered_over_calls(monkeypatch):
-    grade(r"\boxed{y+y}", "2y", policy=POLICY)
-
-    def refuse(*_):
-        raise AssertionError("asked a worker again")
-
+    grade(f"\\boxed{{{summed('j', 'z')}}}", summed("k", "z"), policy=POLICY)
     monkeypatch.setattr(symbolic._Pool, "compare", refuse)
-    assert grade(r"again \boxed{y+y}", "2y", policy=POLICY).verdict == "correct"
+    assert grade(f"again \\boxed{{{summed('j', 'z')}}}", summed("k", "z"), policy=POLICY).verdict == "correct"
 
 
 def test_a_worker_that_dies_costs_one_pair_only():
-    grade(r"\boxed{z+z}", "2z", policy=POLICY)
+    grade(f"\\boxed{{{summed('m')}}}", summed("n"), policy=POLICY)
     for worker in symbolic._pools[POLICY.memory_limit_mib].workers:
         worker.process.kill()
         worker.process.wait()
-    graded = grade_many([rf"\boxed{{{n}z+z}}" for n in range(2, 8)], [f"{n + 1}z" for n in range(2, 8)], policy=POLICY)
+    responses = [f"\\boxed{{{summed('j', last=n)}}}" for n in range(4, 10)]
+    graded = grade_many(responses, [summed("k", last=n) for n in range(4, 10)], policy=POLICY)
     verdicts = [item.verdict for item in graded]
     assert set(verdicts) <= {"correct", "error"}
     assert verdicts.count("correct") >= 4
@@ -81,7 +103,8 @@ def test_a_worker_that_dies_costs_one_pair_only():
 
 def test_grading_works_off_the_main_thread():
     found = []
-    thread = threading.Thread(target=lambda: found.append(grade(r"\boxed{w+w}", "2w", policy=POLICY).verdict))
+    response, gold = f"\\boxed{{{summed('j', 'w')}}}", summed("k", "w")
+    thread = threading.Thread(target=lambda: found.append(grade(response, gold, policy=POLICY).verdict))
     thread.start()
     thread.join()
     assert found == ["correct"]
@@ -91,17 +114,19 @@ SCRIPT = """
 import os, sys
 from quagpredict.answers import GradingPolicy, grade, symbolic
 policy = GradingPolicy(symbolic=True, time_limit_s=20.0)
-print(grade(r"\\boxed{x+x}", "2x", policy=policy).verdict, flush=True)
+one = r"\\sum_{k=1}^{3} k %s"
+other = r"So \\boxed{\\sum_{j=1}^{3} j %s}"
+print(grade(other % "x", one % "x", policy=policy).verdict, flush=True)
 print(symbolic._pools[512].workers[0].process.pid, flush=True)
 """
 FORK = """
 child = os.fork()
 if child == 0:
-    print(grade(r"\\boxed{y+y}", "2y", policy=policy).verdict, flush=True)
+    print(grade(other % "y", one % "y", policy=policy).verdict, flush=True)
     symbolic.close_workers()
     os._exit(0)
 os.waitpid(child, 0)
-print(grade(r"\\boxed{z+z}", "2z", policy=policy).verdict, flush=True)
+print(grade(other % "z", one % "z", policy=policy).verdict, flush=True)
 """
 
 
@@ -141,7 +166,7 @@ def test_without_math_verify_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(symbolic, "find_spec", lambda name: None)
     monkeypatch.setattr(symbolic, "require", missing)
     with pytest.raises(MissingExtraError, match="grade"):
-        grade(r"\boxed{v+v}", "2v", policy=POLICY)
+        grade(f"\\boxed{{{summed('j', 'v')}}}", summed("k", "v"), policy=POLICY)
 
 
 def test_a_worker_that_cannot_start_is_reported(monkeypatch, tmp_path):
@@ -150,4 +175,4 @@ def test_a_worker_that_cannot_start_is_reported(monkeypatch, tmp_path):
     monkeypatch.setattr(symbolic, "_PROGRAM", broken)
     policy = GradingPolicy(symbolic=True, memory_limit_mib=600)
     with pytest.raises(QuagpredictError, match=r"ended before it was ready \(exit status"):
-        grade(r"\boxed{u+u}", "2u", policy=policy)
+        grade(f"\\boxed{{{summed('j', 'u')}}}", summed("k", "u"), policy=policy)
