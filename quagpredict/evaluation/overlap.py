@@ -10,9 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.answers.extract import last_box
-from quagpredict.answers.statements import last_statement
 from quagpredict.answers.golds import one_spelling
 from quagpredict.answers.grading import DEFAULT
+from quagpredict.answers.statements import last_statement
 from quagpredict.errors import InvalidDataError, RecipeError
 from quagpredict.evaluation.settings import known_only, settings_of
 from quagpredict.evaluation.sources import SOURCES, answer_text, rows_of

@@ -5,7 +5,8 @@ import re
 import polars as pl
 
 from quagpredict.answers import GradingPolicy, grade_many
-from quagpredict.answers.extract import last_box, last_statement
+from quagpredict.answers.extract import last_box
+from quagpredict.answers.statements import last_statement
 from quagpredict.errors import InvalidDataError
 
 _LETTER = re.compile(r"\(?[A-Ja-j]\)?\.?")
