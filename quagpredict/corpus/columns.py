@@ -6,6 +6,8 @@ A derived column is known by its name alone, so that a stored surrogate can ask 
     Pass@k for a k that need not be whole, mean over problems.
 ``pre_problems[gsm8k].pass_at_8``, ``pre_problems[gsm8k].share_7``
     The same over the problems of one benchmark.
+``pre_problems[gsm8k].problems``, ``pre_problems[gsm8k].samples``
+    How many problems and samples of that benchmark there are.
 ``pre_problems.share_7``
     Share of problems whose success probability lies in bin 7 of `LOGITS`, cleaned of sampling noise.
 ``pre_problems.set``
@@ -32,7 +34,7 @@ PROBLEM_SET = "pre_problems.set"
 _COUNTED = re.compile(
     r"(?P<nested>(?:pre|post)_problems)(?:\[(?P<benchmark>.+)\])?"
     r"\.(?:pass_at_(?P<k>[1-9][0-9]{0,6}(?:\.[0-9]{1,9})?)"
-    rf"|share_(?P<bin>{'|'.join(map(str, range(len(LOGITS))))}))",
+    rf"|share_(?P<bin>{'|'.join(map(str, range(len(LOGITS))))})|(?P<count>problems|samples))",
     re.DOTALL,
 )
 _NAMED = re.compile(r"([^=]+)=(.*)", re.DOTALL)
@@ -47,7 +49,7 @@ class Derived(NamedTuple):
     ----------
     origin : str
         Column that it is derived from.
-    kind : {"pass_at", "share", "set", "is"}
+    kind : {"pass_at", "share", "problems", "samples", "set", "is"}
     benchmark : str or None
         Benchmark whose problems count; None for all.
     k : float
@@ -59,7 +61,7 @@ class Derived(NamedTuple):
     """
 
     origin: str
-    kind: Literal["pass_at", "share", "set", "is"]
+    kind: Literal["pass_at", "share", "problems", "samples", "set", "is"]
     benchmark: str | None = None
     k: float = 0.0
     bin: int = -1
@@ -82,8 +84,10 @@ def derived_of(name: str) -> Derived | None:
     match = _COUNTED.fullmatch(name)
     if match and match["k"]:
         return Derived(match["nested"], "pass_at", match["benchmark"], k=float(match["k"]))
-    if match:
+    if match and match["bin"]:
         return Derived(match["nested"], "share", match["benchmark"], bin=int(match["bin"]))
+    if match and match["benchmark"]:
+        return Derived(match["nested"], "samples" if match["count"] == "samples" else "problems", match["benchmark"])
     match = _NAMED.fullmatch(name)
     return Derived(match[1], "is", value=match[2]) if match else None
 
@@ -107,6 +111,17 @@ def curve_k(name: str) -> float:
 def share_columns(benchmark: str | None = None) -> tuple[str, ...]:
     """Return the names of the columns with the shares of problems before RL in each bin of `LOGITS`."""
     return tuple(f"pre_problems{_of(benchmark)}.share_{index}" for index in range(len(LOGITS)))
+
+
+def benchmark_column(benchmark: str, field: str = "pass_at_1", stage: str = "pre") -> str:
+    """Return the name of the column of a benchmark's ``pass_at_1``, ``problems`` or ``samples``.
+
+    Examples
+    --------
+    >>> benchmark_column("math"), benchmark_column("math", "samples", "post")
+    ('pre_problems[math].pass_at_1', 'post_problems[math].samples')
+    """
+    return f"{stage}_problems[{benchmark}].{field}"
 
 
 def _of(benchmark: str | None) -> str:

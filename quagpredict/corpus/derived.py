@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from quagpredict.corpus.benchmarks import benchmark_scores
 from quagpredict.corpus.columns import LOGITS, PROBLEM_SET, derived_of, pass_at, pass_at_columns
 from quagpredict.corpus.schema import PROBLEM_COLUMNS
 from quagpredict.errors import CorpusError, InvalidDataError
@@ -73,6 +74,13 @@ def with_derived(
             raise CorpusError(f"{source}: column '{nested}' is missing: the surrogate needs the counts of each problem")
         else:
             columns |= _interpolated(frame, nested.partition("_")[0], curves, source)
+    sized = {name: derived for name, derived in wanted.items() if derived.kind in ("problems", "samples")}
+    for nested in dict.fromkeys(derived.origin for derived in sized.values()):
+        scores = benchmark_scores(frame, nested.partition("_")[0])
+        for name, derived in sized.items():
+            if derived.origin == nested:
+                table = scores.at((str(derived.benchmark),))
+                columns[name] = (table.problems if derived.kind == "problems" else table.samples)[:, 0]
     if PROBLEM_SET in wanted and "pre_problems" in frame.columns:
         columns[PROBLEM_SET] = _problem_sets(frame["pre_problems"])
     for name, derived in wanted.items():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from quagpredict.corpus.benchmarks import benchmark_scores, geometric_mean
 from quagpredict.errors import UsageError
-from quagpredict.surrogates.hierarchy import AFTER, BEFORE, design, from_logit, predicted, weights_prior
+from quagpredict.surrogates.hierarchy import AFTER, BEFORE, from_logit, predicted, weights_prior
 from quagpredict.surrogates.hierarchy_learning import Task, learn
 from quagpredict.surrogates.hierarchy_tables import cells_before, finished_task
 from quagpredict.surrogates.training_rows import training_rows
@@ -81,8 +81,7 @@ def predict_across(
     mean, covariance = weights_prior(prior, len(scores.names), len(distinct))
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    slope = float(np.median(prior.mean[1 : 1 + prior.pieces]))
-    found = predicted(design(cells, prior.knots), mean, root, prior.spreads, slope, weights)
+    found = predicted(cells, prior.knots, mean, root, prior.spreads, weights)
     reach = 1.6448536269514722 * np.sqrt((found.shared**2).sum(axis=1) + found.own**2)
     whole = np.isfinite(scores.share).all(axis=1)
     told = whole & np.isfinite(cells.terms).all(axis=1)

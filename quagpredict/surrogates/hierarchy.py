@@ -10,7 +10,7 @@ The noise of a cell grows towards low Pass@1, where RL may or may not find the f
 results update them in closed form.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -154,7 +154,7 @@ def design(cells: Cells, knots: Floats) -> Design:
     level = np.broadcast_to(np.eye(B), (n, B, B))
     slope = level * (x - CENTRE)[:, :, None] if len(knots) else level[:, :, :0]
     own = np.concatenate([mean, level], axis=2)
-    by_base = (cells.member[:, None, :, None] * own[:, :, None, :]).reshape(n, B, -1)
+    by_base = (cells.member[:, None, :, None] * own[:, :, None, :]).reshape(n, B, cells.member.shape[1] * own.shape[2])
     loadings = np.concatenate([mean, level, slope, by_base], axis=2)
     loud = np.clip((_QUIET - x) / _REACH, 0.0, 1.0) if len(knots) else np.zeros((n, B))
     steep = BEFORE.slope(x)  # d share / d x
@@ -246,40 +246,48 @@ class Scores(NamedTuple):
     cell_high: Floats
 
 
-def predicted(at: Design, mean: Floats, root: Floats, spreads: Spreads, slope: float, weights: Floats) -> Scores:
-    """Return the scores that weights of this mean (q,) and covariance root @ root.T give, weighted by `weights` (B,).
+def predicted(cells: Cells, knots: Floats, mean: Floats, root: Floats, spreads: Spreads, weights: Floats) -> Scores:
+    """Return the scores that effects of this mean (q,) and covariance root @ root.T give, weighted by `weights` (B,).
 
-    Errors are linear in the weights: each score's slope is the mean of its derivative, which for normal errors gives
-    the covariance of score and weights exactly (Stein's lemma).
+    The expected score of a cell is taken over the errors of a usual cell of its base and benchmark, so that it rises
+    with Pass@1 and the terms wherever their slopes do, and not with the samples behind them. Errors are linear in the
+    effects: a score's slope is the mean of its derivative, which for normal errors gives the covariance of score and
+    effects exactly (Stein's lemma).
     """
-    z = at.loadings @ mean
+    at = design(cells, knots)
+    slope = middle_slope(mean, knots)
     carried = at.loadings @ root  # (n, B, r)
     noise = cell_noise(at, spreads, slope) + spreads.candidate**2
     variance = (carried**2).sum(axis=2) + noise
+    usual = design(_usual(cells), knots)
+    spread = ((usual.loadings @ root) ** 2).sum(axis=2) + cell_noise(usual, spreads, slope) + spreads.candidate**2
+    z = at.loadings @ mean
+    cell_mean = from_logit(z[:, :, None] + np.sqrt(spread)[:, :, None] * _NODES) @ _WEIGHTS
     points = z[:, :, None] + np.sqrt(variance)[:, :, None] * _NODES
     score = from_logit(points)
-    cell_mean = score @ _WEIGHTS
-    cell_variance = (score**2) @ _WEIGHTS - cell_mean**2
-    steep = (AFTER.slope(points)) @ _WEIGHTS
-    loads = steep * weights
+    cell_variance = (score**2) @ _WEIGHTS - (score @ _WEIGHTS) ** 2
+    loads = (AFTER.slope(points) @ _WEIGHTS) * weights
     shared = np.einsum("nb,nbr->nr", loads, carried)
-    # Cells of a candidate share its own effect, and all share the weights; each has its whole variance once.
-    covered = (
-        (shared**2).sum(axis=1)
-        + spreads.candidate**2 * (loads.sum(axis=1) ** 2 - (loads**2).sum(axis=1))
-        - (loads**2 * (carried**2).sum(axis=2)).sum(axis=1)
-    )
+    # Cells of a candidate share its own effect, and all share the effects; each has its whole variance once.
+    together = spreads.candidate**2 * (loads.sum(axis=1) ** 2 - (loads**2).sum(axis=1))
+    covered = (shared**2).sum(axis=1) + together - (loads**2 * (carried**2).sum(axis=2)).sum(axis=1)
     total = np.maximum(covered, 0.0) + (weights**2 * cell_variance).sum(axis=1)
     own = np.sqrt(np.maximum(total - (shared**2).sum(axis=1), 1e-8))
     reach = 1.6448536269514722 * np.sqrt(variance)
     return Scores(cell_mean @ weights, shared, own, cell_mean, from_logit(z - reach), from_logit(z + reach))
 
 
+def middle_slope(mean: Floats, knots: Floats) -> float:
+    """Return the middle slope of the map, by which sampling noise before RL is carried on; 0 without a map."""
+    return float(np.median(mean[1 : len(knots) + 2])) if len(knots) else 0.0
+
+
+def _usual(cells: Cells) -> Cells:
+    """Return usual cells of the same bases: Pass@1 where a benchmark's slope turns, usual terms, no sampling noise."""
+    share = np.full(cells.share.shape, float(BEFORE.inverse(CENTRE)))
+    return Cells(share, np.zeros(share.shape), np.zeros(cells.terms.shape), cells.member)
+
+
 def from_logit(z: Floats) -> Floats:
     """Return the score of a logit of `AFTER`, from 0 to 1."""
     return np.clip(AFTER.inverse(z), 0.0, 1.0)
-
-
-def with_noise(prior: Prior, factor: float) -> Prior:
-    """Return the prior with noise times `factor`."""
-    return replace(prior, spreads=prior.spreads.louder(factor))

@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.benchmarks import BenchmarkScores, benchmark_scores
+from quagpredict.corpus.benchmarks import UNNAMED, BenchmarkScores, benchmark_scores
+from quagpredict.corpus.derived import with_derived
 from quagpredict.surrogates.hierarchy import AFTER, Cells
 from quagpredict.surrogates.hierarchy_learning import Task
 from quagpredict.surrogates.training_rows import TrainingRows
@@ -40,7 +41,7 @@ class Term(NamedTuple):
 #: Measurements that a model may have as terms, by column.
 TERMS = {
     "pre_held_out_loss_nats": Term(-1.0, parse_transform("log"), -0.6),
-    "pre_pass_at_64": Term(1.0, parse_transform("logit(199)"), 0.4),
+    "pre_problems.pass_at_64": Term(1.0, parse_transform("logit(199)"), 0.4),
 }
 
 
@@ -63,21 +64,25 @@ def cells_before(scores: BenchmarkScores, frame: pl.DataFrame, terms: Sequence[s
     return Cells(scores.share, sampling_variance(scores.share, scores.samples), table, member)
 
 
-def finished_task(rows: TrainingRows, terms: Sequence[str]) -> Task:
+def finished_task(rows: TrainingRows, terms: Sequence[str], *, by_benchmark: bool = True) -> Task:
     """Return a corpus of finished runs as a task to learn from; RL seeds of a candidate are averaged.
 
-    Candidates that lack a term are left out.
+    Candidates that lack a term are left out. Not by benchmark, a candidate is one cell, with its overall score.
     """
-    frame = rows.frame.filter(pl.all_horizontal(pl.col(list(terms)).is_not_null())) if terms else rows.frame
-    names = frame["candidate"].to_list()
-    place = {name: at for at, name in enumerate(names)}
+    table = with_derived(rows.frame, terms)
+    table = table.filter(pl.all_horizontal(pl.col(list(terms)).is_not_null())) if terms else table
+    names = table["candidate"].to_list()
+    bases = table["base_model"].cast(pl.String).fill_null("")
+    member = np.asarray(bases.to_numpy()[:, None] == bases.unique().sort().to_numpy()[None, :], dtype=np.float64)
+    before = benchmark_scores(table)
     runs = rows.runs.filter(pl.col("candidate").is_in(names))
-    before = benchmark_scores(frame)
-    after = mean_over_runs(benchmark_scores(runs, "post").at(before.names).share, runs, place)
-    bases = frame["base_model"].cast(pl.String).fill_null("")
-    distinct = bases.unique().sort()
-    member = np.asarray(bases.to_numpy()[:, None] == distinct.to_numpy()[None, :], dtype=np.float64)
-    return Task(cells_before(before, frame, terms, member), AFTER.forward(after), before.weights)
+    after = benchmark_scores(runs, "post").at(before.names).share
+    if not by_benchmark:
+        shape = (table.height, 1)
+        before = BenchmarkScores((UNNAMED,), np.full(shape, 0.5), np.full(shape, 1e12), np.ones(shape))
+        after = runs["post_pass_at_1"].to_numpy()[:, None]
+    after = mean_over_runs(after, runs, {name: at for at, name in enumerate(names)})
+    return Task(cells_before(before, table, terms, member), AFTER.forward(after), before.weights)
 
 
 def mean_over_runs(share: Floats, runs: pl.DataFrame, place: dict[str, int]) -> Floats:

@@ -97,6 +97,11 @@ def feature_columns(frame: pl.DataFrame, features: str | Sequence[str], _groups:
     return resolve_features(features, frame)
 
 
+def no_columns(_frame: pl.DataFrame) -> tuple[str, ...]:
+    """Return none."""
+    return ()
+
+
 def fit_features(task: FitTask) -> FittedSurrogate:
     """Fit to the named features alone, each with its transform."""
     table = task.table()
@@ -122,6 +127,8 @@ class Kind:
     columns : callable
         From a table, the named features and the column of groups to the columns that the kind reads; derived ones are
         made by `with_derived`. A CorpusError says that the table cannot give them.
+    teaching : callable
+        From a table to the derived columns that a fit reads beside those it predicts from; none by default.
     reads : {"features", "groups", "own"}
         Whether it reads the named features, these and the groups, or columns of its own whatever is named.
     fewest : int
@@ -148,6 +155,7 @@ class Kind:
     fit_matrix: Callable[..., FittedSurrogate]
     fit: Callable[[FitTask], FittedSurrogate] = fit_features
     columns: Callable[[pl.DataFrame, str | Sequence[str], str | None], tuple[str, ...]] = feature_columns
+    teaching: Callable[[pl.DataFrame], tuple[str, ...]] = no_columns
     reads: Literal["features", "groups", "own"] = "features"
     fewest: int = 4
     fewest_each: int = 0

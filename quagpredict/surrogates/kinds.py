@@ -23,6 +23,7 @@ KINDS = {
     "effective_k": "quagpredict.surrogates.effective_k",
     "sharpening": "quagpredict.surrogates.sharpening",
     "budget": "quagpredict.surrogates.budget",
+    "hierarchical": "quagpredict.surrogates.hierarchical",
     "gaussian_process": "quagpredict.surrogates.gaussian_process",
     "lightgbm": "quagpredict.surrogates.lightgbm",
     "auto": "quagpredict.surrogates.auto",
@@ -94,7 +95,7 @@ def with_own_columns() -> tuple[str, ...]:
     Examples
     --------
     >>> with_own_columns()
-    ('budget', 'effective_k', 'sharpening')
+    ('budget', 'effective_k', 'hierarchical', 'sharpening')
     """
     return tuple(name for name in SURROGATES if kind_of(name).reads == "own")
 
@@ -124,4 +125,5 @@ def prepare(
             columns = kind_columns(kind, frame, features, groups)
             # Which groups there are differs from slice to slice; their columns are made when they are needed.
             names |= dict.fromkeys(name for name in columns if not is_indicator(name))
+            names |= dict.fromkeys(kind_of(kind).teaching(frame))
     return with_derived(frame, list(names), drop_nested=True)

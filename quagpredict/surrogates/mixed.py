@@ -239,10 +239,11 @@ def _restricted(A: Floats, B: Floats, t: Floats, is_slope: NDArray[np.bool_], gr
 
 
 def _columns(frame: pl.DataFrame, features: str | Sequence[str], groups: str | None) -> tuple[str, ...]:
-    return (*resolve_features(features, frame), *_indicators(frame, groups))
+    return (*resolve_features(features, frame), *group_columns(frame, groups))
 
 
-def _indicators(frame: pl.DataFrame, groups: str | None) -> tuple[str, ...]:
+def group_columns(frame: pl.DataFrame, groups: str | None) -> tuple[str, ...]:
+    """Return the indicator columns of the groups of a table, the last for any other group; none without groups."""
     column = groups or "base_model"
     if column not in frame.columns:
         if groups:

@@ -1,0 +1,248 @@
+"""What a choice costs, by the number of finished runs: `python bench/choice.py OUT.json [--draws N] [--first]`.
+
+Candidates of one base: some finished, at random or the first by Pass@64, 12 others left; each rule takes one of these.
+The prior of the hierarchical model is learnt on the corpora of the *other* family alone, and only rows of the split
+`fit` are used. Rules share their draws. The interval resamples bases, then kinds of data, then candidates.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
+
+from learn_prior import learnt
+
+from quagpredict.corpus import read_corpus
+from quagpredict.corpus.benchmarks import benchmark_scores, geometric_mean
+from quagpredict.ranking.screening import screen
+from quagpredict.shipped import shipped_path
+from quagpredict.surrogates.forms import symmetric_root
+from quagpredict.surrogates.hierarchy import AFTER, Cells, Prior, design, from_logit, predicted
+from quagpredict.surrogates.hierarchy_fit import posterior
+from quagpredict.surrogates.hierarchy_tables import finished_task
+from quagpredict.surrogates.stored_prior import LEVELS, load_prior, save_prior
+from quagpredict.surrogates.training_rows import training_rows
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+#: Families of problems: only these are independent.
+FAMILIES = {"words": ("lab-2",), "numbers": ("lab", "lab-pilot")}
+FINISHED = (0, 1, 2, 3, 5, 8, 12, 16, 24)
+OTHERS = 12
+LOSS = "pre_held_out_loss_nats"
+
+
+class Base(NamedTuple):
+    """The finished candidates of one base."""
+
+    name: str
+    family: str
+    frame: pl.DataFrame
+    cells: Cells
+    after: Floats
+    weights: Floats
+    y: Floats
+    prior: Prior
+    kinds: NDArray[np.str_]
+    geometric: Floats
+
+
+def bases(folder: Path) -> list[Base]:
+    """Return the bases of the shipped corpora, each with the prior of the other family."""
+    tables = {
+        name: read_corpus(shipped_path(f"datasets/{name}/corpus.parquet"))
+        for names in FAMILIES.values()
+        for name in names
+    }
+    found = []
+    for family, names in FAMILIES.items():
+        there = folder / family / "prior.json"
+        if not there.is_file():
+            save_prior(learnt({name: table for name, table in tables.items() if name not in names}), folder / family)
+        prior = load_prior(folder / family).levels["benchmarks and loss"]
+        for name in names:
+            rows = training_rows(tables[name], "post_pass_at_1")
+            task = finished_task(rows, LEVELS["benchmarks and loss"][1])
+            geometric = geometric_mean(benchmark_scores(rows.frame))
+            for base in rows.frame["base_model"].unique().sort():
+                at = np.flatnonzero((rows.frame["base_model"] == base).to_numpy())
+                one = task.cells.take(at)._replace(member=np.ones((len(at), 1)))
+                frame = rows.frame[at.tolist()].drop("pre_problems", "post_problems")
+                kinds = frame["recipe_data_kind"].to_numpy().astype(np.str_)
+                after = from_logit(task.z[at])
+                found.append(
+                    Base(
+                        f"{name}/{base}",
+                        family,
+                        frame,
+                        one,
+                        after,
+                        task.weights,
+                        rows.y[at],
+                        prior,
+                        kinds,
+                        geometric[at],
+                    )
+                )
+    return found
+
+
+Rule = Callable[[Base, Places, Places], Floats]
+
+
+def hierarchical(base: Base, finished: Places, others: Places) -> Floats:
+    """Return the default's expected score of the others."""
+    return believed(base, finished, others)[0]
+
+
+def believed(base: Base, finished: Places, others: Places) -> tuple[Floats, Floats, Floats]:
+    """Return mean, shared and own errors of the others' scores."""
+    done = base.cells.take(finished)
+    found = posterior(design(done, base.prior.knots), base.prior, base.after[finished], base.y[finished], base.weights)
+    scores = predicted(
+        base.cells.take(others),
+        base.prior.knots,
+        found.mean,
+        symmetric_root(found.covariance),
+        found.spreads,
+        base.weights,
+    )
+    return scores.mean, scores.shared, scores.own
+
+
+def screening(base: Base, _finished: Places, others: Places) -> Floats:
+    """Return the paper's order of the others."""
+    found = screen(base.frame[others.tolist()])
+    return np.asarray(found.key.to_numpy() - 2.0 * found.screened_out.to_numpy())
+
+
+def three_lines(base: Base, finished: Places, others: Places) -> Floats:
+    """Return the mean of lines through Pass@1, Pass@64 and loss: the default before."""
+    total = np.zeros(len(others))
+    for name in ("pre_pass_at_1", "pre_pass_at_64", LOSS):
+        values = base.frame[name].to_numpy()
+        x = np.log(values) if name == LOSS else AFTER.forward(values)
+        total += np.polyval(np.polyfit(x[finished], base.y[finished], 1), x[others])
+    return total / 3.0
+
+
+RULES: dict[str, Rule] = {
+    "hierarchical": hierarchical,
+    "Pass@64": lambda base, _, others: base.frame["pre_pass_at_64"].to_numpy()[others],
+    "screening": screening,
+    "held-out loss": lambda base, _, others: -base.frame[LOSS].to_numpy()[others],
+    "geometric mean": lambda base, _, others: base.geometric[others],
+    "SFT Pass@1": lambda base, _, others: base.frame["pre_pass_at_1"].to_numpy()[others],
+    "three lines": three_lines,
+}
+
+
+def judged(scores: Floats, y: Floats, in_hand: float) -> tuple[float, float, float]:
+    """Return regret among the others and of the best in hand, in points, and the share of pairs in order."""
+    taken = float(y[scores >= scores.max()].mean())
+    best = float(y.max())
+    first, second = np.triu_indices(len(y), 1)
+    order = np.sign(scores[first] - scores[second]) * np.sign(y[first] - y[second])
+    known = y[first] != y[second]
+    pairs = float(((order > 0) + 0.5 * (order == 0))[known].mean()) if known.any() else np.nan
+    return 100 * (best - taken), 100 * (max(best, in_hand) - max(taken, in_hand)), pairs
+
+
+def one_draw(base: Base, count: int, among: Places, first: bool, random: np.random.Generator) -> dict[str, list[float]]:
+    """Return what each rule costs in one draw, and what is claimed of the default's predictions."""
+    drawn = random.permutation(among)[: count + OTHERS]
+    if first:
+        drawn = drawn[np.argsort(-base.frame["pre_pass_at_64"].to_numpy()[drawn], kind="stable")]
+    finished, others = np.sort(drawn[:count]), drawn[count:]
+    y = base.y[others]
+    in_hand = float(base.y[finished].max()) if count else -np.inf
+    result = {
+        name: [*judged(rule(base, finished, others), y, in_hand)]
+        for name, rule in RULES.items()
+        if name != "three lines" or count >= 5
+    }
+    mean, shared, own = believed(base, finished, others)
+    inside = np.abs(y - mean) <= 1.645 * np.sqrt((shared**2).sum(axis=1) + own**2)
+    draws = mean[:, None] + shared @ random.standard_normal((shared.shape[1], 400))
+    draws = draws + own[:, None] * random.standard_normal((len(y), 400))
+    chance = (np.bincount(draws.argmax(axis=0), minlength=len(y)) + 0.5) / (400 + 0.5 * len(y))
+    best = np.arange(len(y)) == y.argmax()
+    log_gain = float(np.log(chance[best][0] * len(y)))
+    brier_gain = float(1 - 1 / len(y) - ((chance - best) ** 2).sum())
+    return result | {"claims": [float(inside.mean()), log_gain, brier_gain]}
+
+
+def pooled(
+    there: Sequence[Base], count: int, draws: int, first: bool, random: np.random.Generator, resampled: bool
+) -> dict[str, list[float]] | None:
+    """Return the mean over bases of what each rule costs; None where no base has candidates enough."""
+    wide = [base for base in there if len(base.y) >= count + 6]
+    if not wide:
+        return None
+    chosen = [wide[at] for at in random.integers(0, len(wide), len(wide))] if resampled else wide
+    rows: dict[str, list[list[float]]] = {}
+    for base in chosen:
+        each: dict[str, list[list[float]]] = {}
+        for _ in range(draws):
+            among = np.arange(len(base.y))
+            if resampled:
+                kinds = np.unique(base.kinds)
+                kept = kinds[random.integers(0, len(kinds), len(kinds))]
+                among = np.flatnonzero(np.isin(base.kinds, kept))
+                among = np.unique(among[random.integers(0, len(among), 2 * len(among))])
+                if len(among) < count + 4:
+                    continue
+            for name, values in one_draw(base, count, among, first, random).items():
+                each.setdefault(name, []).append(values)
+        for name, values in each.items():
+            rows.setdefault(name, []).append(np.mean(values, axis=0).tolist())
+    return {name: np.nanmean(values, axis=0).tolist() for name, values in rows.items()}
+
+
+def main() -> None:
+    """Run the program."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", metavar="OUT.json")
+    parser.add_argument("--draws", type=int, default=40, help="draws a base; a resample takes a tenth of them")
+    parser.add_argument("--resamples", type=int, default=100)
+    parser.add_argument("--first", action="store_true", help="finish the first by Pass@64 instead of any")
+    parser.add_argument("--priors", metavar="FOLDER", help="where the two priors are, or are to be kept")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        everything = bases(Path(given.priors or scratch))
+    result: dict[str, object] = {}
+    for family in (*FAMILIES, "both"):
+        there = [base for base in everything if family in (base.family, "both")]
+        for count in FINISHED:
+            random = np.random.default_rng(count)
+            mean = pooled(there, count, given.draws, given.first, random, False)
+            if mean is None:
+                continue
+            spread = [
+                pooled(there, count, max(given.draws // 10, 1), given.first, random, True)
+                for _ in range(given.resamples)
+            ]
+            intervals = {}
+            for rule in mean:
+                if rule in ("hierarchical", "claims"):
+                    continue
+                apart = [one["hierarchical"][0] - one[rule][0] for one in spread if one and rule in one]
+                intervals[rule] = np.quantile(apart, [0.05, 0.95]).round(3).tolist() if apart else None
+            result[f"{family} {count}"] = {"mean": mean, "hierarchical less rule, 90 %": intervals}
+            print(family, count, {name: [round(v, 3) for v in values] for name, values in mean.items()}, flush=True)
+            print("    ", intervals, flush=True)
+            Path(given.out).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

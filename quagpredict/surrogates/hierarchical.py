@@ -1,0 +1,331 @@
+"""The hierarchical surrogate: a prior learnt on other corpora, and the user's results by benchmark on top."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from quagpredict.corpus.benchmarks import benchmark_scores
+from quagpredict.corpus.columns import benchmark_column, derived_of
+from quagpredict.corpus.derived import with_derived
+from quagpredict.corpus.design import design_matrix
+from quagpredict.errors import CorpusError
+from quagpredict.surrogates.bayesian_ridge import fit_bayesian_ridge
+from quagpredict.surrogates.domain import training_domain
+from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, symmetric_root
+from quagpredict.surrogates.hierarchy import (
+    BEFORE,
+    Cells,
+    Scores,
+    Spreads,
+    design,
+    predicted,
+    weights_prior,
+)
+from quagpredict.surrogates.hierarchy_fit import posterior
+from quagpredict.surrogates.hierarchy_tables import TERMS, sampling_variance
+from quagpredict.surrogates.json_object import JsonObject
+from quagpredict.surrogates.kind import FitTask, Kind
+from quagpredict.surrogates.mixed import group_columns
+from quagpredict.surrogates.stored_prior import LEVELS, StoredPrior, shipped_prior
+from quagpredict.surrogates.training_tables import t_factor
+
+Floats = NDArray[np.float64]
+
+TARGET = "post_pass_at_1"
+#: A map of Pass@1 on one benchmark alone would order by SFT Pass@1.
+_FEWEST_BENCHMARKS = 2
+_MOST_WEIGHTS = 4000
+#: How far the weighted results by benchmark may lie from the target: apart, they are of other runs than it.
+_SAME = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class HierarchicalForm:
+    """Scores by benchmark, mapped and weighted; see `quagpredict.surrogates.hierarchy`.
+
+    The features are Pass@1 of B benchmarks, the samples they rest on, T terms, and G indicators of the base, the last
+    of any other base. Without knots there are no benchmarks among them and the score is one cell.
+
+    Attributes
+    ----------
+    knots : array (k,)
+    weights : array (B,)
+        Of the benchmarks in the score.
+    terms : tuple of str
+        Columns of the terms.
+    mean, covariance : array (q,), (q, q)
+        Of the effects, see `quagpredict.surrogates.hierarchy.design`.
+    spreads : array (9,)
+    degrees_of_freedom, t_factor : float
+    """
+
+    knots: Floats
+    weights: Floats
+    terms: tuple[str, ...]
+    mean: Floats
+    covariance: Floats
+    spreads: Floats
+    degrees_of_freedom: float
+    t_factor: float
+
+    def predict(self, Z: Floats) -> TransformedPrediction:
+        """Return the predictive mean and standard deviation at the features Z, (n, p)."""
+        found = self.scores(Z)
+        return TransformedPrediction(found.mean, self.t_factor * np.sqrt((found.shared**2).sum(axis=1) + found.own**2))
+
+    def joint(self, Z: Floats) -> JointPrediction:
+        """Return how the predictions at Z err together: all share the error of the effects."""
+        found = self.scores(Z)
+        return JointPrediction(found.mean, self.t_factor * found.shared, self.t_factor * found.own)
+
+    def seen(self, Z: Floats) -> Floats:
+        """Return the logits of Pass@1 by benchmark, and the terms as they are measured, (n, B + T)."""
+        B = self._benchmarks
+        terms = Z[:, 2 * B : 2 * B + len(self.terms)]
+        return np.column_stack([BEFORE.forward(Z[:, :B]), scaled_terms(terms, self.terms)])
+
+    def scores(self, Z: Floats) -> Scores:
+        """Return the predictions, overall and by benchmark; NaN for a row with a NaN."""
+        whole = np.isfinite(Z).all(axis=1)
+        cells = to_cells(np.where(whole[:, None], Z, 0.5), self._benchmarks, self.terms)
+        root, spreads = symmetric_root(self.covariance), Spreads(*self.spreads.tolist())
+        found = predicted(cells, self.knots, self.mean, root, spreads, self.weights)
+        return Scores(*(np.where(whole if table.ndim == 1 else whole[:, None], table, np.nan) for table in found))
+
+    @property
+    def _benchmarks(self) -> int:
+        return len(self.weights) if len(self.knots) else 0
+
+
+def to_cells(Z: Floats, benchmarks: int, terms: Sequence[str]) -> Cells:
+    """Return the cells that the features Z of a `HierarchicalForm` are; none but one where it has no benchmarks."""
+    B, T = benchmarks, len(terms)
+    share = Z[:, :B] if B else np.full((len(Z), 1), 0.5)
+    variance = sampling_variance(share, Z[:, B : 2 * B]) if B else np.zeros((len(Z), 1))
+    member = Z[:, 2 * B + T :]
+    if not member.shape[1]:
+        member = np.ones((len(Z), 1))
+    return Cells(share, variance, scaled_terms(Z[:, 2 * B : 2 * B + T], terms), member)
+
+
+def scaled_terms(values: Floats, terms: Sequence[str]) -> Floats:
+    """Return terms on the scale on which they enter, (n, T)."""
+    return np.column_stack([TERMS[name].of(values[:, at]) for at, name in enumerate(terms)]) if len(terms) else values
+
+
+def level_of(frame: pl.DataFrame) -> str:
+    """Return for which level of information a table has what is needed; empty for none.
+
+    Examples
+    --------
+    >>> level_of(pl.DataFrame({"pre_pass_at_1": [0.1], "pre_pass_at_64": [0.5], "pre_held_out_loss_nats": [0.7]}))
+    'coverage and loss'
+    >>> level_of(pl.DataFrame({"pre_pass_at_1": [0.1]}))
+    ''
+    """
+    benchmarks = len(_benchmarks(frame)) >= _FEWEST_BENCHMARKS
+    for level, (knots, terms) in LEVELS.items():
+        if knots and not benchmarks:
+            continue
+        with suppress(CorpusError):
+            table = with_derived(frame, terms)
+            if all(name in table.columns and table[name].null_count() == 0 for name in terms):
+                return level
+    return ""
+
+
+def prior_surrogate(frame: pl.DataFrame, prior: StoredPrior | None = None) -> FittedSurrogate:
+    """Return what the prior alone says of these candidates' scores after RL: a surrogate without training rows.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The candidates, from `read_corpus`; their benchmarks and what is measured choose the level.
+    prior : StoredPrior, optional
+        The shipped one by default.
+
+    Raises
+    ------
+    CorpusError
+        If the candidates lack what every level needs.
+    """
+    columns = _columns(frame, "both", None)
+    return _fitted(frame, np.zeros(0), columns, TARGET, prior or shipped_prior())
+
+
+def _benchmarks(frame: pl.DataFrame) -> tuple[str, ...]:
+    """Return the benchmarks on which every candidate was measured before RL."""
+    made = _named(frame.columns)
+    if made:
+        return tuple(sorted(name for name, column in made.items() if frame[column].null_count() == 0))
+    with suppress(CorpusError):
+        scores = benchmark_scores(frame)
+        whole = np.isfinite(scores.share).all(axis=0)
+        return tuple(name for name, there in zip(scores.names, whole, strict=True) if there)
+    return ()
+
+
+def _named(columns: Sequence[str]) -> dict[str, str]:
+    """Return the benchmarks whose Pass@1 before RL is among the columns, with these."""
+    found = {}
+    for column in columns:
+        derived = derived_of(column)
+        if derived is not None and derived.benchmark is not None and column == benchmark_column(derived.benchmark):
+            found[derived.benchmark] = column
+    return found
+
+
+def _columns(frame: pl.DataFrame, _features: str | Sequence[str], groups: str | None) -> tuple[str, ...]:
+    level = level_of(frame)
+    if not level:
+        raise CorpusError(
+            "the hierarchical surrogate needs the counts of each problem of two or more benchmarks ('pre_problems'), "
+            "or Pass@64: measure them, or name another kind"
+        )
+    knots, terms = LEVELS[level]
+    names = _benchmarks(frame) if knots else ()
+    return (
+        *(benchmark_column(name) for name in names),
+        *(benchmark_column(name, "samples") for name in names),
+        *terms,
+        *group_columns(frame, groups),
+    )
+
+
+def _teaching(frame: pl.DataFrame) -> tuple[str, ...]:
+    """Return the columns that a fit reads beside the features: problems and results by benchmark."""
+    names = _benchmarks(frame)
+    fields = [benchmark_column(name, "problems") for name in names]
+    return (*fields, *(benchmark_column(name, "pass_at_1", "post") for name in names))
+
+
+def _fit(task: FitTask) -> FittedSurrogate:
+    if task.target != TARGET:
+        raise CorpusError(f"{task.source}: the hierarchical surrogate predicts '{TARGET}', not '{task.target}'")
+    if (task.y < 0).any() or (task.y > 1).any():
+        raise CorpusError(f"{task.source}: '{task.target}' must be a fraction from 0 to 1")
+    return _fitted(task.frame, task.y, task.table().columns, task.target, shipped_prior(), source=task.source)
+
+
+def _fitted(
+    frame: pl.DataFrame,
+    y: Floats,
+    columns: tuple[str, ...],
+    target: str,
+    stored: StoredPrior,
+    source: str = "candidates",
+) -> FittedSurrogate:
+    """Return the surrogate of the rows of a table with their scores y; without scores, of the prior alone."""
+    names = tuple(_named(columns))
+    terms = tuple(name for name in columns if name in TERMS)
+    level = next(level for level, (knots, wanted) in LEVELS.items() if bool(knots) == bool(names) and terms == wanted)
+    prior = stored.levels[level]
+    frame = with_derived(frame, columns, source=source)
+    Z = design_matrix(frame, columns, allow_missing=not len(y), source=source).X
+    weights = _weights(frame, names)
+    cells = to_cells(Z, len(names), terms)
+    mean, covariance = weights_prior(prior, len(weights), cells.member.shape[1])
+    spreads, after = prior.spreads, np.full((len(y), len(weights)), np.nan)
+    said = ()
+    if len(y):
+        if names:
+            after = _after(frame, names)
+            apart = np.abs(after @ weights - y) > _SAME
+            after[apart | ~np.isfinite(after).all(axis=1)] = np.nan
+        else:
+            after = y[:, None]
+        found = posterior(design(cells, prior.knots), prior, after, y, weights)
+        mean, covariance, spreads = found.mean, found.covariance, found.spreads
+        said = (f"noise {found.factor:.2f} times that of the corpora",) if found.factor > 1.05 else ()
+    df = float(max(stored.bases + len(y) - 1, 4))
+    form = HierarchicalForm(prior.knots, weights, terms, mean, covariance, np.array(spreads), df, t_factor(df))
+    seen = form.seen(Z)
+    seen = seen[np.isfinite(seen).all(axis=1)]
+    return FittedSurrogate(
+        name="hierarchical",
+        features=columns,
+        target=target,
+        feature_transforms=("identity",) * len(columns),
+        target_transform="identity",
+        form=form,
+        domain=training_domain(seen if len(seen) else np.zeros((1, seen.shape[1]))),
+        cross_base_validated=True,
+        training_rows=len(y),
+        notes=(_about(level, stored, len(y)), *said),
+    )
+
+
+def _weights(frame: pl.DataFrame, names: tuple[str, ...]) -> Floats:
+    """Return the share of the problems that each benchmark holds, (B,)."""
+    if not names:
+        return np.ones(1)
+    columns = [benchmark_column(name, "problems") for name in names]
+    problems = with_derived(frame, columns).select(pl.col(columns).max()).to_numpy()[0].astype(np.float64)
+    return np.asarray(problems / problems.sum())
+
+
+def _after(frame: pl.DataFrame, names: tuple[str, ...]) -> Floats:
+    """Return the scores after RL by benchmark, (n, B); NaN where they were not measured."""
+    columns = [benchmark_column(name, "pass_at_1", "post") for name in names]
+    try:
+        return design_matrix(with_derived(frame, columns), columns, allow_missing=True).X
+    except CorpusError:
+        return np.full((frame.height, len(names)), np.nan)
+
+
+def _about(level: str, stored: StoredPrior, rows: int) -> str:
+    corpora = ", ".join(stored.corpora)
+    results = f"and {rows} results of these candidates" if rows else "and no result of these candidates"
+    steps = f"{stored.rl_steps[0]:g} to {stored.rl_steps[-1]:g}"
+    return f"from {level}: a prior of {stored.bases} other bases ({corpora}; {steps} RL steps) {results}"
+
+
+def _fit_matrix(X: Floats, y: Floats, **settings: Any) -> FittedSurrogate:
+    """Fit to columns of which nothing is known: no prior speaks of them, so this is a Bayesian ridge."""
+    return replace(fit_bayesian_ridge(X, y, **settings), name="hierarchical")
+
+
+def _read(form: JsonObject, p: int) -> HierarchicalForm:
+    knots = form.array("knots", (form.length("knots", 0, 20),), low=-50.0, high=50.0)
+    terms = form.texts("terms", 0, 20)
+    for term in terms:
+        if term not in TERMS:
+            raise form.error("terms", f"among {', '.join(TERMS)}", term)
+    B = form.length("weights", 1, p + 1)
+    columns = 2 * B if len(knots) else 0
+    if columns + len(terms) > p or (not len(knots) and B != 1):
+        raise form.error("weights", f"of the benchmarks among {p} features", form.value["weights"])
+    bases = max(p - columns - len(terms), 1)
+    means = 1 + (len(knots) + 1 if len(knots) else 0) + len(terms)
+    q = means + B * (2 if len(knots) else 1) + bases * (means + B)
+    if q > _MOST_WEIGHTS:
+        raise form.error("mean", f"of at most {_MOST_WEIGHTS} effects", form.value["mean"])
+    return HierarchicalForm(
+        knots=knots,
+        weights=form.array("weights", (B,), low=0.0, high=1.0),
+        terms=terms,
+        mean=form.array("mean", (q,)),
+        covariance=form.array("covariance", (q, q)),
+        spreads=form.array("spreads", (len(Spreads._fields),), low=0.0, high=100.0),
+        **form.spread(),
+    )
+
+
+KIND = Kind(
+    fit_matrix=_fit_matrix,
+    fit=_fit,
+    columns=_columns,
+    teaching=_teaching,
+    reads="own",
+    fewest=1,
+    form=HierarchicalForm,
+    read=_read,
+    tried_from=None,
+    raw_and_transformed=False,
+)

@@ -1,0 +1,246 @@
+"""The hierarchical surrogate: a prior learnt elsewhere, results by benchmark, and what must hold whatever they are."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quagpredict.errors import CorpusError, SurrogateError
+from quagpredict.surrogates import FittedSurrogate, fit, fit_frame, load_surrogate, prepare, save_surrogate
+from quagpredict.surrogates.forms import symmetric_root
+from quagpredict.surrogates.hierarchical import level_of, prior_surrogate
+from quagpredict.surrogates.hierarchy import (
+    AFTER,
+    Cells,
+    Evidence,
+    cell_evidence,
+    cell_noise,
+    design,
+    predicted,
+    updated,
+    weights_prior,
+)
+from quagpredict.surrogates.hierarchy_fit import posterior
+from quagpredict.surrogates.stored_prior import FILE, LEVELS, load_prior, save_prior, shipped_prior
+
+from .test_across_families import corpus
+
+RUNS = corpus(5, ("a", "b", "c"), 30)
+FRESH = RUNS.drop("post_problems", "post_pass_at_1")
+PRIOR = shipped_prior().levels["benchmarks and loss"]
+
+
+def some_cells(n: int, seed: int = 0, B: int = 3) -> Cells:
+    rng = np.random.default_rng(seed)
+    share = rng.uniform(0, 0.7, (n, B))
+    return Cells(share, np.zeros((n, B)), rng.normal(0, 0.3, (n, 1)), np.ones((n, 1)))
+
+
+def test_the_posterior_is_that_of_a_dense_normal_distribution() -> None:
+    """Cells are conditioned through the effects; the same by the covariance of all cells, cell by cell."""
+    cells, spreads = some_cells(9), PRIOR.spreads
+    at = design(cells, PRIOR.knots)
+    z = np.random.default_rng(1).normal(0, 1, (9, 3))
+    z[2, 1] = np.nan
+    mean, covariance = weights_prior(PRIOR, 3, 1)
+    found, spread, likelihood = updated(mean, covariance, cell_evidence(at, z, spreads, 0.4))
+    rows = at.loadings.reshape(27, -1)
+    K = rows @ covariance @ rows.T + np.diag(cell_noise(at, spreads, 0.4).ravel())
+    K += spreads.candidate**2 * np.kron(np.eye(9), np.ones((3, 3)))
+    known = np.isfinite(z.ravel())
+    inverse = np.linalg.inv(K[np.ix_(known, known)])
+    miss = (z.ravel() - rows @ mean)[known]
+    load = covariance @ rows[known].T
+    np.testing.assert_allclose(found, mean + load @ inverse @ miss, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(spread, covariance - load @ inverse @ load.T, rtol=1e-5, atol=1e-8)
+    dense = -0.5 * (miss @ inverse @ miss - np.linalg.slogdet(inverse)[1])
+    assert likelihood == pytest.approx(dense)
+
+
+def test_evidence_in_parts_is_evidence_as_a_whole() -> None:
+    cells = some_cells(8)
+    z = np.random.default_rng(1).normal(0, 1, (8, 3))
+    belief = weights_prior(PRIOR, 3, 1)
+    whole = updated(*belief, cell_evidence(design(cells, PRIOR.knots), z, PRIOR.spreads, 0.4))
+    step: Any = belief
+    for rows in (np.arange(3), np.arange(3, 8)):
+        part = cell_evidence(design(cells.take(rows), PRIOR.knots), z[rows], PRIOR.spreads, 0.4)
+        step = updated(step[0], step[1], part)[:2]
+    np.testing.assert_allclose(step[0], whole[0], rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(step[1], whole[1], rtol=1e-5, atol=1e-8)
+
+
+def test_no_evidence_changes_nothing() -> None:
+    mean, covariance = weights_prior(PRIOR, 2, 1)
+    q = len(mean)
+    found, spread, likelihood = updated(mean, covariance, Evidence(np.zeros((q + 1, q + 1)), 0.0, 0))
+    np.testing.assert_allclose(found, mean)
+    np.testing.assert_allclose(spread, covariance, atol=1e-12)
+    assert likelihood == 0.0
+
+
+def test_the_joint_errors_are_those_of_draws_of_the_effects() -> None:
+    """Mean and covariance of the scores, against effects, candidates and noise drawn one by one."""
+    cells = some_cells(4)
+    mean, covariance = weights_prior(PRIOR, 3, 1)
+    covariance = covariance * 0.05  # as after some results: where errors are small, linear is right
+    spreads = PRIOR.spreads._replace(quiet=0.1, loud=0.2, candidate=0.1)
+    weights = np.array([0.5, 0.3, 0.2])
+    scores = predicted(cells, PRIOR.knots, mean, symmetric_root(covariance), spreads, weights)
+    rng, at = np.random.default_rng(0), design(cells, PRIOR.knots)
+    effects = mean + rng.standard_normal((40_000, len(mean))) @ symmetric_root(covariance).T
+    z = np.einsum("nbq,dq->dnb", at.loadings, effects) + spreads.candidate * rng.standard_normal((40_000, 4, 1))
+    z += np.sqrt(cell_noise(at, spreads, 0.0)) * rng.standard_normal(z.shape)
+    drawn = np.clip(AFTER.inverse(z), 0, 1) @ weights
+    np.testing.assert_allclose(scores.mean, drawn.mean(axis=0), atol=0.02)
+    joint = scores.shared @ scores.shared.T + np.diag(scores.own**2)
+    np.testing.assert_allclose(joint, np.cov(drawn.T), atol=0.0015)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 6), st.integers(0, 2))
+def test_more_pass_at_1_never_predicts_less_whatever_the_results(seed: int, count: int, benchmark: int) -> None:
+    rng = np.random.default_rng(seed)
+    done = some_cells(count, seed)
+    after = rng.uniform(0, 1, (count, 3))
+    weights = np.ones(3) / 3
+    found = posterior(design(done, PRIOR.knots), PRIOR, after, after @ weights, weights)
+    share = np.repeat(rng.uniform(0, 1, (1, 3)), 30, axis=0)
+    share[:, benchmark] = np.linspace(0, 1, 30)
+    cells = Cells(share, rng.uniform(0, 0.01, (30, 3)), np.zeros((30, 1)), np.ones((30, 1)))
+    root = symmetric_root(found.covariance)
+    mean = predicted(cells, PRIOR.knots, found.mean, root, found.spreads, weights).mean
+    assert (np.diff(mean) >= -1e-9).all()
+
+
+def test_lower_loss_never_predicts_less() -> None:
+    fitted = fit(RUNS[:8], "hierarchical")
+    X = np.repeat(fitted.design(RUNS[:1]), 20, axis=0)
+    X[:, fitted.features.index("pre_held_out_loss_nats")] = np.linspace(0.1, 2.0, 20)
+    assert (np.diff(fitted.predict(X).mean) <= 1e-9).all()
+
+
+def test_the_same_share_of_fewer_samples_is_no_worse_only_less_sure() -> None:
+    fitted = fit(RUNS[:8], "hierarchical")
+    X = np.repeat(fitted.design(RUNS[:1]), 2, axis=0)
+    samples = [at for at, name in enumerate(fitted.features) if name.endswith("samples")]
+    X[0, samples], X[1, samples] = 16.0, 4096.0
+    X[:, 0] = 0.0  # none of so many was right
+    few, many = (fitted.predict(X).mean, fitted.predict(X).std)
+    assert few[0] == few[1]
+    assert many[0] > many[1]
+
+
+def test_results_move_the_prior_towards_the_truth() -> None:
+    truth = RUNS["post_pass_at_1"].to_numpy()[20:]
+
+    def miss(surrogate: FittedSurrogate) -> float:
+        return float(abs(surrogate.predict_frame(FRESH[20:]).mean - truth).mean())
+
+    errors = [miss(prior_surrogate(FRESH)), *(miss(fit(RUNS[:count], "hierarchical")) for count in (1, 3, 20))]
+    assert min(errors[:3]) > errors[3]
+    assert errors[3] < 0.04
+
+
+def test_overall_scores_teach_too_and_less() -> None:
+    flat = RUNS.drop("post_problems")
+    truth = RUNS["post_pass_at_1"].to_numpy()[20:]
+    prior = prior_surrogate(FRESH).predict_frame(FRESH[20:])
+    by_benchmark, overall = (fit(table[:20], "hierarchical").predict_frame(FRESH[20:]) for table in (RUNS, flat))
+    assert abs(overall.mean - truth).mean() < abs(prior.mean - truth).mean()
+    assert by_benchmark.std.mean() < overall.std.mean() < prior.std.mean()
+
+
+def test_results_of_other_runs_than_the_target_are_not_learnt_from() -> None:
+    """Scores by benchmark that do not add up to the target are of one seed of several, or of another run."""
+    moved = RUNS.with_columns(post_pass_at_1=pl.col("post_pass_at_1") * 0.9)[:12]
+    first, second = (fit(table, "hierarchical") for table in (moved, moved.drop("post_problems")))
+    np.testing.assert_allclose(first.predict_frame(FRESH).mean, second.predict_frame(FRESH).mean)
+
+
+def test_a_prepared_table_gives_the_same_fit() -> None:
+    direct, prepared = fit(RUNS[:9], "hierarchical"), fit(prepare(RUNS, ("hierarchical",))[:9], "hierarchical")
+    np.testing.assert_allclose(direct.predict_frame(FRESH).mean, prepared.predict_frame(FRESH).mean, atol=1e-12)
+
+
+def test_another_base_is_predicted_with_less_certainty() -> None:
+    fitted = fit(RUNS[:10], "hierarchical")
+    own = fitted.predict_frame(FRESH[10:])
+    other = fitted.predict_frame(FRESH[10:].with_columns(base_model=pl.lit("unknown")))
+    assert (other.std > own.std).all()
+    # What was seen of the benchmarks still helps.
+    assert (other.std < prior_surrogate(FRESH).predict_frame(FRESH[10:]).std).all()
+
+
+def test_the_level_follows_what_is_measured() -> None:
+    flat = pl.DataFrame({"pre_pass_at_1": [0.1], "pre_pass_at_64": [0.5], "pre_held_out_loss_nats": [0.7]})
+    assert level_of(RUNS) == "benchmarks and loss"
+    assert level_of(RUNS.drop("pre_held_out_loss_nats")) == "benchmarks"
+    assert level_of(flat) == "coverage and loss"
+    assert level_of(flat.drop("pre_held_out_loss_nats")) == "coverage"
+    assert level_of(flat.drop("pre_pass_at_64")) == ""
+    one = corpus(1, ("only",))
+    assert level_of(one) == "coverage and loss"  # a map of one benchmark would order by Pass@1
+    with pytest.raises(CorpusError, match="needs the counts of each problem of two or more benchmarks"):
+        fit(flat.drop("pre_pass_at_64").with_columns(candidate=pl.lit("a"), post_pass_at_1=0.3), "hierarchical")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_level_survives_storage_to_the_last_bit(level: str, tmp_path: Path) -> None:
+    knots, terms = LEVELS[level]
+    table = RUNS if "pre_held_out_loss_nats" in terms else RUNS.drop("pre_held_out_loss_nats")
+    if not knots:
+        table = table.drop("pre_problems").with_columns(pre_pass_at_1=0.2, pre_pass_at_64=pl.col("post_pass_at_1"))
+    assert level_of(table) == level
+    for fitted in (fit(table[:9], "hierarchical"), prior_surrogate(table)):
+        save_surrogate(fitted, tmp_path)
+        first, second = fitted.predict_frame(table), load_surrogate(tmp_path).predict_frame(table)
+        assert np.array_equal(first.mean, second.mean)
+        assert np.array_equal(first.std, second.std)
+        assert np.isfinite(first.std).all()
+
+
+def test_what_errs_together_adds_up_to_the_deviation() -> None:
+    fitted = fit(RUNS[:9], "hierarchical")
+    X = fitted.design(FRESH)
+    joint, prediction = fitted.joint(X), fitted.predict(X)
+    np.testing.assert_allclose(np.sqrt((joint.factor**2).sum(axis=1) + joint.noise**2), prediction.std)
+    np.testing.assert_allclose(joint.mean, prediction.mean)
+
+
+def test_other_targets_and_scores_that_are_no_fraction_are_refused() -> None:
+    with pytest.raises(CorpusError, match="predicts 'post_pass_at_1', not 'other'"):
+        fit(RUNS.with_columns(other=pl.col("post_pass_at_1")), "hierarchical", target="other")
+    with pytest.raises(CorpusError, match="must be a fraction from 0 to 1"):
+        fit_frame("hierarchical", RUNS, 100 * RUNS["post_pass_at_1"].to_numpy())
+
+
+def test_the_shipped_prior_knows_the_signs() -> None:
+    stored = shipped_prior()
+    assert stored.corpora == ("lab", "lab-2", "lab-pilot")
+    for level in stored.levels.values():
+        assert (level.mean[1:] >= 0).all()
+        assert level.mean[1:].max() > 0.1
+
+
+def test_a_prior_survives_storage_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    stored = shipped_prior()
+    again = load_prior(save_prior(stored, tmp_path).parent)
+    for name, level in stored.levels.items():
+        assert np.array_equal(level.mean, again.levels[name].mean)
+        assert np.array_equal(level.covariance, again.levels[name].covariance)
+        assert level.spreads == again.levels[name].spreads
+    text = (tmp_path / FILE).read_text(encoding="utf-8")
+    (tmp_path / FILE).write_text(text.replace('"bases": ', '"basis": '), encoding="utf-8")
+    with pytest.raises(SurrogateError, match="key 'bases' is missing"):
+        load_prior(tmp_path)
+    bad = replace(stored.levels["coverage"], mean=np.array([np.inf, 1.0]))
+    with pytest.raises((SurrogateError, ValueError)):
+        load_prior(save_prior(replace(stored, levels={**stored.levels, "coverage": bad}), tmp_path).parent)
+    with pytest.raises(SurrogateError, match="there is no prior"):
+        load_prior(tmp_path / "nowhere")

@@ -1,0 +1,59 @@
+"""Learn the hierarchical surrogate's prior: `python training/learn_prior.py OUT CORPUS ... [--without CORPUS ...]`.
+
+Only rows of the split `fit` are used. A corpus that is left out, and every corpus that shares its family, must be left
+out by name: what it is judged on, it must not have learnt from.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from quagpredict.corpus import read_corpus
+from quagpredict.errors import QuagpredictError, UsageError
+from quagpredict.surrogates.hierarchy_learning import learn
+from quagpredict.surrogates.hierarchy_tables import finished_task
+from quagpredict.surrogates.stored_prior import LEVELS, StoredPrior, save_prior
+from quagpredict.surrogates.training_rows import training_rows
+
+
+def learnt(corpora: dict[str, pl.DataFrame]) -> StoredPrior:
+    """Return the prior of every level of information, learnt on finished corpora by name."""
+    rows = {name: training_rows(frame, "post_pass_at_1") for name, frame in corpora.items()}
+    levels = {
+        level: learn([finished_task(one, terms, by_benchmark=bool(knots)) for one in rows.values()], np.array(knots))
+        for level, (knots, terms) in LEVELS.items()
+    }
+    steps = {float(value) for one in rows.values() for value in one.frame["rl_steps"].drop_nulls().to_list()}
+    bases = len({name for one in rows.values() for name in one.frame["base_model"].to_list()})
+    terms = {level: wanted for level, (_, wanted) in LEVELS.items()}
+    return StoredPrior(levels, terms, tuple(corpora), bases, tuple(sorted(steps)))
+
+
+def main() -> int:
+    """Run the program."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", metavar="OUT", help="folder for prior.json")
+    parser.add_argument("corpora", metavar="CORPUS", nargs="+", help="folder with corpus.parquet")
+    parser.add_argument("--without", metavar="CORPUS", nargs="*", default=[], help="corpora to leave out, by name")
+    given = parser.parse_args()
+    try:
+        names = {Path(folder).name: Path(folder) for folder in given.corpora}
+        if unknown := set(given.without) - set(names):
+            raise UsageError(f"--without {sorted(unknown)[0]}: not among the corpora {', '.join(names)}")
+        kept = {name: path for name, path in names.items() if name not in given.without}
+        if not kept:
+            raise UsageError("no corpus is left to learn from")
+        prior = learnt({name: read_corpus(path / "corpus.parquet") for name, path in kept.items()})
+        path = save_prior(prior, given.out)
+    except QuagpredictError as error:
+        print(f"learn_prior: {error}", file=sys.stderr)
+        return 2
+    print(f"learnt on {', '.join(kept)} ({prior.bases} bases): {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
