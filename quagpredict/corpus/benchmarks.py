@@ -98,6 +98,20 @@ def benchmark_scores(frame: pl.DataFrame, stage: str = "pre") -> BenchmarkScores
     return BenchmarkScores(names, *tables)
 
 
+def benchmark_names(problems: pl.Series) -> tuple[str, ...]:
+    """Return the benchmarks that nested counts name, sorted.
+
+    Examples
+    --------
+    >>> benchmark_names(pl.Series([[{"benchmark": "b", "n": 1, "c": 0}], [{"benchmark": "a", "n": 1, "c": 1}]]))
+    ('a', 'b')
+    """
+    flat = problems.explode(empty_as_null=False, keep_nulls=False)
+    if not isinstance(flat.dtype, pl.Struct) or "benchmark" not in [field.name for field in flat.dtype.fields]:
+        return ()
+    return tuple(flat.struct.field("benchmark").drop_nulls().unique().sort().to_list())
+
+
 def geometric_mean(scores: BenchmarkScores, least: float = 1e-3) -> Floats:
     """Return the geometric mean over benchmarks of Pass@1, weighted by problems, (n,); a rule that needs no fit.
 

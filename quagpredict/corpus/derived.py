@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from quagpredict.corpus.benchmarks import benchmark_scores
+from quagpredict.corpus.benchmarks import benchmark_names, benchmark_scores
 from quagpredict.corpus.columns import LOGITS, PROBLEM_SET, derived_of, pass_at, pass_at_columns
 from quagpredict.corpus.schema import PROBLEM_COLUMNS
 from quagpredict.errors import CorpusError, InvalidDataError
@@ -32,7 +32,8 @@ def with_derived(
     frame : polars.DataFrame
         A table from `read_corpus`.
     names : sequence of str
-        Names that are not derived ones are left to whoever reads them.
+        Names that are not derived ones are left to whoever reads them. ``pre_problems[*].pass_at_1`` stands for one
+        column for each benchmark that there are counts of.
     drop_nested : bool
         Leave the nested counts out of the result.
     source : str
@@ -57,6 +58,7 @@ def with_derived(
     >>> with_derived(table, names).row(0)[3:]
     (0.625, 0.6875, 1.0, 0.0)
     """
+    names = _each_benchmark(frame, names)
     asked = {name: derived for name in dict.fromkeys(names) if (derived := derived_of(name))}
     wanted = {name: derived for name, derived in asked.items() if name not in frame.columns}
     columns: dict[str, Floats] = {}
@@ -230,6 +232,22 @@ def _deconvolved(counts: Floats, likelihood: Floats) -> Floats:
         expected = mass @ likelihood.T
         mass = mass * ((counts / expected) @ likelihood) / total
     return mass
+
+
+def _each_benchmark(frame: pl.DataFrame, names: Sequence[str]) -> list[str]:
+    """Return the names, with one for each benchmark in place of those of any."""
+    found: list[str] = []
+    benchmarks: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        derived = derived_of(name)
+        if derived is None or derived.benchmark != "*":
+            found.append(name)
+            continue
+        if derived.origin not in benchmarks:
+            there = derived.origin in frame.columns and isinstance(frame[derived.origin].dtype, pl.List)
+            benchmarks[derived.origin] = benchmark_names(frame[derived.origin]) if there else ()
+        found += [name.replace("[*]", f"[{benchmark}]", 1) for benchmark in benchmarks[derived.origin]]
+    return found
 
 
 def _of_benchmark(problems: pl.Series, benchmark: str) -> pl.Series:

@@ -385,9 +385,9 @@ def _read_flat_parquet(path: Path, derived: tuple[str, ...]) -> pl.DataFrame:
             for name in names:
                 if name in PROBLEM_COLUMNS:
                     check_problems(part[name], part["candidate"], str(path))
-            made.append(with_derived(part, here, source=str(path)).select(here))
+            made.append(with_derived(part, here, source=str(path)).drop(part.columns))
         if here:
-            flat = flat.hstack(pl.concat(made))
+            flat = flat.hstack(pl.concat(made, how="diagonal"))
     return flat
 
 

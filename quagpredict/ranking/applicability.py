@@ -29,9 +29,12 @@ class Mismatch(NamedTuple):
 def mismatches(frame: pl.DataFrame, surrogate: FittedSurrogate) -> list[Mismatch]:
     """Return every way in which candidates differ from what the surrogate was fitted on; empty if none.
 
-    An unknown eval protocol is another protocol. An unknown RL recipe is none: RL has not run yet. A base model counts
-    as known if the surrogate saw it, or was validated on base models that it had not seen.
+    A prior alone, without training rows, is of no protocol, recipe or base. An unknown eval protocol is another
+    one. An unknown RL recipe is none: RL has not run yet. A base model counts as known if the surrogate saw it, or
+    was validated on base models that it had not seen.
     """
+    if surrogate.training_rows == 0:
+        return []  # a prior alone: of no protocol, recipe or base
     found = []
     protocol = surrogate.eval_protocol_id or None
     rows = _text(frame, "eval_protocol_id").ne_missing(pl.lit(protocol))

@@ -17,7 +17,8 @@ from quagpredict.ranking.belief import Belief
 from quagpredict.ranking.budget import best_set
 from quagpredict.ranking.decisions import chances
 from quagpredict.ranking.finished import evidence, finished, taught
-from quagpredict.ranking.flags import measurement_flags, prediction_flags
+from quagpredict.ranking.flags import measurement_flags, prediction_flags, range_flags
+from quagpredict.ranking.free_order import about_free_order
 from quagpredict.ranking.gate import judged, parse_bar
 from quagpredict.ranking.next_run import regret_reductions
 from quagpredict.ranking.predicting import base_models, believe, contributions, interval, within
@@ -123,7 +124,12 @@ def predicted(
     numbers["distance"] = distance
     flags += measurement_flags(frame, surrogate.features, X)
     is_score = belief.bounds is not None
+    done = finished(own, surrogate.target).to_numpy()
+    flags += range_flags(frame["candidate"].to_list(), surrogate.features, X, done)
     flags += prediction_flags(frame["candidate"].to_list(), numbers["prediction"], distance, is_score)
+    driven = contributions(surrogate, X)
+    if not minimize and is_score:
+        said += about_free_order(frame, np.where(done, np.nan, merits), *driven)
     ranking = assembled(
         frame,
         Parts(
@@ -131,7 +137,7 @@ def predicted(
             by_itself=pl.Series("before", before, nan_to_null=True),
             numbers=numbers,
             used=surrogate.features,
-            contributions=contributions(surrogate, X),
+            contributions=driven,
         ),
         flags,
         surrogate.name,
@@ -211,9 +217,10 @@ def _allowed(
 def _about(surrogate: FittedSurrogate) -> str:
     measured = list(dict.fromkeys(map(origin, surrogate.features)))
     of = ", ".join(measured[:4]) + (f" and {len(measured) - 4} more" if len(measured) > 4 else "")
-    return (
-        f"surrogate '{surrogate.name}' of {of}, fitted on {surrogate.training_rows} finished candidates; low to high "
-        + ("is its 90 % interval" if surrogate.calibration else "is the model's own 90 % interval, not calibrated")
+    rows = surrogate.training_rows
+    learnt = f"fitted on {rows} finished candidates" if rows else "with no result of these candidates"
+    return f"surrogate '{surrogate.name}' of {of}, {learnt}; low to high " + (
+        "is its 90 % interval" if surrogate.calibration else "is the model's own 90 % interval, not calibrated"
     )
 
 

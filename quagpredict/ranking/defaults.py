@@ -1,4 +1,4 @@
-"""The surrogate that ranks where none was named: a shipped one that applies, one fitted on the spot, or none."""
+"""The surrogate that ranks where none was named: a shipped one, one fitted on the spot, the prior alone, or none."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,13 +7,13 @@ import polars as pl
 
 from quagpredict.errors import UsageError
 from quagpredict.ranking.applicability import why_not_applicable
-from quagpredict.ranking.finished import can_fit
+from quagpredict.ranking.finished import TARGET, can_fit, finished
 from quagpredict.ranking.outcome import one_row_each
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.hierarchical import knows_benchmarks, prior_surrogate
 from quagpredict.surrogates.store import load_surrogate
 
-TARGET = "post_pass_at_1"
 #: Shipped surrogates, the first that applies is taken.
 SHIPPED = ("models/lab", "models/lab-2", "models/lab-pilot")
 
@@ -24,7 +24,8 @@ class Default(NamedTuple):
     Attributes
     ----------
     surrogate : FittedSurrogate or None
-        A shipped one that applies; None where none does.
+        A shipped one that applies, or the prior alone where scores by benchmark are known and no result; None
+        otherwise.
     fit : bool
         Whether one is to be fitted on the finished candidates instead. Neither: screening.
     note : str
@@ -87,4 +88,9 @@ def default_surrogate(
         (first, why), *others = reasons.items()
         note = f"the shipped surrogate {first} does not apply: {why}"
         note += f"; nor does {', '.join(name for name, _ in others)}" if others else ""
-    return Default(None, can_fit(one_row_each(frame, target or TARGET), target), note)
+    own = one_row_each(frame, target or TARGET)
+    if can_fit(own, target):
+        return Default(None, True, note)
+    if target in (None, TARGET) and knows_benchmarks(own) and not finished(own, TARGET).any():
+        return Default(prior_surrogate(own), False, note)
+    return Default(None, False, note)

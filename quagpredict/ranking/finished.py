@@ -13,12 +13,14 @@ from quagpredict.ranking.predicting import Evidence, base_models
 from quagpredict.surrogates.feature_sets import resolve_features
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.fitting import fit, row_digests
+from quagpredict.surrogates.hierarchical import knows_benchmarks, level_of
 from quagpredict.surrogates.kinds import kind_of, with_own_columns
 from quagpredict.surrogates.spec import Asked, asked
 
 Floats = NDArray[np.float64]
 
 LOSS, SFT_SCORE = "pre_held_out_loss_nats", "pre_pass_at_1"
+TARGET = "post_pass_at_1"
 #: Finished candidates from which on a surrogate is fitted on them.
 FEWEST = 5
 
@@ -34,7 +36,8 @@ def finished(frame: pl.DataFrame, target: str) -> pl.Series:
 def can_fit(frame: pl.DataFrame, target: str | None = None) -> bool:
     """Return whether a surrogate can be fitted on the finished candidates and may rank the others.
 
-    They must be of one RL recipe, and the others of base models that are among them.
+    They must be of one RL recipe. Where scores by benchmark are known, one result is enough, since there is a prior;
+    otherwise `FEWEST` are needed, and the others must be of base models that are among them.
 
     Examples
     --------
@@ -42,17 +45,19 @@ def can_fit(frame: pl.DataFrame, target: str | None = None) -> bool:
     >>> can_fit(table), can_fit(table[:5])
     (True, False)
     """
-    done = finished(frame, target or "post_pass_at_1")
-    learnable = any(name in frame.columns and frame[name].null_count() == 0 for name in (SFT_SCORE, LOSS))
-    if not (FEWEST <= int(done.sum()) < frame.height and learnable):
-        return False
+    done = finished(frame, target or TARGET)
     recipes = frame.filter(done)["rl_recipe_id"].n_unique() if "rl_recipe_id" in frame.columns else 1
+    if not 0 < int(done.sum()) < frame.height or recipes != 1:
+        return False
+    if target in (None, TARGET) and knows_benchmarks(frame):
+        return True
+    learnable = any(name in frame.columns and frame[name].null_count() == 0 for name in (SFT_SCORE, LOSS))
     new = (
         set(frame["base_model"].filter(~done)) - set(frame["base_model"].filter(done))
         if "base_model" in frame
         else set()
     )
-    return recipes == 1 and not new
+    return int(done.sum()) >= FEWEST and learnable and not new
 
 
 def fit_finished(
@@ -63,10 +68,11 @@ def fit_finished(
 ) -> FittedSurrogate:
     """Fit a surrogate, by its spec or an empty one, to the finished candidates of a table.
 
-    Where neither names kind or features, it is the mean of a line through post-SFT Pass@1, one through Pass@k of the
-    largest k up to 64, and one through the held-out loss, with log-logit transforms: each that every finished candidate
-    has. With fewer than `FEWEST` finished candidates it is ``effective_k``. With features and without a kind, least
-    squares if there are twice as many rows as features, otherwise ridge.
+    Where neither names kind or features, it is ``hierarchical`` where the candidates have what its prior speaks of: scores
+    by benchmark, or Pass@64 or Pass@16. Otherwise it is the mean of a line through post-SFT Pass@1, one through Pass@k
+    of the largest k up to 64, and one through the held-out loss, with log-logit transforms: each that every finished
+    candidate has. With fewer than `FEWEST` finished candidates it is ``effective_k``. With features and without a kind,
+    least squares if there are twice as many rows as features, otherwise ridge.
 
     Raises
     ------
@@ -77,6 +83,8 @@ def fit_finished(
     """
     done = frame.filter(finished(frame, target))
     kind, features, transforms = asked(surrogate, features) if surrogate else Asked("", features, None)
+    if features is None and not kind and target == TARGET and done.height and level_of(frame):
+        kind = "hierarchical"
     if features is None and (kind in with_own_columns() or (not kind and 0 < done.height < FEWEST)):
         kind, features = kind or "effective_k", "both"
     if features is None:

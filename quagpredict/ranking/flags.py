@@ -6,13 +6,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.columns import PROBLEM_SET, origin, pass_at, pass_at_columns
+from quagpredict.corpus.columns import PROBLEM_SET, derived_of, origin, pass_at, pass_at_columns
 from quagpredict.ranking.over_training import over_trained
 from quagpredict.ranking.result import Flag
 
 #: Kind of flag -> what it means.
 KINDS = {
     "outside-domain": "outside the surrogate's training domain (1 is its edge): its interval holds less often",
+    "outside-range": "a measurement outside what the finished candidates had: the prediction extrapolates along it",
     "missing-feature": "a measurement is missing, so it has no rank",
     "not-screened": "a measurement is missing, so it could not be screened out",
     "falling-curve": "Pass@k falls as k grows: are columns swapped, or measured apart?",
@@ -37,6 +38,9 @@ NO_SIGNAL = 0.9
 # Ranks by loss and by Pass@k that differ by half of the candidates of a base model.
 CONFLICT = 0.5
 CONFLICT_CANDIDATES = 4
+# Finished candidates from which on their range is told, and how far beyond it counts, in ranges.
+RANGE_RUNS = 3
+RANGE_ROOM = 0.1
 # Scores that were written with three digits may fall by one of the last.
 _ROUNDING = 2e-3
 
@@ -173,3 +177,30 @@ def prediction_flags(
     if is_score:
         for row in np.flatnonzero((mean < 0.0) | (mean > 1.0)):
             yield Flag(names[int(row)], "off-scale", f"{100 * mean[row]:.1f} %")
+
+
+def range_flags(
+    names: Sequence[str], features: Sequence[str], X: NDArray[np.float64], done: NDArray[np.bool_]
+) -> Iterator[Flag]:
+    """Yield candidates with a measurement outside what the finished runs had, each feature on its own.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Candidates, n of them.
+    features : sequence of str
+        Columns of X, (n, p); indicators of a base and counts of samples are passed over.
+    done : array (n,)
+        Which are finished; with fewer than `RANGE_RUNS` nothing is said.
+    """
+    if done.sum() < RANGE_RUNS or done.all():
+        return
+    low, high = np.nanmin(X[done], axis=0), np.nanmax(X[done], axis=0)
+    room = RANGE_ROOM * (high - low)
+    apart = np.maximum(low - X, X - high) / np.maximum(room, 1e-12)
+    measured = [(found := derived_of(name)) is None or found.kind == "pass_at" for name in features]
+    apart = np.where(np.array(measured) & (high > low), np.nan_to_num(apart), 0.0)
+    for row in np.flatnonzero(~done & (apart > 1.0).any(axis=1)):
+        at = int(np.argmax(apart[row]))
+        detail = f"{features[at]} is {X[row, at]:.3g}, finished runs had {low[at]:.3g} to {high[at]:.3g}"
+        yield Flag(names[int(row)], "outside-range", detail)

@@ -8,11 +8,12 @@ from quagpredict.corpus import read_corpus
 from quagpredict.corpus.columns import PROBLEM_SET, column_of
 from quagpredict.errors import UsageError, argument
 from quagpredict.ranking.deciding import Asked, predicted, screened
-from quagpredict.ranking.defaults import TARGET, default_surrogate, shipped_surrogates
-from quagpredict.ranking.finished import fit_finished
+from quagpredict.ranking.defaults import default_surrogate, shipped_surrogates
+from quagpredict.ranking.finished import TARGET, fit_finished
 from quagpredict.ranking.outcome import check_one_rl_recipe, one_row_each, with_truth
 from quagpredict.ranking.result import Ranking
 from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.hierarchical import BY_BENCHMARK
 from quagpredict.surrogates.spec import is_spec
 from quagpredict.surrogates.store import load_surrogate
 
@@ -49,9 +50,10 @@ def rank(
         several RL seeds are joined.
     surrogate : FittedSurrogate, path, str or None
         A fitted surrogate or its folder. "default" takes a shipped one that applies to the candidates, otherwise "fit"
-        if enough of them are finished, otherwise None. A spec such as "ridge" or "mixed:both:log-logit" is fitted on
-        the candidates that have the target already; "fit" chooses the kind by their number. None, or "none", ranks by
-        the paper's screening, which predicts no score.
+        if enough of them are finished, otherwise the hierarchical prior where scores by benchmark are known, otherwise
+        None. A spec such as "ridge" or "mixed:both:log-logit" is fitted on the candidates that have the target already;
+        "fit" chooses the kind by their number. None, or "none", ranks by the paper's screening, which predicts no
+        score.
     target : str, optional
         Column to predict; the surrogate's own by default, ``post_pass_at_1`` without a surrogate.
     features : str or sequence of str, optional
@@ -117,10 +119,11 @@ def rank(
     if features is not None and not on_the_spot:
         raise UsageError('`features` are for a surrogate that is fitted on the candidates: pass surrogate="fit"')
     read = (fitted,) if fitted is not None else tuple(shipped.values())
+    by_benchmark = BY_BENCHMARK if surrogate == DEFAULT else ()
     frame = read_corpus(
         candidates,
         nested=on_the_spot,
-        derived=(PROBLEM_SET, *dict.fromkeys(name for one in read for name in one.features)),
+        derived=(PROBLEM_SET, *dict.fromkeys(name for one in read for name in one.features), *by_benchmark),
         allow_mixed_protocols=allow_mixed_protocols,
     )
     notes = []

@@ -31,6 +31,7 @@ _NAMED = 3
 
 MARKS = {
     "outside-domain": "D",
+    "outside-range": "G",
     "missing-feature": "M",
     "not-screened": "L",
     "falling-curve": "F",

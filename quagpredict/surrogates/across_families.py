@@ -13,14 +13,12 @@ from quagpredict.corpus.benchmarks import benchmark_scores, geometric_mean
 from quagpredict.errors import UsageError
 from quagpredict.surrogates.hierarchy import AFTER, BEFORE, from_logit, predicted, weights_prior
 from quagpredict.surrogates.hierarchy_learning import Task, learn
-from quagpredict.surrogates.hierarchy_tables import cells_before, finished_task
+from quagpredict.surrogates.hierarchy_tables import LOSS, cells_before, finished_task
+from quagpredict.surrogates.stored_prior import KNOTS
 from quagpredict.surrogates.training_rows import training_rows
 
 Floats = NDArray[np.float64]
 
-#: Knots of the hierarchical model's map, logits of Pass@1: 2 % and 27 %.
-KNOTS = (-4.0, -1.0)
-LOSS = "pre_held_out_loss_nats"
 #: Penalty of the ridge on the levels, in units of a standardised feature's sum of squares for a candidate.
 _RIDGE = 1.0
 

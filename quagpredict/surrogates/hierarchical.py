@@ -15,7 +15,7 @@ from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError
 from quagpredict.surrogates.bayesian_ridge import fit_bayesian_ridge
-from quagpredict.surrogates.domain import training_domain
+from quagpredict.surrogates.domain import TrainingDomain, training_domain
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, symmetric_root
 from quagpredict.surrogates.hierarchy import (
@@ -38,9 +38,20 @@ from quagpredict.surrogates.training_tables import t_factor
 Floats = NDArray[np.float64]
 
 TARGET = "post_pass_at_1"
+#: Derived columns by which a table without its nested counts still tells scores by benchmark.
+BY_BENCHMARK = (
+    benchmark_column("*"),
+    benchmark_column("*", "samples"),
+    benchmark_column("*", "problems"),
+    benchmark_column("*", "pass_at_1", "post"),
+)
 #: A map of Pass@1 on one benchmark alone would order by SFT Pass@1.
 _FEWEST_BENCHMARKS = 2
 _MOST_WEIGHTS = 4000
+#: Factor of the noise from which on it is said.
+_LOUDER = 1.2
+#: How far candidates usually lie from their centre: logits of Pass@1 by benchmark, and terms.
+_USUAL_LOGIT, _USUAL_TERM = 3.0, 1.0
 #: How far the weighted results by benchmark may lie from the target: apart, they are of other runs than it.
 _SAME = 1e-6
 
@@ -125,7 +136,7 @@ def level_of(frame: pl.DataFrame) -> str:
     Examples
     --------
     >>> level_of(pl.DataFrame({"pre_pass_at_1": [0.1], "pre_pass_at_64": [0.5], "pre_held_out_loss_nats": [0.7]}))
-    'coverage and loss'
+    'Pass@64 and loss'
     >>> level_of(pl.DataFrame({"pre_pass_at_1": [0.1]}))
     ''
     """
@@ -138,6 +149,11 @@ def level_of(frame: pl.DataFrame) -> str:
             if all(name in table.columns and table[name].null_count() == 0 for name in terms):
                 return level
     return ""
+
+
+def knows_benchmarks(frame: pl.DataFrame) -> bool:
+    """Return whether a table has what is needed for predictions by benchmark."""
+    return bool(LEVELS.get(level_of(frame), ((), ()))[0])
 
 
 def prior_surrogate(frame: pl.DataFrame, prior: StoredPrior | None = None) -> FittedSurrogate:
@@ -186,7 +202,7 @@ def _columns(frame: pl.DataFrame, _features: str | Sequence[str], groups: str | 
     if not level:
         raise CorpusError(
             "the hierarchical surrogate needs the counts of each problem of two or more benchmarks ('pre_problems'), "
-            "or Pass@64: measure them, or name another kind"
+            "or Pass@16: measure them, or name another kind"
         )
     knots, terms = LEVELS[level]
     names = _benchmarks(frame) if knots else ()
@@ -201,8 +217,8 @@ def _columns(frame: pl.DataFrame, _features: str | Sequence[str], groups: str | 
 def _teaching(frame: pl.DataFrame) -> tuple[str, ...]:
     """Return the columns that a fit reads beside the features: problems and results by benchmark."""
     names = _benchmarks(frame)
-    fields = [benchmark_column(name, "problems") for name in names]
-    return (*fields, *(benchmark_column(name, "pass_at_1", "post") for name in names))
+    after = [benchmark_column(name, "pass_at_1", "post") for name in names if "post_problems" in frame.columns]
+    return (*(benchmark_column(name, "problems") for name in names), *after)
 
 
 def _fit(task: FitTask) -> FittedSurrogate:
@@ -232,7 +248,7 @@ def _fitted(
     cells = to_cells(Z, len(names), terms)
     mean, covariance = weights_prior(prior, len(weights), cells.member.shape[1])
     spreads, after = prior.spreads, np.full((len(y), len(weights)), np.nan)
-    said = ()
+    said: tuple[str, ...] = ()
     if len(y):
         if names:
             after = _after(frame, names)
@@ -242,11 +258,10 @@ def _fitted(
             after = y[:, None]
         found = posterior(design(cells, prior.knots), prior, after, y, weights)
         mean, covariance, spreads = found.mean, found.covariance, found.spreads
-        said = (f"noise {found.factor:.2f} times that of the corpora",) if found.factor > 1.05 else ()
+        if found.factor > _LOUDER:
+            said = (f"these runs scatter {found.factor:.1f} times as much as those that the prior was learnt on",)
     df = float(max(stored.bases + len(y) - 1, 4))
     form = HierarchicalForm(prior.knots, weights, terms, mean, covariance, np.array(spreads), df, t_factor(df))
-    seen = form.seen(Z)
-    seen = seen[np.isfinite(seen).all(axis=1)]
     return FittedSurrogate(
         name="hierarchical",
         features=columns,
@@ -254,10 +269,10 @@ def _fitted(
         feature_transforms=("identity",) * len(columns),
         target_transform="identity",
         form=form,
-        domain=training_domain(seen if len(seen) else np.zeros((1, seen.shape[1]))),
+        domain=_domain(form.seen(Z), len(names)),
         cross_base_validated=True,
         training_rows=len(y),
-        notes=(_about(level, stored, len(y)), *said),
+        notes=(*_about(level, stored, frame, len(y)), *said),
     )
 
 
@@ -279,11 +294,32 @@ def _after(frame: pl.DataFrame, names: tuple[str, ...]) -> Floats:
         return np.full((frame.height, len(names)), np.nan)
 
 
-def _about(level: str, stored: StoredPrior, rows: int) -> str:
-    corpora = ", ".join(stored.corpora)
-    results = f"and {rows} results of these candidates" if rows else "and no result of these candidates"
-    steps = f"{stored.rl_steps[0]:g} to {stored.rl_steps[-1]:g}"
-    return f"from {level}: a prior of {stored.bases} other bases ({corpora}; {steps} RL steps) {results}"
+def _domain(seen: Floats, benchmarks: int) -> TrainingDomain:
+    """Return the domain of the rows seen, and of what the prior takes as usual around their centre.
+
+    A few finished runs do not say how far others may lie: one row each way along each feature does.
+    """
+    seen = seen[np.isfinite(seen).all(axis=1)]
+    centre = seen.mean(axis=0) if len(seen) else np.zeros(seen.shape[1])
+    usual = np.diag(np.where(np.arange(seen.shape[1]) < benchmarks, _USUAL_LOGIT, _USUAL_TERM))
+    return training_domain(np.concatenate([seen, centre + usual, centre - usual]))
+
+
+def _about(level: str, stored: StoredPrior, frame: pl.DataFrame, rows: int) -> tuple[str, ...]:
+    """Return what a reader should know of the prior, and of how these runs differ from those it was learnt on."""
+    results = f"{rows} result{'s' if rows > 1 else ''}" if rows else "no result"
+    low, high = stored.rl_steps[0], stored.rl_steps[-1]
+    said = (
+        f"from {level}: a prior of {stored.bases} other bases ({', '.join(stored.corpora)}; {low:g} to {high:g} RL "
+        f"steps) and {results} of these candidates",
+    )
+    steps = frame["rl_steps"].drop_nulls().cast(pl.Float64) if "rl_steps" in frame.columns else pl.Series([])
+    if len(steps) and (float(steps.max()) > 2 * high or float(steps.min()) < low / 2):  # type: ignore[arg-type]
+        said += (
+            f"these runs have {steps.min():g} to {steps.max():g} RL steps, far from the prior's: trust it the less, "
+            "the fewer results there are",
+        )
+    return said
 
 
 def _fit_matrix(X: Floats, y: Floats, **settings: Any) -> FittedSurrogate:

@@ -13,7 +13,7 @@ from quagpredict.errors import SurrogateError
 from quagpredict.files import write_json
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.hierarchy import Prior, Spreads
-from quagpredict.surrogates.hierarchy_tables import TERMS
+from quagpredict.surrogates.hierarchy_tables import LOSS, TERMS
 from quagpredict.surrogates.json_object import JsonObject
 
 FILE = "prior.json"
@@ -46,13 +46,17 @@ class StoredPrior:
     rl_steps: tuple[float, ...]
 
 
+#: Knots of the map, logits of Pass@1: 2 % and 27 %.
+KNOTS = (-4.0, -1.0)
 #: Level of information -> knots of the map and terms. By benchmark, a map of Pass@1; without benchmarks there is none,
 #: since it would order by SFT Pass@1.
 LEVELS: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
-    "benchmarks and loss": ((-4.0, -1.0), ("pre_held_out_loss_nats",)),
-    "benchmarks": ((-4.0, -1.0), ()),
-    "coverage and loss": ((), ("pre_problems.pass_at_64", "pre_held_out_loss_nats")),
-    "coverage": ((), ("pre_problems.pass_at_64",)),
+    "benchmarks and loss": (KNOTS, (LOSS,)),
+    "benchmarks": (KNOTS, ()),
+    "Pass@64 and loss": ((), ("pre_problems.pass_at_64", LOSS)),
+    "Pass@64": ((), ("pre_problems.pass_at_64",)),
+    "Pass@16 and loss": ((), ("pre_problems.pass_at_16", LOSS)),
+    "Pass@16": ((), ("pre_problems.pass_at_16",)),
 }
 
 

@@ -114,7 +114,7 @@ def test_another_rl_recipe_shifts_all_alike(runs):
 def test_a_surrogate_fitted_on_the_spot(runs):
     table = half_finished(runs, 10)
     ranking = rank(table, "fit")
-    assert ranking.surrogate == "average"
+    assert ranking.surrogate == "hierarchical"
     assert ranking.frame["prediction"].null_count() == 0
     known = ranking.frame.filter(pl.col("low") == pl.col("high"))["candidate"]
     assert set(known) == set(table["candidate"][:10])

@@ -181,11 +181,11 @@ def test_the_level_follows_what_is_measured() -> None:
     flat = pl.DataFrame({"pre_pass_at_1": [0.1], "pre_pass_at_64": [0.5], "pre_held_out_loss_nats": [0.7]})
     assert level_of(RUNS) == "benchmarks and loss"
     assert level_of(RUNS.drop("pre_held_out_loss_nats")) == "benchmarks"
-    assert level_of(flat) == "coverage and loss"
-    assert level_of(flat.drop("pre_held_out_loss_nats")) == "coverage"
+    assert level_of(flat) == "Pass@64 and loss"
+    assert level_of(flat.drop("pre_held_out_loss_nats")) == "Pass@64"
     assert level_of(flat.drop("pre_pass_at_64")) == ""
     one = corpus(1, ("only",))
-    assert level_of(one) == "coverage and loss"  # a map of one benchmark would order by Pass@1
+    assert level_of(one) == "Pass@64 and loss"  # a map of one benchmark would order by Pass@1
     with pytest.raises(CorpusError, match="needs the counts of each problem of two or more benchmarks"):
         fit(flat.drop("pre_pass_at_64").with_columns(candidate=pl.lit("a"), post_pass_at_1=0.3), "hierarchical")
 
@@ -195,7 +195,9 @@ def test_every_level_survives_storage_to_the_last_bit(level: str, tmp_path: Path
     knots, terms = LEVELS[level]
     table = RUNS if "pre_held_out_loss_nats" in terms else RUNS.drop("pre_held_out_loss_nats")
     if not knots:
-        table = table.drop("pre_problems").with_columns(pre_pass_at_1=0.2, pre_pass_at_64=pl.col("post_pass_at_1"))
+        k = terms[0].rpartition("_")[2]
+        coverage = pl.col("post_pass_at_1").alias(f"pre_pass_at_{k}")
+        table = table.drop("pre_problems").with_columns(coverage, pre_pass_at_1=0.2)
     assert level_of(table) == level
     for fitted in (fit(table[:9], "hierarchical"), prior_surrogate(table)):
         save_surrogate(fitted, tmp_path)
@@ -239,8 +241,8 @@ def test_a_prior_survives_storage_and_a_broken_one_is_named(tmp_path: Path) -> N
     (tmp_path / FILE).write_text(text.replace('"bases": ', '"basis": '), encoding="utf-8")
     with pytest.raises(SurrogateError, match="key 'bases' is missing"):
         load_prior(tmp_path)
-    bad = replace(stored.levels["coverage"], mean=np.array([np.inf, 1.0]))
+    bad = replace(stored.levels["Pass@64"], mean=np.array([np.inf, 1.0]))
     with pytest.raises((SurrogateError, ValueError)):
-        load_prior(save_prior(replace(stored, levels={**stored.levels, "coverage": bad}), tmp_path).parent)
+        load_prior(save_prior(replace(stored, levels={**stored.levels, "Pass@64": bad}), tmp_path).parent)
     with pytest.raises(SurrogateError, match="there is no prior"):
         load_prior(tmp_path / "nowhere")

@@ -1,0 +1,59 @@
+"""Where a prediction takes another candidate than the screening, which costs nothing, and why."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from quagpredict.errors import CorpusError
+from quagpredict.ranking.screening import screen
+
+Floats = NDArray[np.float64]
+
+
+def about_free_order(frame: pl.DataFrame, merits: Floats, measurements: Sequence[str], moves: Floats) -> list[str]:
+    """Return a sentence if the screening would take another candidate first; none if it would not, or cannot order.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a candidate.
+    merits : array (n,)
+        Predicted score of each that may be chosen; NaN elsewhere.
+    measurements : sequence of str
+    moves : array (n, q)
+        How much each measurement moves the prediction of each candidate, see `contributions`.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.5, 0.4], "pre_pass_at_64": [0.7, 0.8]})
+    >>> moves = np.array([[0.06, -0.01], [-0.06, 0.01]])
+    >>> about_free_order(table, np.array([0.6, 0.5]), ["pre_pass_at_1", "pre_pass_at_64"], moves)[0][:58]
+    "the screening would take 'b' first, here 2 of 2: predicted"
+    """
+    open_ = np.isfinite(merits)
+    if open_.sum() < 2:
+        return []
+    table = frame[np.flatnonzero(open_).tolist()]
+    try:
+        found = screen(table)
+    except CorpusError:
+        return []
+    kept = table.select("candidate", key=found.key, out=found.screened_out).drop_nulls()
+    if kept.is_empty():
+        return []
+    free = kept.sort(["out", "key", "candidate"], descending=[False, True, False])["candidate"][0]
+    names = frame["candidate"].to_list()
+    theirs, ours = names.index(free), int(np.nanargmax(merits))
+    apart = float(merits[ours] - merits[theirs])
+    if apart <= 0.0:
+        return []
+    place = 1 + int((merits[open_] > merits[theirs]).sum())
+    said = f"the screening would take '{free}' first, here {place} of {int(open_.sum())}: predicted {100 * apart:.1f} "
+    said += f"points below '{names[ours]}'"
+    difference = moves[ours] - moves[theirs]
+    if len(measurements) and np.isfinite(difference).all():
+        most = int(np.argmax(difference))
+        said += f", {100 * float(difference[most]):.1f} of them by {measurements[most]}"
+    return [said]

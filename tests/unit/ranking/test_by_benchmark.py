@@ -1,0 +1,99 @@
+"""The default where scores by benchmark are known: from no finished run on, one model."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from quagpredict.corpus import read_corpus
+from quagpredict.ranking import rank
+from quagpredict.ranking.flags import range_flags
+from quagpredict.ranking.free_order import about_free_order
+from quagpredict.shipped import shipped_path
+from quagpredict.surrogates import fit
+
+
+@pytest.fixture(scope="module")
+def runs() -> pl.DataFrame:
+    """One base of the second lab, as if another team had measured it."""
+    table = read_corpus(shipped_path("datasets/lab-2/corpus.parquet")).filter(pl.col("base_model") == "able")
+    return table.unique("candidate", keep="first", maintain_order=True).with_columns(eval_protocol_id=pl.lit("mine"))
+
+
+def with_results(runs: pl.DataFrame, count: int) -> pl.DataFrame:
+    done = pl.int_range(pl.len()) < count
+    after = [name for name in runs.columns if name.startswith("post_") or name == "rl_recipe_id"]
+    return runs.with_columns(pl.when(done).then(name).alias(name) for name in after)
+
+
+@pytest.mark.parametrize("count", [0, 1, 12])
+def test_one_model_ranks_with_no_result_and_with_many(runs: pl.DataFrame, count: int) -> None:
+    ranking = rank(with_results(runs, count))
+    assert ranking.surrogate == "hierarchical"
+    assert ranking.frame["prediction"].null_count() == 0
+    said = " ".join(ranking.notes)
+    assert ("with no result" if count == 0 else f"fitted on {count} finished candidates") in said
+    assert "6 other bases (lab, lab-2, lab-pilot; 200 to 400 RL steps)" in said
+
+
+def test_results_narrow_the_intervals(runs: pl.DataFrame) -> None:
+    widths = []
+    for count in (0, 1, 12):
+        table = rank(with_results(runs, count)).frame.filter(
+            pl.col("candidate").is_in(runs["candidate"][12:].implode())
+        )
+        widths.append(float((table["high"] - table["low"]).mean()))  # type: ignore[arg-type]
+    assert widths[0] > widths[1] > widths[2]
+
+
+def test_rank_and_fit_agree_and_count_results_once(runs: pl.DataFrame) -> None:
+    table = with_results(runs, 8)
+    fitted = fit(runs[:8], "hierarchical", split=None)
+    ranking = rank(table)
+    wanted = dict(zip(table["candidate"], fitted.predict_frame(table).mean, strict=True))
+    others = ranking.frame.filter(pl.col("candidate").is_in(table["candidate"][8:].implode()))
+    np.testing.assert_allclose(others["prediction"], [wanted[name] for name in others["candidate"]], rtol=1e-9)
+    again = rank(table, fitted)
+    assert again.frame.equals(ranking.frame)
+    assert any("fitted on 8 of the candidates" in note for note in again.notes)
+    done = ranking.frame.filter(pl.col("candidate").is_in(table["candidate"][:8].implode()))
+    assert done.sort("candidate")["prediction"].equals(runs[:8].sort("candidate")["post_pass_at_1"])
+
+
+def test_a_table_read_from_a_file_ranks_as_the_table_itself(runs: pl.DataFrame, tmp_path: Any) -> None:
+    table = with_results(runs, 5)
+    table.write_parquet(tmp_path / "mine.parquet")
+    assert rank(tmp_path / "mine.parquet").frame.equals(rank(table).frame)
+
+
+def test_without_counts_it_screens_until_enough_are_finished(runs: pl.DataFrame) -> None:
+    flat = runs.drop("pre_problems", "post_problems")
+    assert rank(with_results(flat, 4)).surrogate is None
+    assert rank(with_results(flat, 5)).surrogate == "hierarchical"
+    alone = flat.drop(name for name in flat.columns if name.startswith("pre_pass_at_") and name != "pre_pass_at_1")
+    ranking = rank(with_results(alone, 0))
+    assert ranking.surrogate is None
+    assert any("Pass@1 is all that is common" in note for note in ranking.notes)
+
+
+def test_where_the_prediction_overturns_the_screening_it_says_so_and_why(runs: pl.DataFrame) -> None:
+    ranking = rank(with_results(runs, 0))
+    first = rank(with_results(runs, 0), None).frame["candidate"][0]
+    assert ranking.frame["candidate"][0] != first
+    (said,) = [note for note in ranking.notes if note.startswith("the screening would take")]
+    place = ranking.frame["candidate"].to_list().index(first) + 1
+    assert f"'{first}' first, here {place} of {runs.height}: predicted " in said
+    assert "of them by pre_" in said
+    merits = -np.arange(2.0)
+    table = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_64": [0.8, 0.7]})
+    assert about_free_order(table, merits, [], np.zeros((2, 0))) == []
+
+
+def test_a_measurement_outside_what_the_finished_had_is_flagged_on_its_own() -> None:
+    X = np.array([[0.1, 5.0], [0.2, 6.0], [0.3, 7.0], [0.305, 6.0], [0.4, 6.0], [np.nan, 20.0]])
+    done = np.array([True, True, True, False, False, False])
+    (first, second) = range_flags(list("abcdef"), ["pre_pass_at_64", "other"], X, done)
+    assert (first.candidate, first.detail) == ("e", "pre_pass_at_64 is 0.4, finished runs had 0.1 to 0.3")
+    assert (second.candidate, second.detail) == ("f", "other is 20, finished runs had 5 to 7")
+    assert not list(range_flags(list("abcdef"), ["pre_pass_at_64", "other"], X, done & (X[:, 0] < 0.25)))
