@@ -68,11 +68,11 @@ def fit_finished(
 ) -> FittedSurrogate:
     """Fit a surrogate, by its spec or an empty one, to the finished candidates of a table.
 
-    Where neither names kind or features, it is ``hierarchical`` where the candidates have what its prior speaks of: scores
-    by benchmark, or Pass@64 or Pass@16. Otherwise it is the mean of a line through post-SFT Pass@1, one through Pass@k
-    of the largest k up to 64, and one through the held-out loss, with log-logit transforms: each that every finished
-    candidate has. With fewer than `FEWEST` finished candidates it is ``effective_k``. With features and without a kind,
-    least squares if there are twice as many rows as features, otherwise ridge.
+    Where neither names kind or features, it is ``hierarchical`` where the candidates have what its prior speaks of:
+    scores by benchmark, or Pass@64 or Pass@16. Otherwise it is the mean of a line through post-SFT Pass@1, one
+    through Pass@k of the largest k up to 64, and one through the held-out loss, with log-logit transforms: each
+    that every finished candidate has. With fewer than `FEWEST` finished candidates it is ``effective_k``. With
+    features and without a kind, least squares if there are twice as many rows as features, otherwise ridge.
 
     Raises
     ------

@@ -237,8 +237,8 @@ def test_a_surrogate_fitted_on_the_spot_keeps_to_what_it_saw(runs):
         base_model=pl.when(done).then("base_model").otherwise(pl.lit("new")),
     )
     with pytest.raises(IncomparableError, match="base model new, but"):
-        rank(table, "fit:average")
-    assert rank(table, "fit:average", allow_unvalidated_base=True).frame.height == 40
+        rank(table, "average")
+    assert rank(table, "average", allow_unvalidated_base=True).frame.height == 40
     assert rank(table, "fit").frame["prediction"].null_count() == 0  # its prior speaks of any base
     assert not can_fit(table)
     assert can_fit(table.with_columns(base_model=pl.lit("one")))
