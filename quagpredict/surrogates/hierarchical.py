@@ -103,7 +103,7 @@ class HierarchicalForm:
 
     def scores(self, Z: Floats) -> Scores:
         """Return the predictions, overall and by benchmark; NaN for a row with a NaN."""
-        whole = np.isfinite(Z).all(axis=1)
+        whole = np.asarray(np.isfinite(Z).all(axis=1))
         cells = to_cells(np.where(whole[:, None], Z, 0.5), self._benchmarks, self.terms)
         root, spreads = symmetric_root(self.covariance), Spreads(*self.spreads.tolist())
         found = predicted(cells, self.knots, self.mean, root, spreads, self.weights)
@@ -182,7 +182,7 @@ def _benchmarks(frame: pl.DataFrame) -> tuple[str, ...]:
         return tuple(sorted(name for name, column in made.items() if frame[column].null_count() == 0))
     with suppress(CorpusError):
         scores = benchmark_scores(frame)
-        whole = np.isfinite(scores.share).all(axis=0)
+        whole = np.asarray(np.isfinite(scores.share).all(axis=0))
         return tuple(name for name, there in zip(scores.names, whole, strict=True) if there)
     return ()
 
@@ -309,17 +309,17 @@ def _about(level: str, stored: StoredPrior, frame: pl.DataFrame, rows: int) -> t
     """Return what a reader should know of the prior, and of how these runs differ from those it was learnt on."""
     results = f"{rows} result{'s' if rows > 1 else ''}" if rows else "no result"
     low, high = stored.rl_steps[0], stored.rl_steps[-1]
-    said = (
+    said = [
         f"from {level}: a prior of {stored.bases} other bases ({', '.join(stored.corpora)}; {low:g} to {high:g} RL "
-        f"steps) and {results} of these candidates",
-    )
-    steps = frame["rl_steps"].drop_nulls().cast(pl.Float64) if "rl_steps" in frame.columns else pl.Series([])
-    if len(steps) and (float(steps.max()) > 2 * high or float(steps.min()) < low / 2):  # type: ignore[arg-type]
-        said += (
-            f"these runs have {steps.min():g} to {steps.max():g} RL steps, far from the prior's: trust it the less, "
-            "the fewer results there are",
+        f"steps) and {results} of these candidates"
+    ]
+    column = frame["rl_steps"].drop_nulls().cast(pl.Float64).to_list() if "rl_steps" in frame.columns else []
+    if column and (max(column) > 2 * high or min(column) < low / 2):
+        said.append(
+            f"these runs have {min(column):g} to {max(column):g} RL steps, far from the prior's: trust it the less, "
+            "the fewer results there are"
         )
-    return said
+    return tuple(said)
 
 
 def _fit_matrix(X: Floats, y: Floats, **settings: Any) -> FittedSurrogate:

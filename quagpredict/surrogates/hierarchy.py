@@ -127,7 +127,7 @@ def pieces(x: Floats, knots: Floats) -> Floats:
     """
     edges = np.concatenate([[-np.inf], knots, [np.inf]])
     start = np.concatenate([knots[:1], knots])
-    return np.clip(x[..., None], edges[:-1], edges[1:]) - start
+    return np.asarray(np.clip(x[..., None], edges[:-1], edges[1:]) - start)
 
 
 class Design(NamedTuple):
@@ -179,7 +179,6 @@ class Evidence(NamedTuple):
 
     gram: Floats
     log_determinant: float
-    count: int
 
 
 def cell_evidence(at: Design, z: Floats, spreads: Spreads, slope: float) -> Evidence:
@@ -195,7 +194,7 @@ def cell_evidence(at: Design, z: Floats, spreads: Spreads, slope: float) -> Evid
     q1 = table.shape[2]
     gram = table.reshape(-1, q1).T @ scaled.reshape(-1, q1) - (together * gain[:, None]).T @ together
     determinant = np.log(variance[known]).sum() + np.log1p(shared * precision.sum(axis=1)).sum()
-    return Evidence(gram, float(determinant), int(known.sum()))
+    return Evidence(gram, float(determinant))
 
 
 def cell_noise(at: Design, spreads: Spreads, slope: float) -> Floats:
@@ -216,11 +215,11 @@ def updated(mean: Floats, covariance: Floats, evidence: Evidence) -> tuple[Float
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     inner = np.eye(q) + root.T @ G @ root
     factor = np.linalg.cholesky(inner)
-    half = np.linalg.solve(factor, root.T)  # its square is the new covariance
+    half: Floats = np.linalg.solve(factor, root.T)  # its square is the new covariance
     moved = half @ miss
     fit = left - float(moved @ moved)
     likelihood = -0.5 * (fit + evidence.log_determinant + 2.0 * float(np.log(np.diag(factor)).sum()))
-    return mean + half.T @ moved, half.T @ half, likelihood
+    return mean + half.T @ moved, np.asarray(half.T @ half), float(likelihood)
 
 
 class Scores(NamedTuple):

@@ -59,7 +59,7 @@ def posterior(at: Design, prior: Prior, after: Floats, y: Floats, weights: Float
     """
     B, bases = len(weights), _bases(at, prior, len(weights))
     belief = weights_prior(prior, B, bases)
-    whole = np.isfinite(after).all(axis=1)
+    whole = np.asarray(np.isfinite(after).all(axis=1))
     z = np.where(whole[:, None], AFTER.forward(np.nan_to_num(after)), np.nan)
     slope = middle_slope(prior.mean, prior.knots)
     factor = 1.0
@@ -93,13 +93,13 @@ def _overall(
     variance = (loads**2 * noise).sum(axis=1) + (loads.sum(axis=1) * spreads.candidate) ** 2
     jacobian = np.einsum("nb,nbq->nq", loads, at.loadings)
     table = np.column_stack([jacobian, y - score @ weights + jacobian @ mean]) / np.sqrt(variance)[:, None]
-    return Evidence(table.T @ table, float(np.log(variance).sum()), len(y))
+    return Evidence(table.T @ table, float(np.log(variance).sum()))
 
 
 def _bases(at: Design, prior: Prior, benchmarks: int) -> int:
     p = len(prior.mean)
     common = p + benchmarks * (2 if prior.pieces else 1)
-    return (at.loadings.shape[2] - common) // (p + benchmarks)
+    return int((at.loadings.shape[2] - common) // (p + benchmarks))
 
 
 def _rising(mean: Floats, prior: Prior, benchmarks: int, bases: int) -> Floats:

@@ -117,10 +117,8 @@ def _reduced(evidence: Evidence, deviations: Floats, p: int) -> Evidence:
     gram = evidence.gram - half.T @ half
     kept = np.r_[np.arange(p), len(deviations)]
     determinant = evidence.log_determinant + 2.0 * float(np.log(np.diag(factor)).sum())
-    return Evidence(gram[np.ix_(kept, kept)], determinant, evidence.count)
+    return Evidence(gram[np.ix_(kept, kept)], determinant)
 
 
 def _sum(first: Evidence, second: Evidence) -> Evidence:
-    return Evidence(
-        first.gram + second.gram, first.log_determinant + second.log_determinant, first.count + second.count
-    )
+    return Evidence(first.gram + second.gram, first.log_determinant + second.log_determinant)

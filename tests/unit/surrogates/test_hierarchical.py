@@ -78,7 +78,7 @@ def test_evidence_in_parts_is_evidence_as_a_whole() -> None:
 def test_no_evidence_changes_nothing() -> None:
     mean, covariance = weights_prior(PRIOR, 2, 1)
     q = len(mean)
-    found, spread, likelihood = updated(mean, covariance, Evidence(np.zeros((q + 1, q + 1)), 0.0, 0))
+    found, spread, likelihood = updated(mean, covariance, Evidence(np.zeros((q + 1, q + 1)), 0.0))
     np.testing.assert_allclose(found, mean)
     np.testing.assert_allclose(spread, covariance, atol=1e-12)
     assert likelihood == 0.0
@@ -246,3 +246,9 @@ def test_a_prior_survives_storage_and_a_broken_one_is_named(tmp_path: Path) -> N
         load_prior(save_prior(replace(stored, levels={**stored.levels, "Pass@64": bad}), tmp_path).parent)
     with pytest.raises(SurrogateError, match="there is no prior"):
         load_prior(tmp_path / "nowhere")
+
+
+def test_steps_far_from_those_of_the_prior_are_said() -> None:
+    for steps, said in ((300, False), (90, True), (2000, True)):
+        notes = prior_surrogate(FRESH.with_columns(rl_steps=steps)).notes
+        assert any("RL steps, far from the prior's" in note for note in notes) == said
