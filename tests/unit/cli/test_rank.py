@@ -181,7 +181,7 @@ def test_enough_finished_candidates_make_a_surrogate_of_their_own(corpus, capsys
     ).drop("post_problems")
     write_corpus(table, "half.parquet")
     value = ranked(capsys, "--candidates", "half.parquet")
-    assert value["surrogate"] == "average"
+    assert value["surrogate"] == "hierarchical"
     assert any("fitted on the 8 candidates with a result" in note for note in value["notes"])
     write_corpus(table[6:], "few.parquet")
     assert ranked(capsys, "--candidates", "few.parquet")["surrogate"] is None
