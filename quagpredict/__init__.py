@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from quagpredict.answers import grade
     from quagpredict.collection import collect, search
     from quagpredict.corpus import read_corpus, write_corpus
+    from quagpredict.diagnosis import doctor
     from quagpredict.evaluation import score_checkpoint
     from quagpredict.importers import import_run, import_runs, write_imported
     from quagpredict.metrics import pass_at_k
@@ -47,6 +48,7 @@ __all__ = [
     "UsageError",
     "audit",
     "collect",
+    "doctor",
     "fit",
     "grade",
     "import_run",
@@ -68,6 +70,7 @@ _HOME = {
     "SurrogateRegressor": "surrogates",
     "audit": "quagmires",
     "collect": "collection",
+    "doctor": "diagnosis",
     "fit": "surrogates",
     "grade": "answers",
     "import_run": "importers",

@@ -1,11 +1,13 @@
 """Deferred import of optional dependencies, with an error that says what to install."""
 
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 from quagpredict.errors import MissingExtraError
 
-_EXTRA_OF = {
+#: Package -> the extra that brings it.
+EXTRA_OF = {
     "torch": "train",
     "transformers": "train",
     "huggingface_hub": "train",
@@ -16,7 +18,23 @@ _EXTRA_OF = {
     "inspect_ai": "inspect",
     "vllm": "vllm",
     "matplotlib": "plot",
+    "psycopg2": "postgresql",
 }
+
+
+def install_line(extra: str) -> str:
+    """Return the command that installs an extra, also where the package itself is a checkout that no index has.
+
+    Examples
+    --------
+    >>> "quagpredict" in install_line("train") or "-e" in install_line("train")
+    True
+    """
+    root = Path(__file__).resolve().parents[1]
+    if (root / "pyproject.toml").is_file():
+        here = "." if root == Path.cwd() else str(root)
+        return f'pip install -e "{here}[{extra}]"'
+    return f'pip install "quagpredict[{extra}]"'
 
 
 def require(module: str) -> ModuleType:
@@ -47,6 +65,6 @@ def require(module: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != top:
             raise
-        extra = _EXTRA_OF.get(top)
-        cure = f'pip install "quagpredict[{extra}]"' if extra else f"pip install {top}"
+        extra = EXTRA_OF.get(top)
+        cure = install_line(extra) if extra else f"pip install {top}"
         raise MissingExtraError(f"this needs the package '{top}', which is not installed: {cure}") from None

@@ -21,6 +21,7 @@ from quagpredict.errors import QuagpredictError, UsageError
 COMMANDS = {
     "audit": "list where the order after SFT reverses after RL",
     "collect": "carry a plan out: SFT, evaluation, RL, evaluation; resumable",
+    "doctor": "say what is installed, what really works here, and what to do about the rest",
     "evaluate": "measure one checkpoint on a suite",
     "fit": "fit a surrogate to finished runs",
     "import": "bring samples or counts of another evaluation tool into the table",

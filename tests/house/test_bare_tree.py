@@ -83,5 +83,5 @@ def test_what_grading_needs_is_missed_before_anything_is_drawn(tree: Path, tmp_p
     links.mkdir()
     done = evaluate(tree, linked(links, without="math_verify"), "{symbolic: true}")
     assert done.returncode == 2, done.stderr
-    assert done.stderr.endswith('pip install "quagpredict[grade]"\n')
+    assert done.stderr.endswith(f'pip install -e "{tree}[grade]"\n')  # a line that works from a checkout
     assert not list((tmp_path / "run").rglob("*.parquet"))

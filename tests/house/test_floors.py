@@ -11,7 +11,7 @@ FLOORS = (
     {"recipe", "section", "plan", "plan_parts", "program", "run_record", "answers", "lab"},
     {"metrics", "corpus"},
     {"surrogates", "validation", "engines"},
-    {"ranking", "evaluation", "mixture_search", "quagmires", "importers", "replication"},
+    {"ranking", "evaluation", "mixture_search", "quagmires", "importers", "replication", "diagnosis"},
     {"report", "collection"},
     {"cli", "__main__"},
 )

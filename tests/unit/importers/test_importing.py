@@ -107,7 +107,7 @@ def test_inspect_json_logs_are_read_without_inspect():
 def test_an_eval_log_needs_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "inspect_ai", None)
     monkeypatch.setitem(sys.modules, "inspect_ai.log", None)
-    with pytest.raises(MissingExtraError, match=r'inspect_ai.*pip install "quagpredict\[inspect\]"'):
+    with pytest.raises(MissingExtraError, match=r"inspect_ai.*pip install -e .*\[inspect\]"):
         import_run("inspect", [FILES / "inspect_toy.eval"], candidate="a")
 
 
