@@ -29,6 +29,7 @@ from quagpredict.corpus.benchmarks import benchmark_scores, geometric_mean
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.files import digest, file_digest, write_json, written_aside
 from quagpredict.program import run_program
+from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.across_families import predict_across
 from quagpredict.surrogates.fitting import fit_frame
 from quagpredict.surrogates.training_rows import training_rows
@@ -70,11 +71,14 @@ def said_of(candidates: pl.DataFrame, learnt: dict[str, pl.DataFrame]) -> Iterat
         yield Said(rule, candidates[column].to_numpy())
     yield Said("held-out loss", -candidates["pre_held_out_loss_nats"].to_numpy())
     yield Said("geometric mean of Pass@1 over benchmarks", geometric_mean(benchmark_scores(candidates)))
-    ranks = {name: qp.rank(candidates, *given).frame for name, given in {"default": (), "screening": ("none",)}.items()}
-    for rule, frame in ranks.items():
-        place = dict(zip(frame["candidate"], frame["rank"], strict=True))
+    for rule, given in {"default": (), "screening": ("none",)}.items():
+        told = candidates.select("candidate").join(
+            qp.rank(candidates, *given).frame, on="candidate", how="left", maintain_order="left"
+        )
         # A ranking over all bases; within one, its order is what counts.
-        yield Said(rule, -np.array([float(place[name]) for name in candidates["candidate"]]))
+        place = -told["rank"].cast(pl.Float64).to_numpy()
+        ends = [told[name].to_numpy() if name in told.columns else None for name in ("prediction", "low", "high")]
+        yield Said(rule, place, *ends)
     for source, frame in learnt.items():
         rows = training_rows(frame, TARGET, split="fit", source=source)
         for rule, (kind, features) in KINDS.items():
@@ -125,6 +129,7 @@ def seal(table: Path, only: list[str], learn: list[Path], out: Path) -> str:
             "candidates": candidates.height,
             "rules": sealed["rule"].unique(maintain_order=True).to_list(),
             "measurements": {row["candidate"]: measurement_digest(row) for row in candidates.iter_rows(named=True)},
+            "prior": file_digest(shipped_path("models/prior/prior.json")),
             "learnt_from": {path.name: file_digest(path / "corpus.parquet") for path in learn},
             "quagpredict": qp.__version__,
         },
