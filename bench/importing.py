@@ -1,7 +1,11 @@
-"""Importing a million counts and a million samples, against a plain polars group-by of the same file."""
+"""Importing a million counts and a million samples, against a plain polars group-by of the same file.
+
+In processor time, of all threads: the group-by is so short that what else a machine does would decide the ratio.
+"""
 
 import json
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 
@@ -56,11 +60,17 @@ def measure() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         for name, (format, path, columns) in _files(Path(folder)).items():
             call = partial(import_run, format, [path], candidate="a", protocol="bench")
-            ours, plain = in_turn(call, partial(grouped, path, **columns), repeats=3)
+            ours, plain = in_turn(call, partial(grouped, path, **columns), repeats=3, clock=time.process_time)
             kept = ours <= 5 * plain + 2.0
             figures.append(
                 Figure(
-                    f"import of 1,000,000 {name}", ours, "polars group-by", plain, "<= 5 x + 2 s", kept, "with audit"
+                    f"import of 1,000,000 {name}",
+                    ours,
+                    "polars group-by",
+                    plain,
+                    "<= 5 x + 2 s",
+                    kept,
+                    "processor time, with audit",
                 )
             )
     return figures
