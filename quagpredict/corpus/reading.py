@@ -18,8 +18,16 @@ from quagpredict.corpus.columns import is_derived, origin
 from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.foreign import Adopted, adopt, joined_by_name
 from quagpredict.corpus.nested import check_problems
+from quagpredict.corpus.protocols import what_differs
 from quagpredict.corpus.schema import BY_NAME, NESTED, PROBLEM_COLUMNS, SCHEMA_VERSION
-from quagpredict.errors import CorpusError, InvalidDataError, NothingToRankError, QuagpredictError, UsageError
+from quagpredict.errors import (
+    CorpusError,
+    IncomparableError,
+    InvalidDataError,
+    NothingToRankError,
+    QuagpredictError,
+    UsageError,
+)
 from quagpredict.parquet import SEAL, is_sealed
 from quagpredict.shipped import matches, shipped_or_given
 
@@ -180,7 +188,11 @@ def _one_table(parts: list[_Part], allow_mixed_protocols: bool) -> pl.DataFrame:
         raise CorpusError(f"the tables have different schema versions ({shown}); write them again with one release")
     label = parts[0].source if len(parts) == 1 else f"{parts[0].source} and {len(parts) - 1} more"
     frame = parts[0].frame if len(parts) == 1 else _joined(parts)
-    check_rows(frame, label, allow_mixed_protocols=allow_mixed_protocols)
+    try:
+        check_rows(frame, label, allow_mixed_protocols=allow_mixed_protocols)
+    except IncomparableError as error:
+        why = what_differs(read_provenance(part.source) for part in parts if part.schema_version is not None)
+        raise IncomparableError(f"{error} ({why})" if why else str(error)) from None
     return frame
 
 

@@ -1,5 +1,6 @@
 """Many candidates in one call: their held-out losses, what they share with the base, one table."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from quagpredict.corpus import read_corpus, write_corpus
+from quagpredict.corpus.protocols import what_differs
 from quagpredict.errors import IncomparableError, InvalidDataError, UsageError
 from quagpredict.importers.importing import Imported, import_run
 from quagpredict.importers.statistics import coverage_ratio
@@ -164,12 +166,7 @@ def _differing(found: Sequence[Imported]) -> str | None:
     for other in found[1:]:
         if other.eval_protocol_id == first.eval_protocol_id:
             continue
-        keys = dict.fromkeys((*first.protocol, *other.protocol))
-        apart = [
-            f"{key} ({first.protocol.get(key)} and {other.protocol.get(key)})"
-            for key in keys
-            if first.protocol.get(key) != other.protocol.get(key)
-        ]
+        described = {"protocols": json.dumps({one.eval_protocol_id: one.protocol for one in (first, other)})}
         names = f"'{first.row['candidate'].item()}' and '{other.row['candidate'].item()}'"
-        return f"{names} were not measured alike, and rank will not mix them: they differ in {', '.join(apart)}"
+        return f"{names} were not measured alike, and rank will not mix them: {what_differs([described])}"
     return None

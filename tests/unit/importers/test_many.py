@@ -64,7 +64,15 @@ def test_what_differs_between_candidates_is_said(runs, tmp_path):
     found = import_runs("auto", runs)
     assert found[0].eval_protocol_id != found[1].eval_protocol_id
     (note,) = {note for one in found for note in one.audit.notes if "measured alike" in note}
-    assert "they differ in settings ({'temperature': '0.6'} and {'temperature': '1.0'})" in note
+    assert "they differ in temperature (0.6 and 1.0)" in note
+
+
+def test_rank_says_what_differs(runs, tmp_path):
+    for name, protocol in (("mix-a", "t=1.0"), ("mix-b", "t=0.6")):
+        found = import_run("counts", runs[name], candidate=name, protocol=protocol)
+        write_imported([found], tmp_path / f"{name}.parquet")
+    with pytest.raises(IncomparableError, match=r"2 protocols .*\(they differ in protocol \(t=1\.0 and t=0\.6\)\)$"):
+        quagpredict.rank([tmp_path / "mix-a.parquet", tmp_path / "mix-b.parquet"])
 
 
 @pytest.mark.parametrize(
