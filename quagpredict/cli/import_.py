@@ -11,6 +11,7 @@ from quagpredict.errors import QuagpredictError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from quagpredict.importers import Difference, Imported, Statistic
 
@@ -147,15 +148,17 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _runs(args: argparse.Namespace) -> "dict[str, list[str]]":
+def _runs(args: argparse.Namespace) -> "dict[str, list[str | Path]]":
     """Return the paths of each candidate."""
+    from quagpredict.importers import runs_by_name
+
     if args.candidate is not None and args.each:
         raise UsageError("--candidate names one candidate, --each takes every path as one: give one of them")
     if args.candidate is not None:
         return {args.candidate: args.paths}
     if args.each:
-        return _each(args.paths)
-    runs: dict[str, list[str]] = {}
+        return runs_by_name(args.paths)
+    runs: dict[str, list[str | Path]] = {}
     for word in args.paths:
         name, equals, path = word.partition("=")
         if not (name and equals and path):
@@ -163,18 +166,6 @@ def _runs(args: argparse.Namespace) -> "dict[str, list[str]]":
                 f"which candidate is '{word}' of? Name it with --candidate, write NAME={word}, or give --each"
             )
         runs.setdefault(name, []).append(path)
-    return runs
-
-
-def _each(paths: "Sequence[str]") -> dict[str, list[str]]:
-    from pathlib import Path
-
-    runs: dict[str, list[str]] = {}
-    for path in paths:
-        name = Path(path).resolve().name if Path(path).is_dir() else Path(path).name.split(".")[0]
-        if name in runs:
-            raise UsageError(f"--each: both {runs[name][0]} and {path} would be called '{name}'; write NAME=PATH")
-        runs[name] = [path]
     return runs
 
 

@@ -3,7 +3,7 @@
 from quagpredict.importers.audit import Audit, Difference
 from quagpredict.importers.formats import FORMATS, detect
 from quagpredict.importers.importing import Imported, import_run
-from quagpredict.importers.many import import_runs, write_imported
+from quagpredict.importers.many import import_runs, runs_by_name, write_imported
 from quagpredict.importers.statistics import Statistic, coverage_ratio, pass_at_group
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "import_run",
     "import_runs",
     "pass_at_group",
+    "runs_by_name",
     "write_imported",
 ]

@@ -11,6 +11,7 @@ from quagpredict.importers.reading import Expected, Reading, Reported
 from quagpredict.metrics import pass_at_k
 
 _TELLING_LENGTH = 20  # characters: shorter responses are often the same by chance
+_LONG = 200  # characters: never
 _SAME_SHARE = 0.5
 _TOLERANCE = 0.0006  # tools round to a tenth of a per cent
 _GREEDY_BELOW = 1e-5  # vLLM's own bound
@@ -156,7 +157,10 @@ def _doubled(problems: pl.DataFrame) -> str | None:
         return None
     times = texts.group_by("benchmark", "problem_id", "text").len(name="m").with_columns(pl.col("m").cast(pl.Float64))
     by = times.group_by("benchmark", "problem_id").agg(
-        (pl.col("m") * (pl.col("m") - 1)).sum().alias("same"), pl.col("m").sum().alias("n"), pl.col("m").min()
+        (pl.col("m") * (pl.col("m") - 1)).sum().alias("same"),
+        pl.col("m").sum().alias("n"),
+        pl.col("m").min(),
+        pl.col("m").max().alias("most"),
     )
     share = float((by["same"] / (by["n"] * (by["n"] - 1))).mean())  # type: ignore[arg-type]
     if share >= _SAME_SHARE:
@@ -166,6 +170,10 @@ def _doubled(problems: pl.DataFrame) -> str | None:
         )
     if by.height > 1 and (by["m"] > 1).all():
         return "every response stands at least twice: the samples of one seed were added more than once"
+    # Long responses are not the same by chance, least of all in every problem.
+    lengths = problems.select(pl.col("responses").list.eval(pl.element().str.len_chars()).list.median().min()).item()
+    if by.height > 1 and lengths >= _LONG and (by["most"] > 1).all():
+        return "every problem has a response twice: the samples of one seed were added more than once"
     return None
 
 

@@ -42,7 +42,7 @@ def given_files(paths: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
     named: list[Path] = []
     found: list[Path] = []
     for path in paths:
-        for each in _matching(path):
+        for each in matching(path):
             if each.is_dir():
                 found += _of_folder(each)
             else:
@@ -51,7 +51,14 @@ def given_files(paths: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
     return _once(named), [path for path in _once(found) if path.resolve() not in seen]
 
 
-def _matching(path: str | Path) -> list[Path]:
+def matching(path: str | Path) -> list[Path]:
+    """Return the path, or what a glob matches, by name.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file or folder.
+    """
     whole = Path(path)
     try:
         if whole.exists():

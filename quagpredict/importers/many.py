@@ -10,6 +10,7 @@ import polars as pl
 from quagpredict.corpus import read_corpus, write_corpus
 from quagpredict.corpus.protocols import what_differs
 from quagpredict.errors import IncomparableError, InvalidDataError, UsageError
+from quagpredict.importers.files import matching
 from quagpredict.importers.importing import Imported, import_run
 from quagpredict.importers.statistics import coverage_ratio
 
@@ -81,6 +82,32 @@ def import_runs(
         found = _against(found, base)
     note = _differing(found)
     return [one if note is None else one.noted(note) for one in found]
+
+
+def runs_by_name(paths: Sequence[str | Path]) -> dict[str, list[str | Path]]:
+    """Return runs for `import_runs` where each file or folder is a candidate, called by its name; globs are expanded.
+
+    Raises
+    ------
+    UsageError
+        If a name does not exist, or two paths would be called the same.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ("mix-a.csv", "mix-b.jsonl.gz"):
+    ...         _ = Path(folder, name).write_text("")
+    ...     list(runs_by_name([f"{folder}/*"]))
+    ['mix-a', 'mix-b']
+    """
+    runs: dict[str, list[str | Path]] = {}
+    for path in (each for given in paths for each in matching(given)):
+        name = path.resolve().name if path.is_dir() else path.name.split(".")[0]
+        if name in runs:
+            raise UsageError(f"both {runs[name][0]} and {path} would be called '{name}': name the candidates")
+        runs[name] = [path]
+    return runs
 
 
 def write_imported(imported: Sequence[Imported], path: str | Path) -> None:

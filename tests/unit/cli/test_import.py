@@ -58,7 +58,7 @@ def test_many_candidates_in_one_call(tmp_path, monkeypatch, capsys):
     assert shown.err.count("--protocol") == 1
     frame = read_corpus("runs.parquet")
     assert frame["candidate"].to_list() == ["base", "mix-a", "mix-b"]
-    assert cli.main(["import", "auto", "mix-a", "mix-b", "--each", "--out", "two.parquet", "--format", "json"]) == 0
+    assert cli.main(["import", "auto", "mix-*", "--each", "--out", "two.parquet", "--format", "json"]) == 0
     assert [one["candidate"] for one in json.loads(capsys.readouterr().out)] == ["mix-a", "mix-b"]
     assert cli.main(["rank", "--candidates", "runs.parquet", "--surrogate", "none", "--format", "csv"]) == 0
 

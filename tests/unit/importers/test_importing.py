@@ -148,6 +148,19 @@ def test_copies_are_refused(qwen_math, times, reason):
     assert import_run("qwen-math", [qwen_math], candidate="a", allow_duplicates=True).row["pre_pass_at_1"].item() == 1.0
 
 
+def test_one_seed_among_many_that_is_there_twice_is_seen(tmp_path):
+    rows = [
+        {"id": name, "correct": True, "response": f"a thought of seed {seed} about {name}. " * 10}
+        for name in "pqr" for seed in (0, 1, 2, 2)
+    ]  # fmt: skip
+    file = tmp_path / "s.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InvalidDataError, match="every problem has a response twice"):
+        import_run("samples", [file], candidate="a")
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows[:-1]))
+    assert import_run("samples", [file], candidate="a", allow_ragged=True).problems["n"].to_list() == [4, 4, 3]
+
+
 def test_sampling_settings_and_a_given_protocol_make_the_identity(qwen_math, tmp_path):
     first = import_run("qwen-math", [qwen_math], candidate="a").eval_protocol_id
     named = import_run("qwen-math", [qwen_math], candidate="a", protocol="32k tokens").eval_protocol_id
