@@ -116,6 +116,7 @@ def as_flags(text: str) -> str:
 def _run(args: argparse.Namespace) -> int:
     from quagpredict.answers import GradingPolicy
     from quagpredict.importers import import_runs, write_imported
+    from quagpredict.report.formats import plain
 
     runs = _runs(args)
     found = import_runs(
@@ -143,7 +144,7 @@ def _run(args: argparse.Namespace) -> int:
     else:
         print("\n".join(_table(one) for one in found))
     for note in dict.fromkeys(note for one in found for note in one.audit.notes):
-        say(f"note: {as_flags(note)}")
+        say(f"note: {plain(as_flags(note))}")
     say(f"wrote {args.out}")
     return 0
 
@@ -201,6 +202,8 @@ def _content(found: "Imported") -> dict[str, Any]:
 
 
 def _table(found: "Imported") -> str:
+    from quagpredict.report.formats import plain
+
     values = _values(found)
     lines = [
         f"{found.row['candidate'].item()}: {values['problems_count']} problems, {values['samples_per_problem']} "
@@ -211,7 +214,7 @@ def _table(found: "Imported") -> str:
         lines.append(f"  held-out loss {loss:.4f} nats/token")
     lines += [_statistic(one) for one in found.statistics]
     lines += [_difference(one) for one in found.audit.differences]
-    return "\n".join(lines)
+    return "\n".join(map(plain, lines))
 
 
 def _statistic(one: "Statistic") -> str:

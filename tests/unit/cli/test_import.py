@@ -80,5 +80,15 @@ def test_options_are_spelt_as_flags(tmp_path, capsys):
     assert read_corpus(tmp_path / "a.parquet")["pre_held_out_loss_nats"].item() == 0.5
 
 
+def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path, capsys):
+    file = tmp_path / "a.jsonl"
+    rows = [{"task_id": f"H\x1b[31m/{task}", "completion": "x", "passed": True} for task in (1, 1, 2)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["import", "auto", str(file), "--candidate", "a\x1b[31m", "--out", str(tmp_path / "a.parquet")]
+    assert cli.main([*words, "--allow-ragged"]) == 0
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err
+
+
 def test_the_formats_of_the_command_are_those_of_the_library():
     assert ("auto", *FORMATS) == KNOWN
