@@ -7,19 +7,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.metrics import MEASURED_KS, maj_at_k, pass_at_k, reward_variance, zero_variance_share
+from quagpredict.metrics import MEASURED_KS, maj_at_k, pass_at_k
 from quagpredict.metrics.responses import answer_table
+from quagpredict.metrics.statistics import LENGTHS, OF_PROBLEMS, PER_TOKEN
 
 _PROBLEM = ("benchmark", "problem_id")
-# Pooled over samples: sum of the first over the problems / sum of the second.
-_LENGTHS = {
-    "length_mean": pl.lit(True),
-    "length_finished_mean": pl.col("finish_reason") != "length",
-    "length_correct_mean": pl.col("verdict") == "correct",
-    "length_wrong_mean": pl.col("verdict") == "wrong",
-}
-_PER_TOKEN = {"token_entropy_nats": "entropy_sum", "token_log_prob_nats": "log_prob_sum"}
-GROUP_SIZES = (8, 16)
 
 
 def summarise(
@@ -89,17 +81,6 @@ def summarise(
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def statistics_of(summary: pl.DataFrame) -> list[str]:
-    """Return the names of the statistics that a summary holds.
-
-    Examples
-    --------
-    >>> statistics_of(summarise(pl.DataFrame({"benchmark": ["a"], "level": [1], "n": [1], "c": [1]})))[:2]
-    ['avg_at_n', 'pass_at_1']
-    """
-    return [name.removesuffix("_low") for name in summary.columns if name.endswith("_low")]
-
-
 def _parts(problems: pl.DataFrame) -> Iterator[tuple[str, str | None, int | None, NDArray[np.bool_]]]:
     benchmark = problems["benchmark"]
     yield "all", None, None, np.ones(problems.height, dtype=bool)
@@ -131,17 +112,13 @@ def _sums(
         named = problems.select(pl.concat_str(*_PROBLEM, separator="\0").alias("problem")).to_series().to_numpy()
         order = np.searchsorted(labels, named)
         top |= {f"maj_at_{k}": voted[order, at] for at, k in enumerate(ks)}
-    for name in ("truncated", "no_answer"):
-        if name in problems.columns:
-            top[f"{name}_share"] = problems[name].cast(pl.Float64).to_numpy() / np.maximum(n, 1)
-    if "distinct_answers" in problems.columns:
-        top["distinct_answers_mean"] = problems["distinct_answers"].cast(pl.Float64).to_numpy()
-    top["reward_variance"] = reward_variance(n, c)
-    top |= {f"zero_variance_share_g{size}": zero_variance_share(n, c, size) for size in GROUP_SIZES}
+    for name, of_problems in OF_PROBLEMS.items():
+        if (value := of_problems(problems)) is not None:
+            top[name] = value
     bottom = {name: np.ones(n.size) for name in top}
     if samples is not None:
         frame = _of_samples(problems, samples)
-        for name in ("agreement_mean", *_LENGTHS, *_PER_TOKEN):
+        for name in ("agreement_mean", *LENGTHS, *PER_TOKEN):
             top[name] = frame[name].to_numpy()
             bottom[name] = frame[f"{name}_of"].to_numpy()
     return top, bottom
@@ -151,10 +128,10 @@ def _of_samples(problems: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
     """Return sums over each problem's samples, in the order of `problems`."""
     tokens = pl.col("length").cast(pl.Float64)
     summed = samples.group_by(_PROBLEM).agg(
-        *(tokens.filter(group).sum().alias(name) for name, group in _LENGTHS.items()),
-        *(group.sum().cast(pl.Float64).alias(f"{name}_of") for name, group in list(_LENGTHS.items())[1:]),
+        *(tokens.filter(group).sum().alias(name) for name, group in LENGTHS.items()),
+        *(group.sum().cast(pl.Float64).alias(f"{name}_of") for name, group in list(LENGTHS.items())[1:]),
         pl.len().cast(pl.Float64).alias("length_mean_of"),
-        *(pl.col(column).sum().cast(pl.Float64).alias(name) for name, column in _PER_TOKEN.items()),
+        *(pl.col(column).sum().cast(pl.Float64).alias(name) for name, column in PER_TOKEN.items()),
         *(
             # Known for some samples only would speak of those alone: then it is not known.
             pl.when(pl.col(column).null_count() == 0)
@@ -162,7 +139,7 @@ def _of_samples(problems: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
             .otherwise(None)
             .cast(pl.Float64)
             .alias(f"{name}_of")
-            for name, column in _PER_TOKEN.items()
+            for name, column in PER_TOKEN.items()
         ),
     )
     agreement = answer_table(samples.select(*_PROBLEM, "answer"), list(_PROBLEM))

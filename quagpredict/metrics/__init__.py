@@ -5,19 +5,17 @@ from quagpredict.metrics.held_out_loss import HeldOutLoss, token_weighted_loss
 from quagpredict.metrics.learning_signal import reward_variance, zero_variance_share
 from quagpredict.metrics.majority_vote import maj_at_k
 from quagpredict.metrics.measurement import MEASURED_KS, Measurement, count_values, level_parts, measurement
-from quagpredict.metrics.responses import LengthStatistics, Majority, length_statistics, majority
+from quagpredict.metrics.responses import Majority, majority
 from quagpredict.metrics.uncertainty import bootstrap_means, ratio_standard_error, standard_error_of_mean
 
 __all__ = [
     "MEASURED_KS",
     "HeldOutLoss",
-    "LengthStatistics",
     "Majority",
     "Measurement",
     "PassAtKCurve",
     "bootstrap_means",
     "count_values",
-    "length_statistics",
     "level_parts",
     "maj_at_k",
     "majority",

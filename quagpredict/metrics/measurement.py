@@ -7,11 +7,11 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from quagpredict.answers import VERDICTS
-from quagpredict.corpus.schema import PASS_K
+from quagpredict.corpus.schema import BY_NAME, PASS_K
 from quagpredict.errors import InvalidDataError
 from quagpredict.metrics.coverage import pass_at_k
-from quagpredict.metrics.learning_signal import reward_variance, zero_variance_share
-from quagpredict.metrics.responses import answer_table, length_statistics
+from quagpredict.metrics.responses import answer_table
+from quagpredict.metrics.statistics import LENGTHS, OF_PROBLEMS, PER_TOKEN
 from quagpredict.metrics.uncertainty import standard_error_of_mean
 
 MEASURED_KS = PASS_K  # the columns of the table
@@ -96,18 +96,14 @@ def measurement(samples: pl.DataFrame) -> Measurement:
         raise InvalidDataError(f"samples of problem {name} carry different levels; a problem has one level or null")
     answers = answer_table(table.select(*_PROBLEM, "answer"), _PROBLEM)
     problems = counted.drop("levels").join(answers, on=_PROBLEM, how="left").sort(_PROBLEM)
-    lengths = length_statistics(table["length"], table["verdict"], (table["finish_reason"] != "length").to_numpy())
     values = count_values(problems)
-    values |= {
-        "length_mean": _number(lengths["all"].mean),
-        "length_median": _number(lengths["all"].median),
-        "length_p95": _number(lengths["all"].p95),
-        "length_correct_mean": _number(lengths["correct"].mean),
-        "length_wrong_mean": _number(lengths["wrong"].mean),
-        "agreement_mean": _mean(problems["agreement"].to_numpy()),
-        "token_entropy_nats": _per_token(table, "entropy_sum"),
-        "token_log_prob_nats": _per_token(table, "log_prob_sum"),
-    }
+    lengths = table["length"].to_numpy()
+    for name, group in LENGTHS.items():
+        if _stored(name):
+            values[name] = _mean(table.filter(group)["length"].to_numpy())
+    values |= {f"length_{name}": _number(np.quantile(lengths, q)) for name, q in (("median", 0.5), ("p95", 0.95))}
+    values["agreement_mean"] = _mean(problems["agreement"].to_numpy())
+    values |= {name: _per_token(table, column) for name, column in PER_TOKEN.items() if _stored(name)}
     return Measurement(problems.drop("agreement"), values)
 
 
@@ -151,14 +147,10 @@ def count_values(problems: pl.DataFrame) -> dict[str, float | int | None]:
     parts = None if levels is None or levels.null_count() else level_parts(levels.to_numpy())
     for part, name in enumerate(("easy", "medium", "hard")):
         values[f"pass_at_1_{name}"] = None if parts is None else _mean(passed[parts == part, 0])
-    for column in ("truncated", "no_answer"):
-        known = column in problems.columns and problems[column].null_count() == 0 and smallest > 0
-        values[f"{column}_share"] = _mean(problems[column].to_numpy() / n) if known else None
-    known = "distinct_answers" in problems.columns and problems["distinct_answers"].null_count() == 0
-    values["distinct_answers_mean"] = _mean(problems["distinct_answers"].to_numpy()) if known else None
-    values["reward_variance"] = _mean(reward_variance(n, c))
-    for group_size in (8, 16):
-        values[f"zero_variance_share_g{group_size}"] = _mean(zero_variance_share(n, c, group_size))
+    for name, of_problems in OF_PROBLEMS.items():
+        if _stored(name):
+            found = of_problems(problems)
+            values[name] = None if found is None else _mean(found)
     values["samples_per_problem"] = smallest
     values["problems_count"] = problems.height
     return values
@@ -228,6 +220,11 @@ def _checked(samples: pl.DataFrame) -> pl.DataFrame:
         benchmark, problem, sample = table.select(*_PROBLEM, "sample").row(int(doubled.arg_max() or 0))
         raise InvalidDataError(f"sample {sample} of problem {benchmark}/{problem} stands more than once")
     return table
+
+
+def _stored(name: str) -> bool:
+    """Say whether the table has a column for a statistic."""
+    return f"pre_{name}" in BY_NAME
 
 
 def _per_token(table: pl.DataFrame, column: str) -> float | None:

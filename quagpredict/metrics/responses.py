@@ -2,69 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from quagpredict.errors import InvalidDataError
-
-
-class LengthStatistics(NamedTuple):
-    """Lengths of a group of samples, in tokens; all NaN if the group is empty.
-
-    Attributes
-    ----------
-    samples : int
-    mean, median, p95 : float
-        Quantiles interpolate linearly between neighbours.
-    """
-
-    samples: int
-    mean: float
-    median: float
-    p95: float
-
-
-def length_statistics(length: ArrayLike, verdict: ArrayLike, finished: ArrayLike) -> dict[str, LengthStatistics]:
-    """Return length statistics of all, correct, wrong and finished samples.
-
-    Parameters
-    ----------
-    length : array_like, shape (samples,)
-        Tokens of each response.
-    verdict : array_like of str, shape (samples,)
-        The grader's verdicts; only "correct" and "wrong" form groups.
-    finished : array_like of bool, shape (samples,)
-        Whether the model ended the response itself.
-
-    Returns
-    -------
-    dict of str to LengthStatistics
-        Keys "all", "correct", "wrong", "finished"; an empty group has 0 samples and NaN.
-
-    Examples
-    --------
-    >>> statistics = length_statistics([2, 4, 9], ["correct", "wrong", "truncated"], [True, True, False])
-    >>> statistics["all"].mean, statistics["finished"].mean, statistics["wrong"].samples
-    (5.0, 3.0, 1)
-    """
-    lengths, verdicts = np.asarray(length, dtype=np.float64), np.asarray(verdict)
-    groups = {
-        "all": np.ones(lengths.shape, dtype=bool),
-        "correct": verdicts == "correct",
-        "wrong": verdicts == "wrong",
-        "finished": np.asarray(finished, dtype=bool),
-    }
-    return {name: _summary(lengths[chosen]) for name, chosen in groups.items()}
-
-
-def _summary(lengths: NDArray[np.float64]) -> LengthStatistics:
-    if lengths.size == 0:
-        return LengthStatistics(0, float("nan"), float("nan"), float("nan"))
-    median, p95 = np.quantile(lengths, [0.5, 0.95])
-    return LengthStatistics(lengths.size, float(lengths.mean()), float(median), float(p95))
 
 
 @dataclass(frozen=True, eq=False)
