@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from quagpredict.mixture_search import MixtureSearch
     from quagpredict.quagmires import audit
     from quagpredict.ranking import rank
+    from quagpredict.replication import replicate
     from quagpredict.surrogates import SurrogateRegressor, fit
     from quagpredict.surrogates.store import load_surrogate, save_surrogate
     from quagpredict.validation import validate
@@ -57,6 +58,7 @@ __all__ = [
     "pass_at_k",
     "rank",
     "read_corpus",
+    "replicate",
     "save_surrogate",
     "score_checkpoint",
     "search",
@@ -79,6 +81,7 @@ _HOME = {
     "pass_at_k": "metrics",
     "rank": "ranking",
     "read_corpus": "corpus",
+    "replicate": "replication",
     "save_surrogate": "surrogates.store",
     "score_checkpoint": "evaluation",
     "search": "collection",

@@ -1,7 +1,6 @@
 """``quagpredict replicate``: what corpora say about the paper's claims."""
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -44,47 +43,17 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Judge, draw, write, print the claims."""
-    from quagpredict.corpus import read_corpus
-    from quagpredict.files import written_aside
-    from quagpredict.optional import require
-    from quagpredict.replication import Corpus, replicate
-    from quagpredict.replication.claims import MODELS
-    from quagpredict.replication.replicating import OURS
-    from quagpredict.replication.transfer import transfers
+    """Judge, write, print the claims."""
+    from quagpredict.replication import replicate
     from quagpredict.report.formats import to_json
-    from quagpredict.report.replication_figures import draw
-    from quagpredict.report.replication_page import claims_table, page_of, tables_of
 
-    require("matplotlib")
-    found = []
-    for corpus in args.corpora:
-        path = Path(corpus)
-        name = path.stem if path.suffix else path.name
-        frame = read_corpus(corpus)
-        found.append(replicate(frame, name, repeats=args.repeats, seed=args.seed, jobs=args.jobs, say=say))
-    corpora = [Corpus(one.name, one.frame) for one in found]
-    if len(corpora) > 1:
-        say("from one corpus to another")
-    carried = transfers(corpora, (*MODELS, *OURS), seed=args.seed, say=say)
-    folder = args.page.parent / "figures" / args.page.stem
-    figures = {one.name: draw(one, folder) for one in found}
-    words = ["quagpredict", "replicate", *args.corpora, "--page", str(args.page)]
-    for name, default in (("repeats", 100), ("seed", 0)):
-        if getattr(args, name) != default:
-            words += [f"--{name}", str(getattr(args, name))]
-    with written_aside(args.page) as aside:
-        aside.write_text(page_of(found, figures, args.page, shlex.join(words), carried), encoding="utf-8")
-    for file, whole in tables_of(found, carried).items():
-        with written_aside(args.page.with_suffix("") / file) as aside:
-            whole.write_csv(aside, float_precision=4)
-    table = claims_table(found)
+    found = replicate(args.corpora, args.page, repeats=args.repeats, seed=args.seed, jobs=args.jobs, say=say)
     makers = {
-        "csv": lambda: str(table.write_csv()),
-        "json": lambda: to_json(table),
+        "csv": lambda: str(found.claims.write_csv()),
+        "json": lambda: to_json(found.claims),
     }
-    emit(args.format, makers, lambda console: _print(table, console), None)
-    say(f"wrote {args.page}")
+    emit(args.format, makers, lambda console: _print(found.claims, console), None)
+    say(f"wrote {found.written[0]}")
     return 0
 
 

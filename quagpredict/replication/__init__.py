@@ -1,4 +1,4 @@
-"""What a corpus says about the paper's claims."""
+"""What corpora say about the paper's claims."""
 
 from typing import TYPE_CHECKING
 
@@ -6,18 +6,22 @@ from quagpredict.lazy import lazy_names
 
 if TYPE_CHECKING:
     from quagpredict.replication.claims import Claim as Claim
+    from quagpredict.replication.corpora import Replicated as Replicated
+    from quagpredict.replication.corpora import replicate as replicate
     from quagpredict.replication.replicating import Replication as Replication
-    from quagpredict.replication.replicating import replicate as replicate
+    from quagpredict.replication.replicating import replication_of as replication_of
     from quagpredict.replication.transfer import Corpus as Corpus
     from quagpredict.replication.transfer import transfer as transfer
 
-__all__ = ["Claim", "Corpus", "Replication", "replicate", "transfer"]
+__all__ = ["Claim", "Corpus", "Replicated", "Replication", "replicate", "replication_of", "transfer"]
 
 _HOME = {
     "Claim": "claims",
     "Corpus": "transfer",
+    "Replicated": "corpora",
     "Replication": "replicating",
-    "replicate": "replicating",
+    "replicate": "corpora",
+    "replication_of": "replicating",
     "transfer": "transfer",
 }
 

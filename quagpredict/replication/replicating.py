@@ -61,7 +61,7 @@ class Replication:
     notes: tuple[str, ...] = ()
 
 
-def replicate(
+def replication_of(
     corpus: Any,
     name: str = "corpus",
     *,
@@ -97,7 +97,7 @@ def replicate(
     Examples
     --------
     >>> from quagpredict.validation.synthetic import synthetic_corpus
-    >>> found = replicate(synthetic_corpus(40, seed=1).frame, "synthetic", surrogates=(), repeats=10)
+    >>> found = replication_of(synthetic_corpus(40, seed=1).frame, "synthetic", surrogates=(), repeats=10)
     >>> [claim.verdict for claim in found.claims if claim.claim.startswith("A higher SFT score")]
     ['agrees']
     """

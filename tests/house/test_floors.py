@@ -11,8 +11,8 @@ FLOORS = (
     {"recipe", "section", "plan", "plan_parts", "program", "run_record", "answers", "lab"},
     {"metrics", "corpus"},
     {"surrogates", "validation", "engines"},
-    {"ranking", "evaluation", "mixture_search", "quagmires", "importers", "replication", "diagnosis"},
-    {"report", "collection"},
+    {"ranking", "evaluation", "mixture_search", "quagmires", "importers", "diagnosis"},
+    {"report", "collection", "replication"},
     {"cli", "__main__"},
 )
 FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from quagpredict.quagmires import audit
-from quagpredict.replication import Replication, replicate
+from quagpredict.replication import Replication, replication_of
 from quagpredict.replication.claims import MODELS, claims_of, verdict_of
 from quagpredict.replication.published import PUBLISHED
 from quagpredict.validation import validate
@@ -13,7 +13,7 @@ from quagpredict.validation.synthetic import synthetic_corpus
 
 @pytest.fixture(scope="module")
 def found() -> Replication:
-    return replicate(
+    return replication_of(
         synthetic_corpus(60, rl_seeds=2, seed=3).frame, "synthetic", surrogates=["effective_k"], repeats=20
     )
 
@@ -70,7 +70,7 @@ def test_what_a_corpus_lacks_is_said_and_the_rest_is_judged() -> None:
     """No held-out loss, no counts, rows without outcome: the page still says what it can."""
     frame = synthetic_corpus(40, nested=False, seed=1).frame.drop("pre_held_out_loss_nats")
     unfinished = frame.head(3).with_columns(candidate=pl.col("candidate") + "-new", post_pass_at_1=pl.lit(None, float))
-    found = replicate(pl.concat([frame, unfinished]), "bare", repeats=5)
+    found = replication_of(pl.concat([frame, unfinished]), "bare", repeats=5)
     assert found.frame.height == 40
     said = {claim.claim: claim for claim in found.claims}
     assert said["A higher SFT score can mislead"].effect is None
