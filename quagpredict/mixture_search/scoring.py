@@ -157,8 +157,15 @@ def measured_row(measurement: Measurement, recipe: MixtureRecipe, candidate: str
         if measurement.height != 1:
             raise UsageError(f"a measurement is one row, got a table of {measurement.height}")
         given: dict[str, Any] = measurement.row(0, named=True)
-    else:
+    elif isinstance(measurement, Mapping):
         given = dict(measurement)
+    else:
+        raise UsageError(
+            "a measurement is a mapping of columns such as {'pass_at_1': 0.4, 'held_out_loss_nats': 0.9}, or a table "
+            f"of one row, got {measurement!r:.80}"
+        )
+    if odd := [name for name in given if not isinstance(name, str)]:
+        raise UsageError(f"the columns of a measurement are named by text, got {odd[0]!r:.80}")
     values = {f"pre_{name}" if name in MEASUREMENT else name: value for name, value in given.items()}
     if not values:
         raise UsageError("the measurement is empty; give at least the columns that the score is made of")

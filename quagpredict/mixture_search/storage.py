@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -14,6 +15,7 @@ from quagpredict.errors import MissingExtraError, UsageError
 # Workers wait for each other's writes; Optuna's own five seconds are little for a busy machine.
 _SQLITE_PATIENCE_S = 120
 _ATTEMPTS = 8
+_TAIL = 65536  # bytes in which the end of a journal's last whole line is looked for at a time
 _CROWDED = ("already exists", "unique", "duplicate", "commit", "locked")
 
 
@@ -60,7 +62,7 @@ def open_storage(url: str | None) -> BaseStorage:
 def _opened(scheme: str, rest: str, url: str) -> BaseStorage:
     if scheme == "journal":
         path = rest[1:] if rest.startswith("/") else rest
-        return JournalStorage(JournalFileBackend(path, _KernelLock(f"{path}.lock")))
+        return JournalStorage(JournalFileBackend(path, _KernelLock(path)))
     options: dict[str, Any] = {}
     if scheme.startswith("sqlite"):
         options["connect_args"] = {"timeout": _SQLITE_PATIENCE_S}
@@ -70,22 +72,44 @@ def _opened(scheme: str, rest: str, url: str) -> BaseStorage:
 
 
 class _KernelLock:
-    """Held by the kernel, which lets go when a worker is killed; Optuna's own locks then stay for half a minute."""
+    """The lock under which a journal is written.
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    It is held by the kernel, which lets go when a worker is killed; Optuna's own locks then stay for half a minute. A
+    worker that was killed in a write leaves half a line: whoever writes next cuts it off first. What is appended to
+    it would be one line with it, and nobody could read the journal any more.
+    """
+
+    def __init__(self, journal: str) -> None:
+        self._journal = journal
         self._handle = -1
 
     def acquire(self) -> bool:
         """Wait for the lock."""
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = os.open(f"{self._journal}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         fcntl.flock(handle, fcntl.LOCK_EX)
         self._handle = handle
+        _cut_half_a_line(self._journal)
         return True
 
     def release(self) -> None:
         """Let go."""
         os.close(self._handle)
+
+
+def _cut_half_a_line(path: str) -> None:
+    with Path(path).open("r+b") as journal:
+        end = size = journal.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - _TAIL)
+            journal.seek(start)
+            newline = journal.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end < size:
+            journal.truncate(end)
+            os.fsync(journal.fileno())
 
 
 def _without_password(url: str) -> str:

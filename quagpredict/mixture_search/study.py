@@ -187,16 +187,17 @@ class MixtureSearch:
         Raises
         ------
         QuagpredictError
-            If the measurement lacks what the score needs; the trial then counts as failed.
+            If the measurement is none, or lacks what the score needs. Nothing is told then: the suggestion stays open,
+            to be observed with the right one.
+        UsageError
+            If the suggestion was observed already.
         """
+        if self._state(suggestion.trial) != TrialState.RUNNING:
+            raise UsageError(f"suggestion {suggestion.number} was observed already")
         if measurement is None:
             self.study.tell(suggestion.trial, state=TrialState.PRUNED)
             return None
-        try:
-            scored = self._scored(suggestion.trial, suggestion.recipe, measurement)
-        except QuagpredictError as error:
-            self._failed(suggestion.trial, error)
-            raise
+        scored = self._scored(suggestion.trial, suggestion.recipe, measurement)
         self.study.tell(suggestion.trial, scored.value)
         return scored
 
@@ -323,12 +324,18 @@ class MixtureSearch:
     def _scored(self, trial: Any, recipe: MixtureRecipe, measurement: Measurement) -> Scored:
         row = measured_row(measurement, recipe, f"{self.space.base.name}.{recipe.name}")
         scored = self.scorer.score(row)
-        trial.set_user_attr(ROW, json.dumps(row.row(0, named=True)))
+        try:
+            written = json.dumps(row.row(0, named=True))
+        except TypeError as error:
+            raise UsageError(f"the measurement holds a value that cannot be stored: {error}") from None
+        trial.set_user_attr(ROW, written)
         note_score(trial, scored)
         return scored
 
     def _report(self, trial: optuna.Trial, recipe: MixtureRecipe, step: int, measurement: Measurement) -> bool:
         row = measured_row(measurement, recipe, f"{self.space.base.name}.{recipe.name}")
+        if not isinstance(step, int) or isinstance(step, bool) or step < 0:
+            raise UsageError(f"a report's step is a whole number of at least 0, got {step!r}")
         trial.report(self.scorer.score(row).value, step)
         return bool(trial.should_prune())
 

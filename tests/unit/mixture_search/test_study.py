@@ -1,6 +1,7 @@
 """The loop, suggest and observe, and the objective: one behaviour, three ways in."""
 
 import json
+from datetime import UTC, datetime
 
 import numpy as np
 import optuna
@@ -173,11 +174,45 @@ def test_a_failed_training_fails_its_trial_and_the_search_goes_on(world, surroga
     assert search.study.trials[1].user_attrs["error"] == "sft/x failed; see x.log"
 
 
-def test_a_measurement_without_what_the_score_needs_fails_its_trial(world, surrogate):
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"pass_at_1": 0.5, "held_out_loss_nats": 0.5}, "pre_pass_at_64"),
+        ({"pass_at_1": 0.5, "pass_at_64": float("nan"), "held_out_loss_nats": 0.5}, "pre_pass_at_64"),
+        ({"pass_at_1": 0.5, "pass_at_64": None, "held_out_loss_nats": 0.5}, "pre_pass_at_64"),
+        ({"pass_at_1": "0.3"}, "a value that its column cannot have"),
+        ({"pass_at_1": 41.5}, "is this per cent"),
+        ({}, "the measurement is empty"),
+        (0.5, "a measurement is a mapping of columns"),
+        ([0.5], "a measurement is a mapping of columns"),
+        ({1: 0.5}, "named by text, got 1"),
+    ],
+    ids=str,
+)
+def test_a_wrong_observation_is_refused_and_the_suggestion_stays_open(wrong, said, world, surrogate):
     search = MixtureSearch(world.space, surrogate)
-    with pytest.raises(CorpusError, match="pre_pass_at_64"):
-        search.observe(search.suggest(), {"pass_at_1": 0.5, "held_out_loss_nats": 0.5})
-    assert search.study.trials[0].state == TrialState.FAIL
+    suggestion = search.suggest()
+    with pytest.raises((CorpusError, UsageError), match=said):
+        search.observe(suggestion, wrong)
+    with pytest.raises((CorpusError, UsageError), match=said):
+        search.report(suggestion, 1, wrong)
+    trial = search.study.trials[suggestion.number]
+    assert trial.state == TrialState.RUNNING
+    assert "error" not in trial.user_attrs
+    search.observe(suggestion, world.measure(suggestion.recipe))
+    assert search.study.trials[suggestion.number].state == TrialState.COMPLETE
+    with pytest.raises(UsageError, match="suggestion 0 was observed already"):
+        search.observe(suggestion, world.measure(suggestion.recipe))
+
+
+def test_a_value_that_cannot_be_stored_is_refused(world):
+    search = MixtureSearch(world.space, method="sft-pass-at-1")
+    suggestion = search.suggest()
+    with pytest.raises(UsageError, match="cannot be stored"):
+        search.observe(suggestion, {"pass_at_1": 0.3, "when": datetime(2026, 1, 1, tzinfo=UTC)})
+    with pytest.raises(UsageError, match="a report's step"):
+        search.report(suggestion, -1, {"pass_at_1": 0.3})
+    assert search.study.trials[0].state == TrialState.RUNNING
 
 
 def test_a_search_that_goes_on_repeats_no_draw(world, surrogate, tmp_path):
@@ -240,20 +275,10 @@ def test_categories_are_searched_too(surrogate):
     assert search.best()[0].recipe.data["dataset_select"] in ("random", "longest")
 
 
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        ({"pass_at_1": "0.3"}, "a value that its column cannot have"),
-        ({"pass_at_1": 41.5}, "is this per cent"),
-        ({"pass_at_1": 0.3, "length_mean": float("nan")}, "is not a number"),
-    ],
-)
-def test_what_no_measurement_can_be_fails_the_trial(wrong, said, world):
-    search = MixtureSearch(world.space, method="sft-pass-at-1")
-    suggestion = search.suggest()
-    with pytest.raises((CorpusError, UsageError), match=said):
-        search.observe(suggestion, wrong)
-    assert search.study.trials[suggestion.number].state == TrialState.FAIL
+def test_a_measurement_without_what_the_score_needs_fails_the_trial_of_a_loop(world, surrogate):
+    search = MixtureSearch(world.space, surrogate)
+    search.run(lambda recipe, report: {"pass_at_1": 0.5} if not search.frame.height > 1 else world.measure(recipe), 2)
+    assert [trial.state for trial in search.study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
 def test_files_stand_for_the_space_the_surrogate_and_the_score(tmp_path):
