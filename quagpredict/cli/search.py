@@ -42,7 +42,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--out", type=Path, metavar="DIR", help="folder to work in (default: runs/<name of the space>)")
     add("--storage", metavar="URL", help="sqlite:///F, journal:///F or a database (default: DIR/study.db)")
     add("--method", choices=METHODS, default="surrogate", help="how trials are chosen (default: surrogate)")
-    add("--surrogate", metavar="FOLDER", help="fitted surrogate (default: the space's)")
+    add("--surrogate", metavar="SPEC", help="a folder, or KIND:FEATURES:TRANSFORMS (default: the space's)")
     add("--seed", type=at_least(0), default=0, metavar="S", help="seed of the search (default: 0)")
     add("--verify", type=at_least(0), default=0, metavar="M", help="take the best M of each round through RL")
     add("--rounds", type=at_least(1), default=1, metavar="R", help="refit the surrogate R - 1 times (default: 1)")

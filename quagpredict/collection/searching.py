@@ -24,6 +24,7 @@ from quagpredict.errors import IncomparableError, QuagpredictError, UsageError, 
 from quagpredict.files import written_aside
 from quagpredict.mixture_search.rounds import Outcome, search_in_rounds, study_name
 from quagpredict.mixture_search.samplers import Method
+from quagpredict.mixture_search.scoring import scoring_surrogate
 from quagpredict.mixture_search.space_file import Scoring, SearchPlan
 from quagpredict.mixture_search.storage import open_storage
 from quagpredict.mixture_search.study import MixtureSearch
@@ -31,7 +32,6 @@ from quagpredict.mixture_search.warm_start import from_corpus, from_study
 from quagpredict.optional import require
 from quagpredict.ranking.applicability import mismatches
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.store import load_surrogate
 
 Say = Callable[[str], None]
 
@@ -90,8 +90,9 @@ def search(
         SFT trainings, in all rounds together.
     method : {"surrogate", "sft-pass-at-1", "random", "regmix", "equal"}
         How trials are chosen, see `MixtureSearch`.
-    surrogate : FittedSurrogate or path, optional
-        Scores the trials; by default the space's. One that is given here does not learn from verified trials.
+    surrogate : FittedSurrogate, path or spec, optional
+        Scores the trials; by default the space's. A spec such as ``ridge:both`` is fitted on the corpus of the space.
+        One that is given here does not learn from verified trials.
     seed : int
     verify : int
         Take the best so many trials of each round through RL.
@@ -190,7 +191,7 @@ def check_search(
     """
     plan = space if isinstance(space, SearchPlan) else SearchPlan.from_yaml(space)
     given = surrogate if surrogate is not None else plan.scoring.surrogate if plan.scoring else None
-    fitted = load_surrogate(given) if isinstance(given, (str, Path)) else given
+    fitted = scoring_surrogate(given, plan.scoring.corpus if plan.scoring else None)
     if fitted is None or plan.evaluation is None:
         return fitted
     runs = RecipeRuns(plan, "")

@@ -2,18 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus import check_corpus, design_matrix
+from quagpredict.corpus import check_corpus, design_matrix, read_corpus
 from quagpredict.corpus.columns import column_of, origin
 from quagpredict.corpus.schema import BY_NAME, MEASUREMENT
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.mixture_search.recipes import MixtureRecipe
+from quagpredict.surrogates import fit, load_surrogate
 from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.spec import asked, is_spec
+from quagpredict.validation.conformal import with_calibration
 
 Objective = Literal["lower_bound", "pass_at_1", "held_out_loss"]
 
@@ -185,3 +189,39 @@ def measured_row(measurement: Measurement, recipe: MixtureRecipe, candidate: str
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
         raise UsageError(f"the measurement holds a value that its column cannot have: {error}") from None
     return check_corpus(row, "measurement")
+
+
+def scoring_surrogate(
+    named: FittedSurrogate | str | Path | None, corpus: str | Path | pl.DataFrame | None = None
+) -> FittedSurrogate | None:
+    """Return the surrogate that is named: itself, the one in a folder, or the one that a spec asks to fit on a corpus.
+
+    Parameters
+    ----------
+    named : FittedSurrogate, path, spec or None
+    corpus : source, optional
+        Finished runs for a spec; its intervals are conformal, as those of `quagpredict fit`.
+
+    Raises
+    ------
+    UsageError
+        If a spec is named without a corpus.
+
+    Examples
+    --------
+    >>> scoring_surrogate("ridge:loss", "datasets/lab-pilot/corpus.parquet").features
+    ('pre_held_out_loss_nats',)
+    """
+    if not isinstance(named, (str, Path)):
+        return named
+    if not is_spec(str(named)):
+        return load_surrogate(named)
+    if corpus is None:
+        raise UsageError(
+            f"surrogate '{named}' is a spec: name the finished runs to fit it on (`corpus` in the section `score`), or "
+            "a folder that `quagpredict fit` made"
+        )
+    runs = read_corpus(corpus)
+    kind, features, transforms = asked(str(named))
+    settings: dict[str, Any] = {"features": features or "both", "transforms": transforms or "identity"}
+    return with_calibration(fit(runs, kind, source=str(corpus), **settings), runs, **settings)

@@ -15,6 +15,7 @@ from quagpredict.program import base_digest
 from quagpredict.recipe import Recipe
 from quagpredict.section import NAME, Section
 from quagpredict.shipped import shipped_or_given, shipped_path
+from quagpredict.surrogates.spec import is_spec
 
 _KEYS = ("name", "base", "sft", "budget", "sources", "epochs", "unique_share", "learning_rate", "selection")
 _RUN_KEYS = ("score", "evaluation", "rungs", "rl", "launch")
@@ -30,9 +31,9 @@ class Scoring:
     Attributes
     ----------
     surrogate : str
-        Folder of the fitted surrogate.
+        Folder of the fitted surrogate, or a spec such as ``ridge:both:log-logit``.
     corpus : str or None
-        The runs it was fitted on; with them, verified trials refit it.
+        The runs it was fitted on, or is to be fitted on; with them, verified trials refit it.
     lower_bound : float
         The score is the quantile of this order of the predicted score after RL.
     max_distance : float
@@ -295,11 +296,14 @@ def _scoring(section: Section) -> Scoring:
     for key in ("surrogate", "corpus"):
         if key in section.content:
             try:
-                paths[key] = str(shipped_path(section.text(key)))
+                named = section.text(key)
+                paths[key] = named if key == "surrogate" and is_spec(named) else str(shipped_path(named))
             except UsageError as error:
                 raise section.error(key, str(error)) from None
     if "surrogate" not in paths:
-        raise section.error("surrogate", "this key is missing; name a folder that `quagpredict fit` made")
+        raise section.error("surrogate", "this key is missing; name a folder that `quagpredict fit` made, or a spec")
+    if is_spec(paths["surrogate"]) and "corpus" not in paths:
+        raise section.error("corpus", f"this key is missing; '{paths['surrogate']}' is to be fitted on finished runs")
     lower = section.number("lower_bound", 0.001, 0.5, 0.1)
     return Scoring(paths["surrogate"], paths.get("corpus"), lower, section.number("max_distance", 0.0, 1e9, 1.0))
 

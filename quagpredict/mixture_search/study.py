@@ -15,13 +15,12 @@ from optuna.trial import FrozenTrial, TrialState
 from quagpredict.errors import QuagpredictError, UsageError
 from quagpredict.mixture_search.recipes import MixtureRecipe, recipe_of
 from quagpredict.mixture_search.samplers import Method, sampler_of, suggest_params
-from quagpredict.mixture_search.scoring import Measurement, Objective, Scored, Scorer, measured_row
+from quagpredict.mixture_search.scoring import Measurement, Objective, Scored, Scorer, measured_row, scoring_surrogate
 from quagpredict.mixture_search.space import SearchSpace
 from quagpredict.mixture_search.space_file import Scoring, SearchPlan
 from quagpredict.mixture_search.storage import open_storage, open_study
 from quagpredict.mixture_search.workers import ERROR, SUGGESTED, Patience, beating, next_trial
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.store import load_surrogate
 
 METHODS: tuple[Method, ...] = ("surrogate", "sft-pass-at-1", "random", "regmix", "equal")
 OBJECTIVE_OF: dict[Method, Objective] = {
@@ -75,7 +74,7 @@ class MixtureSearch:
         A path is that of a YAML file, also a shipped one, whose section ``score`` then gives what the call does not.
     surrogate : FittedSurrogate or path, optional
         Scores the methods ``surrogate``, ``random`` and ``equal``; for the others its prediction is only noted. A path
-        is that of its folder.
+        is that of its folder; a spec such as ``ridge:both`` is fitted on the corpus that the space's file names.
     method : {"surrogate", "sft-pass-at-1", "random", "regmix", "equal"}
         How trials are chosen, and what makes one better: the surrogate's lower bound; SFT Pass@1; for ``regmix`` the
         held-out loss.
@@ -135,8 +134,7 @@ class MixtureSearch:
             plan = SearchPlan.from_yaml(space)
             space, scoring = plan.space, plan.scoring or scoring
             surrogate = surrogate if surrogate is not None else scoring.surrogate or None
-        if isinstance(surrogate, (str, Path)):
-            surrogate = load_surrogate(surrogate)
+        surrogate = scoring_surrogate(surrogate, scoring.corpus)
         lower_bound = scoring.lower_bound if lower_bound is None else lower_bound
         max_distance = scoring.max_distance if max_distance is None else max_distance
         self.space = space

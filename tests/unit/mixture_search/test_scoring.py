@@ -3,9 +3,10 @@
 import polars as pl
 import pytest
 
-from quagpredict.errors import CorpusError
-from quagpredict.mixture_search.scoring import Scorer
+from quagpredict.errors import CorpusError, UsageError
+from quagpredict.mixture_search.scoring import Scorer, scoring_surrogate
 from quagpredict.surrogates import fit
+from quagpredict.validation.conformal import with_calibration
 from quagpredict.validation.synthetic import synthetic_corpus
 
 RUNS = synthetic_corpus(40, seed=1, nested=False).frame
@@ -32,3 +33,17 @@ def test_without_what_the_surrogate_needs_only_the_objective_counts() -> None:
     assert Scorer("lower_bound", surrogate).columns == ("pre_held_out_loss_nats", "pre_pass_at_64", "base_model")
     with pytest.raises(CorpusError, match="pre_pass_at_64"):
         Scorer("lower_bound", surrogate).score(ROW.drop("pre_pass_at_64"))
+
+
+def test_a_spec_is_fitted_on_the_corpus_as_the_command_fits_it() -> None:
+    named = scoring_surrogate("ridge:loss:log-logit", RUNS)
+    assert named is not None
+    expected = with_calibration(
+        fit(RUNS, "ridge", "loss", transforms="log-logit"), RUNS, features="loss", transforms="log-logit"
+    )
+    assert (named.corpus_digest, named.feature_transforms) == (expected.corpus_digest, ("log",))
+    assert named.calibration == expected.calibration
+    assert scoring_surrogate(named) is named
+    assert scoring_surrogate(None) is None
+    with pytest.raises(UsageError, match="surrogate 'ridge:loss' is a spec: name the finished runs"):
+        scoring_surrogate("ridge:loss")

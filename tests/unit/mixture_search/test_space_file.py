@@ -109,6 +109,7 @@ def test_repeats_by_epochs_alone(write):
         ({"rl": {"recipe": "training/recipes/lab/grpo.yaml"}}, "verifying needs the section 'evaluation'"),
         ({"rungs": {"every": 0.5}}, "rungs need the section 'evaluation'"),
         ({"score": {"surrogate": "models/none"}}, "score.surrogate: 'models/none' was not found"),
+        ({"score": {"surrogate": "ridge:loss"}}, "score.corpus: this key is missing; 'ridge:loss' is to be fitted"),
         ({"launch": {"mode": "thread"}}, "launch.mode: expected one of fork, spawn"),
         ({"budget": {"examples": 3}}, "fewer examples than there are sources"),
     ],
