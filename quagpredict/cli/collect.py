@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     int
         0 if nothing failed, 1 if a stage failed or is blocked by one, 130 after Ctrl-C.
     """
-    from quagpredict.collection.collecting import collect, planned_commands
+    from quagpredict.collection import collect, planned_commands
     from quagpredict.plan import Plan
 
     for name in ("workers", "limit"):

@@ -7,7 +7,7 @@ from quagpredict.lazy import lazy_names
 if TYPE_CHECKING:
     from quagpredict.collection.collecting import Summary as Summary
     from quagpredict.collection.collecting import collect as collect
-    from quagpredict.collection.collecting import planned_commands as planned_commands
+    from quagpredict.collection.planning import planned_commands as planned_commands
     from quagpredict.collection.searching import check_search as check_search
     from quagpredict.collection.searching import search as search
 
@@ -17,7 +17,7 @@ _HOME = {
     "Summary": "collecting",
     "check_search": "searching",
     "collect": "collecting",
-    "planned_commands": "collecting",
+    "planned_commands": "planning",
     "search": "searching",
 }
 

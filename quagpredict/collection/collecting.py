@@ -1,16 +1,15 @@
 """Collect a plan: run what is ready, write down how it ended, keep the table up to date, until nothing is left."""
 
 import contextlib
-import re
-import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from quagpredict.collection.archive import unpack
+from quagpredict.collection.endings import add_to_log, reason_in, record_of_end
 from quagpredict.collection.launch import (
     Ended,
     Launcher,
@@ -20,10 +19,9 @@ from quagpredict.collection.launch import (
     launcher_of,
     resources_of,
 )
-from quagpredict.collection.ledger import Attempt, Ledger, locked, read_ledger
+from quagpredict.collection.ledger import Attempt, Ledger, locked
 from quagpredict.collection.programs import Programs
 from quagpredict.collection.progress import Progress, mean_seconds, remaining_seconds, spoken
-from quagpredict.collection.results import checked_record
 from quagpredict.collection.rows import Rows
 from quagpredict.collection.stages import (
     ROLE_OF,
@@ -41,14 +39,11 @@ from quagpredict.engines.choose import check_engine
 from quagpredict.errors import QuagpredictError, StageError, UsageError
 from quagpredict.evaluation import read_suite
 from quagpredict.evaluation.grading import check_grading
-from quagpredict.files import printable
 from quagpredict.plan import Plan
-from quagpredict.run_record import RECORD_NAME, RunRecord, read_record
+from quagpredict.run_record import RunRecord, read_record
 from quagpredict.shipped import matches, shipped_path
 
 _ROWS_BETWEEN_WRITES = 8
-_END_OF_LOG = 8192  # bytes in which the reason of a failure is looked for
-_ERROR_LINE = re.compile(r"error: |[A-Za-z_][\w.]*(Error|Exception)\b")  # ours, or the last line of a traceback
 _LOSSES_BORNE = 3
 # Stages of one kind that may fail before the first succeeds: what is wrong with all of them is no reason to train on.
 _FAILURES_BORNE = 3
@@ -85,30 +80,6 @@ class _Running:
     place: Place
     started: datetime
     clock: float
-
-
-def planned_commands(
-    plan: Plan | str | Path,
-    out: str | Path | None = None,
-    limit: int | None = None,
-    *,
-    until: Kind | None = None,
-    only: Sequence[str] = (),
-) -> Iterator[tuple[Stage, State, str]]:
-    """Yield every stage that `collect` would run or has run, with its state and its exact command line.
-
-    Nothing is written.
-
-    The config that a command names is written when the stage is started; it holds the paths of the stages before it,
-    which are known from the start.
-    """
-    plan = plan if isinstance(plan, Plan) else Plan.from_yaml(plan)
-    work = WorkFolder(out or Path("runs") / plan.name)
-    attempts = list(work.still_there(read_ledger(work.ledger))) if work.ledger.exists() else []
-    stages = selected(stages_of(plan), until, only)
-    states = states_of(stages, attempts, work.without_weights(attempts))
-    for stage in stages if limit is None else limited(stages, states, limit):
-        yield stage, states[stage.id], shlex.join(command_of(plan, stage, work.next_place(stage).config))
 
 
 def collect(
@@ -343,8 +314,8 @@ class _Collection:
         stage, place = running.stage, running.place
         if stage.id in self._late:
             self._late.discard(stage.id)
-            _add_to_log(place, f"error: ended after {self._limit(stage):g} s, the plan's launch.time_limits")
-        record = self._same_as_before(stage, place, _record(stage, place, ended.exit_code))
+            add_to_log(place, f"error: ended after {self._limit(stage):g} s, the plan's launch.time_limits")
+        record = self._same_as_before(stage, place, record_of_end(stage, place, ended.exit_code))
         attempt = Attempt(
             key=stage.key,
             stage=stage.id,
@@ -412,40 +383,3 @@ class _Collection:
             blocked=tuple(identity for identity, state in states.items() if state == "blocked"),
             rows=self._rows.frame(self._attempts).height,
         )
-
-
-def _record(stage: Stage, place: Place, exit_code: int) -> RunRecord | None:
-    """Return the record of an attempt that succeeded, or None; why it did not is added to its log.
-
-    The record is written last, so that whoever wrote it had finished: processes of several GPUs that trip over each
-    other when they end do not undo hours of training.
-    """
-    if exit_code != 0 and not (place.folder / RECORD_NAME).is_file():
-        return None
-    try:
-        record = checked_record(stage, place.folder)
-    except QuagpredictError as error:
-        _add_to_log(place, f"error: the program ended with exit code {exit_code}, but: {error}")
-        return None
-    if exit_code != 0:
-        _add_to_log(
-            place, f"note: the program had finished when it ended with exit code {exit_code}: what it made is kept"
-        )
-    return record
-
-
-def _add_to_log(place: Place, line: str) -> None:
-    with place.log.open("a", encoding="utf-8") as log:
-        log.write(f"{line}\n")
-
-
-def reason_in(log: Path) -> str:
-    """Return why a stage failed as its log says it: the last line that is an error; empty if there is none."""
-    try:
-        with log.open("rb") as handle:
-            handle.seek(max(0, handle.seek(0, 2) - _END_OF_LOG))
-            lines = handle.read().decode(errors="replace").splitlines()
-    except OSError:
-        return ""
-    errors = [line.strip() for line in lines if _ERROR_LINE.match(line)]
-    return printable(errors[-1].removeprefix("error: "))[:300] if errors else ""

@@ -15,8 +15,9 @@ from typing import Any
 
 import polars as pl
 
-from quagpredict.collection.collecting import collect, planned_commands
+from quagpredict.collection.collecting import collect
 from quagpredict.collection.launch import environment_of
+from quagpredict.collection.planning import planned_commands
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import read_corpus
 from quagpredict.errors import InvalidDataError, QuagpredictError, StageError, UsageError

@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from quagpredict.collection import planned_commands
 from quagpredict.collection.archive import unpack
-from quagpredict.collection.collecting import planned_commands
 from quagpredict.collection.ledger import read_ledger
 from quagpredict.collection.rows import Rows
 from quagpredict.collection.stages import rows_of

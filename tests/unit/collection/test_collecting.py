@@ -14,9 +14,10 @@ import pytest
 
 from quagpredict.cli import main
 from quagpredict.collection import collecting
-from quagpredict.collection.collecting import collect, planned_commands
+from quagpredict.collection.collecting import collect
 from quagpredict.collection.ledger import Ledger, locked, read_ledger
 from quagpredict.collection.local import LocalLauncher
+from quagpredict.collection.planning import planned_commands
 from quagpredict.collection.stages import stages_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import read_corpus

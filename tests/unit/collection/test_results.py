@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from quagpredict.cli import main
-from quagpredict.collection.collecting import collect, reason_in
+from quagpredict.collection.collecting import collect
+from quagpredict.collection.endings import reason_in
 from quagpredict.collection.ledger import read_ledger
 from quagpredict.collection.results import checked_record
 from quagpredict.collection.stages import stages_of

@@ -1,0 +1,52 @@
+"""How a stage ended: with a record, or with a reason in its log."""
+
+import re
+from pathlib import Path
+
+from quagpredict.collection.results import checked_record
+from quagpredict.collection.stages import Stage
+from quagpredict.collection.work_folder import Place
+from quagpredict.errors import QuagpredictError
+from quagpredict.files import printable
+from quagpredict.run_record import RECORD_NAME, RunRecord
+
+_END_OF_LOG = 8192  # bytes in which the reason of a failure is looked for
+_ERROR_LINE = re.compile(r"error: |[A-Za-z_][\w.]*(Error|Exception)\b")  # ours, or the last line of a traceback
+
+
+def record_of_end(stage: Stage, place: Place, exit_code: int) -> RunRecord | None:
+    """Return the record of an attempt that succeeded, or None; why it did not is added to its log.
+
+    The record is written last, so that whoever wrote it had finished: processes of several GPUs that trip over each
+    other when they end do not undo hours of training.
+    """
+    if exit_code != 0 and not (place.folder / RECORD_NAME).is_file():
+        return None
+    try:
+        record = checked_record(stage, place.folder)
+    except QuagpredictError as error:
+        add_to_log(place, f"error: the program ended with exit code {exit_code}, but: {error}")
+        return None
+    if exit_code != 0:
+        add_to_log(
+            place, f"note: the program had finished when it ended with exit code {exit_code}: what it made is kept"
+        )
+    return record
+
+
+def add_to_log(place: Place, line: str) -> None:
+    """Write a line of ours at the end of a stage's log."""
+    with place.log.open("a", encoding="utf-8") as log:
+        log.write(f"{line}\n")
+
+
+def reason_in(log: Path) -> str:
+    """Return why a stage failed as its log says it: the last line that is an error; empty if there is none."""
+    try:
+        with log.open("rb") as handle:
+            handle.seek(max(0, handle.seek(0, 2) - _END_OF_LOG))
+            lines = handle.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    errors = [line.strip() for line in lines if _ERROR_LINE.match(line)]
+    return printable(errors[-1].removeprefix("error: "))[:300] if errors else ""

@@ -1,0 +1,35 @@
+"""What a collection would do: every stage with its state and its command line, and nothing is done."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from quagpredict.collection.launch import command_of
+from quagpredict.collection.ledger import read_ledger
+from quagpredict.collection.stages import Kind, Stage, State, limited, selected, stages_of, states_of
+from quagpredict.collection.work_folder import WorkFolder
+from quagpredict.plan import Plan
+
+
+def planned_commands(
+    plan: Plan | str | Path,
+    out: str | Path | None = None,
+    limit: int | None = None,
+    *,
+    until: Kind | None = None,
+    only: Sequence[str] = (),
+) -> Iterator[tuple[Stage, State, str]]:
+    """Yield every stage that `collect` would run or has run, with its state and its exact command line.
+
+    Nothing is written.
+
+    The config that a command names is written when the stage is started; it holds the paths of the stages before it,
+    which are known from the start.
+    """
+    plan = plan if isinstance(plan, Plan) else Plan.from_yaml(plan)
+    work = WorkFolder(out or Path("runs") / plan.name)
+    attempts = list(work.still_there(read_ledger(work.ledger))) if work.ledger.exists() else []
+    stages = selected(stages_of(plan), until, only)
+    states = states_of(stages, attempts, work.without_weights(attempts))
+    for stage in stages if limit is None else limited(stages, states, limit):
+        yield stage, states[stage.id], shlex.join(command_of(plan, stage, work.next_place(stage).config))
