@@ -41,14 +41,14 @@ def written_aside(path: str | Path) -> Iterator[Path]:
 
 
 def printable(text: str) -> str:
-    """Return text as it may be written to a terminal: what moves its cursor or changes its colours is shown as code.
+    """Return text as it may stand in a terminal: control characters, which a file can hold, become ``?``.
 
     Examples
     --------
-    >>> len(printable("mix" + chr(27) + "[2J"))
-    10
+    >>> printable("mix" + chr(27) + "[2J")
+    'mix?[2J'
     """
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def canonical_json(value: Any) -> str:

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from quagpredict.errors import CheckpointError, InvalidDataError, QuagpredictError, RecipeError
+from quagpredict.errors import CheckpointError, InvalidDataError, QuagpredictError, RecipeError, UsageError
 from quagpredict.files import digest, file_digest, write_json
 from quagpredict.recipe import read_yaml
 from quagpredict.run_record import RECORD_NAME, RunRecord, unstorable
@@ -161,8 +161,11 @@ def run_program(main: Callable[[list[str]], None]) -> int:
     try:
         main(sys.argv[1:])
     except QuagpredictError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    except OSError as error:  # a path that cannot be written, a full disk
+        print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+        return UsageError.exit_code
     return 0
 
 

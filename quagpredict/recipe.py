@@ -1,5 +1,6 @@
 """Recipes: flat YAML files of training keys, and the digests that say which recipe a candidate was made by."""
 
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 import yaml
 
 from quagpredict.errors import RecipeError, UsageError
-from quagpredict.files import canonical_json, digest
+from quagpredict.files import digest, printable
 
 # What does not change the weights that come out. Everything else is part of a recipe, wherever it came from.
 PATH_KEYS = frozenset({"output_dir", "model_name_or_path", "resume_from_checkpoint", "overwrite_output_dir"})
@@ -20,6 +21,11 @@ LOGGING_KEYS = frozenset(
 )
 LOGGING_PREFIXES = ("hub_", "logging_", "push_to_hub", "save_", "vllm_server_", "wandb_")
 SEED_KEYS = frozenset({"seed", "data_seed"})
+
+
+_LARGEST = 8 * 2**20  # bytes of a YAML file
+_MOST_NODES = 200_000  # values in it
+_MEND = "put it in quotes or remove it"
 
 
 class _Loader(yaml.SafeLoader):
@@ -74,13 +80,21 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     {'learning_rate': 0.001}
     """
     try:
+        if Path(path).stat().st_size > _LARGEST:
+            raise RecipeError(f"{path}: is larger than {_LARGEST >> 20} MiB, which no plan, recipe or suite is")
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     try:
-        content = yaml.load(text, _Loader)
+        content = _loaded(text)
+    except RecursionError:
+        raise RecipeError(f"{path}: is nested too deep to be read") from None
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from None
+    except ValueError as error:  # a scalar that looks like a date or a number, and is none
+        raise RecipeError(f"{path}: a value cannot be read ({printable(str(error))[:200]}): put it in quotes") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -93,6 +107,60 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         if not isinstance(key, str):
             raise RecipeError(f"{path}: key {key!r}: expected text, got {type(key).__name__}; put it in quotes")
     return content
+
+
+def _loaded(text: str) -> Any:
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        # An alias is a node that is there again: a few lines can stand for more than any memory holds.
+        if _size(node, {}, set()) > _MOST_NODES:
+            raise RecipeError(f"stands for more than {_MOST_NODES:,} values, aliases counted each time")
+        content = loader.construct_document(node)
+    finally:
+        loader.dispose()
+    if isinstance(content, dict) and all(isinstance(key, str) for key in content):
+        fault = _no_plain_data(content, "")
+        if fault is not None:
+            raise RecipeError(fault)
+    return content
+
+
+def _size(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
+    """Return how many values a node stands for; `known` holds those that were counted."""
+    if id(node) in above:
+        raise RecipeError("an alias stands for what it is a part of")
+    if id(node) not in known:
+        parts: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            parts = node.value
+        known[id(node)] = 1 + sum(_size(part, known, above | {id(node)}) for part in parts)
+    return known[id(node)]
+
+
+def _no_plain_data(value: Any, where: str) -> str | None:
+    """Return which value is none of JSON's, as a date, NaN or a set is, or None."""
+    inner: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, Mapping):
+        kinds = {type(key) for key in value}
+        if kinds - {str, int, float, bool, type(None)} or (str in kinds and len(kinds) > 1):
+            return f"{where or 'the keys'}: expected keys that are text, got {list(value)!r:.80}: put them in quotes"
+        inner = ((f"{where}.{key}" if where else str(key), item) for key, item in value.items())
+    elif isinstance(value, list):
+        inner = ((f"{where}[{position}]", item) for position, item in enumerate(value))
+    elif value is not None and not isinstance(value, str | int | float):
+        return f"{where}: expected text, a number, true, false, a list or a mapping, got {value!r:.50}: {_MEND}"
+    elif isinstance(value, str) and not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        return f"{where}: the text holds half a character"
+    elif isinstance(value, float) and not math.isfinite(value):
+        return f"{where}: expected a finite number, got {value}: {_MEND}"
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return f"{where}: the whole number is beyond 64 bits"
+    return next((fault for name, item in inner if (fault := _no_plain_data(item, name)) is not None), None)
 
 
 def unknown_key_message(source: str | Path, key: object, known: Collection[str], prefix: str = "") -> str:
@@ -160,13 +228,6 @@ class Recipe:
             If it is not a mapping that JSON can hold.
         """
         config = read_yaml(found or path)
-        try:
-            canonical_json(config)
-        except (TypeError, ValueError):
-            raise RecipeError(
-                f"{path}: holds a value that is neither text, finite number, true/false, null, list nor mapping "
-                "(YAML reads an unquoted 2024-01-01 as a date, .nan as not-a-number): put it in quotes or remove it"
-            ) from None
         return cls(str(path), config)
 
 

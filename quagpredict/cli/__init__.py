@@ -13,9 +13,13 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from keyword import iskeyword
+from pathlib import Path
 from typing import NoReturn
 
 from quagpredict.errors import QuagpredictError, UsageError
+from quagpredict.files import printable
+
+TRACEBACK = "QUAGPREDICT_TRACEBACK"  # the environment variable that lets an unforeseen error through
 
 # Command -> line in `quagpredict --help`.
 COMMANDS = {
@@ -88,11 +92,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     except QuagpredictError as error:
         from quagpredict.cli.wording import on_the_command_line
 
-        print(f"error: {on_the_command_line(' '.join(str(error).split()), command)}", file=sys.stderr)
+        print(f"error: {printable(on_the_command_line(' '.join(str(error).split()), command))}", file=sys.stderr)
         return error.exit_code
     except OSError as error:  # a path that cannot be written, a full disk
-        print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        print(f"error: {printable(str(error.filename or 'file'))}: {error.strerror or error}", file=sys.stderr)
         return UsageError.exit_code
+    except MemoryError:
+        print("error: there is not enough memory for this: give fewer or smaller tables", file=sys.stderr)
+        return QuagpredictError.exit_code
+    except BaseException as error:  # the last resort; a panic of polars is no Exception
+        if isinstance(error, SystemExit | GeneratorExit) or os.environ.get(TRACEBACK):
+            raise
+        print(f"error: {_fault(error, command)}", file=sys.stderr)
+        return QuagpredictError.exit_code
+
+
+def _fault(error: BaseException, command: str) -> str:
+    """Return the one line for an error that nobody foresaw: a fault of ours, with what its report needs."""
+    from importlib.metadata import version
+    from traceback import extract_tb
+
+    ours = [frame for frame in extract_tb(error.__traceback__) if "quagpredict" in frame.filename]
+    where = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
+    said = printable(" ".join(str(error).split()))[:200]
+    return (
+        f"a fault of quagpredict {version('quagpredict')} in '{command}'{where}: {type(error).__name__}"
+        f"{f': {said}' if said else ''}; please report this line and the command where you got quagpredict from; "
+        f"{TRACEBACK}=1 shows the whole traceback"
+    )
 
 
 def _run(words: Sequence[str], command: str) -> int:

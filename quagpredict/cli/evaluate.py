@@ -184,6 +184,6 @@ def engine_settings(words: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"--engine-setting: expected KEY=VALUE, got {word!r}")
         try:
             settings[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):
             raise UsageError(f"--engine-setting: {value!r} is no value of '{key}'") from None
     return settings

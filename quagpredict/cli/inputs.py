@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quagpredict.errors import UsageError
-from quagpredict.files import written_aside
+from quagpredict.files import printable, written_aside
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,7 +76,9 @@ def emit(
     if format == "table":
         show(console())
     else:
-        sys.stdout.write(makers[format]())
+        text = makers[format]()
+        # A file or a program gets what the table holds, a terminal nothing that moves its cursor.
+        sys.stdout.write("\n".join(map(printable, text.split("\n"))) if sys.stdout.isatty() else text)
     sys.stdout.flush()
     if out:
         try:
@@ -95,7 +97,7 @@ def emit(
 
 def say(message: str) -> None:
     """Print a message on stderr."""
-    print(message, file=sys.stderr)
+    print("\n".join(map(printable, message.split("\n"))), file=sys.stderr)
 
 
 def say_notes(notes: Iterable[str], command: str) -> None:

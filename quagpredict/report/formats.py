@@ -9,6 +9,7 @@ import polars as pl
 
 from quagpredict.corpus.columns import column_of
 from quagpredict.corpus.schema import BY_NAME
+from quagpredict.files import printable
 
 UNKNOWN = "–"
 
@@ -39,7 +40,7 @@ def plain(name: Any) -> str:
     >>> plain("weak.easy\x1b[31m")
     'weak.easy?[31m'
     """
-    return "".join(letter if letter.isprintable() else "?" for letter in str(name))
+    return printable(str(name))
 
 
 def measured(column: str, value: float | None) -> str:

@@ -112,3 +112,48 @@ def test_the_base_and_the_absence_of_sft_count() -> None:
 def test_an_id_of_today_is_the_id_of_tomorrow() -> None:
     assert recipe_id({"pretrain": {"steps": 5}}, {"seed": 0, "learning_rate": 1e-3}) == "284bd0cc82a5830e"
     assert rl_recipe_id({"max_steps": 260, "seed": 3, "output_dir": "x"}) == digest({"max_steps": 260})
+
+
+BOMB = "\n".join(
+    [
+        "a: &a [x, x, x, x, x, x, x, x, x]",
+        *(
+            f"{now}: &{now} [{', '.join([f'*{before}'] * 9)}]"
+            for before, now in zip("abcdefgh", "bcdefghi", strict=True)
+        ),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (BOMB, "stands for more than 200,000 values, aliases counted each time"),
+        ("a: &a [*a]", "an alias stands for what it is a part of"),
+        ("a: " + "[" * 5000 + "]" * 5000, "is nested too deep to be read"),
+        ("a: 2026-13-45", "a value cannot be read"),
+        ("a: 2026-01-02", r"a: expected text, a number.*got datetime.date\(2026, 1, 2\).*put it in quotes"),
+        ("a: {b: [.nan]}", r"a.b\[0\]: expected a finite number, got nan"),
+        ("a: !!binary aGk=", "got b'hi'"),
+        ("a: !!set {x}", "expected text, a number"),
+        ('a: "\\ud800"', "half a character"),
+        ("a: 99999999999999999999", "beyond 64 bits"),
+        ("a: " + "9" * 5000, "a value cannot be read"),
+        ("a: {1: x, b: y}", "expected keys that are text"),
+        ("a: {2026-01-02: x}", "expected keys that are text"),
+    ],
+    ids=range(13),
+)
+def test_odd_yaml_is_one_line(text, said, tmp_path):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=said) as caught:
+        read_yaml(tmp_path / "a.yaml")
+    assert str(caught.value).startswith(str(tmp_path / "a.yaml"))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_file_that_no_recipe_is_as_large_as_is_not_read(tmp_path):
+    with (tmp_path / "a.yaml").open("wb") as file:
+        file.truncate(2**33)
+    with pytest.raises(RecipeError, match="larger than 8 MiB"):
+        read_yaml(tmp_path / "a.yaml")

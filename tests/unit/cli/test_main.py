@@ -75,9 +75,51 @@ def test_an_interrupt_is_130(capsys, monkeypatch):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_mistake_of_ours_is_not_hidden(monkeypatch):
-    with pytest.raises(ZeroDivisionError):
-        raising(ZeroDivisionError(), monkeypatch)
+@pytest.mark.parametrize("fault", [ZeroDivisionError("by\nnought \x1b[2J"), RecursionError(), KeyError("x")], ids=repr)
+def test_a_fault_of_ours_is_one_line_that_says_what_to_report(fault, capsys, monkeypatch):
+    monkeypatch.delenv(cli.TRACEBACK, raising=False)
+    assert raising(fault, monkeypatch) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: a fault of quagpredict {version('quagpredict')} in 'rank' (")
+    assert type(fault).__name__ in said
+    assert "please report" in said
+    assert said.count("\n") == 1
+    assert said.rstrip("\n").isprintable()
+    monkeypatch.setenv(cli.TRACEBACK, "1")
+    with pytest.raises(type(fault)):
+        raising(fault, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (
+            OSError(28, "No space left on device", "runs/a.parquet"),
+            2,
+            "error: runs/a.parquet: No space left on device\n",
+        ),
+        (MemoryError(), 1, "error: there is not enough memory for this: give fewer or smaller tables\n"),
+    ],
+)
+def test_a_machine_that_is_full_is_one_line(error, code, said, capsys, monkeypatch):
+    assert raising(error, monkeypatch) == code
+    assert capsys.readouterr().err == said
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path, capsys, monkeypatch):
+    name = "mix\x1b[2J\x07"
+    write_corpus(pl.DataFrame({"candidate": [name, "b"], "pre_pass_at_1": [0.5, 0.25]}), tmp_path / "a.parquet")
+    words = ["rank", "--candidates", str(tmp_path / "a.parquet"), "--surrogate", "none", "--format"]
+    assert cli.main([*words, "table"]) == 0
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err
+    assert cli.main([*words, "csv"]) == 0
+    assert name in capsys.readouterr().out  # a program gets what the table holds
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert cli.main([*words, "csv"]) == 0
+    assert "mix?[2J?" in capsys.readouterr().out
+    assert cli.main(["rank", "--candidates", "nothing\x1bc.parquet"]) == 2
+    assert "\x1b" not in capsys.readouterr().err
 
 
 def child(code, *words, **options):
