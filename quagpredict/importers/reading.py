@@ -227,16 +227,27 @@ def json_object(path: Path) -> dict[str, Any]:
     InvalidDataError
         If the file cannot be read or does not hold a JSON object.
     """
+    value = json_value(path)
+    if not isinstance(value, dict):
+        raise InvalidDataError(f"{path}: expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def json_value(path: Path) -> Any:
+    """Return what a JSON file holds.
+
+    Raises
+    ------
+    InvalidDataError
+        If the file cannot be read.
+    """
     with text_of(path) as handle:
         try:
-            value = json.loads(handle.read())
+            return json.loads(handle.read())
         except UnicodeDecodeError:
             raise
         except (ValueError, RecursionError) as error:
             raise InvalidDataError(f"{path}: cannot be read as JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise InvalidDataError(f"{path}: expected a JSON object, got {type(value).__name__}")
-    return value
 
 
 def section(value: Any, *keys: str) -> dict[str, Any]:

@@ -1,34 +1,11 @@
 """Grade the responses of an import again, with quagpredict's own grader."""
 
-import re
-
 import polars as pl
 
-from quagpredict.answers import GradingPolicy, grade_many
-from quagpredict.answers.extract import last_box
-from quagpredict.answers.statements import last_statement
+from quagpredict.answers import GradingPolicy, grade_many, readable_gold
 from quagpredict.errors import InvalidDataError
 
-_LETTER = re.compile(r"\(?[A-Ja-j]\)?\.?")
-_CODE = re.compile(r"^\s*(?:def |class |import |from \w+ import |assert |METADATA\b|check\()|^\s*```", re.MULTILINE)
-_WHOLE = re.compile(r"####|\\boxed|\\fbox")
 _MOST_WITHOUT_LETTER = 0.5
-
-
-def answer_of_gold(gold: str) -> str:
-    r"""Return the answer of a gold that is a whole solution, ending in ``\boxed{}`` or ``#### N``; others as they are.
-
-    Examples
-    --------
-    >>> answer_of_gold("1+1 = <<1+1=2>>2\n#### 2"), answer_of_gold("so $x=\\boxed{\\frac12}$."), answer_of_gold("3/4")
-    ('2', '\\frac12', '3/4')
-    """
-    if not _WHOLE.search(gold):
-        return gold
-    lines = gold.rstrip().splitlines()
-    if lines and lines[-1].lstrip().startswith("####"):
-        return last_statement(lines[-1].strip()) or gold
-    return last_box(gold) or gold
 
 
 def regraded(problems: pl.DataFrame, policy: GradingPolicy) -> pl.DataFrame:
@@ -51,8 +28,7 @@ def regraded(problems: pl.DataFrame, policy: GradingPolicy) -> pl.DataFrame:
         If a problem has no responses or no gold answer, or its gold is one that this grader cannot grade by: code, a
         solution without a final answer, the letter of an option where the responses name none.
     """
-    _check(problems)
-    golds = [answer_of_gold(gold) for gold in problems["gold"]]
+    _check(problems, policy)
     sizes = problems["n"].to_list()
     texts = problems["responses"].explode(empty_as_null=False, keep_nulls=False).fill_null("").to_list()
     cut = [
@@ -62,7 +38,7 @@ def regraded(problems: pl.DataFrame, policy: GradingPolicy) -> pl.DataFrame:
     ]
     grades = grade_many(
         texts,
-        [gold for gold, n in zip(golds, sizes, strict=True) for _ in range(n)],
+        [gold for gold, n in zip(problems["gold"], sizes, strict=True) for _ in range(n)],
         finish_reasons=["length" if flag else "stop" for flag in cut],
         policy=policy,
     )
@@ -73,7 +49,7 @@ def regraded(problems: pl.DataFrame, policy: GradingPolicy) -> pl.DataFrame:
             "answer": pl.Series([grade.answer for grade in grades], dtype=pl.String),
         }
     )
-    _check_letters(table, golds)
+    _check_letters(table)
     verdict = pl.col("verdict")
     counted = table.group_by("problem", maintain_order=True).agg(
         pl.len().cast(pl.Int64).alias("n"),
@@ -85,7 +61,7 @@ def regraded(problems: pl.DataFrame, policy: GradingPolicy) -> pl.DataFrame:
     return problems.select("benchmark", "problem_id").hstack(counted.drop("problem"))
 
 
-def _check(problems: pl.DataFrame) -> None:
+def _check(problems: pl.DataFrame, policy: GradingPolicy) -> None:
     lacking = problems.filter((pl.col("responses").list.len().fill_null(0) != pl.col("n")) | pl.col("gold").is_null())
     if lacking.height:
         row = lacking.row(0, named=True)
@@ -94,27 +70,15 @@ def _check(problems: pl.DataFrame) -> None:
             f"problem '{row['problem_id']:.60}' of '{row['benchmark']}' cannot be graded again: the file has no {what}"
         )
     for benchmark, name, gold in problems.select("benchmark", "problem_id", "gold").rows():
-        if _CODE.search(gold):
-            raise InvalidDataError(
-                f"problem '{name:.60}' of '{benchmark}' cannot be graded again: its gold answer is code ({gold!r:.60}) "
-                "that has to be run; take the tool's own verdicts"
-            )
-        if len(answer_of_gold(gold).strip().splitlines()) > 1 and "\\begin{" not in gold:
-            raise InvalidDataError(
-                f"problem '{name:.60}' of '{benchmark}' cannot be graded again: its gold answer is a whole text "
-                f"({gold!r:.60}) that does not end in \\boxed{{}} or '#### ANSWER'"
-            )
+        readable_gold(gold, policy, f"'{name:.60}' of '{benchmark}'")
 
 
-def _check_letters(grades: pl.DataFrame, golds: list[str]) -> None:
-    """Refuse golds that are the letters of options where the responses answer in other words."""
-    letters = [number for number, gold in enumerate(golds) if _LETTER.fullmatch(gold.strip())]
-    answers = grades.filter(pl.col("problem").is_in(letters))["answer"].drop_nulls()
-    if len(letters) < max(1, len(golds) / 2) or answers.is_empty():
-        return
-    without = 1 - answers.str.contains(r"^\(?[A-Ja-j]\)?\.?$").mean()  # type: ignore[operator]
+def _check_letters(grades: pl.DataFrame) -> None:
+    """Refuse golds that are the letters of options where most answers name none: the grader calls that an error."""
+    answered = grades.filter(pl.col("answer").is_not_null())
+    without = 0.0 if answered.is_empty() else (answered["verdict"] == "error").sum() / answered.height
     if without > _MOST_WITHOUT_LETTER:
         raise InvalidDataError(
-            f"the gold answers are letters of options (such as '{golds[letters[0]]}'), and {without:.0%} of the "
-            "answers name no letter: they cannot be graded again; take the tool's own verdicts"
+            f"the gold answers are letters of options, and {without:.0%} of the answers name no letter: they cannot be "
+            "graded again; take the tool's own verdicts"
         )

@@ -1,4 +1,4 @@
-"""Records of a table to columns of text: CSV, TSV, JSON lines, Parquet, and the tables of Weights & Biases.
+"""Records of a table to columns of text: CSV, TSV, JSON, JSON lines, Parquet, and the tables of Weights & Biases.
 
 A table that was logged with ``wandb.Table`` (wandb/sdk/data_types/table.py) is a JSON object with the lists ``columns``
 and ``data``, a row a list; the file is called ``NAME.table.json``.
@@ -14,7 +14,7 @@ import polars as pl
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import is_plain, suffix_of, text_of
-from quagpredict.importers.reading import as_text, first_record, json_columns, json_object
+from quagpredict.importers.reading import as_text, first_record, json_columns, json_value
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
@@ -31,7 +31,7 @@ def header(path: Path) -> list[str]:
     if suffix == ".parquet":
         return list(_guarded(path, "Parquet", lambda: pl.read_parquet_schema(path)))
     if suffix == ".json":
-        return [str(name) for name in _wandb(path)["columns"]]
+        return _json_table(path)[0]
     if suffix not in _SEPARATORS:
         return list(first_record(path))
     with text_of(path) as handle:
@@ -68,7 +68,7 @@ def text_columns(path: Path, names: Sequence[str], optional: Sequence[str] = ())
         return frame.select(_text(frame[name]) for name in wanted)
     if suffix == ".json":
         places = [there.index(name) for name in wanted]
-        rows = [[as_text(row[place]) for place in places] for row in _wandb(path)["data"]]
+        rows = [[as_text(row[place]) for place in places] for row in _json_table(path)[1]]
         return pl.DataFrame(rows, schema=dict.fromkeys(wanted, pl.String()), orient="row")
     source: Path | bytes = path
     if not is_plain(path):
@@ -79,14 +79,20 @@ def text_columns(path: Path, names: Sequence[str], optional: Sequence[str] = ())
     return pl.DataFrame(table.select(wanted))
 
 
-def _wandb(path: Path) -> dict[str, Any]:
-    table = json_object(path)
-    columns, data = table.get("columns"), table.get("data")
+def _json_table(path: Path) -> tuple[list[str], list[list[Any]]]:
+    """Return columns and rows of a table of Weights & Biases, or of a list of records."""
+    table = json_value(path)
+    if isinstance(table, list) and all(isinstance(record, dict) for record in table):
+        names = list(dict.fromkeys(name for record in table for name in record))
+        return names, [[record.get(name) for name in names] for record in table]
+    columns, data = (table.get("columns"), table.get("data")) if isinstance(table, dict) else (None, None)
     if not isinstance(columns, list) or not isinstance(data, list):
-        raise InvalidDataError(f"{path}: a table of Weights & Biases has the lists 'columns' and 'data'; this has not")
+        raise InvalidDataError(
+            f"{path}: expected a list of records, or a table of Weights & Biases with the lists 'columns' and 'data'"
+        )
     if (odd := next((row for row in data if not isinstance(row, list) or len(row) != len(columns)), None)) is not None:
         raise InvalidDataError(f"{path}: a row must have {len(columns)} values, as there are columns; got {odd!r:.60}")
-    return table
+    return list(map(str, columns)), data
 
 
 def _text(values: pl.Series) -> pl.Series:

@@ -72,7 +72,8 @@ def read(
 
 def _only_reward(path: Path) -> str:
     """Return the only column of numbers that may be a reward."""
-    others = [name for name in header(path) if name not in _OURS]
+    # pandas writes an index that is not 0, 1, 2, ... as a column.
+    others = [name for name in header(path) if name not in _OURS and not name.startswith("__index_level_")]
     table = text_columns(path, others) if others else pl.DataFrame()
     rewards = [
         name

@@ -138,7 +138,8 @@ def _other_problems(frame: pl.DataFrame) -> Iterator[Flag]:
         return
     most, _, usual = groups.row(0)
     for candidate, _, problems in known.filter(pl.col(PROBLEM_SET) != most).rows():
-        shown = f"{problems or 'some'} problems, most candidates have {'other' if problems == usual else usual} ones"
+        others = "others" if problems == usual or usual is None else f"{usual}"
+        shown = f"{problems or 'some'} problems, most candidates were measured on {others}"
         yield Flag(candidate, "other-problems", shown)
 
 

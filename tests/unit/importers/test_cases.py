@@ -91,7 +91,7 @@ def test_a_gold_that_is_a_solution_is_reduced_to_its_answer():
     ("gold", "message"),
     [
         ("METADATA = {}\n\ndef check(candidate):\n    assert candidate(1) == 2\n", "is code"),
-        ("We add two and two.\nThe sum is four.", "a whole text"),
+        ("We add the first and the second number.\nThe sum of both is then surely four.", "is a text of"),
         ("B", "letters of options"),
     ],
 )

@@ -31,6 +31,8 @@ def written(folder, rows, suffix):
         frame.write_csv(path)
     elif suffix == ".tsv":
         frame.write_csv(path, separator="\t")
+    elif suffix == ".json":
+        path.write_text(json.dumps(rows))
     elif suffix == ".table.json":
         path.write_text(json.dumps({"columns": frame.columns, "data": list(map(list, frame.rows())), "ncols": 4}))
     else:
@@ -38,7 +40,7 @@ def written(folder, rows, suffix):
     return path
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv", ".parquet", ".table.json"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv", ".parquet", ".json", ".table.json"])
 def test_every_kind_of_table_gives_the_same(tmp_path, suffix):
     file = written(tmp_path, ROWS, suffix)
     names = {"id": "problem", "correct": "reward", "response": "text", "gold": "answer"}

@@ -2,7 +2,7 @@
 
 import json
 
-import polars as pl
+import pandas as pd
 import pytest
 
 from quagpredict.answers import GradingPolicy
@@ -38,7 +38,7 @@ def trl_table(step=0, messages=False, **more):
         | {"advantage": reward - 0.5}
         for number, prompt, text, reward in samples()
     ]
-    return pl.DataFrame(rows)
+    return pd.DataFrame(rows)  # as TRL writes it
 
 
 # TRL
@@ -48,7 +48,7 @@ def trl_table(step=0, messages=False, **more):
 def test_trl_completions(tmp_path, messages):
     file = tmp_path / "completions" / "completions_00000.parquet"
     file.parent.mkdir()
-    trl_table(messages=messages, solution=lambda number: str(number)).write_parquet(file)
+    trl_table(messages=messages, solution=lambda number: str(number)).to_parquet(file)
     assert detect([file]) == "trl"
     with pytest.raises(InvalidDataError, match="found accuracy_reward, solution: choose one"):
         import_run("auto", [file], candidate="a")
@@ -64,7 +64,7 @@ def test_trl_steps_are_not_seeds(tmp_path):
     ids = set()
     for step in (0, 10):
         file = tmp_path / f"completions_{step:05d}.parquet"
-        trl_table(step, format_reward=lambda _: 0.25).write_parquet(file)
+        trl_table(step, format_reward=lambda _: 0.25).to_parquet(file)
         with pytest.raises(
             InvalidDataError, match="expected one column of rewards, found accuracy_reward, format_reward"
         ):
@@ -75,8 +75,7 @@ def test_trl_steps_are_not_seeds(tmp_path):
         import_run("auto", [tmp_path], candidate="a", metric="accuracy_reward")
     with pytest.raises(InvalidDataError, match="option threshold"):
         import_run("auto", [file], candidate="a", metric="format_reward")
-    both = pl.concat([trl_table(0), trl_table(10)])
-    both.write_parquet(file)
+    pd.concat([trl_table(0), trl_table(10)]).to_parquet(file)
     with pytest.raises(InvalidDataError, match="completions of one step, got those of 0, 10"):
         import_run("auto", [file], candidate="a")
 
@@ -84,11 +83,11 @@ def test_trl_steps_are_not_seeds(tmp_path):
 def test_trl_completions_from_weights_and_biases(tmp_path):
     table = trl_table()
     file = tmp_path / "completions_0_abc.table.json"
-    columns = {"_type": "table", "columns": table.columns, "data": list(map(list, table.rows()))}
-    file.write_text(json.dumps(columns | {"ncols": table.width, "nrows": table.height, "column_types": {}}))
+    columns = {"_type": "table", "columns": list(table.columns), "data": table.to_numpy().tolist()}
+    file.write_text(json.dumps(columns | {"ncols": table.shape[1], "nrows": len(table), "column_types": {}}))
     assert detect([file]) == "trl"
     assert counts(import_run("auto", [file], candidate="a")) == COUNTS
-    table.write_csv(tmp_path / "export.csv")
+    table.to_csv(tmp_path / "export.csv", index=False)
     assert counts(import_run("auto", [tmp_path / "export.csv"], candidate="a")) == COUNTS
     file.write_text(json.dumps({"columns": ["a"], "data": [[1, 2]]}))
     with pytest.raises(InvalidDataError, match="a row must have 1 values"):
