@@ -182,31 +182,29 @@ def one_draw(base: Base, count: int, among: Places, first: bool, random: np.rand
     return result | {"claims": [float(inside.mean()), log_gain, brier_gain]}
 
 
-def pooled(
-    there: Sequence[Base], count: int, draws: int, first: bool, random: np.random.Generator, resampled: bool
-) -> dict[str, list[float]] | None:
-    """Return the mean over bases of what each rule costs; None where no base has candidates enough."""
-    wide = [base for base in there if len(base.y) >= count + 6]
-    if not wide:
-        return None
-    chosen = [wide[at] for at in random.integers(0, len(wide), len(wide))] if resampled else wide
-    rows: dict[str, list[list[float]]] = {}
-    for base in chosen:
-        each: dict[str, list[list[float]]] = {}
-        for _ in range(draws):
-            among = np.arange(len(base.y))
-            if resampled:
-                kinds = np.unique(base.kinds)
-                kept = kinds[random.integers(0, len(kinds), len(kinds))]
-                among = np.flatnonzero(np.isin(base.kinds, kept))
-                among = np.unique(among[random.integers(0, len(among), 2 * len(among))])
-                if len(among) < count + 4:
-                    continue
-            for name, values in one_draw(base, count, among, first, random).items():
-                each.setdefault(name, []).append(values)
-        for name, values in each.items():
-            rows.setdefault(name, []).append(np.mean(values, axis=0).tolist())
-    return {name: np.nanmean(values, axis=0).tolist() for name, values in rows.items()}
+def over_draws(
+    base: Base, count: int, draws: int, first: bool, random: np.random.Generator, resampled: bool
+) -> dict[str, Floats]:
+    """Return the mean over draws of what each rule costs on a base; empty where it has too few candidates."""
+    each: dict[str, list[list[float]]] = {}
+    for _ in range(draws):
+        among = np.arange(len(base.y))
+        if resampled:
+            kinds = np.unique(base.kinds)
+            kept = kinds[random.integers(0, len(kinds), len(kinds))]
+            among = np.flatnonzero(np.isin(base.kinds, kept))
+            among = np.unique(among[random.integers(0, len(among), 2 * len(among))])
+        if len(among) < count + 4:
+            continue
+        for name, values in one_draw(base, count, among, first, random).items():
+            each.setdefault(name, []).append(values)
+    return {name: np.mean(values, axis=0) for name, values in each.items()}
+
+
+def apart(rows: Sequence[dict[str, Floats]], rule: str) -> float:
+    """Return how much more the default costs than a rule, over bases; NaN where neither was drawn."""
+    found = [row["hierarchical"][0] - row[rule][0] for row in rows if rule in row]
+    return float(np.mean(found)) if found else np.nan
 
 
 def main() -> None:
@@ -221,27 +219,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         everything = bases(Path(given.priors or scratch))
     result: dict[str, object] = {}
-    for family in (*FAMILIES, "both"):
-        there = [base for base in everything if family in (base.family, "both")]
-        for count in FINISHED:
-            random = np.random.default_rng(count)
-            mean = pooled(there, count, given.draws, given.first, random, False)
-            if mean is None:
+    for count in FINISHED:
+        random = np.random.default_rng(count)
+        there = [base for base in everything if len(base.y) >= count + 6]
+        means = [over_draws(base, count, given.draws, given.first, random, False) for base in there]
+        few = max(given.draws // 10, 1)
+        spread = [
+            [over_draws(base, count, few, given.first, random, True) for base in there] for _ in range(given.resamples)
+        ]
+        for family in (*FAMILIES, "both"):
+            at = [place for place, base in enumerate(there) if family in (base.family, "both")]
+            if not at:
                 continue
-            spread = [
-                pooled(there, count, max(given.draws // 10, 1), given.first, random, True)
-                for _ in range(given.resamples)
-            ]
-            intervals = {}
-            for rule in mean:
-                if rule in ("hierarchical", "claims"):
-                    continue
-                apart = [one["hierarchical"][0] - one[rule][0] for one in spread if one and rule in one]
-                intervals[rule] = np.quantile(apart, [0.05, 0.95]).round(3).tolist() if apart else None
-            result[f"{family} {count}"] = {"mean": mean, "hierarchical less rule, 90 %": intervals}
-            print(family, count, {name: [round(v, 3) for v in values] for name, values in mean.items()}, flush=True)
-            print("    ", intervals, flush=True)
-            Path(given.out).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            rules = list(means[at[0]])
+            mean = {name: np.nanmean([means[place][name] for place in at], axis=0).round(3).tolist() for name in rules}
+            chosen = [[rows[at[one]] for one in random.integers(0, len(at), len(at))] for rows in spread]
+            intervals = {
+                rule: np.nanquantile([apart(rows, rule) for rows in chosen], [0.05, 0.95]).round(2).tolist()
+                for rule in rules
+                if spread and rule not in ("hierarchical", "claims")
+            }
+            result[f"{family} {count}"] = {"mean": mean, "default less rule, 90 %": intervals}
+            print(family, count, mean, intervals, flush=True)
+        Path(given.out).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
