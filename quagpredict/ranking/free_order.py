@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 def about_free_order(frame: pl.DataFrame, merits: Floats, measurements: Sequence[str], moves: Floats) -> list[str]:
     """Return a sentence if the screening would take another candidate first; none if it would not, or cannot order.
 
+    The best predicted is compared with the first of the screening among the candidates of its base model.
+
     Parameters
     ----------
     frame : polars.DataFrame
@@ -32,7 +34,11 @@ def about_free_order(frame: pl.DataFrame, merits: Floats, measurements: Sequence
     >>> about_free_order(table, np.array([0.6, 0.5]), ["pre_pass_at_1", "pre_pass_at_64"], moves)[0][:58]
     "the screening would take 'b' first, here 2 of 2: predicted"
     """
-    open_ = np.isfinite(merits)
+    if not np.isfinite(merits).any():
+        return []
+    ours = int(np.nanargmax(merits))
+    bases = np.array(frame["base_model"].to_list() if "base_model" in frame.columns else [None] * frame.height)
+    open_ = np.isfinite(merits) & (bases == bases[ours])
     if open_.sum() < 2:
         return []
     table = frame[np.flatnonzero(open_).tolist()]
@@ -45,7 +51,7 @@ def about_free_order(frame: pl.DataFrame, merits: Floats, measurements: Sequence
         return []
     free = kept.sort(["out", "key", "candidate"], descending=[False, True, False])["candidate"][0]
     names = frame["candidate"].to_list()
-    theirs, ours = names.index(free), int(np.nanargmax(merits))
+    theirs = names.index(free)
     apart = float(merits[ours] - merits[theirs])
     if apart <= 0.0:
         return []

@@ -1,15 +1,22 @@
 """What RL really gave: joined to candidates, and what each way of choosing would have cost."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from quagpredict.corpus import read_corpus
-from quagpredict.errors import CorpusError, IncomparableError
+from quagpredict.corpus.columns import benchmark_column, derived_of, pass_at, pass_at_columns
+from quagpredict.errors import CorpusError, IncomparableError, InvalidDataError
 from quagpredict.ranking.result import Choice, Outcome
+from quagpredict.ranking.screening import screen
+from quagpredict.validation.within_base import within_base
 
-SFT_SCORE = "pre_pass_at_1"
+SFT_SCORE, LOSS, GEOMETRIC = "pre_pass_at_1", "pre_held_out_loss_nats", "geometric mean"
+#: The largest k of Pass@k that counts as a rule of its own.
+LARGE_K = 64
+_UNKNOWN = (float("nan"),) * 3
 
 
 def one_row_each(frame: pl.DataFrame, target: str) -> pl.DataFrame:
@@ -97,34 +104,80 @@ def with_truth(frame: pl.DataFrame, truth: Any, target: str, *, allow_mixed: boo
 def outcome(
     frame: pl.DataFrame, score: pl.Series, rule: str, target: str, *, lower_is_better: bool = False
 ) -> Outcome | None:
-    """Return what choosing by `score` (larger is better, null last) and by post-SFT Pass@1 really gives.
+    """Return what choosing by `score` (larger is better, null last) and by rules that cost nothing really gives.
 
-    Only candidates whose target is known count, and to which every rule gives a score: what one rule may not choose is
-    no miss of it. None if there is none. A lower target is better if that is said.
+    Only candidates whose target is known count, and to which `score` and post-SFT Pass@1 give a score: what one rule
+    may not choose is no miss of it. None if there is none. A lower target is better if that is said; no rule costs
+    nothing then.
     """
     if target not in frame.columns or frame[target].null_count() == frame.height:
         return None
-    rules = [(rule, score)]
+    rules = {rule: score}
     if SFT_SCORE in frame.columns and not lower_is_better:
-        rules.append((SFT_SCORE, frame[SFT_SCORE]))
-    sign = -1.0 if lower_is_better else 1.0
-    merit = (sign * pl.col(target)).alias("merit")
-    scores = [values.alias(f"score {place}") for place, (_, values) in enumerate(rules)]
-    table = frame.select("candidate", merit, *scores).filter(pl.col("merit").is_not_null())
-    usable = [place for place in range(len(rules)) if table[f"score {place}"].null_count() < table.height]
-    known = table.drop_nulls([f"score {place}" for place in usable])
-    if known.is_empty():
+        rules[SFT_SCORE] = frame[SFT_SCORE]
+    kept = frame[target].is_not_null()
+    usable = [name for name, values in rules.items() if values.filter(kept).null_count() < int(kept.sum())]
+    for name in usable:
+        kept &= rules[name].is_not_null()
+    if not kept.any():
         return None
-    best = known.sort(["merit", "candidate"], descending=[True, False]).row(0, named=True)
+    known = frame.filter(kept)
+    orders = {name: rules[name].filter(kept) for name in usable}
+    if not lower_is_better:
+        orders |= {name: values for name, values in free_orders(known).items() if name not in orders}
+    sign = -1.0 if lower_is_better else 1.0
+    merit = sign * known[target].cast(pl.Float64)
+    names = known["candidate"]
+    best = pl.DataFrame({"merit": merit, "name": names}).sort(["merit", "name"], descending=[True, False]).row(0)
+    within = _within(known, merit, orders)
     choices = []
-    for place in usable:
-        name = rules[place][0]
-        table = known.select("candidate", "merit", score=f"score {place}")
+    for name, values in orders.items():
+        table = pl.DataFrame({"candidate": names, "merit": merit, "score": values})
         first = table.filter(pl.col("score") == pl.col("score").max()).sort("candidate")
         reached = float(np.mean(first["merit"].to_numpy()))
-        regret = max(best["merit"] - reached, 0.0)
-        choices.append(Choice(name, first["candidate"][0], sign * reached, regret, _spearman(table)))
-    return Outcome(target, known.height, best["candidate"], sign * best["merit"], tuple(choices))
+        regret = max(best[0] - reached, 0.0)
+        choices.append(
+            Choice(name, first["candidate"][0], sign * reached, regret, _spearman(table), *within.get(name, _UNKNOWN))
+        )
+    return Outcome(target, known.height, best[1], sign * best[0], tuple(choices))
+
+
+def free_orders(frame: pl.DataFrame) -> dict[str, pl.Series]:
+    """Return what each rule that costs nothing orders these candidates by, larger is better, if all are measured.
+
+    Examples
+    --------
+    >>> list(free_orders(pl.DataFrame({"candidate": ["a"], "pre_pass_at_1": [0.1], "pre_pass_at_64": [0.4]})))
+    ['pre_pass_at_1', 'pre_pass_at_64', 'screening']
+    """
+    columns = [name for name in pass_at_columns(frame) if pass_at(name) <= LARGE_K]
+    found = {name: frame[name] for name in dict.fromkeys((*columns[:1], *columns[-1:]))}
+    if LOSS in frame.columns:
+        found[LOSS] = -frame[LOSS]
+    shares = [
+        name for name in frame.columns if (one := derived_of(name)) and name == benchmark_column(one.benchmark or "")
+    ]
+    weights = [name.replace(".pass_at_1", ".problems") for name in shares]
+    if len(shares) > 1 and set(weights) <= set(frame.columns):
+        # As `geometric_mean`, from what was derived while reading.
+        total = pl.sum_horizontal(weights)
+        logs = [pl.col(share).clip(1e-3).log() * pl.col(weight) for share, weight in zip(shares, weights, strict=True)]
+        found[GEOMETRIC] = frame.select((pl.sum_horizontal(logs) / total).alias("geometric")).to_series()
+    with suppress(CorpusError):
+        screening = screen(frame)
+        apart = float(np.nanmax(screening.key) - np.nanmin(screening.key)) + 1.0  # type: ignore[arg-type]
+        found["screening"] = screening.key - apart * screening.screened_out.cast(pl.Float64)
+    return {name: values for name, values in found.items() if values.null_count() == 0}
+
+
+def _within(known: pl.DataFrame, merit: pl.Series, orders: dict[str, pl.Series]) -> dict[str, tuple[float, ...]]:
+    """Return pairs, Spearman and regret within base models of each rule; nothing where no base has two candidates."""
+    bases = known["base_model"].fill_null("").to_list() if "base_model" in known.columns else [""] * known.height
+    try:
+        found = within_base(merit, {name: values.to_numpy() for name, values in orders.items()}, bases, draws=0)
+    except InvalidDataError:
+        return {}
+    return {name: tuple(float(values[0]) for values in one) for name, one in found.items()}
 
 
 def _spearman(table: pl.DataFrame) -> float:

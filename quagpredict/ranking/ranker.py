@@ -119,7 +119,7 @@ def rank(
     if features is not None and not on_the_spot:
         raise UsageError('`features` are for a surrogate that is fitted on the candidates: pass surrogate="fit"')
     read = (fitted,) if fitted is not None else tuple(shipped.values())
-    by_benchmark = BY_BENCHMARK if surrogate == DEFAULT else ()
+    by_benchmark = BY_BENCHMARK if surrogate == DEFAULT or truth is not None else ()
     frame = read_corpus(
         candidates,
         nested=on_the_spot,

@@ -32,7 +32,7 @@ class Choice(NamedTuple):
     Attributes
     ----------
     rule : str
-        ``prediction``, ``screening``, or the column that was chosen by.
+        ``prediction``, ``screening``, ``geometric mean`` (of Pass@1 over benchmarks), or the column that was chosen by.
     candidate : str
         The choice; the first by name of several that are equal.
     actual : float
@@ -41,6 +41,9 @@ class Choice(NamedTuple):
         How much better the best score after RL is than `actual`; never below 0.
     spearman : float
         Rank correlation of the rule with the scores after RL; NaN for fewer than three candidates or all equal.
+    pairs_within, spearman_within, regret_within : float
+        The same within base models, means over those with two candidates or more: the share of pairs in order, the rank
+        correlation, and the regret of the first. NaN where there is none.
     """
 
     rule: str
@@ -48,6 +51,9 @@ class Choice(NamedTuple):
     actual: float
     regret: float
     spearman: float
+    pairs_within: float
+    spearman_within: float
+    regret_within: float
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,9 @@ class Outcome:
     best_actual : float
         Its score.
     choices : tuple of Choice
-        The ranking's own rule first, then post-SFT Pass@1. Predictions count as they were before any of these scores
-        was learnt from.
+        The ranking's own rule first, then the rules that cost nothing: post-SFT Pass@1, Pass@k, the held-out
+        loss, the geometric mean of Pass@1 over benchmarks, and the screening, each that all of them have.
+        Predictions count as they were before any of these scores was learnt from.
     """
 
     target: str

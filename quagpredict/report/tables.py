@@ -1,5 +1,6 @@
 """A ranking as a table for the terminal, CSV or JSON."""
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -218,19 +219,27 @@ def _print_outcome(ranking: Ranking, console: "Console") -> None:
 
     unit = ", in per cent; regret in points" if is_share(ranking.target) else ""
     gave = "RL really gave" if ranking.target.startswith("post_") else f"the column {plain(ranking.target)} says of"
-    console.print(Text(f"\nWhat {gave} {found.finished} of them{unit}", style="bold"), end="\n\n")
+    console.print(Text(f"\nWhat {gave} {found.finished} of them{unit}", style="bold"))
+    told = any(isfinite(choice.pairs_within) for choice in found.choices)
+    if told:
+        console.print(Text("Pairs in order, Spearman and regret within a base model, then the choice among all"))
+    console.print()
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
     table.add_column("chosen by", no_wrap=True)
-    table.add_column("candidate", overflow="fold")
-    for name in ("actual", "regret", "Spearman"):
+    for name in ("pairs", "Spearman", "regret") if told else ():
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_row("the best of them", Text(plain(found.best)), score(ranking.target, found.best_actual), "", "")
+    table.add_column("candidate", overflow="fold")
+    for name in ("actual", "regret"):
+        table.add_column(name, justify="right", no_wrap=True)
+    blank = ("", "", "") if told else ()
+    table.add_row("the best of them", *blank, Text(plain(found.best)), score(ranking.target, found.best_actual), "")
     for choice in found.choices:
         rule = f"post-SFT {heading(choice.rule)}" if choice.rule.startswith("pre_") else choice.rule
-        values = (
-            score(ranking.target, choice.actual),
-            score(ranking.target, choice.regret),
-            number(choice.spearman),
+        within = (
+            f"{100 * choice.pairs_within:.0f} %" if isfinite(choice.pairs_within) else "",
+            number(choice.spearman_within),
+            score(ranking.target, choice.regret_within) if isfinite(choice.regret_within) else "",
         )
-        table.add_row(Text(rule), Text(plain(choice.candidate)), *values)
+        values = (score(ranking.target, choice.actual), score(ranking.target, choice.regret))
+        table.add_row(Text(rule), *(within if told else ()), Text(plain(choice.candidate)), *values)
     console.print(table)

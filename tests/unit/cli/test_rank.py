@@ -58,7 +58,8 @@ def test_json_holds_flags_notes_and_outcome(capsys, workplace):
     value = ranked(capsys, "--candidates", "corpus.parquet", "--surrogate", "model")
     assert value["surrogate"] == "linear"
     assert value["outcome"]["finished"] == 6  # the surrogate was fitted on the other 24, which are no test of it
-    assert [choice["rule"] for choice in value["outcome"]["choices"]] == ["prediction", "pre_pass_at_1"]
+    rules = [choice["rule"] for choice in value["outcome"]["choices"]]
+    assert rules == ["prediction", "pre_pass_at_1", "pre_pass_at_64", "pre_held_out_loss_nats", "screening"]
     assert {"candidate", "kind", "detail"} == set(value["flags"][0])
 
 

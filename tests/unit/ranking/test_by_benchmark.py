@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from quagpredict.corpus import read_corpus
+from quagpredict.corpus.benchmarks import benchmark_scores, geometric_mean
 from quagpredict.ranking import rank
 from quagpredict.ranking.flags import range_flags
 from quagpredict.ranking.free_order import about_free_order
@@ -97,3 +98,40 @@ def test_a_measurement_outside_what_the_finished_had_is_flagged_on_its_own() -> 
     assert (first.candidate, first.detail) == ("e", "pre_pass_at_64 is 0.4, finished runs had 0.1 to 0.3")
     assert (second.candidate, second.detail) == ("f", "other is 20, finished runs had 5 to 7")
     assert not list(range_flags(list("abcdef"), ["pre_pass_at_64", "other"], X, done & (X[:, 0] < 0.25)))
+
+
+def test_the_rules_that_cost_nothing_stand_beside_the_prediction(runs: pl.DataFrame) -> None:
+    found = rank(with_results(runs, 0), truth=runs).outcome
+    assert found is not None
+    choices = {choice.rule: choice for choice in found.choices}
+    free = ["pre_pass_at_1", "pre_pass_at_64", "pre_held_out_loss_nats", "geometric mean", "screening"]
+    assert list(choices) == ["prediction", *free]
+    y = runs["post_pass_at_1"].to_numpy()
+    x = runs["pre_pass_at_64"].to_numpy()
+    first, second = np.triu_indices(len(y), 1)
+    order = np.sign(x[first] - x[second]) * np.sign(y[first] - y[second])
+    assert choices["pre_pass_at_64"].pairs_within == pytest.approx(((order > 0) + 0.5 * (order == 0)).mean(), abs=0.01)
+    # One base: what holds within it holds over all.
+    for choice in found.choices:
+        assert choice.spearman_within == pytest.approx(choice.spearman)
+        assert choice.regret_within == pytest.approx(choice.regret, abs=1e-9)
+    scores = benchmark_scores(runs)
+    assert choices["geometric mean"].candidate == runs["candidate"][int(np.argmax(geometric_mean(scores)))]
+
+
+def test_within_a_base_its_level_counts_for_nothing(runs: pl.DataFrame) -> None:
+    lifted = runs.with_columns(
+        base_model=pl.lit("other"),
+        candidate="other-" + pl.col("candidate"),
+        post_pass_at_1=pl.col("post_pass_at_1") * 0.5,
+        pre_pass_at_64=pl.col("pre_pass_at_64") * 0.5,
+    )
+    both = pl.concat([runs, lifted])
+    found = rank(both.drop("post_pass_at_1"), None, truth=both).outcome
+    alone = rank(runs.drop("post_pass_at_1"), None, truth=runs).outcome
+    assert found is not None
+    assert alone is not None
+    for two, one in zip(found.choices, alone.choices, strict=True):
+        assert two.pairs_within == pytest.approx(one.pairs_within)
+    (over_all,) = [choice for choice in found.choices if choice.rule == "pre_pass_at_64"]
+    assert over_all.spearman > over_all.spearman_within + 0.1

@@ -173,7 +173,8 @@ def test_what_rl_gave_is_shown_and_never_used(runs, fresh, fitted):
     actual = dict(zip(runs["candidate"], runs["post_pass_at_1"], strict=True))
     here = {name: actual[name] for name in fresh["candidate"]}
     assert found.best_actual == max(here.values())
-    by_prediction, by_score = found.choices
+    by_prediction, by_score, *free = found.choices
+    assert [choice.rule for choice in free] == ["pre_pass_at_64", "pre_held_out_loss_nats", "screening"]
     assert by_prediction.candidate == with_actual.frame["candidate"][0]
     assert by_prediction.regret == pytest.approx(max(here.values()) - here[by_prediction.candidate])
     top = fresh.sort("pre_pass_at_1", descending=True)["candidate"][0]
@@ -199,7 +200,7 @@ def test_truth_from_another_table(runs, fresh, fitted):
 
 def test_equally_good_choices_count_by_their_mean():
     frame = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.5, 0.5], "post_pass_at_1": [0.6, 0.8]})
-    (choice, _) = rank(frame, None).outcome.choices
+    choice, *_ = rank(frame, None).outcome.choices
     assert choice.actual == pytest.approx(0.7)
     assert choice.regret == pytest.approx(0.1)
     assert math.isnan(choice.spearman)
@@ -282,7 +283,7 @@ def test_training_rows_are_known_again_in_any_order_and_company(runs, fresh):
     for rows in (table, table.reverse(), table.sample(20, seed=1)):
         ranking = rank(pl.concat([rows, new], how="diagonal"), fitted)
         assert any(f"fitted on {rows.height} of the candidates" in note for note in ranking.notes)
-        assert [choice.rule for choice in ranking.outcome.choices] == ["pre_pass_at_1"]
+        assert "prediction" not in [choice.rule for choice in ranking.outcome.choices]
     other = table.with_columns(post_pass_at_1=pl.col("post_pass_at_1") + 1e-9)
     assert not any("of the candidates: its prediction" in note for note in rank(other, fitted).notes)
 
@@ -294,7 +295,7 @@ def test_every_rule_chooses_among_the_same_candidates():
     truth = table.select("candidate", post_pass_at_1=pl.col("pre_pass_at_1") * 0.9 + 0.05)
     known = table.join(truth.filter(pl.col("candidate").is_in(list("abcdef"))), on="candidate", how="left")
     ranking = rank(known, "linear", features="pre_pass_at_1", truth=truth)
-    prediction, sft = ranking.outcome.choices
+    prediction, sft, *_ = ranking.outcome.choices
     assert prediction.candidate == sft.candidate == "h"
     assert prediction.regret == sft.regret == 0.0
     assert ranking.outcome.best == "h"
