@@ -165,7 +165,7 @@ def free_orders(frame: pl.DataFrame) -> dict[str, pl.Series]:
         found[GEOMETRIC] = frame.select((pl.sum_horizontal(logs) / total).alias("geometric")).to_series()
     with suppress(CorpusError):
         screening = screen(frame)
-        apart = float(np.nanmax(screening.key) - np.nanmin(screening.key)) + 1.0  # type: ignore[arg-type]
+        apart = float(np.nanmax(screening.key) - np.nanmin(screening.key)) + 1.0
         found["screening"] = screening.key - apart * screening.screened_out.cast(pl.Float64)
     return {name: values for name, values in found.items() if values.null_count() == 0}
 
