@@ -12,11 +12,21 @@ _BARE_BOX = re.compile(r"\s{0,5}([^\s{}$]{1,200})")
 _BOXES_TRIED = 8
 _TAIL = 20_000  # a final answer is stated at the end; the thoughts before it are not searched
 # A sign that belongs to the box behind it: not the dash of a list, not the minus of a difference.
-_SIGN = re.compile(r"(?:(?<![0-9A-Za-z)}\]\s])|(?<=\s)|^)(-|−|\\pm\s{0,3})$|=\s{0,3}(-|−)\s{1,3}$")
+_SIGN = re.compile(
+    r"(?:(?<![0-9A-Za-z)}\]\s])|(?<=\s)|^)(-|−|\\pm\s{0,3})$|=\s{0,3}(-|−)\s{1,3}$|\b(minus|negative)\s{1,3}$"
+)
 _BEHIND = re.compile(r"\s{0,2}(?:\\?%|\\pi(?![A-Za-z])|\^\s{0,2}(?:\{[^{}]{1,20}\}|\\circ|[0-9A-Za-z]))")
+# A formula that the box is part of: from its beginning or its last sign of equality, to its end.
+_FORMULA = re.compile(r"(?:\$|\\\(|\\\[|=|&)([^$=&\n]{0,60})$")
+_LAYOUT = re.compile(r"\\[,;:! ]|\s|[{}]|\\(?:displaystyle|quad|qquad|therefore|Rightarrow|implies)(?![A-Za-z])")
+_ARITHMETIC = re.compile(
+    r"(?:[-+*/^()0-9.]|(?<![A-Za-z])[A-Za-z](?![A-Za-z])|\\(?:sqrt|[dt]?frac|pi|cdot|times|pm|mp)(?![A-Za-z]))*"
+)
+_REST = re.compile(r"[^$\n,;.]{0,60}?(?=\$|\\\)|\\\]|\n|[,;.]|$)")
 # What may stand between the boxes of one answer.
 _BETWEEN = re.compile(
-    r"[\s$]{0,5}(?:,|;|\\text\s{0,2}\{\s{0,2}(?:and|or)\s{0,2}\}|\band\b|\bor\b|&){1,2}[\s$]{0,5}(?:and|or)?[\s$]{0,5}"
+    r"[\s$]{0,5}(?:(?:,|;|\\text\s{0,2}\{\s{0,2}(?:and|or)\s{0,2}\}|\band\b|\bor\b|&){1,2}[\s$]{0,5}"
+    r"(?:and|or|maybe|possibly|perhaps|alternatively|also)?[\s$]{0,5}|[ $]{0,5})"
     r"(?:\\(?:quad|qquad|[,; ])[\s$]{0,5})?(?:[A-Za-z](?:_\{?[0-9A-Za-z]\}?)?\s{0,2}=\s{0,2}[\s$]{0,5})?(?:-|−|\\pm)?",
     re.IGNORECASE,
 )
@@ -107,11 +117,11 @@ def last_box(text: str) -> str | None:
         before = _box_before(text, found.begin)
         if before is None or not _BETWEEN.fullmatch(text[before.end : found.begin][:80]):
             break
-        if found.begin - before.end > 80:
+        if not 0 <= found.begin - before.end <= 80:
             break
         parts.insert(0, _with_surroundings(text, before))
         found = before
-    return ", ".join(parts)
+    return ", ".join(dict.fromkeys(parts))
 
 
 def _box_before(text: str, stop: int) -> _Box | None:
@@ -129,16 +139,26 @@ def _box_before(text: str, stop: int) -> _Box | None:
 
 
 def _with_surroundings(text: str, box: _Box) -> str:
+    """Return the content of a box with what the formula around it makes of it: a sign, a factor, a root."""
     content = box.content
     if behind := _BEHIND.match(text, box.end):
         content += behind.group().strip()
-    if sign := _SIGN.search(text[max(0, box.begin - 12) : box.begin]):
-        line = text[max(0, box.begin - 12) : box.begin].rpartition("\n")[2]
-        if line.strip() == "-" and line[-1:].isspace():
-            return content  # an item of a list
-        mark = (sign.group(1) or sign.group(2)).strip().replace("−", "-")
-        return f"{mark}({content})" if re.search(r".[-+]", content) else f"{mark}{content}"
-    return content
+    before = text[max(0, box.begin - 70) : box.begin]
+    formula = _FORMULA.search(before)
+    if formula and (front := _LAYOUT.sub("", formula.group(1))) not in ("", "-", "−"):
+        rest = _REST.match(text, box.end)
+        whole = f"{formula.group(1)}{{{box.content}}}{rest.group() if rest else ''}".strip()
+        closed = len(re.findall(r"(?<!\\)\{", whole)) == len(re.findall(r"(?<!\\)\}", whole))
+        return whole if closed and _ARITHMETIC.fullmatch(front) and not re.search("=|box", whole) else content
+    sign = _SIGN.search(before)
+    if formula and front in ("-", "−"):
+        mark = "-"
+    elif sign and not (before.rpartition("\n")[2].strip() == "-" and before[-1:].isspace()):
+        mark = next(group for group in sign.groups() if group).strip().replace("−", "-")
+        mark = "-" if mark in ("minus", "negative") else mark
+    else:
+        return content
+    return f"{mark}({content})" if re.search(r".[-+]", content) else f"{mark}{content}"
 
 
 def _box_content(text: str, at: int) -> tuple[str, int] | None:

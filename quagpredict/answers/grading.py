@@ -1,5 +1,6 @@
 """One response, or many, to verdicts: the grader of the evaluation and of the GRPO reward."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,10 @@ from quagpredict.answers.verdict import Verdict
 from quagpredict.errors import InvalidDataError
 
 DEFAULT = GradingPolicy()
+_NAMED = re.compile(r"^[\s$]*[A-Za-z](?:_\{?[0-9A-Za-z]{1,9}\}?)?(?:\([A-Za-z]\))?\s*=(?!=)")
+_SIGN = re.compile(
+    r"[=<>;]|,(?![0-9]{3})|\\(?:approx|leq?|geq?|neq?|leqslant|geqslant|equiv|sim|to)(?![A-Za-z])|\b(?:or|and)\b"
+)
 
 
 class Grade(NamedTuple):
@@ -160,9 +165,16 @@ def _for_the_engine(answer: str, gold: str, policy: GradingPolicy) -> bool:
     """Say whether the symbolic stage may see a pair: mathematics without prose, small, a result and no task."""
     if beyond_caps(answer, policy) is not None or not balanced(answer) or too_costly(answer, gold):
         return False
+    if _signs(answer) != _signs(gold):
+        return False  # the engine takes the last side of 5 = 6, or one answer of two
     if max(power_depth(answer), power_depth(gold)) > 1:
         return False  # a tower: what is small enough of it was computed before
     return not any(isinstance(form, Words) or getattr(form, "prose", False) for form in map(read_form, (answer, gold)))
+
+
+def _signs(text: str) -> int:
+    """Return how many relations and separators a text has, without a name that is given a value: y = ..."""
+    return len(_SIGN.findall(_NAMED.sub("", text, count=1)))
 
 
 def _decided(answer: str, gold: str, policy: GradingPolicy) -> bool | None:

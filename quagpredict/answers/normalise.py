@@ -33,6 +33,7 @@ _MIXED = re.compile(r"(?<![0-9.,/])([0-9]{1,20})\s+([0-9]{1,20})\s*/\s*([0-9]{1,
 _SPACED_THOUSANDS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:(?: |\\[,!]|,\\!|\{,\})[0-9]{3})+(?![0-9])")
 _LIBRARY = re.compile(r"(?<![A-Za-z])(?:np|math|sympy)\.(?=[a-z]+\b)")
 _LABEL = re.compile(r"(?:the\s)?(?:final\s)?(?:solution|answer|result)s?\s*(?:is|are)?\s*:\s*", re.IGNORECASE)
+_FINAL = re.compile(r"(?<![\\.,;:])[.,;:]+$")
 _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'))
 
 
@@ -128,7 +129,7 @@ def unwrapped(text: str) -> str:
     before = None
     while before != text:
         before = text
-        text = text.strip().rstrip(".,;:") if text.rstrip()[-1:] in ".,;:" else text.strip()
+        text = _FINAL.sub("", text.strip())
         for opening, closing in _WRAPPERS:
             inner = text[len(opening) : len(text) - len(closing)]
             if len(text) > len(opening) + len(closing) - 1 and text.startswith(opening) and text.endswith(closing):

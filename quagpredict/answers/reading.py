@@ -8,6 +8,7 @@ from quagpredict.answers.caps import nested_too_deep
 from quagpredict.answers.expression import Literal, Operation, read_expression
 from quagpredict.answers.forms import Based, Choice, Form, Items, Matrix, Other, Relation, Union, Value, Words
 from quagpredict.answers.normalise import canonical
+from quagpredict.answers.numeric import value_at
 from quagpredict.answers.regions import of_builder, of_relations
 from quagpredict.answers.tokens import Token, UnreadError, tokens_of
 from quagpredict.answers.units import read_behind
@@ -21,9 +22,13 @@ _CLOSES = {"(": (")", "]"), "[": ("]", ")"), "\\{": ("\\}",), "<": (">",)}
 _MATRICES = {"vmatrix": "determinant", "Vmatrix": "norm", "cases": "cases", "aligned": "aligned"}
 _OPTIONS = frozenset("ABCDEFGHIJ")
 _NAME = re.compile(
-    r"(?:angle|triangle)?(?:[A-Za-z]|[A-Z]{2,4}|\\[A-Za-z]+(?:\{[A-Za-z]+\})?)(?:_(?:\{[^{}]*\}|[^{}]))?'*(?:\^\{?-1\}?)?'*"
+    r"(?:m?angle|triangle)?(?:[A-Za-z]|[A-Z]{2,4}|\\[A-Za-z]+(?:\{[A-Za-z]+\})?)(?:_(?:\{[^{}]*\}|[^{}]))?'*(?:\^\{?-1\}?)?'*"
     r"(?:\([A-Za-z0-9,\\]{0,12}\))?|\([A-Za-z](?:,[A-Za-z]){1,4}\)"
 )
+_REMARKS = ("of course", "indeed", "clearly", "obviously", "certainly", "right", "as required", "as desired")
+_REALS = ("all real numbers", "all reals", "all real values", "the real numbers", "the set of all real numbers")
+_LINE = Items("()", (Value(Operation("neg", (Operation("infty"),))), Value(Operation("infty"))))
+_ALIKE = 0.05  # relative; what stands on both sides of \\approx must be as near as that
 _MOST_ITEMS = 64
 _MOST_TOKENS = 600
 
@@ -87,6 +92,8 @@ def _single(tokens: Sequence[Token]) -> Form | None:
     tokens = _without_braces(tokens)
     if not tokens:
         return None
+    if len(tokens) == 1 and tokens[0].text == "\\mathbb{R}":
+        return _LINE
     parts = _split(tokens, ("cup",))
     if len(parts) > 1:
         found = [_single(part) for part, _ in parts]
@@ -169,19 +176,20 @@ def _choice(tokens: Sequence[Token]) -> Choice | None:
     return None if value is None else Choice(letter, value)
 
 
-def _words(tokens: Sequence[Token]) -> Words | Choice | None:
+def _words(tokens: Sequence[Token]) -> Words | Items | None:
     """Read text without mathematics; several words may have an article or a dash between them."""
     if not any(token.kind == "word" for token in tokens):
         return None
     if all(token.kind == "word" or token.text in ("a", "-", "'", ".") for token in tokens):
-        return Words(" ".join(token.text.lower() for token in tokens if token.text not in ("-", "'", ".")))
+        text = " ".join(token.text.lower() for token in tokens if token.text not in ("-", "'", "."))
+        return _LINE if text in _REALS else Words(text)
     return None
 
 
 def _listed(tokens: Sequence[Token]) -> Form | None:
     """Read a list without brackets."""
     parts = [(part, mark) for part, mark in _split(tokens, (",", ";", "and", "or")) if part]
-    while len(parts) > 1 and _is_remark(parts[-1][0]) and not _is_remark(parts[0][0]):
+    while len(parts) > 1 and parts[-1][1] != "or" and _is_remark(parts[-1][0], alone=_is_remark(parts[0][0])):
         parts.pop()
     if len(parts) == 1:
         return None if len(parts[0][0]) == len(tokens) else _form(parts[0][0])
@@ -195,9 +203,12 @@ def _listed(tokens: Sequence[Token]) -> Form | None:
     return region or Items("", _flat(items))
 
 
-def _is_remark(tokens: Sequence[Token]) -> bool:
-    """Say whether tokens are words alone that say nothing about the answer: of course, as required."""
-    return all(token.kind == "word" and token.text.lower() not in CHANGING_WORDS for token in tokens)
+def _is_remark(tokens: Sequence[Token], alone: bool = False) -> bool:
+    """Say whether tokens are words that say nothing about the answer: as required. Behind words (`alone`) few are."""
+    words = [token for token in tokens if token.kind != "mark" or token.text not in ("?", "!", ".")]
+    if alone:
+        return " ".join(token.text.lower() for token in words) in _REMARKS
+    return all(token.kind == "word" and token.text.lower() not in CHANGING_WORDS for token in words)
 
 
 def _flat(items: Sequence[Form]) -> tuple[Form, ...]:
@@ -215,7 +226,7 @@ def _relation(tokens: Sequence[Token]) -> Form | None:
     # Of "x = \\sqrt{2} \\approx 1.41" the exact value counts; "x \\approx 1.41" has no other.
     rounded = next((at for at, (_, mark) in enumerate(parts) if at and mark == "approx"), len(parts))
     if rounded < len(parts) and not all(_name(part) for part, _ in parts[:rounded]):
-        parts = parts[:rounded]
+        parts = parts[:rounded] if _alike(parts[rounded - 1][0], parts[-1][0]) else parts
     if len(parts) == 1:
         return None if len(parts[0][0]) == len(tokens) else _single(parts[0][0])
     sides = [_single(part) if part else None for part, _ in parts]
@@ -226,6 +237,15 @@ def _relation(tokens: Sequence[Token]) -> Form | None:
     if len(known) < len(sides):
         return None
     return Relation(known, tuple(mark for _, mark in parts[1:]), names)
+
+
+def _alike(exact: Sequence[Token], rounded: Sequence[Token]) -> bool:
+    """Say whether a value and its rounded form are near each other, as far as both are known."""
+    forms = [_single(side) if side else None for side in (exact, rounded)]
+    values = [value_at(form.node, "positive", "e", 30) if isinstance(form, Value) else None for form in forms]
+    if values[0] is None or values[1] is None:
+        return True
+    return bool(abs(values[0] - values[1]) <= _ALIKE * abs(values[0]))
 
 
 def _name(tokens: Sequence[Token]) -> str:
@@ -275,6 +295,8 @@ def _set(inner: Sequence[Token]) -> Form | None:
 
 
 def _matrix(frame: str, tokens: Sequence[Token]) -> Form | None:
+    if frame.startswith("align") and not any(token.text == "\\\\" for token in tokens):
+        return _form([token for token in tokens if token.text != "&"])
     rows = []
     for row, _ in _split(tokens, ("\\\\",)):
         if row:

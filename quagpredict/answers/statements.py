@@ -3,12 +3,17 @@ r"""The last answer that a text states in words: "the answer is ...", a line "##
 import re
 
 _STATED = re.compile(
-    r"^[ \t#*_>]{0,8}(?:the\s)?(?:final\s)?answers?[ \t*_:#]{0,8}$"
+    r"(?P<heading>^[ \t#*_>]{0,8}(?:the\s)?(?:final\s)?answers?[ \t*_:#]{0,8}$)"
     r"|(?P<line>(?<!\#)\#{4}(?!\#)[ \t]*)"
     r"|\banswers?\b[\s*_]{0,5}(?:is|are|:|=|\uff1a)[*_: \t]{0,8}",
     re.IGNORECASE | re.MULTILINE,
 )
-_MATH = re.compile(r"\$\$(.+?)\$\$|\$((?:\\.|[^$\\])+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_MATH = re.compile(
+    r"\$\$(.+?)\$\$|\$((?:\\.|[^$\\])+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]"
+    r"|(\\begin\{align(?:ed)?\*?\}.+?\\end\{align(?:ed)?\*?\})|\\begin\{equation\*?\}(.+?)\\end\{equation\*?\}",
+    re.DOTALL,
+)
+_IS = re.compile(r"[^$\\]*?\b(?:is|are|equals)\s+", re.IGNORECASE)
 _END = re.compile(r"[.。!](?=\s|$|\*|_)|[,;]?\s(?:because|since|which|where|so|as)\s|\*\*|\n")
 _AND = re.compile(r"\s{0,3}(?:,|;|&|,?\s{0,3}(?:and|or)\b)\s{0,3}", re.IGNORECASE)
 _LEADING = re.compile(
@@ -35,7 +40,10 @@ def last_statement(text: str) -> str | None:
     """
     marks = list(_STATED.finditer(text))
     for mark in reversed(marks[-_TRIED:]):
-        answer = _line(text, mark.end()) if mark["line"] is not None else _sentence(text, mark.end())
+        if mark["line"] is not None:
+            answer = _line(text, mark.end())
+        else:
+            answer = _sentence(text, mark.end(), titled=mark["heading"] is not None)
         if answer is not None and answer.strip(" \t*_`\"'$:"):
             return answer
     return None
@@ -48,8 +56,11 @@ def _line(text: str, at: int) -> str | None:
     return None if below.strip() and _TITLE.match(answer[:200]) else answer or None
 
 
-def _sentence(text: str, at: int) -> str | None:
+def _sentence(text: str, at: int, titled: bool) -> str | None:
+    """Return what a sentence states; under a title it is a whole one, "The number of ways is 7"."""
     rest = text[at:].lstrip(" \t\r\n*_:")
+    if titled and (verb := _IS.match(rest.partition("\n")[0])):
+        rest = rest[verb.end() :]
     if leading := _LEADING.match(rest):
         rest = rest[leading.end() :]
     if "\\boxed" in rest.partition("\n")[0] or "\\fbox" in rest.partition("\n")[0]:

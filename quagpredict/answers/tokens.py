@@ -51,12 +51,13 @@ _SCANNER = re.compile(
     r"""
     (?P<space>\s+|\$)
   | (?P<upright>\\(?:text|textrm|textnormal|textsf|texttt|mbox|hbox|mathrm|mathsf|operatorname\*?|rm)\s*\{)
-  | \\(?P<edge>begin|end)\s*\{(?P<frame>[a-z]*matrix|array|cases|aligned|smallmatrix)\}(?:\{[lcr|]*\})?
+  | \\(?P<edge>begin|end)\s*\{(?P<frame>[a-z]*matrix|array|cases|align(?:ed)?|smallmatrix)\*?\}(?:\{[lcr|]*\})?
   | \\mathbb\s*\{?(?P<blackboard>[A-Z])\}?
   | (?P<accent>\\(?:bar|overline|vec|hat|dot|ddot|tilde|widehat|overrightarrow|mathcal|mathfrak)\s*
       \{\s*(?:[A-Za-z]{1,3}|\\[a-z]+)\s*\})
   | (?P<based>[0-9]+|\([0-9A-Za-z]{1,40}\))\s*_\s*(?:\{\s*(?P<base>[0-9]{1,2})\s*\}|(?P<digit>[0-9]))
   | (?P<repeating>[0-9]*\.[0-9]*)\s*\\(?:overline|bar|dot)\s*\{\s*(?P<period>[0-9]{1,40})\s*\}
+  | (?P<going>[0-9]*\.[0-9]*?(?P<last>[0-9])(?P=last){2,})(?:\.\.\.|\\[lc]?dots(?![A-Za-z]))
   | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4}(?![0-9.]))?)
   | \\(?P<command>[A-Za-z]+)
   | \\(?P<escaped>.)
@@ -125,7 +126,8 @@ def tokens_of(text: str, *, thousands: bool = True) -> list[Token]:
 def _scan(text: str, *, upright: bool, grouped: bool) -> list[Token]:
     found: list[Token] = []
     spaced = False
-    depth = at = 0
+    at = 0
+    brackets: list[int] = []  # where the open ones begin
     while at < len(text):
         piece = _SCANNER.match(text, at)
         if piece is None:
@@ -141,14 +143,17 @@ def _scan(text: str, *, upright: bool, grouped: bool) -> list[Token]:
             spaced, at = text[end - 1 : end].isspace(), end + 1
             continue
         thousands = _GROUPS.match(text, at) if kind == "number" and grouped else None
-        if thousands and (depth == 0 or _has_spaced_comma(text, at)):
+        if thousands and not (brackets and not _has_spaced_comma(text, brackets[-1])):
             digits = thousands.group().replace(",", "")
             new, at = [_number(digits, digits)], thousands.end()
         else:
             minutes = piece.group() == "min" and bool(found) and not text[piece.end() :].lstrip().startswith("(")
             little = piece.group() in LITTLE_WORDS and _WORD_FOLLOWS.match(text, piece.end()) is not None
             new, at = _tokens(piece, upright or minutes or little), piece.end()
-        depth += sum((token.kind == "open") - (token.kind == "close") for token in new)
+        if new[0].kind == "open":
+            brackets.append(at)
+        elif new[0].kind == "close" and brackets:
+            brackets.pop()
         found += [new[0]._replace(spaced=spaced), *new[1:]]
         spaced = False
     return found
@@ -182,6 +187,8 @@ def _tokens(piece: re.Match[str], upright: bool) -> list[Token]:
         return [Token("based", f"{piece['based'].strip('()')}_{piece['base'] or piece['digit']}")]
     if kind == "period":
         return [_repeating(piece["repeating"], piece["period"])]
+    if kind in ("going", "last"):
+        return [_repeating(piece["going"], piece["last"])]
     if kind == "number":
         return [_number(text, text)]
     if kind == "frame":
