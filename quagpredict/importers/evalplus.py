@@ -12,7 +12,8 @@ from typing import Any
 
 from quagpredict.errors import InvalidDataError, UsageError
 from quagpredict.importers.files import suffix_of
-from quagpredict.importers.reading import ProblemRow, Reading, Reported, json_object, part_of
+from quagpredict.importers.reading import ProblemRow, Reading, Reported, part_of
+from quagpredict.importers.records import json_object
 
 _PASS = "pass"
 _STATUS = {"base": ("base_status",), "plus": ("base_status", "plus_status")}

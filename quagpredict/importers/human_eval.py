@@ -11,7 +11,8 @@ from pathlib import Path
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.reading import Reading, first_record, json_columns, part_of_samples, verdicts
+from quagpredict.importers.reading import Reading, part_of_samples, verdicts
+from quagpredict.importers.records import first_record, json_columns
 
 _OTHER = "human-eval"
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import suffix_of
-from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, json_object, need, part_of, section
+from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, part_of
+from quagpredict.importers.records import json_object, need, section
 from quagpredict.optional import require
 
 _SETTINGS = ("temperature", "top_p", "top_k", "max_tokens", "seed", "reasoning_effort", "reasoning_tokens")

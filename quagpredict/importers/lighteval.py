@@ -17,7 +17,8 @@ import polars as pl
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import stem_of, suffix_of
-from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, json_object, part_of, section
+from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, part_of
+from quagpredict.importers.records import json_object, section
 
 _NAME = re.compile(r"details_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d\-.]+)$")
 _MEAN = re.compile(r"(?:math_)?pass@(?:k:k=)?1(?:$|[&:](?:n=)?(?P<n>\d+)(?:_samples)?)|avg@(?:n:n=|k:k=)?(?P<avg>\d+)")

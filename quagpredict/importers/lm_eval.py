@@ -14,18 +14,8 @@ from typing import Any, NamedTuple
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import stem_of
-from quagpredict.importers.reading import (
-    Expected,
-    ProblemRow,
-    Reading,
-    Reported,
-    first_record,
-    json_lines,
-    json_object,
-    need,
-    part_of,
-    section,
-)
+from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, part_of
+from quagpredict.importers.records import first_record, json_lines, json_object, need, section
 
 _NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d\-.]+)$")
 _PREFERRED = ("exact_match", "math_verify", "acc", "pass@1", "pass_at_1")

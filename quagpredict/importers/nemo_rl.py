@@ -14,7 +14,8 @@ import polars as pl
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import suffix_of
-from quagpredict.importers.reading import Reading, as_text, first_record, json_lines, json_object, need
+from quagpredict.importers.reading import Reading
+from quagpredict.importers.records import as_text, first_record, json_lines, json_object, need
 from quagpredict.importers.samples import part_of_table
 
 _STEP = re.compile(r"val_data_step(\d+)")

@@ -13,16 +13,8 @@ from typing import Any
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.reading import (
-    PART,
-    Expected,
-    Reading,
-    Reported,
-    first_record,
-    json_columns,
-    json_object,
-    verdicts,
-)
+from quagpredict.importers.reading import PART, Expected, Reading, Reported, verdicts
+from quagpredict.importers.records import first_record, json_columns, json_object
 
 _VERDICTS = ("is_correct", "symbolic_correct")
 _IDS = ("id", "problem_id", "problem", "question")

@@ -12,18 +12,8 @@ from typing import Any
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import stem_of
-from quagpredict.importers.reading import (
-    Expected,
-    ProblemRow,
-    Reading,
-    Reported,
-    as_correct,
-    first_record,
-    json_lines,
-    json_object,
-    need,
-    part_of,
-)
+from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, as_correct, part_of
+from quagpredict.importers.records import first_record, json_lines, json_object, need
 
 _NAME = re.compile(r"_seed(?P<seed>-?\d+)_t(?P<temperature>[\d.]+)_s(?P<start>-?\d+)_e(?P<end>-?\d+)$")
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import is_plain, suffix_of, text_of
-from quagpredict.importers.reading import as_text, first_record, json_columns, json_value
+from quagpredict.importers.records import as_text, first_record, json_columns, json_value
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 

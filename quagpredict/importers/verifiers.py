@@ -12,15 +12,8 @@ from typing import Any
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.reading import (
-    Expected,
-    Reading,
-    Reported,
-    first_record,
-    json_columns,
-    json_object,
-    section,
-)
+from quagpredict.importers.reading import Expected, Reading, Reported
+from quagpredict.importers.records import first_record, json_columns, json_object, section
 from quagpredict.importers.samples import part_of_table
 
 _SETTINGS = (

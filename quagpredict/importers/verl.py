@@ -11,7 +11,8 @@ from pathlib import Path
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.reading import Reading, first_record, json_columns
+from quagpredict.importers.reading import Reading
+from quagpredict.importers.records import first_record, json_columns
 from quagpredict.importers.samples import part_of_table
 
 _BENCHMARK = "data_source"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from quagpredict.answers import GradingPolicy
 from quagpredict.errors import InvalidDataError, UsageError
 from quagpredict.importers import import_run
-from quagpredict.importers.reading import json_columns, json_lines
+from quagpredict.importers.records import json_columns, json_lines
 
 ROWS = [
     {"problem": name, "reward": reward, "text": f"a long response {place} to {name}: \\boxed{{{place}}}", "answer": "1"}

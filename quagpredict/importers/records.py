@@ -1,0 +1,122 @@
+"""Records of JSON and JSON lines, read so that a fault names its file and line."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from quagpredict.errors import InvalidDataError
+from quagpredict.importers.files import is_plain, text_of
+
+
+def json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a JSON lines file; empty lines are passed over.
+
+    Raises
+    ------
+    InvalidDataError
+        If the file cannot be read, or a line is not a JSON object; file and line are named.
+    """
+    with text_of(path) as handle:
+        for number, line in enumerate(handle, start=1):
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise InvalidDataError(f"{path}: line {number} is not JSON ({error})") from None
+            if not isinstance(value, dict):
+                raise InvalidDataError(f"{path}: line {number} must be a JSON object, got {type(value).__name__}")
+            yield value
+
+
+def json_columns(path: Path, names: Sequence[str]) -> pl.DataFrame:
+    """Return some keys of a JSON lines file as columns of text; what is not text is there as JSON, what lacks is null.
+
+    Raises
+    ------
+    InvalidDataError
+        As `json_lines`.
+    """
+    schema = dict.fromkeys(names, pl.String())
+    try:
+        if is_plain(path):
+            table = pl.read_ndjson(path, schema=schema)
+            # Polars writes lists and objects as text that is not always JSON.
+            if not table.select(pl.any_horizontal(pl.all().str.contains(r"^[\[{]").any())).item():
+                return table
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        pass  # NaN, or a line that is broken, which is named below
+    rows = [[as_text(record.get(name)) for name in names] for record in json_lines(path)]
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def as_text(value: Any) -> str | None:
+    """Return a text as it is and another value as JSON; None stays None.
+
+    Examples
+    --------
+    >>> as_text("a"), as_text(True), as_text([1, None])
+    ('a', 'true', '[1, null]')
+    """
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def first_record(path: Path) -> dict[str, Any]:
+    """Return the first object of a JSON lines file, an empty one where there is none."""
+    return next(json_lines(path), {})
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file holds.
+
+    Raises
+    ------
+    InvalidDataError
+        If the file cannot be read or does not hold a JSON object.
+    """
+    value = json_value(path)
+    if not isinstance(value, dict):
+        raise InvalidDataError(f"{path}: expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def json_value(path: Path) -> Any:
+    """Return what a JSON file holds.
+
+    Raises
+    ------
+    InvalidDataError
+        If the file cannot be read.
+    """
+    with text_of(path) as handle:
+        try:
+            return json.loads(handle.read())
+        except UnicodeDecodeError:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise InvalidDataError(f"{path}: cannot be read as JSON ({error})") from None
+
+
+def section(value: Any, *keys: str) -> dict[str, Any]:
+    """Return the object under some keys of JSON; an empty one where there is none, or something else.
+
+    Examples
+    --------
+    >>> section({"a": {"b": {"c": 1}}}, "a", "b"), section({"a": [1]}, "a", "b"), section(None)
+    ({'c': 1}, {}, {})
+    """
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def need(record: Mapping[str, Any], key: str, path: Path) -> Any:
+    """Return ``record[key]``, or say which file lacks it."""
+    if key not in record:
+        raise InvalidDataError(f"{path}: a record lacks the key '{key}'; it has {', '.join(map(str, record))}")
+    return record[key]
