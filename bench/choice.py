@@ -31,6 +31,7 @@ from quagpredict.surrogates.hierarchy_fit import posterior
 from quagpredict.surrogates.hierarchy_tables import finished_task
 from quagpredict.surrogates.stored_prior import LEVELS, load_prior, save_prior
 from quagpredict.surrogates.training_rows import training_rows
+from quagpredict.surrogates.training_tables import t_factor
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -53,6 +54,7 @@ class Base(NamedTuple):
     weights: Floats
     y: Floats
     prior: Prior
+    known: int
     kinds: NDArray[np.str_]
     geometric: Floats
 
@@ -69,7 +71,8 @@ def bases(folder: Path) -> list[Base]:
         there = folder / family / "prior.json"
         if not there.is_file():
             save_prior(learnt({name: table for name, table in tables.items() if name not in names}), folder / family)
-        prior = load_prior(folder / family).levels["benchmarks and loss"]
+        stored = load_prior(folder / family)
+        prior = stored.levels["benchmarks and loss"]
         for name in names:
             rows = training_rows(tables[name], "post_pass_at_1")
             task = finished_task(rows, LEVELS["benchmarks and loss"][1])
@@ -90,6 +93,7 @@ def bases(folder: Path) -> list[Base]:
                         task.weights,
                         rows.y[at],
                         prior,
+                        stored.bases,
                         kinds,
                         geometric[at],
                     )
@@ -172,7 +176,8 @@ def one_draw(base: Base, count: int, among: Places, first: bool, random: np.rand
         if name != "three lines" or count >= 5
     }
     mean, shared, own = believed(base, finished, others)
-    inside = np.abs(y - mean) <= 1.645 * np.sqrt((shared**2).sum(axis=1) + own**2)
+    reach = 1.645 * t_factor(float(max(base.known + count - 1, 4)))  # as the surrogate's own interval
+    inside = np.abs(y - mean) <= reach * np.sqrt((shared**2).sum(axis=1) + own**2)
     draws = mean[:, None] + shared @ random.standard_normal((shared.shape[1], 400))
     draws = draws + own[:, None] * random.standard_normal((len(y), 400))
     chance = (np.bincount(draws.argmax(axis=0), minlength=len(y)) + 0.5) / (400 + 0.5 * len(y))

@@ -8,6 +8,7 @@ import polars as pl
 from quagpredict.corpus.schema import BY_NAME
 from quagpredict.report.formats import UNKNOWN, fitting, heading, number, plain, to_json
 from quagpredict.report.tables import WIDE
+from quagpredict.report.verdict import left_out, verdict
 from quagpredict.validation.baselines import is_single
 from quagpredict.validation.report import CEILING
 
@@ -116,8 +117,11 @@ def headline(report: "ValidationReport", model: str | None = None) -> list[str]:
     chosen = model or report.best(scenario, protocol, "r2") or report.best(scenario, protocol, "spearman")
     if chosen is None:
         return []
-    why = f"{chosen}" if model else f"Best of {len(report.surrogates)} surrogates by R²: {chosen}"
-    lines = [f"{plain(why)} ({scenario}, {protocol})"]
+    fails = left_out(report, scenario, chosen)
+    count = len(report.surrogates)
+    called = f"Highest R² of {count} surrogates" if fails else f"Best of {count} surrogates by R²"
+    why = chosen if model else f"{called}: {chosen}"
+    lines = [f"{plain(why)} ({scenario}, {protocol})", *([fails] if fails else [])]
     for metric, name in (("r2", "R²"), ("spearman", "Spearman")):
         rows = report.frame.filter(scenario=scenario, protocol=protocol, metric=metric)
         own, ceiling = rows.filter(model=chosen), rows.filter(model=CEILING)
@@ -135,6 +139,8 @@ def headline(report: "ValidationReport", model: str | None = None) -> list[str]:
     lines += _on_new_kinds(report, scenario, chosen)
     if model is None and len(report.surrogates) > 1:
         lines.append("It was chosen on these splits, so its own scores are a little too good.")
+    if model is None and (said := verdict(report)):
+        lines.append(said)
     return lines
 
 
