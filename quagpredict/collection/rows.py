@@ -114,6 +114,12 @@ class Rows:
                 f"{row.post}: measured under protocol {post['eval_protocol_id']}, but {row.pre} under "
                 f"{pre['eval_protocol_id']}; the two must be the same: run one of them again"
             )
+        measured, taken = _input(done[row.pre], "checkpoint"), _input(done[row.grpo], "candidate")
+        if None not in (measured, taken) and measured != taken:
+            raise InvalidDataError(
+                f"{row.grpo}: RL began from other weights than {row.pre} measured (digests {taken} and {measured}): "
+                "the checkpoint was changed in between; remove the folder of the stage that is wrong to have it made again"
+            )
         # A run that was taken further counts at the recipe's end.
         steps = self._plan.rl.steps if row.candidate.rl_further and self._plan.rl else rl["rl_steps"]
         identity |= {"rl_recipe_id": row.rl_recipe_id, "rl_seed": row.rl_seed, "rl_steps": steps}
@@ -164,6 +170,10 @@ def done_attempts(stages: Mapping[str, Stage], attempts: Iterable[Attempt]) -> d
 def _results(attempt: Attempt) -> Mapping[str, Any]:
     assert attempt.record is not None
     return attempt.record.results
+
+
+def _input(attempt: Attempt, name: str) -> str | None:
+    return None if attempt.record is None else attempt.record.inputs.get(name)
 
 
 def _cost(done: Mapping[str, Attempt], identity: str | None) -> float | None:

@@ -1,5 +1,6 @@
 """A collection that is killed with SIGKILL, again and again, ends with the table of one that nobody disturbed."""
 
+import contextlib
 import json
 import os
 import random
@@ -205,6 +206,61 @@ def test_fifty_kills_of_stand_in_programs(tmp_path: Path, start_zygote: Callable
     assert zygote.run(plan, undisturbed) == 0
     seconds = [attempt.seconds for attempt in read_ledger(undisturbed / "ledger.jsonl")]
     kill_at_random(zygote, plan, tmp_path, undisturbed, 50, 2.5 * statistics.mean(seconds), workers=2)
+
+
+def descendants(process: int) -> list[int]:
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    found: set[int] = set()
+    while added := {child for child, parent in parents.items() if parent in found | {process}} - found:
+        found |= added
+    return sorted(found)
+
+
+def test_kills_of_stages_and_of_the_server_that_starts_them(
+    tmp_path: Path, start_zygote: Callable[..., Zygote]
+) -> None:
+    """Whatever `collect` has started is killed: a stage has failed then, a server is started again."""
+    plan = write_stand_in_plan(tmp_path, f"{{base: weak, data: broad, {GRID}}}, {{base: weak, no_sft: true}}")
+    zygote = start_zygote(STAND_IN_SECONDS="0.1")
+    undisturbed = tmp_path / "undisturbed"
+    assert zygote.run(plan, undisturbed) == 0
+    stages = Counter(attempt.stage for attempt in read_ledger(undisturbed / "ledger.jsonl"))
+    chance = random.Random(20261127)
+    killed = {"stage": 0, "server": 0}
+    begun = 0
+    while min(killed.values()) < 5:
+        work = tmp_path / f"disturbed-{begun}"
+        begun += 1
+        code = None
+        while code != 0:
+            process = zygote.start(plan, work, "--workers", "2", "--retry-failed")
+            until = time.monotonic() + chance.uniform(0.1, 1.0)
+            while is_running(process):
+                time.sleep(0.01)
+                servers = [child for child in descendants(process) if parent_of(child) == process]
+                stages_now = [child for child in descendants(process) if child not in servers]
+                if time.monotonic() > until and servers and stages_now:
+                    kind = min(killed, key=killed.__getitem__)
+                    with contextlib.suppress(ProcessLookupError):  # it has ended just now
+                        os.kill(chance.choice(servers if kind == "server" else stages_now), signal.SIGKILL)
+                        killed[kind] += 1
+                    until = time.monotonic() + chance.uniform(0.2, 2.0)
+            code = zygote.wait()
+            assert code in (0, 1)
+        assert comparable(work) == comparable(undisturbed)
+        attempts = read_ledger(work / "ledger.jsonl")
+        assert Counter(attempt.stage for attempt in attempts if attempt.status == "done") == stages
+        assert {attempt.exit_code for attempt in attempts if attempt.status == "failed"} <= {-signal.SIGKILL}
+
+
+def parent_of(process: int) -> int:
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 LAB_SUITE = """

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from quagpredict.collection.collecting import collect
 from quagpredict.collection.endings import reason_in
 from quagpredict.collection.ledger import read_ledger
 from quagpredict.collection.results import checked_record
+from quagpredict.collection.rows import Rows
 from quagpredict.collection.stages import stages_of
+from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import read_corpus
 from quagpredict.errors import InvalidDataError
 from quagpredict.plan import Plan
@@ -121,3 +124,25 @@ def test_the_reason_is_the_last_error_of_the_log(tmp_path):
     assert reason_in(log) == ""
     log.write_text("error: first\nTraceback (most recent call last):\n  x\ntorch.OutOfMemoryError: \x1b[31mfull\nbye\n")
     assert reason_in(log) == "torch.OutOfMemoryError: ?[31mfull"
+
+
+@pytest.mark.usefixtures("inline")
+def test_a_checkpoint_that_changed_between_measuring_and_rl_gives_no_row(write_plan, tmp_path):
+    plan, work = Plan.from_yaml(write_plan(candidates=NO_SFT)), tmp_path / "work"
+    collect(plan, work)
+    read = {"evaluate-pre": "checkpoint", "grpo": "candidate"}
+
+    def with_inputs(**digests):
+        made = []
+        for attempt in read_ledger(work / "ledger.jsonl"):
+            kind = attempt.stage.partition("/")[0]
+            inputs = {read[kind]: digests[read[kind]]} if kind in read else {}
+            made.append(replace(attempt, record=replace(attempt.record, inputs=inputs)))
+        return made
+
+    rows = Rows(plan, WorkFolder(work))
+    assert rows.frame(with_inputs(checkpoint="ab", candidate="ab")).height == 1
+    with pytest.raises(
+        InvalidDataError, match=r"grpo/weak.no-sft.rl-s0: RL began from other weights than evaluate-pre/"
+    ):
+        Rows(plan, WorkFolder(work)).frame(with_inputs(checkpoint="ab", candidate="cd"))
