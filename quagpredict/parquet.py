@@ -101,6 +101,23 @@ def read_parquet(path: str | Path, columns: Sequence[str] | None = None) -> pl.D
     return _read(path, columns)
 
 
+def parquet_columns(path: str | Path) -> list[str]:
+    """Return the names of the columns of a Parquet file, whoever wrote it; errors are those of `read_parquet`."""
+    if not is_sealed(path):
+        names: list[str] = read_apart(_columns, path)
+        return names
+    return _columns(path)
+
+
+def _columns(path: str | Path) -> list[str]:
+    try:
+        return list(pl.read_parquet_schema(path))
+    except pl.exceptions.PolarsError as error:
+        raise InvalidDataError(
+            f"{path}: this is no valid parquet file ({' '.join(str(error).split())[:200]})"
+        ) from None
+
+
 def _read(path: str | Path, columns: Sequence[str] | None) -> pl.DataFrame:
     try:
         return pl.read_parquet(

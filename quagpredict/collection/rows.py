@@ -118,7 +118,7 @@ class Rows:
         if None not in (measured, taken) and measured != taken:
             raise InvalidDataError(
                 f"{row.grpo}: RL began from other weights than {row.pre} measured (digests {taken} and {measured}): "
-                "the checkpoint was changed in between; remove the folder of the stage that is wrong to have it made again"
+                "the checkpoint was changed in between; remove the folder of the wrong stage to have it made again"
             )
         # A run that was taken further counts at the recipe's end.
         steps = self._plan.rl.steps if row.candidate.rl_further and self._plan.rl else rl["rl_steps"]

@@ -78,7 +78,15 @@ def read_files(format: str, paths: Sequence[str | Path], options: dict[str, Any]
     for option in chosen:
         if name not in OPTIONS[option]:
             raise UsageError(f"the option {option} goes with {', '.join(OPTIONS[option])} only; the format is {name}")
-    reading: Reading = MODULES[name].read(files, **chosen)
+    try:
+        reading: Reading = MODULES[name].read(files, **chosen)
+    except (QuagpredictError, OSError, MemoryError):
+        raise
+    except (Exception, pl.exceptions.PanicException) as error:  # shapes that no reader foresaw
+        said = " ".join(str(error).split())[:100]
+        raise InvalidDataError(
+            f"{files[0]}: not as {name} writes it ({type(error).__name__}: {said}); if it is, please report this line"
+        ) from error
     return name, files, reading
 
 
@@ -115,6 +123,6 @@ def _format_of(path: Path, wanted: str = "auto") -> str | None:
         try:
             if module.recognises(path):
                 return name
-        except (QuagpredictError, pl.exceptions.PolarsError, OSError, ValueError):
+        except (Exception, pl.exceptions.PanicException):  # whatever it is, it is not of this format
             continue
     return None

@@ -174,6 +174,7 @@ def _reported(log: dict[str, Any], task: str, scorer: str) -> Iterator[Reported]
     scores = section(log, "results").get("scores")
     for score in scores if isinstance(scores, list) else ():
         accuracy = section(score, "metrics", "accuracy").get("value")
+        score = section(score)
         if score.get("scorer", score.get("name")) != scorer or not isinstance(accuracy, int | float):
             continue
         reducer = str(score.get("reducer") or "mean")

@@ -13,12 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import stem_of, suffix_of
 from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, part_of
 from quagpredict.importers.records import json_object, section
+from quagpredict.parquet import parquet_columns, read_parquet
 
 _NAME = re.compile(r"details_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d\-.]+)$")
 _MEAN = re.compile(r"(?:math_)?pass@(?:k:k=)?1(?:$|[&:](?:n=)?(?P<n>\d+)(?:_samples)?)|avg@(?:n:n=|k:k=)?(?P<avg>\d+)")
@@ -30,7 +29,7 @@ def recognises(path: Path) -> bool:
     """Say whether a Parquet file has the columns of details."""
     if suffix_of(path) != ".parquet":
         return False
-    names = set(pl.read_parquet_schema(path))
+    names = set(parquet_columns(path))
     return bool(names & {"model_response", "__model_response__"} or {"predictions", "metrics"} <= names)
 
 
@@ -53,9 +52,9 @@ def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
         found = _NAME.match(stem_of(path))
         task = found["task"] if found else stem_of(path)
         try:
-            records = pl.read_parquet(path, glob=False).to_dicts()
-        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            raise InvalidDataError(f"{path}: this is not a valid Parquet file ({str(error).splitlines()[0]})") from None
+            records = read_parquet(path).to_dicts()
+        except OSError as error:
+            raise InvalidDataError(f"{path}: cannot be read ({error.strerror or error})") from None
         parsed = [_parsed(record, path) for record in records]
         if not parsed:
             raise InvalidDataError(f"{path}: the file has no row")

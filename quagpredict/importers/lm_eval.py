@@ -119,7 +119,7 @@ def _verdict_metric(record: dict[str, Any], path: Path) -> str:
 
 def _responses(record: dict[str, Any]) -> tuple[str, ...]:
     """Return all repeats; resps is a list for each request, and a task that generates has one request."""
-    resps = record["resps"]
+    resps = record.get("resps")
     if not isinstance(resps, list) or (len(resps) > 1 and all(isinstance(one, list) for one in resps)):
         return ()  # log-likelihoods of the choices
     first = resps[0] if resps else []

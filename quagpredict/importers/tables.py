@@ -15,6 +15,7 @@ import polars as pl
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import is_plain, suffix_of, text_of
 from quagpredict.importers.records import as_text, first_record, json_columns, json_value
+from quagpredict.parquet import parquet_columns, read_parquet
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
@@ -29,7 +30,7 @@ def header(path: Path) -> list[str]:
     """
     suffix = suffix_of(path)
     if suffix == ".parquet":
-        return list(_guarded(path, "Parquet", lambda: pl.read_parquet_schema(path)))
+        return list(_guarded(path, "Parquet", lambda: parquet_columns(path)))
     if suffix == ".json":
         return _json_table(path)[0]
     if suffix not in _SEPARATORS:
@@ -64,7 +65,7 @@ def text_columns(path: Path, names: Sequence[str], optional: Sequence[str] = ())
     if lines:
         return table.select(wanted)
     if suffix == ".parquet":
-        frame: pl.DataFrame = _guarded(path, "Parquet", lambda: pl.read_parquet(path, columns=wanted, glob=False))
+        frame: pl.DataFrame = _guarded(path, "Parquet", lambda: read_parquet(path, wanted))
         return frame.select(_text(frame[name]) for name in wanted)
     if suffix == ".json":
         places = [there.index(name) for name in wanted]
