@@ -5,6 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.benchmarks import benchmark_scores, geometric_mean
+from quagpredict.corpus.columns import column_of
 from quagpredict.errors import InvalidDataError
 from quagpredict.validation.within_base import WithinBase, within_base
 
@@ -12,8 +13,7 @@ Floats = NDArray[np.float64]
 
 #: The rule that every other one is compared with.
 BASELINE = "SFT Pass@1"
-_COLUMNS = {BASELINE: ("pre_pass_at_1", 1.0), "Pass@64": ("pre_pass_at_64", 1.0)}
-_COLUMNS |= {"held-out loss": ("pre_held_out_loss_nats", -1.0)}
+_COLUMNS = {BASELINE: "pre_pass_at_1", "Pass@64": "pre_pass_at_64", "held-out loss": "pre_held_out_loss_nats"}
 _GEOMETRIC = "geometric mean over benchmarks"
 _SCHEMA = {
     **dict.fromkeys(("scenario", "rule", "metric"), pl.String),
@@ -96,9 +96,9 @@ def _judged(scenario: str, part: pl.DataFrame, draws: int, seed: int) -> list[di
 
 def _orders(part: pl.DataFrame) -> dict[str, Floats]:
     rules = {}
-    for rule, (column, sign) in _COLUMNS.items():
+    for rule, column in _COLUMNS.items():
         if column in part.columns and part[column].null_count() == 0:
-            rules[rule] = sign * part[column].cast(pl.Float64).to_numpy()
+            rules[rule] = column_of(column).sign * part[column].cast(pl.Float64).to_numpy()
     if "pre_problems" in part.columns and part["pre_problems"].null_count() == 0:
         geometric = geometric_mean(benchmark_scores(part))
         if np.isfinite(geometric).all():
