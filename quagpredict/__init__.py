@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from quagpredict.replication import replicate
     from quagpredict.surrogates import SurrogateRegressor, fit
     from quagpredict.surrogates.store import load_surrogate, save_surrogate
-    from quagpredict.validation import validate
+    from quagpredict.validation import fit_validated, validate
 
 __all__ = [
     "CheckpointError",
@@ -51,6 +51,7 @@ __all__ = [
     "collect",
     "doctor",
     "fit",
+    "fit_validated",
     "grade",
     "import_run",
     "import_runs",
@@ -74,6 +75,7 @@ _HOME = {
     "collect": "collection",
     "doctor": "diagnosis",
     "fit": "surrogates",
+    "fit_validated": "validation",
     "grade": "answers",
     "import_run": "importers",
     "import_runs": "importers",

@@ -2,14 +2,10 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import at_least, say
-
-if TYPE_CHECKING:
-    from quagpredict.surrogates.spec import Asked
+from quagpredict.cli.inputs import at_least, say, say_notes
 
 DESCRIPTION = """\
 Fit a surrogate to the candidates of a corpus whose RL is finished, and store it as a folder of plain data with a card.
@@ -77,52 +73,28 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fit, validate and store."""
-    from quagpredict.corpus import read_corpus
     from quagpredict.report.card import surrogate_card
-    from quagpredict.surrogates import fit
-    from quagpredict.surrogates.spec import asked
     from quagpredict.surrogates.store import save_surrogate
-    from quagpredict.validation.conformal import with_calibration
-    from quagpredict.validation.validating import MIN_CANDIDATES
+    from quagpredict.validation import fit_validated
 
     one = args.features is not None and len(args.features) == 1
-    spec = asked(args.surrogate, args.features[0] if one else args.features, args.transforms)
-    frame = read_corpus(args.corpus)
-    split = None if args.split == "all" else args.split
-    settings: dict[str, Any] = {
-        "features": spec.features or "both",
-        "transforms": spec.transforms or "identity",
-        "groups": args.groups,
-        "seed": args.seed,
-        "split": split,
-    }
-    fitted = fit(frame, spec.kind, target=args.target, source=" ".join(args.corpus), **settings)
-    if args.intervals == "conformal":
-        fitted = with_calibration(fitted, frame, **settings)
-    if fitted.calibration is not None and not fitted.calibration.by_group and fitted.training_rows < 9:
-        say(f"note: intervals are {fitted.calibration.method}")
-    report = None
-    if args.repeats > 0 and fitted.training_rows < MIN_CANDIDATES:
-        say(f"note: not validated: {fitted.training_rows} finished candidates, {MIN_CANDIDATES} are needed for that")
-    elif args.repeats > 0:
-        from quagpredict.corpus.columns import column_of
-        from quagpredict.validation import validate
-        from quagpredict.validation.baselines import default_surrogates
-
-        own = _model_name(spec)
-        models = [own, *default_surrogates(frame)]
-        report = validate(
-            frame,
-            models,
-            target=args.target,
-            groups=args.groups,
-            repeats=args.repeats,
-            seed=args.seed,
-            maximize=not (args.minimize or column_of(args.target).better == "lower"),
-            split=split,
-        )
-        fitted = replace(fitted, cross_base_validated=report.carries_across_bases(own))
-    path = save_surrogate(fitted, args.out, surrogate_card(fitted, report, _model_name(spec)))
+    made = fit_validated(
+        args.corpus,
+        args.surrogate,
+        args.features[0] if one else args.features,
+        args.target,
+        transforms=args.transforms,
+        groups=args.groups,
+        split=None if args.split == "all" else args.split,
+        seed=args.seed,
+        intervals=args.intervals,
+        repeats=args.repeats,
+        minimize=args.minimize or None,
+        source=" ".join(args.corpus),
+    )
+    say_notes(made.notes, "fit")
+    fitted = made.surrogate
+    path = save_surrogate(fitted, args.out, surrogate_card(fitted, made.report, made.name))
     say(
         f"fitted '{fitted.name}' of {_shown(fitted.features)} on {fitted.training_rows} candidates "
         f"({fitted.dropped_rows} without '{fitted.target}' left out); wrote {path.parent}"
@@ -136,12 +108,3 @@ def _shown(features: Sequence[str]) -> str:
 
     names = list(dict.fromkeys(map(origin, features)))
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-
-
-def _model_name(spec: "Asked") -> str:
-    """Return how the validation calls what is fitted here."""
-    if spec.kind == "mean":
-        return "mean"
-    features = spec.features or "both"
-    named = features if isinstance(features, str) else "+".join(features)
-    return f"{spec.kind}:{named}" + (":log-logit" if spec.transforms == "log-logit" else "")

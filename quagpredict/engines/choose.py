@@ -84,7 +84,7 @@ def check_engine(name: str) -> None:
     --------
     >>> check_engine("abacus")
     Traceback (most recent call last):
-    quagpredict.errors.UsageError: unknown engine 'abacus'; known are auto, transformers, vllm
+    quagpredict.errors.UsageError: unknown engine 'abacus'; known are auto, transformers, ...
     """
     if name != AUTO:
         check_installed(name)

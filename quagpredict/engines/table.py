@@ -60,7 +60,7 @@ def engine_names() -> str:
     Examples
     --------
     >>> engine_names()
-    'auto, transformers, vllm'
+    'auto, transformers, ...'
     """
     return ", ".join((AUTO, *ENGINES))
 
@@ -77,7 +77,7 @@ def engine_kind(name: str) -> EngineKind:
     --------
     >>> engine_kind("abacus")
     Traceback (most recent call last):
-    quagpredict.errors.UsageError: unknown engine 'abacus'; known are auto, transformers, vllm
+    quagpredict.errors.UsageError: unknown engine 'abacus'; known are auto, transformers, ...
     """
     if name not in ENGINES:
         raise UsageError(f"unknown engine '{name}'; known are {engine_names()}")

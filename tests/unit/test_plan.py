@@ -8,6 +8,7 @@ import yaml
 
 from quagpredict.errors import RecipeError
 from quagpredict.plan import Plan
+from quagpredict.plan_parts import LAUNCHERS
 
 GRID = {"unique_examples": [16, 8], "epochs": [1, 2.5], "learning_rate": [1e-3, 2e-5], "seed": [0]}
 
@@ -191,7 +192,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("candidates.1.no_sft", "yes please", "candidates[1].no_sft: expected true or false"),
     ("candidates.1.epochs", [1], "unknown key 'candidates[1].epochs'"),
     ("held_out", ["*.easy-*", "strong.*"], "held_out[1]: 'strong.*' matches no candidate"),
-    ("launch", {"mode": "thread"}, "launch.mode: expected one of fork, spawn, got 'thread'"),
+    ("launch", {"mode": "thread"}, f"launch.mode: expected one of {', '.join(LAUNCHERS)}, got 'thread'"),
     ("launch", {"threads": 0}, "launch.threads: expected a whole number of at least 1"),
     ("launch", {"mode": "fork", "accelerate": {"rl": "x"}}, "launch.accelerate: needs mode: spawn"),
     ("launch", {"accelerate": {"rl": "x.yaml"}}, "launch.accelerate.rl: 'x.yaml' was not found"),

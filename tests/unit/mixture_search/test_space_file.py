@@ -9,6 +9,7 @@ import yaml
 from quagpredict.errors import RecipeError
 from quagpredict.mixture_search.recipes import recipe_of
 from quagpredict.mixture_search.space_file import SearchPlan
+from quagpredict.plan_parts import LAUNCHERS
 from quagpredict.shipped import shipped_path
 
 
@@ -110,7 +111,7 @@ def test_repeats_by_epochs_alone(write):
         ({"rungs": {"every": 0.5}}, "rungs need the section 'evaluation'"),
         ({"score": {"surrogate": "models/none"}}, "score.surrogate: 'models/none' was not found"),
         ({"score": {"surrogate": "ridge:loss"}}, "score.corpus: this key is missing; 'ridge:loss' is to be fitted"),
-        ({"launch": {"mode": "thread"}}, "launch.mode: expected one of fork, spawn"),
+        ({"launch": {"mode": "thread"}}, f"launch.mode: expected one of {', '.join(LAUNCHERS)}"),
         ({"budget": {"examples": 3}}, "fewer examples than there are sources"),
     ],
 )
