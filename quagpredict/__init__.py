@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from quagpredict.metrics import pass_at_k
     from quagpredict.mixture_search import MixtureSearch
     from quagpredict.quagmires import audit
+    from quagpredict.racing import race
     from quagpredict.ranking import rank
     from quagpredict.replication import replicate
     from quagpredict.surrogates import SurrogateRegressor, fit
@@ -57,6 +58,7 @@ __all__ = [
     "import_runs",
     "load_surrogate",
     "pass_at_k",
+    "race",
     "rank",
     "read_corpus",
     "replicate",
@@ -81,6 +83,7 @@ _HOME = {
     "import_runs": "importers",
     "load_surrogate": "surrogates.store",
     "pass_at_k": "metrics",
+    "race": "racing",
     "rank": "ranking",
     "read_corpus": "corpus",
     "replicate": "replication",

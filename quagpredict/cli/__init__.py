@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": "measure one checkpoint on a suite",
     "fit": "fit a surrogate to finished runs",
     "import": "bring samples or counts of another evaluation tool into the table",
+    "race": "say which RL runs to start, go on with and stop",
     "rank": "say which candidates deserve RL compute",
     "replicate": "hold the paper's claims against corpora of finished runs",
     "search": "find the SFT mixture that ends best after RL",

@@ -60,7 +60,7 @@ def regret_reductions(belief: Belief) -> Floats:
     deviation = np.sqrt(covariance.diagonal())
     in_hand = merits[np.isfinite(belief.known)].max(initial=-np.inf)
     now = max(float(merits[rows].max()), float(in_hand))
-    nodes = _normal_nodes()
+    nodes = normal_nodes(_NODES)
     for place, row in enumerate(rows):
         moves = covariance[place] / deviation[place] if deviation[place] > 0 else np.zeros(len(rows))
         best = np.maximum((merits[rows] + nodes[:, None] * moves).max(axis=1), in_hand)
@@ -68,9 +68,15 @@ def regret_reductions(belief: Belief) -> Floats:
     return result
 
 
-def _normal_nodes() -> Floats:
-    """Return the midpoints of equally likely parts of the standard normal distribution, with variance 1."""
+def normal_nodes(count: int) -> Floats:
+    """Return the midpoints of equally likely parts of the standard normal distribution, with variance 1.
+
+    Examples
+    --------
+    >>> normal_nodes(3).round(3) + 0.0
+    array([-1.225,  0.   ,  1.225])
+    """
     from statistics import NormalDist
 
-    nodes = np.array([NormalDist().inv_cdf((i + 0.5) / _NODES) for i in range(_NODES)])
+    nodes = np.array([NormalDist().inv_cdf((i + 0.5) / count) for i in range(count)])
     return np.asarray(nodes / np.sqrt((nodes**2).mean()))

@@ -39,7 +39,7 @@ def curve_figure(curve: "CalibrationCurve", path: str | Path, metric: str = "spe
         raise UsageError(f"no model has the metric '{metric}'")
     designs = frame["design"].unique(maintain_order=True).to_list()
     models = frame["model"].unique(maintain_order=True).to_list()
-    figure, axes = _figure(len(designs))
+    figure, axes = new_figure(len(designs))
     for axis, design in zip(axes, designs, strict=True):
         for place, model in enumerate(models):
             own = frame.filter(design=design, model=model).sort("runs")
@@ -57,7 +57,7 @@ def curve_figure(curve: "CalibrationCurve", path: str | Path, metric: str = "spe
     axes[0].set_ylim(max(low, min(high - 2.0, 0.0)) - 0.05, high + 0.05)
     axes[0].set_ylabel(f"{_NAMES.get(metric, metric)}, {curve.test} candidates left out")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
-    return _written(figure, path)
+    return write_figure(figure, path)
 
 
 def sensitivity_figure(found: "Sensitivity", path: str | Path, metric: str = "spearman") -> Path:
@@ -69,7 +69,7 @@ def sensitivity_figure(found: "Sensitivity", path: str | Path, metric: str = "sp
     if not frame.height:
         raise UsageError(f"no model has the metric '{metric}'")
     models = frame["model"].unique(maintain_order=True).to_list()
-    figure, axes = _figure(len(models))
+    figure, axes = new_figure(len(models))
     samples = frame["samples"].unique().sort().to_list()
     for axis, model in zip(axes, models, strict=True):
         for place, number in enumerate(samples):
@@ -85,7 +85,7 @@ def sensitivity_figure(found: "Sensitivity", path: str | Path, metric: str = "sp
         axis.grid(alpha=0.3)
     axes[0].set_ylabel(f"{_NAMES.get(metric, metric)}, {found.candidates} candidates")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
-    return _written(figure, path)
+    return write_figure(figure, path)
 
 
 def check_figure_path(path: str | Path) -> None:
@@ -94,11 +94,18 @@ def check_figure_path(path: str | Path) -> None:
         raise UsageError(f"figure {path}: the name must end in {', '.join(SUFFIXES)}")
 
 
-def _figure(panels: int) -> tuple[Any, Any]:
+def new_figure(panels: int, width: float | None = None) -> tuple[Any, Any]:
+    """Return a figure and its axes, side by side on one scale.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
     require("matplotlib")
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
-    figure = Figure(figsize=(4.2 * panels + 0.6, 4.6), layout="constrained")
+    figure = Figure(figsize=(width or 4.2 * panels + 0.6, 4.6), layout="constrained")
     return figure, figure.subplots(1, panels, sharey=True, squeeze=False)[0]
 
 
@@ -114,7 +121,8 @@ def _shade(place: float) -> Any:
     return mpl.colormaps["viridis"](0.9 * (1 - place))
 
 
-def _written(figure: Any, path: str | Path) -> Path:
+def write_figure(figure: Any, path: str | Path) -> Path:
+    """Write a figure in the format of its suffix, aside and then renamed, and return its path."""
     check_figure_path(path)
     target = Path(path)
     try:

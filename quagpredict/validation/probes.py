@@ -12,8 +12,9 @@ def with_probes(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the table with what a short RL run of each candidate showed, where every row has recorded it.
 
     ``probe_pass_at_1_step_N`` is the score on the suite at the earliest step N above 0 at which all rows were measured
-    (``post_curve``; a step from which some row ends is no probe). ``probe_reward_step_N`` is the mean training reward
-    up to step N, a tenth of the steps (``rl_curve``). Both cost N steps of RL for each candidate.
+    (``post_curve``; a step from which some row ends is no probe), and ``probe_pass_at_16_step_N`` the same of Pass@16.
+    ``probe_reward_step_N`` is the mean training reward up to step N, a tenth of the steps (``rl_curve``). All cost N
+    steps of RL for each candidate.
 
     Examples
     --------
@@ -21,8 +22,12 @@ def with_probes(frame: pl.DataFrame) -> pl.DataFrame:
     >>> with_probes(pl.DataFrame({"candidate": ["a"], "post_curve": [curve]}))["probe_pass_at_1_step_50"].to_list()
     [0.3]
     """
-    for column, field in (("post_curve", "pass_at_1"), ("rl_curve", "reward")):
+    for column, field in (("post_curve", "pass_at_1"), ("post_curve", "pass_at_16"), ("rl_curve", "reward")):
         if column not in frame.columns or not isinstance(frame[column].dtype, pl.List) or not frame.height:
+            continue
+        points = frame.schema[column]
+        inner = points.inner if isinstance(points, pl.List) else None
+        if not isinstance(inner, pl.Struct) or field not in {own.name for own in inner.fields}:
             continue
         if frame[column].list.len().fill_null(0).min() == 0:
             continue
@@ -31,7 +36,7 @@ def with_probes(frame: pl.DataFrame) -> pl.DataFrame:
         last = flat.group_by("row").agg(pl.col("step").max())["step"].min()
         if last is None or flat["row"].n_unique() < frame.height:
             continue
-        if field == "pass_at_1":
+        if column == "post_curve":
             common = flat.filter((pl.col("step") > 0) & (pl.col("step") < last)).group_by("step").agg(pl.len())
             steps = common.filter(pl.col("len") == frame.height)["step"]
             if not len(steps):

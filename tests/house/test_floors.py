@@ -12,6 +12,7 @@ FLOORS = (
     {"metrics", "corpus"},
     {"surrogates", "validation", "engines"},
     {"ranking", "evaluation", "mixture_search", "quagmires", "importers", "diagnosis"},
+    {"racing"},
     {"report", "collection", "replication"},
     {"cli", "__main__"},
 )

@@ -18,6 +18,16 @@ def test_the_earliest_step_that_all_have_and_none_ends_at() -> None:
     assert probe_columns(with_probes(_curves([0, 50, 200], [0, 50]))) == []  # the whole run of one is no probe
 
 
+def test_pass_at_16_is_a_probe_of_its_own_where_it_was_measured() -> None:
+    points = [{"step": 0, "pass_at_1": 0.1, "pass_at_16": 0.2}, {"step": 50, "pass_at_1": 0.2, "pass_at_16": 0.4}]
+    end = {"step": 200, "pass_at_1": 0.5, "pass_at_16": 0.6}
+    found = with_probes(pl.DataFrame({"candidate": ["a"], "post_curve": [[*points, end]]}))
+    assert found.select("probe_pass_at_1_step_50", "probe_pass_at_16_step_50").row(0) == (0.2, 0.4)
+    without = [{**point, "pass_at_16": None} for point in [*points, end]]
+    both = pl.DataFrame({"candidate": ["a", "b"], "post_curve": [[*points, end], without]})
+    assert probe_columns(with_probes(both)) == ["probe_pass_at_1_step_50"]
+
+
 def test_rows_without_a_curve_have_no_probe() -> None:
     frame = _curves([0, 50, 200], [0, 50, 200])
     empty = pl.concat([frame, frame.head(1).with_columns(post_curve=pl.lit(None, frame["post_curve"].dtype))])

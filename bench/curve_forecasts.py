@@ -1,0 +1,81 @@
+"""How good are forecasts from a partial run? On corpora whose runs all went to the end.
+
+    python bench/curve_forecasts.py
+
+What is learnt is learnt from other corpora, as in `bench/race.py`. For each rung: within base models, the pairs in
+order, the squared correlation and the regret of the first, beside the free rules that see the same runs; how often 90
+% intervals hold for a base that was never seen, and how often they hold the differences within a base; and how the
+errors of the forecast and of the prediction before RL go together.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from race import RUNGS, Field, fields
+
+from quagpredict.racing.curve_model import LOGIT
+
+Floats = NDArray[np.float64]
+Z90 = 1.6448536269514722
+
+
+def within(field: Field, score: Floats) -> tuple[float, float, float]:
+    """Return pairs in order, squared correlation and regret in points: means over the base models."""
+    found = []
+    for base in np.unique(field.bases):
+        own = field.bases == base
+        guess, end = score[own], field.end[own]
+        i, j = np.triu_indices(len(end), 1)
+        differ = end[i] != end[j]
+        order = 0.5 + 0.5 * np.sign(guess[i] - guess[j]) * np.sign(end[i] - end[j])
+        squared = np.corrcoef(guess, end)[0, 1] ** 2
+        found.append((order[differ].mean(), squared, 100.0 * (end.max() - end[int(guess.argmax())])))
+    pairs, squared, regret = np.mean(found, axis=0)
+    return float(pairs), float(squared), float(regret)
+
+
+def centred(field: Field, values: Floats) -> Floats:
+    """Return values less the mean of their base."""
+    out = values.copy()
+    for base in np.unique(field.bases):
+        out[field.bases == base] -= values[field.bases == base].mean()
+    return out
+
+
+def main() -> None:
+    """Print both tables for each corpus."""
+    for title, tested in fields():
+        grids = tested.grids
+        print(f"\n{title}: within bases, pairs in order / squared correlation / regret in points")
+        rules = ["Pass@1", "Pass@16", "training reward", *grids]
+        print("| step | " + " | ".join([*rules[:3], *(f"forecast, {rule}" for rule in rules[3:])]) + " |")
+        print("| ---: |" + " ---: |" * len(rules))
+        for place, rung in enumerate(RUNGS):
+            scores = [tested.seen[rule][:, place] for rule in rules[:3]]
+            scores += [grids[rule].forecast.mean[:, place] for rule in rules[3:]]
+            cells = [
+                "{:.2f} / {:.2f} / {:.1f}".format(*within(tested, one)) if np.isfinite(one).all() else "-"
+                for one in scores
+            ]
+            print(f"| {rung} | " + " | ".join(cells) + " |")
+        print(
+            "\n90 % intervals: share that holds, mean width in points; differences within a base; correlation of errors"
+        )
+        print("| step | hold | width | hold within a base | with the prediction's errors |")
+        print("| ---: | ---: | ---: | ---: | ---: |")
+        mean, own, loading = grids["with the prediction before RL"].forecast
+        alone, end = grids["curves alone"].forecast.mean, LOGIT.forward(tested.end)
+        before = centred(tested, end - mean[:, 0])
+        for place, rung in enumerate(RUNGS):
+            reach = Z90 * np.sqrt(own[:, place] + loading[:, place] ** 2)
+            missed = end - mean[:, place]
+            width = LOGIT.inverse(mean[:, place] + reach) - LOGIT.inverse(mean[:, place] - reach)
+            inside = np.abs(centred(tested, missed)) <= Z90 * np.sqrt(own[:, place])
+            together = np.corrcoef(before, centred(tested, end - alone[:, place]))[0, 1]
+            print(
+                f"| {rung} | {np.mean(np.abs(missed) <= reach):.2f} | {100 * width.mean():.0f} | {inside.mean():.2f} "
+                f"| {together:.2f} |"
+            )
+
+
+if __name__ == "__main__":
+    main()

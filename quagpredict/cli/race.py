@@ -1,0 +1,117 @@
+"""``quagpredict race``: which RL runs to start, go on with and stop now."""
+
+import argparse
+from functools import partial
+from typing import Any
+
+from quagpredict.cli import COMMANDS
+from quagpredict.cli.inputs import FORMATS, above_zero, at_least, emit, say, say_notes
+
+PARAMETERS = {"prior=None": "no_prior"}
+DESCRIPTION = """\
+RL runs are under way, or about to start: forecast how each ends from what was measured along it, and say which to
+start, go on with and stop now. Measure what it asks for, add the rows to the table of curves, ask again.
+"""
+EPILOG = """\
+examples:
+  quagpredict race runs/*.parquet --rl-steps 400 --budget 1600
+  quagpredict race runs/*.parquet --curves curves.csv --rl-steps 400 --budget 1200 --parallel 2
+  quagpredict race runs/ --curves curves.csv --rl-steps 400 --step-cost 0.05 --measure-cost 0.2 --budget 40
+  quagpredict race runs/ --curves curves.csv --rl-steps 400 --gate no-sft --margin 0.02 --figure race.png
+
+curves.csv has a row a measurement: candidate,step,pass_at_1 and, where known, pass_at_16 and n (responses drawn).
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command's options."""
+    parser = subparsers.add_parser(
+        "race",
+        help=COMMANDS["race"],
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("tables", nargs="*", default=[], metavar="TABLE", help="candidates: files, globs (quoted or not) or folders")
+    add("--candidates", action="extend", nargs="+", default=[], metavar="TABLE", help="the same")
+    add("--curves", metavar="TABLE", help="Pass@1 along RL (default: the candidates' own column post_curve)")
+    add("--rl-steps", type=at_least(1), required=True, metavar="N", help="RL steps of a whole run")
+    add("--budget", type=float, metavar="X", help="what is left to spend, in RL steps or the unit of --step-cost")
+    add(
+        "--step-cost", type=above_zero, default=1.0, metavar="X", help="cost of an RL step, e.g. GPU-hours (default: 1)"
+    )
+    add("--measure-cost", type=float, default=0.0, metavar="X", help="cost of a measurement, same unit (default: 0)")
+    add("--parallel", type=at_least(1), default=1, metavar="P", help="runs that fit at once (default: 1)")
+    add(
+        "--rungs",
+        type=at_least(1),
+        nargs="+",
+        metavar="STEP",
+        help="steps at which runs can be measured (default: an eighth, a quarter and a half of the run)",
+    )
+    add("--prior", metavar="TABLE", help="predictions before RL, e.g. of `quagpredict rank --out ranking.csv`")
+    add("--no-prior", action="store_true", help="use no prediction before RL but the score and Pass@k")
+    add("--learn-from", nargs="+", metavar="TABLE", help="finished runs with post_curve (default: the shipped ones)")
+    add("--stopped", nargs="+", default=[], metavar="NAME", help="candidates whose runs cannot go on")
+    add("--gate", metavar="BAR", help="a score (a fraction), a candidate, or 'no-sft': what a run must reach")
+    add("--margin", type=float, default=0.0, metavar="X", help="by how much the gate must be cleared (a fraction)")
+    add(
+        "--gate-probability",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="none is worth RL if any clears the gate with less (default: 0.5)",
+    )
+    add(
+        "--tolerance",
+        type=float,
+        default=0.001,
+        metavar="X",
+        help="gain of the choice (a fraction) below which going on is not worth it (default: 0.001)",
+    )
+    add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
+    add("--out", metavar="FILE", help="also write the result there: .csv, .json or .txt")
+    add("--figure", metavar="FILE", help="also draw the curves and forecasts: .png, .svg or .pdf")
+    add("--top", type=at_least(1), default=50, metavar="N", help="candidates in the printed table (default: 50)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Decide and print."""
+    from quagpredict.errors import UsageError
+    from quagpredict.racing import race
+    from quagpredict.report.figures import check_figure_path
+    from quagpredict.report.race_tables import print_race, race_csv, race_json
+
+    given = [*args.tables, *args.candidates]
+    if not given:
+        raise UsageError("name the candidates: files, globs or folders, as `quagpredict race runs/*.parquet`")
+    if args.figure:
+        check_figure_path(args.figure)
+    if args.prior and args.no_prior:
+        raise UsageError("--prior and --no-prior exclude each other")
+    found = race(
+        given,
+        args.curves,
+        rl_steps=args.rl_steps,
+        budget=args.budget,
+        step_cost=args.step_cost,
+        measure_cost=args.measure_cost,
+        parallel=args.parallel,
+        rungs=args.rungs,
+        prior=None if args.no_prior else args.prior or "default",
+        learn_from=args.learn_from,
+        stopped=args.stopped,
+        gate=args.gate,
+        margin=args.margin,
+        gate_probability=args.gate_probability,
+        tolerance=args.tolerance,
+    )
+    makers = {"csv": partial(race_csv, found), "json": partial(race_json, found)}
+    emit(args.format, makers, lambda console: print_race(found, console, args.top), args.out)
+    if args.figure:
+        from quagpredict.report.race_figures import race_figure
+
+        say(f"wrote {race_figure(found, args.figure)}")
+    say_notes(found.notes, "race")
+    return 0

@@ -1,0 +1,94 @@
+"""What was predicted before RL, whoever predicted it: the start of every forecast."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from quagpredict.corpus.reading import read_plain_table
+from quagpredict.errors import UsageError, argument
+from quagpredict.racing.curve_model import CurveModel, Forecast
+from quagpredict.racing.curves import as_polars
+from quagpredict.racing.standing import prior_forecast
+from quagpredict.ranking.result import Ranking
+from quagpredict.shipped import shipped_or_given
+from quagpredict.surrogates.across_families import predict_across
+
+#: Names under which a table may hold the prediction: those of `rank` and of `predict_across`.
+_PREDICTIONS = ("prediction", "predicted")
+
+
+def forecast_before_rl(
+    prior: Any, candidates: pl.DataFrame, corpora: Sequence[pl.DataFrame], model: CurveModel
+) -> tuple[Forecast, str]:
+    """Return what is predicted of each candidate before RL, and a note that says by what.
+
+    Parameters
+    ----------
+    prior : Ranking, table, path or None
+        From `quagpredict.rank`, or any table with ``candidate``, ``prediction``, ``low`` and ``high``. "default" takes
+        the hierarchical predictor where the candidates have counts of each problem and a held-out loss. None takes
+        nothing, so that the scores before RL speak as the first points of the curves.
+    candidates : polars.DataFrame
+    corpora : sequence of polars.DataFrame
+        What the default is learnt from.
+    model : CurveModel
+
+    Returns
+    -------
+    Forecast
+        Arrays (n,); NaN where nothing is predicted.
+    str
+        The note.
+
+    Raises
+    ------
+    UsageError
+        If a table lacks a column, or names no candidate.
+    """
+    if prior is None:
+        nothing = np.full(candidates.height, np.nan)
+        return Forecast(nothing, nothing, nothing), "no prediction before RL: the curves speak alone"
+    if isinstance(prior, str) and prior == "default":
+        return _default(candidates, corpora, model)
+    table = prior.frame if isinstance(prior, Ranking) else prior
+    if isinstance(table, (str, Path)):
+        table = read_plain_table(shipped_or_given(table))
+    table = as_polars(table, "prior")
+    name = next((name for name in _PREDICTIONS if name in table.columns), "prediction")
+    for column in ("candidate", name, "low", "high"):
+        if column not in table.columns:
+            raise UsageError(
+                f"{argument('prior', 'TABLE')}: column '{column}' is missing; expected a ranking with predicted scores "
+                "(candidate, prediction, low, high), not a screening"
+            )
+    if table["candidate"].is_duplicated().any():
+        raise UsageError(f"{argument('prior', 'TABLE')}: a candidate is there twice")
+    numbers = [pl.col(column).cast(pl.Float64, strict=False) for column in (name, "low", "high")]
+    own = table.select(pl.col("candidate").cast(pl.String), *numbers)
+    joined = candidates.select(pl.col("candidate").cast(pl.String)).join(
+        own, on="candidate", maintain_order="left", how="left"
+    )
+    if not joined[name].is_not_null().any():
+        raise UsageError(f"{argument('prior', 'TABLE')}: it predicts none of the candidates")
+    return _forecast(joined, (name, "low", "high"), model), "before RL, the given predictions"
+
+
+def _default(candidates: pl.DataFrame, corpora: Sequence[pl.DataFrame], model: CurveModel) -> tuple[Forecast, str]:
+    needed = ("base_model", "pre_problems", "pre_held_out_loss_nats")
+    if not all(name in candidates.columns and candidates[name].is_not_null().any() for name in needed):
+        found, _ = forecast_before_rl(None, candidates, corpora, model)
+        return found, (
+            "before RL only the score and Pass@k are used: a ranking passed as `prior`, or candidates with counts of "
+            "each problem and a held-out loss, say more"
+        )
+    names = ("hierarchical", "hierarchical_low", "hierarchical_high")
+    return _forecast(predict_across(candidates, corpora), names, model), (
+        "before RL, the hierarchical prediction from other bases and problems"
+    )
+
+
+def _forecast(table: pl.DataFrame, names: tuple[str, str, str], model: CurveModel) -> Forecast:
+    return prior_forecast(model, *(table[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in names))

@@ -1,0 +1,252 @@
+"""How much of its gain a run has still before it: what finished runs of other bases say of a score along RL.
+
+With x the logit of Pass@1 at a fraction f of the run, g the logit of Pass@k less x, and h = 1 - sqrt(f), the share of
+the gain that is to come where gains go with the root of the steps, the logit of the score at the end is
+
+    y = x + h (a + b x + c g) + h² (a' + b' x + c' g) + h base + noise.
+
+At the end of the run h is 0 and the score is what was measured; between the rungs that were seen the coefficients are
+smooth. A base that was never seen gains more or less than others by one amount for all its candidates, `base`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from quagpredict.errors import CorpusError
+from quagpredict.racing.curves import USUAL_K
+from quagpredict.surrogates.transforms import parse_transform
+
+Floats = NDArray[np.float64]
+
+#: Scale of scores along RL and of forecasts.
+SCALE = "logit(1000)"
+LOGIT = parse_transform(SCALE)
+
+# Penalties of squares of the coefficients, and of how far bases differ: the first keep the fit defined, no more.
+_RIDGE, _RIDGE_BASE = 0.01, 4.0
+# Variance of a forecast by h, for weights only: what is far from the end is less certain.
+_QUIET, _FAR = 0.01, 0.25
+_LEAST = 1e-4
+
+
+class Forecast(NamedTuple):
+    """Forecasts of scores at the end of RL, on the scale of `SCALE`; arrays of one shape, NaN where nothing is known.
+
+    Attributes
+    ----------
+    mean : array
+    own : array
+        Variance of the error that a run has alone.
+    loading : array
+        How much of the error that all runs of one base share is in it: its deviation.
+    """
+
+    mean: Floats
+    own: Floats
+    loading: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The model for measurements with Pass@k, or for those without.
+
+    Attributes
+    ----------
+    coefficients : array (2 p,)
+        For h and h² times each of the p terms: 1, x and, with Pass@k, g.
+    own : array (2,)
+        Variance of a run's own error: at the end of the run, and what h² adds.
+    shared : float
+        Variance, times h², of what a base gains more or less than others.
+    """
+
+    coefficients: Floats
+    own: Floats
+    shared: float
+
+
+@dataclass(frozen=True, eq=False)
+class CurveModel:
+    """Forecasts of the end of a run from its last measurement.
+
+    Attributes
+    ----------
+    plain, with_k : Part
+        Without and with Pass@16.
+    level, spread : float
+        Mean and deviation of the scores at the end, for a run of which nothing was measured.
+    runs, bases : int
+        How many it was learnt from.
+    """
+
+    plain: Part
+    with_k: Part
+    level: float
+    spread: float
+    runs: int
+    bases: int
+
+    def forecast(self, fraction: Floats, score: Floats, at_k: Floats, k: int, responses: Floats) -> Forecast:
+        """Forecast the score at the end; all arrays have one shape.
+
+        Parameters
+        ----------
+        fraction : array
+            Of the run that is done; 1 or more is the end, where the forecast is what was measured.
+        score, at_k : array
+            Pass@1 and Pass@k; NaN where not measured. Without Pass@1 the forecast is that of any run.
+        k : int
+            Of `at_k`. The logit of Pass@k grows about as log k does: another k than 16 is brought to it so.
+        responses : array
+            Responses that Pass@1 was measured with; NaN takes it as well measured as the runs learnt from.
+        """
+        x = LOGIT.forward(score)
+        h = 1.0 - np.sqrt(np.clip(fraction, 0.0, 1.0))
+        stretch = np.log(USUAL_K) / np.log(k) if k > 1 else np.nan
+        g = (LOGIT.forward(at_k) - x) * stretch
+        found = [_forecast(part, h, terms, x, responses) for part, terms in ((self.plain, [x]), (self.with_k, [x, g]))]
+        mean, own, loading = (np.where(np.isfinite(g), both, one) for one, both in zip(*found, strict=True))
+        nothing = ~np.isfinite(x)
+        return Forecast(
+            np.where(nothing, self.level, mean),
+            np.where(nothing, self.spread**2, own),
+            np.where(nothing, np.sqrt(self.plain.shared), loading),
+        )
+
+
+def learn_curves(corpora: Sequence[pl.DataFrame]) -> CurveModel:
+    """Learn how runs end from what was measured along finished ones.
+
+    Every measurement after step 0 is also taken as the end of a shorter run, so that the model has seen runs of
+    several lengths. This assumes a learning rate that does not depend on the length. What the forecasts say of their
+    own error is measured on bases that the coefficients were not learnt from.
+
+    Parameters
+    ----------
+    corpora : sequence of polars.DataFrame
+        With ``base_model`` and ``post_curve``, measured with Pass@16 for the model that uses it. Rows without are
+        passed over. The base models of different corpora count as different.
+
+    Raises
+    ------
+    CorpusError
+        If the curves come from fewer than two base models.
+
+    Examples
+    --------
+    >>> from quagpredict.shipped import shipped_path
+    >>> runs = pl.read_parquet(shipped_path("datasets/lab-2/corpus.parquet"), columns=["base_model", "post_curve"])
+    >>> model = learn_curves([runs])
+    >>> one = lambda value: np.array([value])
+    >>> late, early = (model.forecast(one(f), one(0.4), one(0.6), 16, one(np.nan)) for f in (0.5, 0.1))
+    >>> bool(late.mean[0] < early.mean[0]), bool(late.own[0] < early.own[0])
+    (True, True)
+    """
+    points = [_points(corpus, place) for place, corpus in enumerate(corpora)]
+    table = pl.concat(points) if points else pl.DataFrame(schema={"base": pl.String})
+    if table["base"].n_unique() < 2:
+        raise CorpusError(
+            f"curves to learn from: found runs measured along RL (column 'post_curve') on {table['base'].n_unique()} "
+            "base models; at least two are needed, to know how far one says something of another"
+        )
+    with_k = table.filter(pl.col("at_k").is_not_null())
+    plain = _part(table, with_k=False)
+    ends = table.filter(pl.col("end_step") == pl.col("last"))
+    end = LOGIT.forward(ends["end"].to_numpy())
+    return CurveModel(
+        plain=plain,
+        with_k=_part(with_k, with_k=True) if with_k["base"].n_unique() > 1 else plain,
+        level=float(end.mean()),
+        spread=float(end.std()),
+        runs=table["run"].n_unique(),
+        bases=table["base"].n_unique(),
+    )
+
+
+def _points(corpus: pl.DataFrame, place: int) -> pl.DataFrame:
+    """Return one row for each pair of a measurement and a later one, the end."""
+    named = pl.format(f"{place}:{{}}", pl.col("base_model").cast(pl.String).fill_null(""))
+    long = (
+        corpus.select(base=named, points="post_curve")
+        .with_row_index("row")
+        .with_columns(run=pl.format(f"{place}:{{}}", "row"))
+        .explode("points", empty_as_null=False, keep_nulls=False)
+        .select(
+            "base",
+            "run",
+            step=pl.col("points").struct.field("step").cast(pl.Float64),
+            score=pl.col("points").struct.field("pass_at_1"),
+            at_k=pl.col("points").struct.field(f"pass_at_{USUAL_K}"),
+        )
+        .filter(pl.col("score").is_not_null() & pl.col("step").is_not_null())
+    )
+    ends = long.filter(pl.col("step") > 0).select(
+        "run", end_step="step", end="score", last=pl.col("step").max().over("run")
+    )
+    return long.join(ends, on="run").filter(pl.col("step") < pl.col("end_step"))
+
+
+def _terms(h: Floats, terms: Sequence[Floats]) -> Floats:
+    """Return h and h² times 1 and each term, on a last axis of their own."""
+    return np.stack([term * power for term in (np.ones_like(h), *terms) for power in (h, h * h)], axis=-1)
+
+
+def _part(table: pl.DataFrame, *, with_k: bool) -> Part:
+    x, y = (LOGIT.forward(table[name].to_numpy()) for name in ("score", "end"))
+    h = 1.0 - np.sqrt((table["step"] / table["end_step"]).to_numpy())
+    terms = [x, LOGIT.forward(table["at_k"].to_numpy()) - x] if with_k else [x]
+    A, gain = _terms(h, terms), y - x
+    names, base = np.unique(table["base"].to_numpy(), return_inverse=True)
+    weight = 1.0 / np.sqrt(_QUIET + _FAR * h**2)
+    error = np.empty_like(gain)
+    for place in range(len(names)):
+        out = base == place
+        error[out] = gain[out] - A[out] @ _fitted(A[~out], gain[~out], h[~out], base[~out], weight[~out])
+    # What a base's runs of one length share at one step, and what each has alone.
+    groups = (
+        table.select(group=pl.struct("base", "end_step", "step"), error=pl.Series(error), h=pl.Series(h))
+        .group_by("group", maintain_order=True)
+        .agg(pl.len(), pl.first("h"), pl.mean("error"), var=pl.var("error"))
+    )
+    groups = groups.filter(pl.col("len") > 2)
+    size, at, mean, var = (groups[name].to_numpy().astype(np.float64) for name in ("len", "h", "error", "var"))
+    own = _growing(at, var, size)
+    beyond = np.maximum(mean**2 - var / size, 0.0)
+    shared = float((at**2 * beyond).sum() / (at**4).sum())
+    # Few bases tell little of how far bases differ.
+    return Part(_fitted(A, gain, h, base, weight), own, shared * (1.0 + 2.0 / len(names)))
+
+
+def _fitted(A: Floats, gain: Floats, h: Floats, base: NDArray[np.intp], weight: Floats) -> Floats:
+    """Return coefficients by ridge regression, with a level of each base that is left out of what is returned."""
+    levels = (base[:, None] == np.unique(base)) * h[:, None]
+    X = np.hstack([A, levels]) * weight[:, None]
+    penalty = np.diag([_RIDGE] * A.shape[1] + [_RIDGE_BASE] * levels.shape[1])
+    return np.asarray(np.linalg.solve(X.T @ X + penalty, X.T @ (gain * weight))[: A.shape[1]], dtype=np.float64)
+
+
+def _growing(h: Floats, variance: Floats, size: Floats) -> Floats:
+    """Return c0 and c1 of variance = c0 + c1 h², neither below a least value, by weighted least squares."""
+    weight = np.sqrt(size) / (_QUIET + _FAR * h**2)
+    X = np.column_stack([np.ones_like(h), h**2]) * weight[:, None]
+    found = np.linalg.lstsq(X, variance * weight, rcond=None)[0]
+    if found[0] < _LEAST:
+        found = np.array([_LEAST, (X[:, 1] @ (variance * weight)) / (X[:, 1] @ X[:, 1])])
+    return np.asarray(np.maximum(found, _LEAST), dtype=np.float64)
+
+
+def _forecast(part: Part, h: Floats, terms: Sequence[Floats], x: Floats, responses: Floats) -> Forecast:
+    gain = _terms(h, terms) @ part.coefficients
+    # A run that has gained is taken to keep what it has; what it loses on the way is in the error.
+    mean = x + np.maximum(gain, 0.0)
+    size = 1.0 + h * part.coefficients[2] + h * h * part.coefficients[3]
+    share = LOGIT.inverse(x)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        noise = np.where(np.isfinite(responses), 1.0 / (responses * np.maximum(share * (1.0 - share), 1e-3)), 0.0)
+    own = np.where(h > 0, part.own[0] + part.own[1] * h**2 + size**2 * noise, 0.0)
+    return Forecast(mean, own, h * np.sqrt(part.shared))

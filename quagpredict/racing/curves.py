@@ -1,0 +1,209 @@
+"""Scores measured along RL, as one long table whatever they came as."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from quagpredict.corpus.reading import read_plain_table
+from quagpredict.errors import CorpusError, UsageError
+from quagpredict.shipped import shipped_or_given
+
+_PASS_AT = re.compile(r"(?:pre_)?pass_at_([1-9][0-9]*)")
+COLUMNS = ("candidate", "step", "pass_at_1", "pass_at_k", "responses")
+#: The k that curves are learnt with; a curve with another is brought to it.
+USUAL_K = 16
+
+
+class Curves(NamedTuple):
+    """Measurements along RL.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        ``candidate``, ``step``, ``pass_at_1``, ``pass_at_k`` and ``responses`` (null where not known), by candidate and
+        step. Step 0 is before RL.
+    k : int
+        Of ``pass_at_k``; 0 if no measurement has one.
+    """
+
+    frame: pl.DataFrame
+    k: int
+
+
+def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves") -> Curves:
+    """Return the scores along RL of some candidates, checked, with their scores before RL as step 0.
+
+    Parameters
+    ----------
+    source : path, polars.DataFrame, pandas.DataFrame or None
+        Either a long table, one row a measurement: ``candidate``, ``step`` (RL steps done), ``pass_at_1``, and where
+        known ``pass_at_K`` (such as ``pass_at_16``) and ``n``, the responses that were drawn in all, problems times
+        samples. Or a table of candidates with the nested column ``post_curve``. None takes ``post_curve`` of
+        `candidates`, if there is one.
+    candidates : polars.DataFrame
+        Where a candidate has no step 0, its ``pre_pass_at_1`` is one.
+    label : str
+        What to call the table in errors.
+
+    Returns
+    -------
+    Curves
+        Only of candidates that are in `candidates`, which is all: an unknown name is an error.
+
+    Raises
+    ------
+    CorpusError
+        If a column is missing or a value is not what it must be; the message names the candidate and the column.
+
+    Examples
+    --------
+    >>> who = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.1, 0.2]})
+    >>> along = pl.DataFrame({"candidate": ["a"], "step": [50], "pass_at_1": [0.3], "pass_at_8": [0.5]})
+    >>> curves = read_curves(along, who)
+    >>> curves.k, curves.frame.select("candidate", "step", "pass_at_1").rows()
+    (8, [('a', 0, 0.1), ('a', 50, 0.3), ('b', 0, 0.2)])
+    """
+    if isinstance(source, (str, Path)):
+        path = shipped_or_given(source)
+        label, table = str(source), read_plain_table(path)
+    elif source is None:
+        label, table = "candidates", candidates
+    else:
+        table = as_polars(source, label)
+    long = _nested(table, label) if "post_curve" in table.columns else table if source is not None else None
+    measured = _before(candidates, 0).clear() if long is None else _checked(long, label)
+    k = 0 if long is None else _k_of(long.columns, label)
+    k = k or _k_of([name for name in candidates.columns if name.startswith("pre_")], label)
+    strangers = measured.join(candidates, on="candidate", how="anti")
+    if strangers.height:
+        raise CorpusError(
+            f"{label}: '{strangers['candidate'][0]}' is none of the {candidates.height} candidates; name it as in "
+            "their table, or leave its rows out"
+        )
+    started = measured.filter(pl.col("step") == 0)
+    before = _before(candidates, k).join(started, on="candidate", how="anti")
+    return Curves(pl.concat([before, measured]).sort("candidate", "step"), k)
+
+
+def as_polars(source: Any, label: str) -> pl.DataFrame:
+    """Return a polars or pandas frame as polars.
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+
+    Examples
+    --------
+    >>> as_polars(pl.DataFrame({"a": [1]}), "curves").height
+    1
+    """
+    if isinstance(source, pl.DataFrame):
+        return source
+    try:
+        table: pl.DataFrame = pl.from_pandas(source)
+    except (TypeError, ValueError):
+        raise UsageError(f"{label}: expected a path or a table, got {type(source).__name__}") from None
+    return table
+
+
+def _nested(table: pl.DataFrame, label: str) -> pl.DataFrame:
+    """Return ``post_curve`` as a long table, with the responses of a measurement where they are known."""
+    points = table.schema["post_curve"]
+    inner = points.inner if isinstance(points, pl.List) else None
+    fields = {field.name for field in inner.fields} if isinstance(inner, pl.Struct) else set()
+    if not {"step", "pass_at_1"} <= fields:
+        raise CorpusError(f"{label}: column 'post_curve' must be a list of points with 'step' and 'pass_at_1'")
+    sizes = [name for name in ("post_problems_count", "pre_problems_count") if name in table.columns]
+    problems = pl.coalesce(*sizes).cast(pl.Float64) if sizes else pl.lit(None, dtype=pl.Float64)
+    long = (
+        table.select("candidate", "post_curve", problems=problems)
+        .explode("post_curve", empty_as_null=False, keep_nulls=False)
+        .unnest("post_curve")
+    )
+    each = pl.col("samples_per_problem") if "samples_per_problem" in fields else pl.lit(None, dtype=pl.Float64)
+    # Where no point has a Pass@k, the column says nothing.
+    ks = [
+        name for name in fields if _PASS_AT.fullmatch(name) and (name == "pass_at_1" or long[name].is_not_null().any())
+    ]
+    return long.select("candidate", "step", *ks, n=each * pl.col("problems"))
+
+
+def _k_of(columns: list[str], label: str) -> int:
+    """Return the k of the Pass@k that is used: the one nearest to `USUAL_K` by ratio; 0 without one."""
+    if "pass_at_k" in columns:
+        raise CorpusError(f"{label}: name the column 'pass_at_k' by its k, such as pass_at_16")
+    matches = [_PASS_AT.fullmatch(name) for name in columns]
+    known = [int(match[1]) for match in matches if match and int(match[1]) > 1]
+    return min(known, key=lambda k: abs(np.log(k / USUAL_K)), default=0)
+
+
+def _before(candidates: pl.DataFrame, k: int) -> pl.DataFrame:
+    """Return the scores before RL as measurements at step 0."""
+
+    def column(name: str) -> pl.Expr:
+        return pl.col(name).cast(pl.Float64) if name in candidates.columns else pl.lit(None, dtype=pl.Float64)
+
+    return candidates.select(
+        pl.col("candidate").cast(pl.String),
+        step=pl.lit(0, dtype=pl.Int64),
+        pass_at_1=column("pre_pass_at_1"),
+        pass_at_k=column(f"pre_pass_at_{k}"),
+        responses=column("pre_samples_per_problem") * column("pre_problems_count"),
+    ).filter(pl.col("pass_at_1").is_not_null())
+
+
+def _checked(long: pl.DataFrame, label: str) -> pl.DataFrame:
+    missing = [name for name in ("candidate", "step", "pass_at_1") if name not in long.columns]
+    if missing:
+        raise CorpusError(
+            f"{label}: column '{missing[0]}' is missing; expected one row a measurement with candidate, step, "
+            "pass_at_1 and, where known, pass_at_16 and n"
+        )
+    k = _k_of(long.columns, label)
+    named: Mapping[str, str] = {"step": "step", "pass_at_1": "pass_at_1", "pass_at_k": f"pass_at_{k}", "responses": "n"}
+    columns = {
+        name: long[own].cast(pl.Float64, strict=False) if own in long.columns else pl.Series([None] * long.height)
+        for name, own in named.items()
+    }
+    frame = pl.DataFrame(
+        {"candidate": long["candidate"].cast(pl.String), **{name: columns[name].cast(pl.Float64) for name in named}}
+    )
+    for name, own in named.items():
+        lost = frame[name].is_null() & long[own].is_not_null() if own in long.columns else None
+        if lost is not None and lost.any():
+            raise _wrong(label, frame, int(lost.arg_true()[0]), own, "a number", long[own][int(lost.arg_true()[0])])
+    share = "a fraction from 0 to 1"
+    step, score, at_k, n = (frame[name] for name in ("step", "pass_at_1", "pass_at_k", "responses"))
+    for bad, own, expected in (
+        (frame["candidate"].is_null(), "candidate", "a name"),
+        (
+            ~((step >= 0) & (step == step.floor()) & step.is_finite()).fill_null(False),
+            "step",
+            "a whole number, 0 or more",
+        ),
+        (~((score >= 0) & (score <= 1)).fill_null(False), "pass_at_1", share),
+        (~((at_k >= 0) & (at_k <= 1)).fill_null(True), f"pass_at_{k}", share),
+        ((at_k < score - 1e-9).fill_null(False), f"pass_at_{k}", "at least pass_at_1, which one set of samples gives"),
+        (~((n >= 1) & n.is_finite()).fill_null(True), "n", "the responses drawn in all, 1 or more"),
+    ):
+        if bad.any():
+            row = int(bad.arg_true()[0])
+            raise _wrong(label, frame, row, own, expected, long[own][row])
+    twice = frame.filter(frame.select("candidate", "step").is_duplicated())
+    if twice.height:
+        raise CorpusError(
+            f"{label}: '{twice['candidate'][0]}' has two measurements at step {twice['step'][0]:g}; keep one"
+        )
+    return frame.with_columns(pl.col("step").cast(pl.Int64))
+
+
+def _wrong(label: str, frame: pl.DataFrame, row: int, column: str, expected: str, got: Any) -> CorpusError:
+    step = frame["step"][row]
+    at = "" if step is None or not np.isfinite(step) else f" at step {step:g}"
+    name = frame["candidate"][row]
+    return CorpusError(f"{label}: '{column}' of '{name}'{at} must be {expected}, got {got}")

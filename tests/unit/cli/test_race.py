@@ -1,0 +1,72 @@
+"""``quagpredict race`` from end to end."""
+
+import csv
+import io
+import json
+
+import polars as pl
+import pytest
+
+from quagpredict.cli import main
+from quagpredict.shipped import shipped_path
+
+
+@pytest.fixture
+def race_folder(tmp_path, monkeypatch):
+    """Five candidates of a shipped corpus as they were before RL, three with the first points of their curves."""
+    runs = pl.read_parquet(shipped_path("datasets/lab-2/corpus.parquet")).filter(rl_seed=0, base_model="able").head(5)
+    runs.select(pl.col("^(candidate|base_model|pre_pass_at_.*)$")).write_parquet(tmp_path / "candidates.parquet")
+    points = runs.head(3).select("candidate", "post_curve").explode("post_curve").unnest("post_curve")
+    early = points.filter(pl.col("step") <= 100).select("candidate", "step", "pass_at_1", "pass_at_16")
+    early.write_csv(tmp_path / "curves.csv")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    return tmp_path
+
+
+WORDS = ["race", "candidates.parquet", "--curves", "curves.csv", "--rl-steps", "300", "--rungs", "50", "100", "200"]
+LEARN = ["--learn-from", "datasets/lab/corpus.parquet"]
+
+
+def test_json_csv_table_and_figure_say_the_same(race_folder, capsys):
+    words = [*WORDS, *LEARN, "--budget", "700"]
+    assert main([*words, "--format", "json", "--figure", "race.png", "--out", "race.csv"]) == 0
+    captured = capsys.readouterr()
+    value = json.loads(captured.out)
+    assert value["choice"] in {row["candidate"] for row in value["candidates"]}
+    assert len(value["candidates"]) == 5
+    assert (race_folder / "race.png").stat().st_size > 10_000
+    assert captured.err.count("note: ") == len(value["notes"]) >= 2
+    assert "wrote race.png" in captured.err
+    rows = list(csv.DictReader(io.StringIO((race_folder / "race.csv").read_text(encoding="utf-8"))))
+    assert [row["action"] for row in rows] == [row["action"] for row in value["candidates"]]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert all(row["candidate"] in shown for row in rows)
+    assert "expected regret" in shown
+    assert main([*words, "--format", "csv"]) == 0
+    assert list(csv.DictReader(io.StringIO(capsys.readouterr().out))) == rows
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["race", "--rl-steps", "300"], 2, "name the candidates"),
+        (["race", "candidates.parquet"], 2, "--rl-steps"),
+        ([*WORDS, "--parallel", "0"], 2, "at least 1"),
+        ([*WORDS, "--budget", "-1"], 2, "--budget -1"),
+        ([*WORDS, "--figure", "race.gif"], 2, "must end in"),
+        ([*WORDS, "--prior", "a.csv", "--no-prior"], 2, "exclude each other"),
+        (["race", "candidates.parquet", "--curves", "no.csv", "--rl-steps", "300", *LEARN], 2, "no such file"),
+        (
+            ["race", "candidates.parquet", "--curves", "curves.csv", "--rl-steps", "50", *LEARN],
+            3,
+            "beyond --rl-steps 50",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(race_folder, capsys, words, code, message):
+    assert main(words) == code
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1

@@ -1,0 +1,93 @@
+"""Curves in every form, and what is wrong with one."""
+
+import polars as pl
+import pytest
+
+from quagpredict.errors import CorpusError, QuagpredictError
+from quagpredict.racing.curves import read_curves
+
+WHO = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.1, 0.2], "pre_pass_at_16": [0.3, 0.4]})
+LONG = pl.DataFrame(
+    {
+        "candidate": ["a", "a", "b"],
+        "step": [50, 100, 50],
+        "pass_at_1": [0.25, 0.5, 0.25],
+        "pass_at_16": [0.5, None, 0.75],
+        "n": [320, 320, 320],
+    }
+)
+
+
+def test_every_form_says_the_same(tmp_path):
+    expected = read_curves(LONG, WHO)
+    assert expected.k == 16
+    assert expected.frame.height == 5
+    LONG.write_csv(tmp_path / "a.csv")
+    LONG.sample(3, shuffle=True, seed=1).write_parquet(tmp_path / "a.parquet")
+    points = LONG.select(
+        "candidate", post_curve=pl.struct("step", "pass_at_1", "pass_at_16", samples_per_problem=pl.lit(8))
+    )
+    nested = points.group_by("candidate", maintain_order=True).agg("post_curve").with_columns(pre_problems_count=40)
+    for source in (tmp_path / "a.csv", str(tmp_path / "a.parquet"), LONG.to_pandas(), nested):
+        found = read_curves(source, WHO)
+        assert found.k == 16
+        assert found.frame.equals(expected.frame)
+    own = WHO.join(nested, on="candidate")
+    # None: the candidates' own curves; the problems are known there, and with the samples the responses before RL too.
+    assert read_curves(None, own).frame.equals(expected.frame)
+
+
+def test_scores_before_rl_are_step_0_unless_measured():
+    along = pl.DataFrame({"candidate": ["a"], "step": [0], "pass_at_1": [0.15]})
+    assert read_curves(along, WHO).frame.select("candidate", "step", "pass_at_1").rows() == [
+        ("a", 0, 0.15),
+        ("b", 0, 0.2),
+    ]
+    assert read_curves(None, WHO).frame["pass_at_1"].to_list() == [0.1, 0.2]
+    assert read_curves(None, WHO.select("candidate")).frame.is_empty()
+
+
+def test_the_k_nearest_to_16_is_taken():
+    table = LONG.rename({"pass_at_16": "pass_at_8"}).with_columns(pass_at_4=pl.lit(0.6), pass_at_256=pl.lit(0.9))
+    assert read_curves(table, WHO).k == 8
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"candidate": ["a", "a", "z"]}, "curves: 'z' is none of the 2 candidates"),
+        ({"candidate": ["a", None, "b"]}, "'candidate' of 'None' at step 100 must be a name"),
+        ({"step": [50, 50, 50]}, "'a' has two measurements at step 50"),
+        ({"step": [50, -1, 50]}, "'step' of 'a' at step -1 must be a whole number, 0 or more"),
+        ({"step": [50.0, 1.5, 50.0]}, "'step' of 'a' at step 1.5 must be a whole number"),
+        ({"step": ["50", "x", "50"]}, "'step' of 'a' must be a number, got x"),
+        ({"pass_at_1": [25.0, 50.0, 25.0]}, "'pass_at_1' of 'a' at step 50 must be a fraction from 0 to 1, got 25.0"),
+        ({"pass_at_1": [0.25, None, 0.25]}, "'pass_at_1' of 'a' at step 100 must be a fraction from 0 to 1, got None"),
+        ({"pass_at_1": [0.25, float("nan"), 0.25]}, "'pass_at_1' of 'a' at step 100 must be a fraction"),
+        ({"pass_at_16": [0.2, None, 0.9]}, "'pass_at_16' of 'a' at step 50 must be at least pass_at_1"),
+        ({"n": [0, 1, 1]}, "'n' of 'a' at step 50 must be the responses drawn in all"),
+    ],
+)
+def test_a_wrong_value_is_named(change, message):
+    table = LONG.with_columns(**{name: pl.Series(values) for name, values in change.items()})
+    with pytest.raises(CorpusError, match="curves: ") as raised:
+        read_curves(table, WHO)
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["candidate", "step", "pass_at_1"])
+def test_a_missing_column_is_named(name):
+    with pytest.raises(CorpusError, match=f"column '{name}' is missing"):
+        read_curves(LONG.drop(name), WHO)
+
+
+def test_a_pass_at_k_says_its_k():
+    with pytest.raises(CorpusError, match="'pass_at_k' by its k"):
+        read_curves(LONG.rename({"pass_at_16": "pass_at_k"}), WHO)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "bad.parquet").write_text("no")
+    for name in ("nowhere.csv", "bad.parquet", ""):
+        with pytest.raises(QuagpredictError):
+            read_curves(tmp_path / name if name else str(tmp_path), WHO)
