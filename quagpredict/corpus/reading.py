@@ -217,26 +217,6 @@ def checked_table(source: Any, label: str) -> pl.DataFrame:
     return read_corpus(source, allow_mixed_protocols=True)
 
 
-def read_plain_table(path: Path) -> pl.DataFrame:
-    """Return the table of one file as it is: no column is checked.
-
-    Raises
-    ------
-    QuagpredictError
-        If the file is not there, is empty, is of another kind or is damaged.
-
-    Examples
-    --------
-    >>> read_plain_table(Path("no-such.csv"))
-    Traceback (most recent call last):
-        ...
-    quagpredict.errors.UsageError: no-such.csv: there is no such file
-    """
-    if not path.is_file():
-        raise UsageError(f"{path}: there is no such file")
-    return _read(path, True, ()).frame
-
-
 def read_provenance(path: str | Path) -> dict[str, str]:
     """Return the provenance that `write_corpus` stored in a Parquet file; empty for a file of another tool.
 

@@ -1,19 +1,16 @@
 """What was predicted before RL, whoever predicted it: the start of every forecast."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from quagpredict.corpus.reading import read_plain_table
 from quagpredict.errors import UsageError, argument
 from quagpredict.racing.curve_model import CurveModel, Forecast
-from quagpredict.racing.curves import as_polars
+from quagpredict.racing.curves import plain_table
 from quagpredict.racing.standing import prior_forecast
 from quagpredict.ranking.result import Ranking
-from quagpredict.shipped import shipped_or_given
 from quagpredict.surrogates.across_families import predict_across
 
 #: Names under which a table may hold the prediction: those of `rank` and of `predict_across`.
@@ -53,10 +50,7 @@ def forecast_before_rl(
         return Forecast(nothing, nothing, nothing), "no prediction before RL: the curves speak alone"
     if isinstance(prior, str) and prior == "default":
         return _default(candidates, corpora, model)
-    table = prior.frame if isinstance(prior, Ranking) else prior
-    if isinstance(table, (str, Path)):
-        table = read_plain_table(shipped_or_given(table))
-    table = as_polars(table, "prior")
+    table = prior.frame if isinstance(prior, Ranking) else plain_table(prior, "prior")
     name = next((name for name in _PREDICTIONS if name in table.columns), "prediction")
     for column in ("candidate", name, "low", "high"):
         if column not in table.columns:

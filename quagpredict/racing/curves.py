@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from quagpredict.corpus.reading import read_plain_table
+from quagpredict.corpus.reading import read_raw
 from quagpredict.errors import CorpusError, UsageError
-from quagpredict.shipped import shipped_or_given
 
 _PASS_AT = re.compile(r"(?:pre_)?pass_at_([1-9][0-9]*)")
 COLUMNS = ("candidate", "step", "pass_at_1", "pass_at_k", "responses")
@@ -67,13 +66,11 @@ def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves") ->
     >>> curves.k, curves.frame.select("candidate", "step", "pass_at_1").rows()
     (8, [('a', 0, 0.1), ('a', 50, 0.3), ('b', 0, 0.2)])
     """
-    if isinstance(source, (str, Path)):
-        path = shipped_or_given(source)
-        label, table = str(source), read_plain_table(path)
-    elif source is None:
+    if source is None:
         label, table = "candidates", candidates
     else:
-        table = as_polars(source, label)
+        label = str(source) if isinstance(source, (str, Path)) else label
+        table = plain_table(source, label)
     long = _nested(table, label) if "post_curve" in table.columns else table if source is not None else None
     measured = _before(candidates, 0).clear() if long is None else _checked(long, label)
     k = 0 if long is None else _k_of(long.columns, label)
@@ -89,26 +86,23 @@ def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves") ->
     return Curves(pl.concat([before, measured]).sort("candidate", "step"), k)
 
 
-def as_polars(source: Any, label: str) -> pl.DataFrame:
-    """Return a polars or pandas frame as polars.
+def plain_table(source: Any, label: str) -> pl.DataFrame:
+    """Return one table from files, globs, folders or frames, with its columns as they are.
 
     Raises
     ------
-    UsageError
-        If it is neither.
+    QuagpredictError
+        If there is none, a file cannot be read, or it is none of these.
 
     Examples
     --------
-    >>> as_polars(pl.DataFrame({"a": [1]}), "curves").height
+    >>> plain_table(pl.DataFrame({"a": [1]}), "curves").height
     1
     """
-    if isinstance(source, pl.DataFrame):
-        return source
-    try:
-        table: pl.DataFrame = pl.from_pandas(source)
-    except (TypeError, ValueError):
-        raise UsageError(f"{label}: expected a path or a table, got {type(source).__name__}") from None
-    return table
+    frames = read_raw(source)
+    if not frames:
+        raise UsageError(f"{label}: no table was found")
+    return frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
 
 
 def _nested(table: pl.DataFrame, label: str) -> pl.DataFrame:

@@ -175,7 +175,7 @@ def test_any_prediction_before_rl_may_be_the_start(asked, tmp_path):
         asked(prior=rank(WHO, "none"))
     with pytest.raises(UsageError, match="predicts none"):
         asked(prior=table.with_columns(candidate=pl.lit("z")).head(1))
-    with pytest.raises(UsageError, match="prior: expected a path or a table, got int"):
+    with pytest.raises(UsageError, match="int"):
         asked(prior=3)
     with pytest.raises(UsageError, match="is there twice"):
         asked(prior=pl.concat([table, table]))
