@@ -25,6 +25,7 @@ from quagpredict.ranking.predicting import base_models, believe, contributions, 
 from quagpredict.ranking.result import Budget, Flag, NextRun, Ranking
 from quagpredict.ranking.screening import screen
 from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.hierarchical import by_benchmark
 
 Floats = NDArray[np.float64]
 
@@ -151,6 +152,7 @@ def predicted(
         notes=(*ranking.notes, *_too_few(budget)),
         budget=budget,
         gate=None if bar is None else judged(asked.gate or 0.0, bar, chance, frame, asked.gate_probability),
+        by_benchmark=_by_benchmark(surrogate, X, frame["candidate"], ranking),
         next_run=None if reductions is None else _next_run(reductions, chance.expected_regret, frame),
     )
 
@@ -193,6 +195,16 @@ def screened(
     first = tuple(name for name in ordered if name in left)[: asked.budget]
     budget = Budget(asked.budget, first, None, None, False, None, None)
     return replace(ranking, budget=budget, notes=(*ranking.notes, *_too_few(budget)))
+
+
+def _by_benchmark(
+    surrogate: FittedSurrogate, X: Floats, candidates: pl.Series, ranking: Ranking
+) -> pl.DataFrame | None:
+    """Return the predictions by benchmark, in the order of the ranking."""
+    found = by_benchmark(surrogate, X, candidates.to_list())
+    if found is None:
+        return None
+    return ranking.frame.select("candidate").join(found, on="candidate", how="left", maintain_order="left_right")
 
 
 def _allowed(

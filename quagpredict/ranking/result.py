@@ -191,6 +191,9 @@ class Ranking:
         None unless asked for.
     lower_is_better : bool
         Whether the lowest target is best.
+    by_benchmark : polars.DataFrame or None
+        ``candidate``, ``benchmark``, ``before`` (Pass@1 before RL), ``prediction``, ``low``, ``high`` (90 % interval),
+        in the order of `frame`; None unless the surrogate predicts scores by benchmark.
     """
 
     frame: pl.DataFrame
@@ -204,6 +207,7 @@ class Ranking:
     gate: Gate | None = None
     next_run: NextRun | None = None
     lower_is_better: bool = False
+    by_benchmark: pl.DataFrame | None = None
 
     def __repr__(self) -> str:
         """Return one line: the table is in `frame`.

@@ -27,6 +27,12 @@ def print_decisions(ranking: Ranking, console: "Console") -> None:
         )
         for line in drivers:
             console.print(Text(line, style="not bold default"))
+    by_benchmark = _by_benchmark(ranking)
+    if by_benchmark:
+        title = f"\nBy benchmark, the first {len(by_benchmark)}: before RL, predicted, 90 % interval in per cent"
+        console.print(Text(title, style="bold"))
+        for line in by_benchmark:
+            console.print(Text(line, style="not bold default"))
     answers = [
         (title, text)
         for title, text in (
@@ -54,6 +60,23 @@ def _drivers(ranking: Ranking) -> list[str]:
         ]
         if moves:
             lines.append(f"{plain(row['candidate'])}: {', '.join(moves)}")
+    return lines
+
+
+def _by_benchmark(ranking: Ranking) -> list[str]:
+    if ranking.by_benchmark is None:
+        return []
+    lines = []
+    first = ranking.frame.filter(ranking.frame["rank"].is_not_null())["candidate"].head(_EXPLAINED)
+    for name in first:
+        cells = ranking.by_benchmark.filter(candidate=name).drop_nulls()
+        shown = [
+            f"{plain(row['benchmark'])} {percent(row['before'], 0)}, {percent(row['prediction'], 0)} "
+            f"({percent(row['low'], 0)} to {percent(row['high'], 0)})"
+            for row in cells.head(_NAMED).iter_rows(named=True)
+        ]
+        rest = f" and {cells.height - _NAMED} more" if cells.height > _NAMED else ""
+        lines.append(f"{plain(name)}: {'; '.join(shown)}{rest}")
     return lines
 
 

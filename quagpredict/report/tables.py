@@ -74,6 +74,7 @@ def ranking_json(ranking: Ranking) -> str:
         "next_run": ranking.next_run and ranking.next_run._asdict(),
         "candidates": ranking.frame.to_dicts(),
         "contributions": None if ranking.contributions is None else ranking.contributions.to_dicts(),
+        "by_benchmark": None if ranking.by_benchmark is None else ranking.by_benchmark.to_dicts(),
         "flags": [flag._asdict() for flag in ranking.flags],
         "outcome": found and {**vars(found), "choices": [choice._asdict() for choice in found.choices]},
     }

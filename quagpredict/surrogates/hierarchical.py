@@ -130,6 +130,34 @@ def scaled_terms(values: Floats, terms: Sequence[str]) -> Floats:
     return np.column_stack([TERMS[name].of(values[:, at]) for at, name in enumerate(terms)]) if len(terms) else values
 
 
+def by_benchmark(fitted: FittedSurrogate, X: Floats, candidates: Sequence[str]) -> pl.DataFrame | None:
+    """Return the scores that a surrogate predicts on each benchmark; None if it predicts none.
+
+    Parameters
+    ----------
+    fitted : FittedSurrogate
+    X : array (n, p)
+        Features of the candidates, from `FittedSurrogate.design`.
+    candidates : sequence of str
+        Their names, n of them.
+
+    Returns
+    -------
+    polars.DataFrame
+        A row a candidate and benchmark: ``candidate``, ``benchmark``, ``before``, ``prediction``, ``low``, ``high``
+        (90 % interval); null where a measurement is missing.
+    """
+    form = fitted.form
+    if not isinstance(form, HierarchicalForm) or not len(form.knots):
+        return None
+    found, names = form.scores(X), tuple(_named(fitted.features))
+    n, B = found.cell_mean.shape
+    tables = {"before": X[:, :B], "prediction": found.cell_mean, "low": found.cell_low, "high": found.cell_high}
+    columns = {name: pl.Series(name, table.ravel(), nan_to_null=True) for name, table in tables.items()}
+    rows = {"candidate": np.repeat(np.array(candidates, dtype=object), B).tolist(), "benchmark": list(names) * n}
+    return pl.DataFrame(rows | columns)
+
+
 def level_of(frame: pl.DataFrame) -> str:
     """Return for which level of information a table has what is needed; empty for none.
 

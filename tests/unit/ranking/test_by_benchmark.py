@@ -1,16 +1,20 @@
 """The default where scores by benchmark are known: from no finished run on, one model."""
 
+import json
+from io import StringIO
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.benchmarks import benchmark_scores, geometric_mean
 from quagpredict.ranking import rank
 from quagpredict.ranking.flags import range_flags
 from quagpredict.ranking.free_order import about_free_order
+from quagpredict.report.tables import print_ranking, ranking_json
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates import fit
 
@@ -135,3 +139,27 @@ def test_within_a_base_its_level_counts_for_nothing(runs: pl.DataFrame) -> None:
         assert two.pairs_within == pytest.approx(one.pairs_within)
     (over_all,) = [choice for choice in found.choices if choice.rule == "pre_pass_at_64"]
     assert over_all.spearman > over_all.spearman_within + 0.1
+
+
+def test_scores_are_predicted_by_benchmark_and_add_up(runs: pl.DataFrame) -> None:
+    ranking = rank(with_results(runs, 6))
+    table = ranking.by_benchmark
+    assert table is not None
+    assert table["candidate"].unique(maintain_order=True).to_list() == ranking.frame["candidate"].to_list()
+    assert ((table["low"] < table["prediction"]) & (table["prediction"] < table["high"])).all()
+    scores = benchmark_scores(runs)
+    weights = pl.DataFrame({"benchmark": scores.names, "weight": scores.weights})
+    whole = (
+        table.join(weights, on="benchmark")
+        .group_by("candidate", maintain_order=True)
+        .agg((pl.col("prediction") * pl.col("weight")).sum())
+    )
+    open_ = ranking.frame.join(whole, on="candidate", suffix="_by_benchmark").filter(pl.col("low") < pl.col("high"))
+    np.testing.assert_allclose(open_["prediction"], open_["prediction_by_benchmark"])
+    assert rank(with_results(runs, 0), None).by_benchmark is None
+    console = Console(file=StringIO(), width=200)
+    print_ranking(ranking, console)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "By benchmark, the first 3: before RL, predicted, 90 % interval in per cent" in printed
+    assert f"{ranking.frame['candidate'][0]}: fill " in printed
+    assert json.loads(ranking_json(ranking))["by_benchmark"][0]["benchmark"] == "fill"
