@@ -122,7 +122,7 @@ def where_to_go_on(config: Any) -> tuple[str | None, float]:
         return None, 0.0
     try:
         spent = float(json.loads((checkpoint / _SPENT).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         spent = 0.0
     return str(checkpoint), spent
 

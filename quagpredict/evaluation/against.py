@@ -89,7 +89,7 @@ def _stopped(table: Path, name: str) -> list[dict[str, Any]]:
         values = written["adaptive"]
         rule = StoppingRule(tuple(values["rounds"]), tuple((low, high) for low, high in values["go_on"]))
         counts = read_parquet(folder / "problems.parquet").select("benchmark", "problem_id", "n", "c")
-    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, pl.exceptions.PolarsError):
         return []
     return [{**one, "rule": rule} for one in counts.to_dicts()]
 

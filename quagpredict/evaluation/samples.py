@@ -170,7 +170,7 @@ class SampleStore:
         for manifest in self._root.glob("*/draw.json"):
             try:
                 draw = json.loads(manifest.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
+            except (OSError, ValueError, RecursionError):
                 continue
             if not isinstance(draw, dict) or not isinstance(draw.get(_BUDGET), int) or draw[_BUDGET] <= budget:
                 continue

@@ -237,6 +237,6 @@ def file_rows(path: Path, where: str) -> Sequence[Mapping[str, Any]]:
                 rows = [json.loads(line) for line in lines if line.strip()]
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise InvalidDataError("expected one record a row")
-    except (OSError, ValueError, csv.Error, pl.exceptions.PolarsError) as error:
+    except (OSError, ValueError, RecursionError, csv.Error, pl.exceptions.PolarsError) as error:
         raise RecipeError(f"{where}: {path} cannot be read ({' '.join(str(error).split())[:200]})") from None
     return rows

@@ -138,6 +138,12 @@ def recipe(path: Path) -> str:
     return recipe_id({"pretrain": {}}, dict(Recipe.read(path).config))
 
 
+def problems(path: Path) -> int:
+    from quagpredict.evaluation.sources import file_rows
+
+    return len(file_rows(path, "benchmark"))
+
+
 def imported(path: Path) -> str:
     from quagpredict.importers import import_run
 
@@ -166,6 +172,7 @@ def seeds() -> dict[str, bytes]:
     archive_file = shipped_root() / "datasets" / "lab-2" / "records-plain.parquet"
     lines = pl.read_parquet(archive_file, columns=["attempt"])["attempt"].to_list()[:6]
     attempt = json.loads(lines[0])
+    asked = pl.DataFrame({"id": ["a", "b"], "problem": ["1+1?", "2*3?"], "answer": ["2", "6"]})
     return {
         "corpus.parquet": sorted((lab / "candidates").glob("*.parquet"))[0].read_bytes(),
         "foreign.parquet": foreign.getvalue(),
@@ -179,6 +186,8 @@ def seeds() -> dict[str, bytes]:
         "search": shipped_path("collectors/searches/lab-mixture.yaml").read_bytes(),
         "plan": shipped_path("collectors/plans/lab-pilot.yaml").read_bytes(),
         "suite": shipped_path("collectors/suites/lab-pilot.yaml").read_bytes(),
+        "problems.jsonl": asked.write_ndjson().encode(),
+        "problems.csv": asked.write_csv().encode(),
         "recipe": shipped_path("training/recipes/lab/grpo.yaml").read_bytes(),
     }
 
@@ -202,6 +211,8 @@ def readers() -> list[Reader]:
         Reader("plan", SEEDS["plan"], "a.yaml", plan),
         Reader("suite", SEEDS["suite"], "a.yaml", suite),
         Reader("recipe", SEEDS["recipe"], "a.yaml", recipe),
+        Reader("problems.jsonl", SEEDS["problems.jsonl"], "a.jsonl", problems),
+        Reader("problems.csv", SEEDS["problems.csv"], "a.csv", problems),
     ]
     for file in sorted(one for one in IMPORTED.rglob("*") if one.is_file() and one.stat().st_size < 200_000):
         if file.suffix not in (".py", ".md"):
