@@ -2,10 +2,11 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from quagpredict.plan_parts import (
 from quagpredict.recipe import Recipe
 from quagpredict.section import NAME, Section
 from quagpredict.shipped import shipped_or_given, shipped_path
+
+_MOST_CANDIDATES = 100_000  # of one entry
 
 
 @dataclass(frozen=True)
@@ -267,7 +270,7 @@ def _entry(
     if no_sft:
         return [Candidate(f"{base}.no-sft", base, "no-sft", "fit", seeds, rl_further=further) for base in chosen_bases]
     scenario = entry.choice("scenario", ("dataset-level", "instance-level", "random"))
-    grid = product(
+    lists = (
         chosen_bases,
         _named(entry, "data", data, "data"),
         entry.listed("unique_examples", int, low=1),
@@ -275,6 +278,9 @@ def _entry(
         entry.listed("learning_rate", float, low=0),
         entry.listed("seed", int, low=0),
     )
+    if (count := prod(map(len, lists))) > _MOST_CANDIDATES:
+        raise entry.error("data", f"the lists multiply to {count:,} candidates, at most {_MOST_CANDIDATES:,} are taken")
+    grid: Iterator[tuple[Any, ...]] = product(*lists)
     found = [
         Candidate(f"{b}.{d}-{n}x{e:g}-lr{lr:g}-s{s}", b, scenario, "fit", seeds, d, n, e, lr, s, rl_further=further)
         for b, d, n, e, lr, s in grid

@@ -19,6 +19,7 @@ from quagpredict.lab import Mixture
 from quagpredict.parquet import read_parquet
 
 SOURCES = ("lab", "path", "hub")
+_MOST_LAB = 1_000_000  # problems of a lab benchmark
 _WHOLE = re.compile(r"\D*(-?[0-9]+)\D*")
 
 
@@ -192,8 +193,16 @@ def _lab(entry: Any, where: str) -> tuple[Mixture, int, int]:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("problems"), int) or "data" not in entry:
         raise RecipeError(f"{where}: lab needs 'problems' (a number), 'seed' and 'data'")
     known_only(entry, {"problems", "seed", "data"}, f"{where}: lab")
+    seed = entry.get("seed", 0)
+    if not 1 <= entry["problems"] <= _MOST_LAB or isinstance(seed, bool) or not isinstance(seed, int):
+        raise RecipeError(
+            f"{where}: lab: problems must be a whole number from 1 to {_MOST_LAB:,} and seed a whole number, got "
+            f"{entry['problems']!r} and {seed!r:.60}"
+        )
+    if not isinstance(entry["data"], Mapping):
+        raise RecipeError(f"{where}: lab: data must be a mapping of keys to values, got {entry['data']!r:.60}")
     try:
-        return Mixture.from_mapping(entry["data"]), entry["problems"], int(entry.get("seed", 0))
+        return Mixture.from_mapping(entry["data"]), entry["problems"], seed
     except RecipeError as error:
         raise RecipeError(f"{where}: {error}") from None
 

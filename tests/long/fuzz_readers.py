@@ -319,7 +319,7 @@ def serve() -> None:
                 outcome, said = "wrong", str(value)
         except QuagpredictError as error:
             outcome, said = "error", str(error)
-            if not said.strip() or len(said.splitlines()) > 1:
+            if not said.strip() or "\n" in said:
                 outcome = "traceback"  # no clear error
         except BaseException as error:
             from traceback import extract_tb

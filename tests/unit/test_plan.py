@@ -232,3 +232,9 @@ def test_an_sft_recipe_that_makes_epochs_void_is_refused(tmp_path: Path, content
     (tmp_path / "sft.yaml").write_text("max_steps: 100")
     with pytest.raises(RecipeError, match="max_steps, which would make every candidate's epochs void"):
         read(tmp_path, content)
+
+
+def test_lists_that_multiply_to_more_than_anyone_trains_are_refused(tmp_path: Path, content: dict[str, Any]) -> None:
+    changed(content, "candidates.0.seed", list(range(50_000)))
+    with pytest.raises(RecipeError, match="the lists multiply to 800,000 candidates, at most 100,000"):
+        read(tmp_path, content)

@@ -195,6 +195,23 @@ def test_a_bad_benchmark_is_refused_with_file_and_benchmark(entry, message, tmp_
     assert "benchmark bench" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("lab", "said"),
+    [
+        ({"problems": 0, "data": {}}, "problems must be a whole number from 1 to 1,000,000"),
+        ({"problems": 2**62, "data": {}}, "problems must be a whole number from 1 to 1,000,000"),
+        ({"problems": 3, "seed": {}, "data": {}}, "seed a whole number, got 3 and {}"),
+        ({"problems": 3, "seed": 1.5, "data": {}}, "seed a whole number, got 3 and 1.5"),
+        ({"problems": 3, "data": [1]}, r"data must be a mapping of keys to values, got \[1\]"),
+        ({"problems": 3}, "lab needs 'problems'"),
+    ],
+    ids=str,
+)
+def test_a_lab_benchmark_of_odd_values_is_refused(lab, said, tmp_path):
+    with pytest.raises(RecipeError, match=said):
+        suite_of(tmp_path, {"name": "bench", "lab": lab})
+
+
 def test_a_gold_that_is_not_graded_correct_is_seen(tmp_path):
     # A gold that holds no answer which a statement could repeat: the statement ends at the first sentence.
     rows = [{"problem": "?", "answer": "yes. but no"}, {"problem": "?", "answer": "7"}]
