@@ -86,7 +86,7 @@ def test_nested_columns_are_checked_and_left_out(row, tmp_path):
 
 @pytest.mark.parametrize("place", [0, 2, 6])
 def test_nested_columns_of_a_file_are_checked_piece_by_piece(row, tmp_path, monkeypatch, place):
-    monkeypatch.setattr("quagpredict.corpus.reading._ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("quagpredict.corpus.files._ROWS_AT_ONCE", 2)
     frame = pl.concat([row(f"c{number}") for number in range(7)])
     write_corpus(frame, tmp_path / "good.parquet")
     assert read_corpus(tmp_path / "good.parquet", nested=False).equals(read_corpus(frame, nested=False))
@@ -181,7 +181,7 @@ def test_files_of_another_schema_version_are_refused(runs, row):
 
 
 def test_mixed_schema_versions_are_refused(runs, row, monkeypatch):
-    monkeypatch.setattr("quagpredict.corpus.reading.SCHEMA_VERSION", 2)
+    monkeypatch.setattr("quagpredict.corpus.files.SCHEMA_VERSION", 2)
     write_parquet(row("z"), runs / "z.parquet", {"schema_version": "2"})  # vouched for, so read in this process
     with pytest.raises(CorpusError, match=r"different schema versions .1 in .*, 2 in .*z.parquet"):
         read_corpus(runs)
