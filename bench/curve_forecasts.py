@@ -5,14 +5,15 @@
 What is learnt is learnt from other corpora, as in `bench/race.py`. For each rung: within base models, the pairs in
 order, the squared correlation and the regret of the first, beside the free rules that see the same runs; how often 90
 % intervals hold for a base that was never seen, and how often they hold the differences within a base; and how the
-errors of the forecast and of the prediction before RL go together.
+errors of the forecast and of the prediction before RL go together. Then the same for whole runs of other lengths.
 """
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
-from race import RUNGS, Field, fields
+from race import RUNGS, TESTED, Field, corpus, fields
 
-from quagpredict.racing.curve_model import LOGIT
+from quagpredict.racing.curve_model import LOGIT, learn_curves
 
 Floats = NDArray[np.float64]
 Z90 = 1.6448536269514722
@@ -41,8 +42,30 @@ def centred(field: Field, values: Floats) -> Floats:
     return out
 
 
+def lengths(tested: pl.DataFrame, learnt: list[pl.DataFrame]) -> None:
+    """Print how forecasts do where a whole run is shorter or longer than those of the corpus mostly are."""
+    model = learn_curves(learnt)
+    points = tested.select("candidate", "post_curve").explode("post_curve").unnest("post_curve")
+    print(
+        "\n| whole run | measured at | runs | 90 % holds | mean error, points |\n| ---: | ---: | ---: | ---: | ---: |"
+    )
+    for whole in sorted(points["step"].unique())[2:]:
+        ends = points.filter(step=whole).select("candidate", end="pass_at_1")
+        before = points.filter(pl.col("step") <= whole / 2, pl.col("step") > 0).join(ends, on="candidate")
+        for step in sorted(before["step"].unique()):
+            own = before.filter(step=step)
+            score, at_16, end = (own[name].to_numpy() for name in ("pass_at_1", "pass_at_16", "end"))
+            unknown = np.full(own.height, np.nan)
+            found = model.forecast(np.full(own.height, step / whole), score, at_16, 16, unknown)
+            missed = LOGIT.forward(end) - found.mean
+            holds = np.mean(np.abs(missed) <= Z90 * np.sqrt(found.own + found.loading**2))
+            off = 100.0 * np.mean(end - LOGIT.inverse(found.mean))
+            print(f"| {whole} | {step} | {own.height} | {holds:.2f} | {off:+.1f} |")
+
+
 def main() -> None:
-    """Print both tables for each corpus."""
+    """Print the tables of each corpus."""
+    runs = {name: corpus(name) for name in TESTED}
     for title, tested in fields():
         grids = tested.grids
         print(f"\n{title}: within bases, pairs in order / squared correlation / regret in points")
@@ -75,6 +98,8 @@ def main() -> None:
                 f"| {rung} | {np.mean(np.abs(missed) <= reach):.2f} | {100 * width.mean():.0f} | {inside.mean():.2f} "
                 f"| {together:.2f} |"
             )
+        name = title.partition(",")[0]
+        lengths(runs[name], [runs[other] for other in TESTED[name][1]])
 
 
 if __name__ == "__main__":
