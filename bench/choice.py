@@ -59,8 +59,8 @@ class Base(NamedTuple):
     geometric: Floats
 
 
-def bases(folder: Path) -> list[Base]:
-    """Return the bases of the shipped corpora, each with the prior of the other family."""
+def bases(folder: Path, level: str) -> list[Base]:
+    """Return the bases of the shipped corpora as that level knows them, each with the prior of the other family."""
     tables = {
         name: read_corpus(shipped_path(f"datasets/{name}/corpus.parquet"))
         for names in FAMILIES.values()
@@ -72,10 +72,10 @@ def bases(folder: Path) -> list[Base]:
         if not there.is_file():
             save_prior(learnt({name: table for name, table in tables.items() if name not in names}), folder / family)
         stored = load_prior(folder / family)
-        prior = stored.levels["benchmarks and loss"]
+        prior = stored.levels[level]
         for name in names:
             rows = training_rows(tables[name], "post_pass_at_1")
-            task = finished_task(rows, LEVELS["benchmarks and loss"][1])
+            task = finished_task(rows, LEVELS[level][1], by_benchmark=bool(LEVELS[level][0]))
             geometric = geometric_mean(benchmark_scores(rows.frame))
             for base in rows.frame["base_model"].unique().sort():
                 at = np.flatnonzero((rows.frame["base_model"] == base).to_numpy())
@@ -219,10 +219,11 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=40, help="draws a base; a resample takes a tenth of them")
     parser.add_argument("--resamples", type=int, default=100)
     parser.add_argument("--first", action="store_true", help="finish the first by Pass@64 instead of any")
+    parser.add_argument("--level", choices=LEVELS, default="benchmarks and loss", help="what is known of a candidate")
     parser.add_argument("--priors", metavar="FOLDER", help="where the two priors are, or are to be kept")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        everything = bases(Path(given.priors or scratch))
+        everything = bases(Path(given.priors or scratch), given.level)
     result: dict[str, object] = {}
     for count in FINISHED:
         random = np.random.default_rng(count)
