@@ -6,6 +6,7 @@ reads them compares it first. Files of other tools are read in a process apart; 
 """
 
 import hashlib
+import io
 import mmap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,11 +50,13 @@ def write_parquet(
     ...     is_sealed(f"{folder}/a.parquet"), read_parquet(f"{folder}/a.parquet")["a"].item()
     (True, 1)
     """
-    with written_aside(path) as aside:
-        frame.write_parquet(aside, metadata={**(metadata or {}), SEAL: _EMPTY.decode()}, **settings)
-        with aside.open("r+b") as handle, mmap.mmap(handle.fileno(), 0) as content:
-            place = content.rfind(_MARK + _EMPTY) + len(_MARK)
-            content[place : place + len(_EMPTY)] = _digest(content, place)
+    made = io.BytesIO()  # a full disk is then Python's error, which says so; polars speaks of Thrift
+    frame.write_parquet(made, metadata={**(metadata or {}), SEAL: _EMPTY.decode()}, **settings)
+    with made.getbuffer() as content:
+        place = made.getvalue().rfind(_MARK + _EMPTY) + len(_MARK)
+        content[place : place + len(_EMPTY)] = _digest(content, place)
+        with written_aside(path) as aside:
+            aside.write_bytes(content)
 
 
 def is_sealed(path: str | Path) -> bool:
@@ -129,7 +132,7 @@ def _read(path: str | Path, columns: Sequence[str] | None) -> pl.DataFrame:
         ) from None
 
 
-def _digest(content: mmap.mmap, place: int) -> bytes:
+def _digest(content: mmap.mmap | memoryview, place: int) -> bytes:
     with memoryview(content) as view:
         made = hashlib.sha256(view[:place])
         made.update(_EMPTY)

@@ -1,6 +1,7 @@
 """Files that vouch for their bytes, and a reader that dies alone."""
 
 import os
+import resource
 import time
 
 import polars as pl
@@ -46,6 +47,17 @@ def test_no_parquet_and_no_file(tmp_path):
         read_parquet(tmp_path / "a.parquet")
     with pytest.raises(FileNotFoundError):
         read_parquet(tmp_path / "b.parquet")
+
+
+def test_a_disk_that_is_full_is_an_error_of_the_file(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_parquet(FRAME, tmp_path / "a.parquet")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def dies(_path):
