@@ -6,7 +6,7 @@ import pytest
 
 import quagpredict
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.wording import on_the_command_line, options_of
+from quagpredict.cli.wording import _COMMAND_OF, on_the_command_line, options_of
 from quagpredict.errors import argument
 
 
@@ -53,3 +53,8 @@ def test_every_argument_of_rank_has_an_option():
     arguments = set(inspect.signature(quagpredict.rank).parameters) - {"candidates"}
     options = {name.partition("=")[0] for name in options_of("rank")}
     assert arguments <= options
+
+
+def test_every_command_is_a_public_function():
+    functions = {command: function for function, command in _COMMAND_OF.items()}
+    assert {functions.get(command, command) for command in COMMANDS} <= set(quagpredict.__all__)
