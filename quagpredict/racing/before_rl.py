@@ -58,6 +58,9 @@ def forecast_before_rl(
                 f"{argument('prior', 'TABLE')}: column '{column}' is missing; expected a ranking with predicted scores "
                 "(candidate, prediction, low, high), not a screening"
             )
+        dtype = table.schema[column]
+        if column != "candidate" and not (dtype.is_numeric() or dtype == pl.Null):
+            raise UsageError(f"{argument('prior', 'TABLE')}: column '{column}' must hold numbers, not {dtype}")
     if table["candidate"].is_duplicated().any():
         raise UsageError(f"{argument('prior', 'TABLE')}: a candidate is there twice")
     numbers = [pl.col(column).cast(pl.Float64, strict=False) for column in (name, "low", "high")]

@@ -112,14 +112,18 @@ def _nested(table: pl.DataFrame, label: str) -> pl.DataFrame:
     fields = {field.name for field in inner.fields} if isinstance(inner, pl.Struct) else set()
     if not {"step", "pass_at_1"} <= fields:
         raise CorpusError(f"{label}: column 'post_curve' must be a list of points with 'step' and 'pass_at_1'")
+    if "candidate" not in table.columns:
+        raise CorpusError(f"{label}: column 'candidate' is missing")
     sizes = [name for name in ("post_problems_count", "pre_problems_count") if name in table.columns]
-    problems = pl.coalesce(*sizes).cast(pl.Float64) if sizes else pl.lit(None, dtype=pl.Float64)
+    problems = pl.coalesce(*sizes).cast(pl.Float64, strict=False) if sizes else pl.lit(None, dtype=pl.Float64)
+    fields = {name for name in fields if _PASS_AT.fullmatch(name) or name in ("step", "samples_per_problem")}
     long = (
-        table.select("candidate", "post_curve", problems=problems)
-        .explode("post_curve", empty_as_null=False, keep_nulls=False)
-        .unnest("post_curve")
+        table.select("candidate", points="post_curve", problems=problems)
+        .explode("points", empty_as_null=False, keep_nulls=False)
+        .select("candidate", "problems", *(pl.col("points").struct.field(name) for name in sorted(fields)))
     )
-    each = pl.col("samples_per_problem") if "samples_per_problem" in fields else pl.lit(None, dtype=pl.Float64)
+    known = "samples_per_problem" in fields
+    each = (pl.col("samples_per_problem") if known else pl.lit(None)).cast(pl.Float64, strict=False)
     # Where no point has a Pass@k, the column says nothing.
     ks = [
         name for name in fields if _PASS_AT.fullmatch(name) and (name == "pass_at_1" or long[name].is_not_null().any())
@@ -159,6 +163,11 @@ def _checked(long: pl.DataFrame, label: str) -> pl.DataFrame:
             "pass_at_1 and, where known, pass_at_16 and n"
         )
     k = _k_of(long.columns, label)
+    for name in ("candidate", "step", "pass_at_1", f"pass_at_{k}", "n"):
+        dtype = long.schema.get(name, pl.Null())
+        if not (dtype.is_numeric() or dtype in (pl.String, pl.Null, pl.Categorical, pl.Enum)):
+            expected = "names" if name == "candidate" else "numbers"
+            raise CorpusError(f"{label}: column '{name}' must hold {expected}, not {dtype}")
     named: Mapping[str, str] = {"step": "step", "pass_at_1": "pass_at_1", "pass_at_k": f"pass_at_{k}", "responses": "n"}
     columns = {
         name: long[own].cast(pl.Float64, strict=False) if own in long.columns else pl.Series([None] * long.height)

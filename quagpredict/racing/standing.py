@@ -147,9 +147,11 @@ def prior_forecast(model: CurveModel, mean: Floats, low: Floats, high: Floats) -
     Neither is taken as larger than the curve model's own from before RL: whoever doubts the level of all candidates
     alike does not doubt their order.
     """
-    inside = np.clip(mean, 0.0, 1.0)
-    middle = LOGIT.forward(inside)
+    middle = LOGIT.forward(np.clip(mean, 0.0, 1.0))
     reach = LOGIT.forward(np.clip(high, 0.0, 1.0)) - LOGIT.forward(np.clip(low, 0.0, 1.0))
+    # Without an interval nobody knows what the prediction is worth.
+    whole = np.isfinite(middle) & np.isfinite(reach)
+    middle, reach = np.where(whole, middle, np.nan), np.where(whole, reach, np.nan)
     variance = np.maximum((reach / (2.0 * Z90)) ** 2, 1e-6)
     own = np.minimum(variance, model.with_k.own.sum())
     return Forecast(middle, own, np.sqrt(np.minimum(variance - own, model.with_k.shared)))

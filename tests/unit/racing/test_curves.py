@@ -2,6 +2,8 @@
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from quagpredict.errors import CorpusError, QuagpredictError
 from quagpredict.racing.curves import read_curves
@@ -91,3 +93,37 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     for name in ("nowhere.csv", "bad.parquet", ""):
         with pytest.raises(QuagpredictError):
             read_curves(tmp_path / name if name else str(tmp_path), WHO)
+
+
+columns = st.sampled_from(
+    [
+        pl.Series([1, 2, 3]),
+        pl.Series([0.1, 0.2, None]),
+        pl.Series(["a", "b", "a"]),
+        pl.Series(["0.1", "", "nan"]),
+        pl.Series([True, False, True]),
+        pl.Series([[1], [2], []], dtype=pl.List(pl.Int64)),
+        pl.Series([{"step": 1}] * 3),
+        pl.Series([None, None, None]),
+        pl.Series([float("inf"), float("nan"), -1.0]),
+        pl.Series([b"a", b"b", b"c"]),
+        pl.Series(["2024-01-01"] * 3).str.to_date(),
+        pl.Series([[{"step": 1, "pass_at_1": 0.2}]] * 3),
+        pl.Series([[{"step": "x", "pass_at_1": [1]}]] * 3),
+        pl.Series([2**63] * 3, dtype=pl.UInt64),
+    ]
+)
+names = st.sampled_from(["candidate", "step", "pass_at_1", "pass_at_16", "pass_at_0", "n", "post_curve"])
+
+
+@given(st.dictionaries(names, columns, max_size=7))
+@settings(max_examples=300, deadline=None)
+def test_any_table_is_read_or_refused_in_words(table):
+    frame = pl.DataFrame({name: values.alias(name) for name, values in table.items()})
+    try:
+        found = read_curves(frame, WHO).frame
+    except QuagpredictError:
+        return
+    assert found["pass_at_1"].is_between(0, 1).all()
+    assert (found["step"] >= 0).all()
+    assert not found.select("candidate", "step").is_duplicated().any()

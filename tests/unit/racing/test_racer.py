@@ -177,6 +177,11 @@ def test_any_prediction_before_rl_may_be_the_start(asked, tmp_path):
         asked(prior=table.with_columns(candidate=pl.lit("z")).head(1))
     with pytest.raises(UsageError, match="int"):
         asked(prior=3)
+    alone = asked(prior=None).frame.filter(candidate="a")
+    unsure = table.with_columns(low=pl.when(pl.col("candidate") != "a").then("low"))
+    assert asked(prior=unsure).frame.filter(candidate="a")["forecast"].item() == alone["forecast"].item()
+    with pytest.raises(UsageError, match="'low' must hold numbers, not String"):
+        asked(prior=table.with_columns(low=pl.lit("x")))
     with pytest.raises(UsageError, match="is there twice"):
         asked(prior=pl.concat([table, table]))
 
