@@ -391,6 +391,9 @@ def main() -> int:
             path.write_bytes(changed(reader, random.Random(f"{wanted.seed}/{number}")))
             outcome, said = child.read(reader.name, path)
             counts[reader.name][outcome] += 1
+            if (number + 1) % 1000 == 0:
+                so_far = sum(counts.values(), Counter())
+                print(f"{number + 1} files:", *(f"{name} {so_far[name]}" for name in OUTCOMES), flush=True)
             if outcome not in ("error", "right") and (where := f"{reader.name}: {outcome}: {said}") not in faults:
                 faults[where] = f"file {number}"
                 if wanted.keep:
