@@ -11,6 +11,7 @@ from quagpredict.errors import InvalidDataError
 
 RECORD_NAME = "record.json"
 _DEEPEST = 32  # nesting of a record's values
+_LARGEST = 64 * 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,13 @@ def read_record(folder: str | Path) -> RunRecord:
     """
     path = Path(folder) / RECORD_NAME
     try:
+        if path.stat().st_size > _LARGEST:
+            raise InvalidDataError(f"{path}: larger than {_LARGEST >> 20} MiB, which no record is")
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InvalidDataError(f"{path}: not there, so the program that writes this folder did not finish") from None
+    except InvalidDataError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         raise InvalidDataError(f"{path}: not a readable record: {error}") from None
     return RunRecord.from_mapping(content, path)

@@ -26,7 +26,7 @@ def what_differs(provenances: Iterable[Mapping[str, str]]) -> str:
     for provenance in provenances:
         try:
             described = json.loads(provenance.get("protocols", "{}"))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(described, dict):
             known |= {name: content for name, content in described.items() if isinstance(content, dict)}

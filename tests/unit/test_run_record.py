@@ -50,3 +50,10 @@ def test_what_is_no_record_is_named(tmp_path: Path, text: str) -> None:
 def test_a_folder_without_record_did_not_finish(tmp_path: Path) -> None:
     with pytest.raises(InvalidDataError, match="did not finish"):
         read_record(tmp_path)
+
+
+def test_a_file_that_no_record_is_as_large_as_is_not_read(tmp_path):
+    with (tmp_path / "record.json").open("wb") as file:
+        file.truncate(2**33)
+    with pytest.raises(InvalidDataError, match="larger than 64 MiB"):
+        read_record(tmp_path)
