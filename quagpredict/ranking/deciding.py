@@ -25,7 +25,7 @@ from quagpredict.ranking.predicting import base_models, believe, contributions, 
 from quagpredict.ranking.result import Budget, Flag, NextRun, Ranking
 from quagpredict.ranking.screening import screen
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.hierarchical import by_benchmark
+from quagpredict.surrogates.hierarchical_form import by_benchmark
 
 Floats = NDArray[np.float64]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,26 +10,20 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.benchmarks import benchmark_scores
-from quagpredict.corpus.columns import benchmark_column, derived_of
+from quagpredict.corpus.columns import benchmark_column
 from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError
 from quagpredict.surrogates.bayesian_ridge import fit_bayesian_ridge
 from quagpredict.surrogates.domain import TrainingDomain, training_domain
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, symmetric_root
+from quagpredict.surrogates.hierarchical_form import HierarchicalForm, named_benchmarks, read_form, to_cells
 from quagpredict.surrogates.hierarchy import (
-    BEFORE,
-    Cells,
-    Scores,
-    Spreads,
     design,
-    predicted,
     weights_prior,
 )
 from quagpredict.surrogates.hierarchy_fit import posterior
-from quagpredict.surrogates.hierarchy_tables import TERMS, sampling_variance
-from quagpredict.surrogates.json_object import JsonObject
+from quagpredict.surrogates.hierarchy_tables import TERMS
 from quagpredict.surrogates.kind import FitTask, Kind
 from quagpredict.surrogates.mixed import group_columns
 from quagpredict.surrogates.stored_prior import LEVELS, StoredPrior, shipped_prior
@@ -47,115 +41,12 @@ BY_BENCHMARK = (
 )
 #: A map of Pass@1 on one benchmark alone would order by SFT Pass@1.
 _FEWEST_BENCHMARKS = 2
-_MOST_WEIGHTS = 4000
 #: Factor of the noise from which on it is said.
 _LOUDER = 1.2
 #: How far candidates usually lie from their centre: logits of Pass@1 by benchmark, and terms.
 _USUAL_LOGIT, _USUAL_TERM = 3.0, 1.0
 #: How far the weighted results by benchmark may lie from the target: apart, they are of other runs than it.
 _SAME = 1e-6
-
-
-@dataclass(frozen=True, eq=False)
-class HierarchicalForm:
-    """Scores by benchmark, mapped and weighted; see `quagpredict.surrogates.hierarchy`.
-
-    The features are Pass@1 of B benchmarks, the samples they rest on, T terms, and G indicators of the base, the last
-    of any other base. Without knots there are no benchmarks among them and the score is one cell.
-
-    Attributes
-    ----------
-    knots : array (k,)
-    weights : array (B,)
-        Of the benchmarks in the score.
-    terms : tuple of str
-        Columns of the terms.
-    mean, covariance : array (q,), (q, q)
-        Of the effects, see `quagpredict.surrogates.hierarchy.design`.
-    spreads : array (9,)
-    degrees_of_freedom, t_factor : float
-    """
-
-    knots: Floats
-    weights: Floats
-    terms: tuple[str, ...]
-    mean: Floats
-    covariance: Floats
-    spreads: Floats
-    degrees_of_freedom: float
-    t_factor: float
-
-    def predict(self, Z: Floats) -> TransformedPrediction:
-        """Return the predictive mean and standard deviation at the features Z, (n, p)."""
-        found = self.scores(Z)
-        return TransformedPrediction(found.mean, self.t_factor * np.sqrt((found.shared**2).sum(axis=1) + found.own**2))
-
-    def joint(self, Z: Floats) -> JointPrediction:
-        """Return how the predictions at Z err together: all share the error of the effects."""
-        found = self.scores(Z)
-        return JointPrediction(found.mean, self.t_factor * found.shared, self.t_factor * found.own)
-
-    def seen(self, Z: Floats) -> Floats:
-        """Return the logits of Pass@1 by benchmark, and the terms as they are measured, (n, B + T)."""
-        B = self._benchmarks
-        terms = Z[:, 2 * B : 2 * B + len(self.terms)]
-        return np.column_stack([BEFORE.forward(Z[:, :B]), scaled_terms(terms, self.terms)])
-
-    def scores(self, Z: Floats) -> Scores:
-        """Return the predictions, overall and by benchmark; NaN for a row with a NaN."""
-        whole = np.asarray(np.isfinite(Z).all(axis=1))
-        cells = to_cells(np.where(whole[:, None], Z, 0.5), self._benchmarks, self.terms)
-        root, spreads = symmetric_root(self.covariance), Spreads(*self.spreads.tolist())
-        found = predicted(cells, self.knots, self.mean, root, spreads, self.weights)
-        return Scores(*(np.where(whole if table.ndim == 1 else whole[:, None], table, np.nan) for table in found))
-
-    @property
-    def _benchmarks(self) -> int:
-        return len(self.weights) if len(self.knots) else 0
-
-
-def to_cells(Z: Floats, benchmarks: int, terms: Sequence[str]) -> Cells:
-    """Return the cells that the features Z of a `HierarchicalForm` are; none but one where it has no benchmarks."""
-    B, T = benchmarks, len(terms)
-    share = Z[:, :B] if B else np.full((len(Z), 1), 0.5)
-    variance = sampling_variance(share, Z[:, B : 2 * B]) if B else np.zeros((len(Z), 1))
-    member = Z[:, 2 * B + T :]
-    if not member.shape[1]:
-        member = np.ones((len(Z), 1))
-    return Cells(share, variance, scaled_terms(Z[:, 2 * B : 2 * B + T], terms), member)
-
-
-def scaled_terms(values: Floats, terms: Sequence[str]) -> Floats:
-    """Return terms on the scale on which they enter, (n, T)."""
-    return np.column_stack([TERMS[name].of(values[:, at]) for at, name in enumerate(terms)]) if len(terms) else values
-
-
-def by_benchmark(fitted: FittedSurrogate, X: Floats, candidates: Sequence[str]) -> pl.DataFrame | None:
-    """Return the scores that a surrogate predicts on each benchmark; None if it predicts none.
-
-    Parameters
-    ----------
-    fitted : FittedSurrogate
-    X : array (n, p)
-        Features of the candidates, from `FittedSurrogate.design`.
-    candidates : sequence of str
-        Their names, n of them.
-
-    Returns
-    -------
-    polars.DataFrame
-        A row a candidate and benchmark: ``candidate``, ``benchmark``, ``before``, ``prediction``, ``low``, ``high``
-        (90 % interval); null where a measurement is missing.
-    """
-    form = fitted.form
-    if not isinstance(form, HierarchicalForm) or not len(form.knots):
-        return None
-    found, names = form.scores(X), tuple(_named(fitted.features))
-    n, B = found.cell_mean.shape
-    tables = {"before": X[:, :B], "prediction": found.cell_mean, "low": found.cell_low, "high": found.cell_high}
-    columns = {name: pl.Series(name, table.ravel(), nan_to_null=True) for name, table in tables.items()}
-    rows = {"candidate": np.repeat(np.array(candidates, dtype=object), B).tolist(), "benchmark": list(names) * n}
-    return pl.DataFrame(rows | columns)
 
 
 def level_of(frame: pl.DataFrame) -> str:
@@ -205,7 +96,7 @@ def prior_surrogate(frame: pl.DataFrame, prior: StoredPrior | None = None) -> Fi
 
 def _benchmarks(frame: pl.DataFrame) -> tuple[str, ...]:
     """Return the benchmarks on which every candidate was measured before RL."""
-    made = _named(frame.columns)
+    made = named_benchmarks(frame.columns)
     if made:
         return tuple(sorted(name for name, column in made.items() if frame[column].null_count() == 0))
     with suppress(CorpusError):
@@ -213,16 +104,6 @@ def _benchmarks(frame: pl.DataFrame) -> tuple[str, ...]:
         whole = np.asarray(np.isfinite(scores.share).all(axis=0))
         return tuple(name for name, there in zip(scores.names, whole, strict=True) if there)
     return ()
-
-
-def _named(columns: Sequence[str]) -> dict[str, str]:
-    """Return the benchmarks whose Pass@1 before RL is among the columns, with these."""
-    found = {}
-    for column in columns:
-        derived = derived_of(column)
-        if derived is not None and derived.benchmark is not None and column == benchmark_column(derived.benchmark):
-            found[derived.benchmark] = column
-    return found
 
 
 def _columns(frame: pl.DataFrame, _features: str | Sequence[str], groups: str | None) -> tuple[str, ...]:
@@ -266,7 +147,7 @@ def _fitted(
     source: str = "candidates",
 ) -> FittedSurrogate:
     """Return the surrogate of the rows of a table with their scores y; without scores, of the prior alone."""
-    names = tuple(_named(columns))
+    names = tuple(named_benchmarks(columns))
     terms = tuple(name for name in columns if name in TERMS)
     level = next(level for level, (knots, wanted) in LEVELS.items() if bool(knots) == bool(names) and terms == wanted)
     prior = stored.levels[level]
@@ -355,32 +236,6 @@ def _fit_matrix(X: Floats, y: Floats, **settings: Any) -> FittedSurrogate:
     return replace(fit_bayesian_ridge(X, y, **settings), name="hierarchical")
 
 
-def _read(form: JsonObject, p: int) -> HierarchicalForm:
-    knots = form.array("knots", (form.length("knots", 0, 20),), low=-50.0, high=50.0)
-    terms = form.texts("terms", 0, 20)
-    for term in terms:
-        if term not in TERMS:
-            raise form.error("terms", f"among {', '.join(TERMS)}", term)
-    B = form.length("weights", 1, p + 1)
-    columns = 2 * B if len(knots) else 0
-    if columns + len(terms) > p or (not len(knots) and B != 1):
-        raise form.error("weights", f"of the benchmarks among {p} features", form.value["weights"])
-    bases = max(p - columns - len(terms), 1)
-    means = 1 + (len(knots) + 1 if len(knots) else 0) + len(terms)
-    q = means + B * (2 if len(knots) else 1) + bases * (means + B)
-    if q > _MOST_WEIGHTS:
-        raise form.error("mean", f"of at most {_MOST_WEIGHTS} effects", form.value["mean"])
-    return HierarchicalForm(
-        knots=knots,
-        weights=form.array("weights", (B,), low=0.0, high=1.0),
-        terms=terms,
-        mean=form.array("mean", (q,)),
-        covariance=form.array("covariance", (q, q)),
-        spreads=form.array("spreads", (len(Spreads._fields),), low=0.0, high=100.0),
-        **form.spread(),
-    )
-
-
 KIND = Kind(
     fit_matrix=_fit_matrix,
     fit=_fit,
@@ -389,7 +244,7 @@ KIND = Kind(
     reads="own",
     fewest=1,
     form=HierarchicalForm,
-    read=_read,
+    read=read_form,
     tried_from=None,
     raw_and_transformed=False,
 )

@@ -136,8 +136,9 @@ class Kind:
     fewest_each : int
         How many more it needs for each feature that is measured, not derived.
     form : type, optional
-        The form that this module defines; none where it uses that of another kind. It is a frozen dataclass of numbers,
-        arrays, texts and tuples of texts, and is stored under the kind's name.
+        The form that this module defines, or one beside it with ``_form`` in its name; none where it uses that of
+        another kind. It is a frozen dataclass of numbers, arrays, texts and tuples of texts, and is stored under the
+        kind's name.
     read : callable, optional
         From the stored form and the number of features to a form; every size and bound is checked.
     seeded : bool

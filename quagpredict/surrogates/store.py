@@ -162,9 +162,9 @@ def _to_json(fitted: FittedSurrogate) -> dict[str, Any]:
 
 
 def _form_to_json(form: Form) -> dict[str, Any]:
-    """Return a form as plain data, under the name of the kind whose module defines it."""
+    """Return a form as plain data, under the name of the kind whose module, or that with ``_form``, defines it."""
     for kind, module in KINDS.items():
-        if type(form).__module__ == module:
+        if type(form).__module__ in (module, f"{module}_form"):
             names = _field_names(type(form))
             return {"kind": kind} | {name: _plain_value(getattr(form, name)) for name in names}
     raise SurrogateError(f"a form of type {type(form).__name__} cannot be stored: no kind of surrogate defines it")
