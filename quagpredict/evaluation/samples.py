@@ -207,13 +207,16 @@ def read_samples(run: str | Path, draw_id: str | None = None) -> pl.LazyFrame:
     Raises
     ------
     InvalidDataError
-        If there are none, or several and none is named.
+        If there are none, or several and none is named; or a part is torn or changed since it was written.
     """
     folders = sorted(path.parent for path in (Path(run) / "samples").glob(f"{draw_id or '*'}/draw.json"))
     if len(folders) != 1:
         named = f"; name one of {', '.join(folder.name for folder in folders)}" if folders else ""
         raise InvalidDataError(f"{run}: expected samples of one draw, found {len(folders)}{named}")
     parts = _listed(folders[0])
+    for part in parts:
+        if _digest(part.read_bytes()) != part.stem.rpartition("-")[2]:
+            raise InvalidDataError(f"{part}: torn or changed since it was written; evaluating again draws it again")
     if not parts:
         return pl.LazyFrame(schema=COLUMNS)
     return pl.scan_parquet(parts).unique(["key", "sample"], keep="first", maintain_order=True)

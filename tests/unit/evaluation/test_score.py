@@ -10,7 +10,7 @@ import pytest
 from quagpredict.answers import GradingPolicy
 from quagpredict.corpus import read_corpus
 from quagpredict.engines.contract import Sampling
-from quagpredict.errors import CheckpointError, UsageError
+from quagpredict.errors import CheckpointError, InvalidDataError, UsageError
 from quagpredict.evaluation import OverlapCheck, drawing, read_samples, score_checkpoint
 from quagpredict.evaluation.samples import SampleStore
 
@@ -132,6 +132,8 @@ def test_a_torn_part_is_set_aside_and_its_samples_drawn_again(suite, tmp_path, c
     first = score_checkpoint(checkpoint, suite, samples=4, out=tmp_path / "run")
     (part,) = (tmp_path / "run" / "samples" / first.draw_id).glob("part-*.parquet")
     part.write_bytes(part.read_bytes()[:-9])
+    with pytest.raises(InvalidDataError, match=rf"{part.name}: torn or changed"):
+        read_samples(tmp_path / "run")
     said = []
     again = score_checkpoint(checkpoint, suite, samples=4, out=tmp_path / "run", say=said.append)
     assert again.drawn == 24
