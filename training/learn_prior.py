@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 
 from quagpredict.corpus import read_corpus
-from quagpredict.errors import QuagpredictError, UsageError
+from quagpredict.errors import UsageError
+from quagpredict.program import run_program
 from quagpredict.surrogates.hierarchy_learning import learn
 from quagpredict.surrogates.hierarchy_tables import finished_task
 from quagpredict.surrogates.stored_prior import LEVELS, StoredPrior, save_prior
@@ -32,28 +33,23 @@ def learnt(corpora: dict[str, pl.DataFrame]) -> StoredPrior:
     return StoredPrior(levels, terms, tuple(corpora), bases, tuple(sorted(steps)))
 
 
-def main() -> int:
-    """Run the program."""
+def main(arguments: list[str]) -> None:
+    """Learn the prior and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", metavar="OUT", help="folder for prior.json")
-    parser.add_argument("corpora", metavar="CORPUS", nargs="+", help="folder with corpus.parquet")
-    parser.add_argument("--without", metavar="CORPUS", nargs="*", default=[], help="corpora to leave out, by name")
-    given = parser.parse_args()
-    try:
-        names = {Path(folder).name: Path(folder) for folder in given.corpora}
-        if unknown := set(given.without) - set(names):
-            raise UsageError(f"--without {sorted(unknown)[0]}: not among the corpora {', '.join(names)}")
-        kept = {name: path for name, path in names.items() if name not in given.without}
-        if not kept:
-            raise UsageError("no corpus is left to learn from")
-        prior = learnt({name: read_corpus(path / "corpus.parquet") for name, path in kept.items()})
-        path = save_prior(prior, given.out)
-    except QuagpredictError as error:
-        print(f"learn_prior: {error}", file=sys.stderr)
-        return 2
-    print(f"learnt on {', '.join(kept)} ({prior.bases} bases): {path}")
-    return 0
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for prior.json")
+    parser.add_argument("corpora", type=Path, metavar="CORPUS", nargs="+", help="folder with corpus.parquet")
+    parser.add_argument("--without", metavar="CORPUS", nargs="+", default=[], help="corpora to leave out, by name")
+    given = parser.parse_args(arguments)
+    paths = {path.name: path for path in given.corpora}
+    if unknown := sorted(set(given.without) - set(paths)):
+        raise UsageError(f"--without {unknown[0]}: not among the corpora {', '.join(paths)}")
+    kept = {name: path for name, path in paths.items() if name not in given.without}
+    if not kept:
+        raise UsageError("--without leaves no corpus to learn from")
+    prior = learnt({name: read_corpus(path / "corpus.parquet") for name, path in kept.items()})
+    path = save_prior(prior, given.out)
+    print(f"{path}: learnt on {', '.join(kept)}, {prior.bases} bases", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(run_program(main))
