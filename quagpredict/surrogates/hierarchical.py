@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.benchmarks import benchmark_scores
-from quagpredict.corpus.columns import benchmark_column
+from quagpredict.corpus.benchmarks import benchmark_names, benchmark_scores
+from quagpredict.corpus.columns import benchmark_column, derived_of
 from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError
@@ -169,6 +169,7 @@ def _fitted(
         mean, covariance, spreads = found.mean, found.covariance, found.spreads
         if found.factor > _LOUDER:
             said = (f"these runs scatter {found.factor:.1f} times as much as those that the prior was learnt on",)
+        said += _only_after(frame, names)
     df = float(max(stored.bases + len(y) - 1, 4))
     form = HierarchicalForm(prior.knots, weights, terms, mean, covariance, np.array(spreads), df, t_factor(df))
     return FittedSurrogate(
@@ -201,6 +202,18 @@ def _after(frame: pl.DataFrame, names: tuple[str, ...]) -> Floats:
         return design_matrix(with_derived(frame, columns), columns, allow_missing=True).X
     except CorpusError:
         return np.full((frame.height, len(names)), np.nan)
+
+
+def _only_after(frame: pl.DataFrame, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a sentence on the benchmarks that were measured after RL alone: nothing predicts them."""
+    made = [derived for name in frame.columns if (derived := derived_of(name)) and derived.origin == "post_problems"]
+    there = {derived.benchmark for derived in made if derived.benchmark is not None}
+    if "post_problems" in frame.columns and isinstance(frame["post_problems"].dtype, pl.List):
+        there |= set(benchmark_names(frame["post_problems"]))
+    only = sorted(str(name) for name in there - set(names)) if names else []
+    if not only:
+        return ()
+    return (f"measured after RL and not before, so not predicted by benchmark: {', '.join(only)}",)
 
 
 def _domain(seen: Floats, benchmarks: int) -> TrainingDomain:

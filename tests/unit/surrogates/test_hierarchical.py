@@ -252,3 +252,13 @@ def test_steps_far_from_those_of_the_prior_are_said() -> None:
     for steps, said in ((300, False), (90, True), (2000, True)):
         notes = prior_surrogate(FRESH.with_columns(rl_steps=steps)).notes
         assert any("RL steps, far from the prior's" in note for note in notes) == said
+
+
+def test_benchmarks_that_were_measured_after_rl_alone_are_said() -> None:
+    """Their results are in the overall score, which then is not the sum of what is known by benchmark."""
+    wide = corpus(5, ("a", "b", "c", "new"), 12)
+    before = pl.col("pre_problems").list.eval(pl.element().filter(pl.element().struct.field("benchmark") != "new"))
+    fitted = fit(wide.with_columns(before), "hierarchical")
+    assert any("not before, so not predicted by benchmark: new" in note for note in fitted.notes)
+    assert not any("not predicted by benchmark" in note for note in fit(wide, "hierarchical").notes)
+    assert np.isfinite(fitted.predict_frame(wide.with_columns(before)).mean).all()
