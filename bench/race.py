@@ -1,12 +1,12 @@
 """What does a race cost, and what does it lose? On corpora whose runs all went to the end.
 
-    python bench/race.py [RESAMPLES]
+    python bench/race.py [RESAMPLES [CORPUS ...]]
 
-In each trial 12 candidates of one base are drawn. Every rule says which of them to run how far, sees Pass@1 and
-Pass@16 at the rungs of the corpus and no more, and chooses one run that it finished. What it lost is the best end of
-the 12 less the end of its choice. The curve model, and the prediction before RL, are learnt from other corpora: other
-families of problems on other bases. A corpus whose runs are not finished is passed over. Measuring costs nothing
-here, for all rules alike. Errors: base models are resampled, and in each its candidates.
+In each trial 12 candidates of one base are drawn, or all if there are fewer. Every rule says which of them to run how
+far, sees Pass@1 and Pass@16 at the rungs of the corpus and no more, and chooses one run that it finished. What it
+lost is the best end of the 12 less the end of its choice. The curve model, and the prediction before RL, are learnt
+from other corpora: other families of problems on other bases. A corpus whose runs are not finished is passed over.
+Measuring costs nothing here, for all rules alike. Errors: base models are resampled, and in each its candidates.
 """
 
 import sys
@@ -63,11 +63,11 @@ def corpus(name: str) -> pl.DataFrame:
     return runs.filter(pl.col("post_pass_at_1").is_not_null(), rl_seed=0).sort("base_model", "candidate")
 
 
-def fields() -> Iterator[tuple[str, "Field"]]:
-    """Yield a title and the candidates of every corpus that is finished."""
+def fields(names: Sequence[str] = ()) -> Iterator[tuple[str, "Field"]]:
+    """Yield a title and the candidates of each corpus that has finished runs, or of the named ones."""
     runs = {name: corpus(name) for name in TESTED}
     for name, (steps, others) in TESTED.items():
-        if runs[name].height:
+        if runs[name].height and name in (names or TESTED):
             title = f"{name}, learnt from {' and '.join(others)}"
             yield title, field(runs[name], steps, [runs[other] for other in others])
 
@@ -271,9 +271,9 @@ def shown(value: float, resampled: list[float]) -> str:
     return f"{value:.1f} ± {np.std(resampled):.1f}" if np.isfinite(value) else "-"
 
 
-def main(resamples: int) -> None:
+def main(resamples: int, names: Sequence[str]) -> None:
     """Print a table for each corpus."""
-    for title, tested in fields():
+    for title, tested in fields(names):
         found = trials(tested, resamples)
         table = summary(found)
         print(f"\n{title}: regret in points by RL compute, in whole runs of {tested.steps:g} steps, ± 1 s.e.\n")
@@ -281,15 +281,15 @@ def main(resamples: int) -> None:
         print("| --- |" + " ---: |" * (table.width - 1))
         for row in table.rows():
             print("| " + " | ".join(row) + " |")
-        ours = "race, with the prediction before RL"
         print()
-        for other in ("first by Pass@64 before RL, in full", "halving by Pass@16", "halving by Pass@1"):
-            print(against(found, ours, other))
-        own = found.filter(rule=ours)
-        for when in ("first", "last"):
-            promised, real = (own[f"{what}_{when}"].mean() for what in ("promised", "real"))
-            print(f"expected regret at {when}: promised {promised:.1f}, real {real:.1f} points")
+        for ours in (f"race, {name}" for name in tested.grids):
+            for other in ("first by Pass@64 before RL, in full", "halving by Pass@16", "halving by Pass@1"):
+                print(against(found, ours, other))
+            own = found.filter(rule=ours)
+            for when in ("first", "last"):
+                promised, real = (own[f"{what}_{when}"].mean() for what in ("promised", "real"))
+                print(f"expected regret of it at {when}: promised {promised:.1f}, real {real:.1f} points")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 25)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 25, sys.argv[2:])
