@@ -105,7 +105,8 @@ import quagpredict as qp
 print(qp.rank("datasets/lab-pilot/candidates/*.parquet", "models/lab-pilot").frame.height)
 print(qp.rank("datasets/lab-pilot/candidates", "lab-pilot", truth="datasets/lab-pilot/outcomes.parquet").surrogate)
 print(qp.load_surrogate("lab").target, qp.read_corpus(["datasets/lab-p*/corpus.parquet"]).height)
-print(qp.collect("collectors/plans/lab-pilot.yaml", "work", limit=0).done)
+from quagpredict.collection import planned_commands
+print(sum(1 for _ in planned_commands("collectors/plans/lab-pilot.yaml")))
 from quagpredict.evaluation import read_suite
 print(read_suite("collectors/suites/lab-pilot.yaml").name)
 """
