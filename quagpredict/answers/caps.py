@@ -2,6 +2,7 @@
 
 import re
 
+from quagpredict.answers.characters import plain
 from quagpredict.answers.policy import GradingPolicy
 
 _MAX_NESTING = 12  # the deepest of 9,600 golds of sixteen benchmarks is 5
@@ -15,7 +16,7 @@ _UNFINISHED = re.compile(r"\\(?:i{1,3}nt|oint|sum|prod|lim)(?![A-Za-z])")
 # A group, a constant or a function to a power of three digits is multiplied out; a letter or a number is not.
 _GROUP_POWER = re.compile(r"(?:[)}\]|]|\\[A-Za-z]+)\s*(?:\^|\*\*)\s*[{(]?\s*-?[0-9]{3,}")
 # So is a factorial of a power, or in an exponent.
-_POWER_FACTORIAL = re.compile(r"\^[^()!]{0,60}\)\s*!|\^\{[^}]{0,60}!")
+_POWER_FACTORIAL = re.compile(r"\^[^()!]{0,60}\)\s*!|\^\{[^}]{0,60}!|\^\([^()!]{0,60}\)\s*!")
 _FUNCTION_ROW = re.compile(
     r"(?:\\(?:arc)?(?:sin|cos|tan|cot|sec|csc|sinh|cosh|tanh|log|ln|exp)(?![A-Za-z])[^A-Za-z0-9\\]{0,8}){4}"
 )
@@ -35,6 +36,7 @@ def beyond_caps(text: str, policy: GradingPolicy) -> str | None:
     """
     if len(text) > policy.max_answer_length:
         return f"{len(text)} characters, more than {policy.max_answer_length}"
+    text = plain(text).replace("**", "^")
     if re.search(rf"[0-9]{{{_MAX_DIGITS + 1}}}", text):
         return f"a number of more than {_MAX_DIGITS} digits"
     if nested_too_deep(text):
@@ -102,15 +104,15 @@ def power_depth(text: str) -> int:
 
     Examples
     --------
-    >>> power_depth("x^2+y^{2}"), power_depth("2^3^4"), power_depth("e^{x^{2^n}}")
-    (1, 2, 3)
+    >>> power_depth("x^2+y^{2}"), power_depth("2^3^4"), power_depth("e^{x^{2^n}}"), power_depth("2**3**4")
+    (1, 2, 3, 2)
     """
     deepest = 0
     height = 0  # powers that the current character stands upon
     chain = 0  # powers of the term just read, for a^b^c without braces
     outer: list[int] = []
     raised = False  # the next item is an exponent
-    for found in _POWER_ITEM.finditer(text):
+    for found in _POWER_ITEM.finditer(plain(text).replace("**", "^")):
         item = found.group()
         if item == "^":
             chain += 1

@@ -115,8 +115,8 @@ def _same_relations(a: Relation, g: Relation, policy: GradingPolicy, depth: int)
     if solved[0] is not None and solved[1] is not None and _same_unknown(a, g):
         return same(solved[0], solved[1], policy, depth)
     regions = of_relation(a), of_relation(g)
-    if regions[0] is not None and regions[1] is not None and unknown_of(a) == unknown_of(g):
-        return same(regions[0], regions[1], policy, depth)
+    if regions[0] is not None and regions[1] is not None:
+        return unknown_of(a) == unknown_of(g) and same(regions[0], regions[1], policy, depth)
     if a.signs == g.signs:
         pairs = list(zip(a.sides, g.sides, strict=True))
         if all(same(x, y, policy, depth + 1) for x, y in pairs):

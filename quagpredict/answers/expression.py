@@ -76,6 +76,7 @@ class _Reader:
         self.tokens = tokens
         self.at = 0
         self.bars = 0  # open |
+        self.angles = 0  # functions whose argument is being read: there 30^\circ is a number
 
     def unread(self) -> NoReturn:
         raise UnreadError
@@ -304,8 +305,17 @@ class _Reader:
         if name in _SEVERAL:
             value = Operation(name, self.several())
         else:
-            value = Operation(name, (self.applied_to(), *((base,) if base is not None else ())))
+            self.angles += 1
+            value = Operation(name, (self.degrees(self.applied_to()), *((base,) if base is not None else ())))
+            self.angles -= 1
         return value if raised is None else Operation("pow", (value, raised))
+
+    def degrees(self, value: Node) -> Node:
+        """Turn an angle with a degree sign behind it into radians."""
+        if self.next().text != "^" or not self.degrees_follow():
+            return value
+        self.at += 4 if self.next(1).text == "{" else 2
+        return Operation("mul", (value, Operation("pi"), Literal(Fraction(1, 180))))
 
     def several(self) -> tuple[Node, ...]:
         if not self.take("open", "("):
@@ -345,7 +355,7 @@ class _Reader:
 
     def bracket(self, opening: str) -> Node:
         closing = {"(": ")", "[": "]", "floor": "floor", "ceil": "ceil"}.get(opening) or self.unread()
-        value = self.sum()
+        value = self.degrees(self.sum()) if self.angles else self.sum()
         if not self.take("close", closing):
             self.unread()
         return Operation(opening, (value,)) if opening in ("floor", "ceil") else value

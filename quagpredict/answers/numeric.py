@@ -9,7 +9,8 @@ from typing import Any
 from quagpredict.answers.exact import OPERATIONS, UnknownError
 from quagpredict.answers.expression import Literal, Node, Symbol
 
-_LARGEST = 10**4  # digits before the point, exponents and factorials beyond are not computed
+_LARGEST = 10**4  # factorials and exponents of e beyond are not computed
+_MOST_DIGITS = 200_000  # before the point
 _FUNCTIONS = {
     **{"abs": "fabs", "sqrt": "sqrt", "exp": "exp"},
     **{name: name for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth")},
@@ -79,7 +80,7 @@ class _Evaluation:
         if isinstance(node, Symbol):
             return self.context.mpf(_coordinate(node.name, self.place).numerator) / 2**20
         parts = [self.of(argument) for argument in node.arguments]
-        if any(abs(part) > self.context.mpf(10) ** _LARGEST for part in parts):
+        if any(abs(part) > self.context.mpf(10) ** _MOST_DIGITS for part in parts):
             raise UnknownError
         return self.operation(node.name, parts)
 
@@ -125,7 +126,7 @@ class _Evaluation:
             if exponent.imag == 0 and exponent.real > 0:
                 return base
             raise UnknownError
-        if abs(exponent) > 10**6 or abs(exponent * context.ln(abs(base))) > 3 * _LARGEST:
+        if abs(exponent) > 10**6 or abs(exponent * context.ln(abs(base))) > 2 * _MOST_DIGITS:
             raise UnknownError
         return context.power(base, exponent)
 

@@ -36,3 +36,11 @@ def test_the_symbolic_stage_accepts_nothing_that_is_wrong():
 def test_every_kind_has_cases_of_both_sides():
     for kind in KINDS:
         assert {case["expected"] for case in CASES if case["kind"] == kind} == {True, False}, kind
+
+
+def test_the_table_of_the_guide_is_that_of_the_cases():
+    page = (Path(__file__).parents[3] / "docs" / "guide" / "grading.md").read_text(encoding="utf-8")
+    for kind in [*KINDS, "all"]:
+        members = [case for case in CASES if kind in ("all", case["kind"])]
+        right = sum(case["expected"] for case in members)
+        assert f"| {kind} | {right} | {len(members) - right} | 0 | 0 |" in page, kind

@@ -105,6 +105,7 @@ def test_the_same_in_another_notation(answer, gold):
         ("2516_9", "2516_8"),
         ("2517", "2516_8"),
         (r"\{97, \{7919\}\}", r"\{97, 7919\}"),
+        (r"y \ge 2", r"x \ge 2"),
     ],
 )
 def test_known_wrong_is_never_equal(answer, gold):
@@ -197,6 +198,7 @@ def test_caps_let_real_answers_pass(text):
         r"\sum_{i=1}^{9} i",
         r"\lim_{x\to 0} x",
         "(21^{7})!",
+        "(2^(788)!)^2",
         "(10^{e^{(51)!}})!",
     ],
 )

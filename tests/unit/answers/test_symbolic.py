@@ -71,7 +71,9 @@ def refuse(*_):
     raise AssertionError("asked a worker again")
 
 
-@pytest.mark.parametrize("answer", ["9^{9^9}", "2^{3^{x}}", r"\sqrt{2^{2^{30}}}", "10^{10^{10}}"])
+@pytest.mark.parametrize(
+    "answer", ["9^{9^9}", "2^{3^{x}}", r"\sqrt{2^{2^{30}}}", r"\pi**(x+1)**e", "(9^{9})^{9^{9}}", "10^{10^{10}}"]
+)
 def test_towers_of_powers_never_reach_a_worker(monkeypatch, answer):
     monkeypatch.setattr(symbolic._Pool, "compare", refuse)
     assert grade(f"\\boxed{{{answer}}}", "5", policy=POLICY).verdict == "wrong"
