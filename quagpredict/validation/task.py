@@ -14,7 +14,7 @@ from quagpredict.corpus.design import design_matrix
 from quagpredict.corpus.reading import checked_table
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import resolve_features
-from quagpredict.surrogates.kinds import SURROGATES, kind_columns, with_own_columns
+from quagpredict.surrogates.kinds import SURROGATES, kind_columns, kind_of, with_own_columns
 from quagpredict.surrogates.training_rows import training_rows
 from quagpredict.validation.baselines import Model, baseline_names, default_surrogates, every_surrogate, models_of
 from quagpredict.validation.conformal import noise_floor
@@ -92,6 +92,8 @@ def task_of(
     if rows.dropped_rows:
         notes.append(f"{rows.dropped_rows} rows without {target} were left out")
     notes += _probe_notes(table)
+    for kind in {model.kind for model in models} & {*SURROGATES}:  # what a fit reads beside the features
+        names |= {*kind_of(kind).teaching(table)}
     if any(model.kind == "auto" for model in models):  # it may choose a kind that reads the counts
         for kind in with_own_columns():
             with suppress(CorpusError):

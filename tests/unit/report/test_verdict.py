@@ -55,14 +55,16 @@ def test_without_either_nothing_is_said(models: Scores) -> None:
     assert verdict(report({"random-halves": models})) == ""
 
 
-def test_what_fails_when_a_group_is_left_out_is_not_called_best() -> None:
+def test_what_fails_when_bases_are_left_out_is_not_called_best() -> None:
     pairs = {"random-halves": {**FREE, "ridge": (0.8, 0.76, 0.84)}}
     good, bad = (
         report(pairs, {"random-halves": 0.56}),
-        report(pairs, {"random-halves": 0.56, "leave-one-group-out": -2.5}),
+        report(pairs, {"random-halves": 0.56, "leave-one-base-out": -2.5}),
     )
     assert headline(good)[0].startswith("Best of 2 surrogates by R²: ridge")
     first, second, *others = headline(bad)
     assert first.startswith("Highest R² of 2 surrogates: ridge")
-    assert second == "With groups left out it fails: R² -2.50 (leave one group out)"
+    assert second == "With bases left out it fails: R² -2.50 (leave one base out)"
     assert others[-1] == verdict(bad)
+    few = report(pairs, {"random-halves": 0.56, "leave-one-kind-out": -13.0})
+    assert headline(few)[0].startswith("Best of 2 surrogates")  # R² of a few candidates each says nothing
