@@ -21,6 +21,7 @@ import polars as pl
 from quagpredict.corpus import write_corpus
 from quagpredict.errors import CorpusError
 from quagpredict.files import file_digest
+from quagpredict.parquet import write_parquet
 from quagpredict.program import run_program
 
 
@@ -67,8 +68,8 @@ def main(arguments: list[str]) -> None:
     folder = parser.parse_args(arguments).folder
     pairs = read_pairs(folder / "pairs.csv")
     made_from = {"source": "pairs.csv", "source_sha256": file_digest(folder / "pairs.csv")}
-    pairs.write_parquet(folder / "pairs.parquet", metadata=made_from)
-    by_benchmark(pairs).write_parquet(folder / "by-benchmark.parquet", metadata=made_from)
+    write_parquet(pairs, folder / "pairs.parquet", made_from)
+    write_parquet(by_benchmark(pairs), folder / "by-benchmark.parquet", made_from)
     write_corpus(starts_of_7b(pairs), folder / "starts-7b.parquet", made_from)
     print(f"{folder}: {pairs.height} pairs of {pairs['study'].n_unique()} studies", file=sys.stderr)
 

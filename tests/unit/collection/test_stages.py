@@ -153,7 +153,7 @@ def test_a_part_of_a_plan_is_selected_with_what_it_needs(write_plan: WritePlan) 
 
 
 @given(data=st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_weights_are_made_again_for_what_still_needs_them_and_for_nothing_else(
     write_plan: WritePlan, data: st.DataObject
 ) -> None:
