@@ -7,11 +7,13 @@ import sys
 import types
 import zipfile
 
+import polars as pl
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quagpredict import read_corpus
 from quagpredict.cli import main
 from quagpredict.errors import CheckpointError, MissingExtraError, UsageError
 from quagpredict.evaluation import read_suite
@@ -121,6 +123,18 @@ def test_a_dry_run_needs_neither_model_nor_data(plan, tmp_path, monkeypatch, cap
     printed = capsys.readouterr().out
     assert printed.count("train_grpo.py") == {"smollm2": 10, "smollm2-cpu": 2}[plan]
     assert not list(tmp_path.iterdir())
+
+
+def test_what_ran_on_a_cpu_is_made_from_its_records(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    records = str(shipped_path("datasets/smollm2/records-smollm2-135m.parquet"))
+    assert main(["collect", "collectors/plans/smollm2-cpu.yaml", "--records", records, "--out", "work"]) == 0
+    again, shipped = (read_corpus(path) for path in ("work", shipped_path("datasets/smollm2/corpus.parquet")))
+    assert again.select(pl.exclude("^cost_.*$")).equals(shipped.select(pl.exclude("^cost_.*$")))
+    card = shipped_path("datasets/smollm2/card.md").read_text(encoding="utf-8")
+    for row in shipped.iter_rows(named=True):
+        assert f"{100 * row['pre_pass_at_1']:.1f} | {100 * row['pre_pass_at_8']:.1f} |" in card
+        assert len(row["rl_curve"]) == 10
 
 
 @pytest.mark.parametrize("end", ["", "-cpu"])
