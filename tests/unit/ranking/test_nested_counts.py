@@ -46,7 +46,7 @@ def test_derived_columns_are_the_same_however_they_are_read(fresh, tmp_path, mon
     for row in fresh.iter_slices(1):
         write_corpus(row, tmp_path / "one" / f"{row['candidate'].item()}.parquet")
     expected = with_derived(fresh, CURVE).select(CURVE)
-    monkeypatch.setattr("quagpredict.corpus.reading._ROWS_AT_ONCE", 5)
+    monkeypatch.setattr("quagpredict.corpus.files._ROWS_AT_ONCE", 5)
     for source in (fresh, tmp_path / "all.parquet", tmp_path / "one", fresh.to_pandas()):
         table = read_corpus(source, nested=False, derived=[*CURVE, "pre_pass_at_1", "base_model=base-0"])
         assert_frame_equal(table.select(CURVE), expected, rel_tol=1e-12)
