@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from quagpredict.corpus import read_corpus, write_corpus
-from quagpredict.errors import CorpusError, InvalidDataError, UsageError
+from quagpredict.errors import CorpusError, InvalidDataError, RecipeError, UsageError
 from quagpredict.shipped import shipped_path
 
 FREE_RULES = 7
@@ -46,7 +46,7 @@ def test_the_random_recipes_of_the_plan_are_those_that_its_line_draws(programs: 
     programs["draw_recipes"]["main"]([str(plan), "--check"])
     other = tmp_path / "plan.yaml"
     other.write_text(plan.read_text().replace("seed: 31, recipes: 19", "seed: 32, recipes: 19"))
-    with pytest.raises(Exception, match="is not what its line '# drawn: ' draws"):
+    with pytest.raises(RecipeError, match="is not what its line '# drawn: ' draws"):
         programs["draw_recipes"]["main"]([str(other), "--check"])
 
 
