@@ -34,6 +34,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_options(parser)
+    add = parser.add_argument
+    add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
+    add("--out", metavar="FILE", help="also write the ranking there: .csv, .json or .txt")
+    add("--top", type=at_least(1), default=50, metavar="N", help="candidates in the printed table (default: 50)")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says which candidates are ranked, and how."""
     add = parser.add_argument
     add("tables", nargs="*", default=[], metavar="TABLE", help="candidates: files, globs (quoted or not) or folders")
     add("--candidates", action="extend", nargs="+", default=[], metavar="TABLE", help="the same")
@@ -82,9 +91,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="probability with which a candidate must clear the gate (default: 0.5)",
     )
     add("--no-calibrate", action="store_true", help="do not learn from the results that candidates have already")
-    add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
-    add("--out", metavar="FILE", help="also write the ranking there: .csv, .json or .txt")
-    add("--top", type=at_least(1), default=50, metavar="N", help="candidates in the printed table (default: 50)")
     add("--allow-mixed-protocols", action="store_true", help="rank although eval protocols or RL recipes differ")
     add(
         "--allow-unvalidated-base",
@@ -95,11 +101,21 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Rank and print."""
+    from quagpredict.report.tables import print_ranking, ranking_csv, ranking_json
+
+    ranking, _ = ranked(args)
+    makers = {"csv": partial(ranking_csv, ranking), "json": partial(ranking_json, ranking)}
+    emit(args.format, makers, lambda console: print_ranking(ranking, console, max(args.top, 1)), args.out)
+    say_notes(ranking.notes, "rank")
+    return 0
+
+
+def ranked(args: argparse.Namespace) -> tuple[Any, Any]:
+    """Return the ranking that the options ask for, and the candidates as they were read or named."""
     import polars as pl
 
     from quagpredict.corpus import read_corpus
     from quagpredict.errors import CorpusError, NothingToRankError, UsageError
-    from quagpredict.report.tables import print_ranking, ranking_csv, ranking_json
 
     given = [*args.tables, *args.candidates]
     if not given:
@@ -115,20 +131,16 @@ def run(args: argparse.Namespace) -> int:
         if source.is_empty():
             raise NothingToRankError(f"no candidate has the split '{args.split}'")
     try:
-        ranking = _ranked(args, source)
+        return _ranking(args, source), source
     except CorpusError as error:
         if not isinstance(source, list):
             raise
         # Headers of another tool: those that can mean but one thing are taken for it, and it is said.
         recognised = _recognised(args, given, error)
-        ranking = _ranked(args, recognised)
-    makers = {"csv": partial(ranking_csv, ranking), "json": partial(ranking_json, ranking)}
-    emit(args.format, makers, lambda console: print_ranking(ranking, console, max(args.top, 1)), args.out)
-    say_notes(ranking.notes, "rank")
-    return 0
+        return _ranking(args, recognised), recognised
 
 
-def _ranked(args: argparse.Namespace, source: Any) -> Any:
+def _ranking(args: argparse.Namespace, source: Any) -> Any:
     from quagpredict.ranking import rank
 
     return rank(
