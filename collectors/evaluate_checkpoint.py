@@ -12,8 +12,8 @@ from typing import Any
 from quagpredict.engines.checkpoint_names import checkpoint_folder
 from quagpredict.errors import RecipeError
 from quagpredict.evaluation import overlap_check, read_suite, score_checkpoint
+from quagpredict.plans.recipe import read_yaml
 from quagpredict.program import run_program, weights_digest, write_record
-from quagpredict.recipe import read_yaml
 
 REQUIRED = ("checkpoint", "suite", "samples", "output_dir")
 OPTIONAL: dict[str, Any] = {

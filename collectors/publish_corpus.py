@@ -19,7 +19,7 @@ from quagpredict.collection.rows import Rows
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import write_corpus
 from quagpredict.errors import CorpusError
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 from quagpredict.program import run_program
 
 

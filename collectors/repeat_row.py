@@ -20,7 +20,7 @@ from quagpredict.collection.archive import unpack
 from quagpredict.collection.collecting import collect
 from quagpredict.corpus import read_corpus
 from quagpredict.errors import StageError, UsageError
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 from quagpredict.program import run_program
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from quagpredict.errors import CheckpointError, InvalidDataError, QuagpredictError, RecipeError, UsageError
 from quagpredict.files import digest, file_digest, write_json
-from quagpredict.recipe import read_yaml
+from quagpredict.plans.recipe import read_yaml
+from quagpredict.plans.trl_keys import modernise
 from quagpredict.run_record import RECORD_NAME, RunRecord, unstorable
-from quagpredict.trl_recipe import modernise
 from quagpredict.version import own_version
 
 _REPORTED = (

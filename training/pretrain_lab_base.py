@@ -24,8 +24,8 @@ from quagpredict.errors import RecipeError
 from quagpredict.files import digest
 from quagpredict.lab import CHARACTERS, Mixture, Problem
 from quagpredict.lab.chains import draw_problems
+from quagpredict.plans.recipe import read_yaml
 from quagpredict.program import run_program, write_record
-from quagpredict.recipe import read_yaml
 
 ARCHITECTURES = {"qwen3": (Qwen3Config, Qwen3ForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}
 MAX_TOKENS = 128

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         0 if nothing failed, 1 if a stage failed or is blocked by one, 130 after Ctrl-C.
     """
     from quagpredict.collection import collect, planned_commands
-    from quagpredict.plan import Plan
+    from quagpredict.plans.plan import Plan
 
     for name in ("workers", "limit"):
         value = getattr(args, name)

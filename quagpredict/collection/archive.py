@@ -19,7 +19,7 @@ from quagpredict.corpus.schema import PROBLEMS
 from quagpredict.errors import InvalidDataError
 from quagpredict.files import canonical_json, write_json, written_aside
 from quagpredict.parquet import read_parquet, write_parquet
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 from quagpredict.run_record import RECORD_NAME
 
 _FILES = pl.List(pl.Struct({"name": pl.String, "content": pl.Binary}))

@@ -39,7 +39,7 @@ from quagpredict.engines.choose import check_engine
 from quagpredict.errors import QuagpredictError, StageError, UsageError
 from quagpredict.evaluation import read_suite
 from quagpredict.evaluation.grading import check_grading
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 from quagpredict.run_record import RunRecord, read_record
 from quagpredict.shipped import matches, shipped_path
 

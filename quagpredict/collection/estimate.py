@@ -7,8 +7,8 @@ from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.progress import mean_seconds
 from quagpredict.collection.stages import KINDS, Kind, Stage, stages_of
 from quagpredict.errors import UsageError
-from quagpredict.plan import Plan
-from quagpredict.plan_parts import Assumptions, Candidate
+from quagpredict.plans.parts import Assumptions, Candidate
+from quagpredict.plans.plan import Plan
 
 # Floating-point operations a parameter and token: forward 2, backward 4, and 2 more where activations are recomputed.
 _TRAINING, _RECOMPUTED = 6, 2

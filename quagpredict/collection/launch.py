@@ -1,6 +1,6 @@
 """How stages become processes: the command of each, what it asks for, and the contract of what starts it.
 
-A new launcher, as of a cluster's queue, is its file and its line in `quagpredict.plan_parts.LAUNCHERS`.
+A new launcher, as of a cluster's queue, is its file and its line in `quagpredict.plans.parts.LAUNCHERS`.
 """
 
 import os
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from quagpredict.collection.stages import Stage
-from quagpredict.plan import Plan
-from quagpredict.plan_parts import LAUNCHERS
-from quagpredict.recipe import read_yaml
+from quagpredict.plans.parts import LAUNCHERS
+from quagpredict.plans.plan import Plan
+from quagpredict.plans.recipe import read_yaml
 from quagpredict.shipped import shipped_path
 
 # glibc gives every freed tensor of a few MiB back to the system and faults it in again a moment later; small models
@@ -182,7 +182,7 @@ def resources_of(plan: Plan, stage: Stage) -> Resources:
 
 
 def launcher_of(mode: str, setting: Setting) -> Launcher:
-    """Return a launcher by the name that a plan gives it; the table is `quagpredict.plan_parts.LAUNCHERS`."""
+    """Return a launcher by the name that a plan gives it; the table is `quagpredict.plans.parts.LAUNCHERS`."""
     module, _, name = LAUNCHERS[mode].partition(":")
     made: Launcher = getattr(import_module(module), name)(setting)
     return made

@@ -8,7 +8,7 @@ from quagpredict.collection.launch import command_of
 from quagpredict.collection.ledger import read_ledger
 from quagpredict.collection.stages import Kind, Stage, State, limited, selected, stages_of, states_of
 from quagpredict.collection.work_folder import WorkFolder
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 
 
 def planned_commands(

@@ -27,9 +27,9 @@ from quagpredict.mixture_search.recipes import MixtureRecipe, candidate_of
 from quagpredict.mixture_search.space_file import SearchPlan
 from quagpredict.mixture_search.study import Report
 from quagpredict.parquet import write_parquet
-from quagpredict.plan import Plan
-from quagpredict.plan_parts import PROGRAMS, Candidate
-from quagpredict.recipe import Recipe, rl_recipe_id
+from quagpredict.plans.parts import PROGRAMS, Candidate
+from quagpredict.plans.plan import Plan
+from quagpredict.plans.recipe import Recipe, rl_recipe_id
 from quagpredict.shipped import shipped_path
 
 _SERVER_PATIENCE_S = 300.0

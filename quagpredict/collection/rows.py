@@ -13,7 +13,7 @@ from quagpredict.corpus.schema import POINT_FIELDS, empty_frame
 from quagpredict.errors import CorpusError, IncomparableError, InvalidDataError
 from quagpredict.files import digest
 from quagpredict.parquet import read_parquet
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 
 _NO_DATA = "none"
 

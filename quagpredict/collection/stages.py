@@ -8,9 +8,9 @@ from typing import Any, Literal, NamedTuple
 from quagpredict.collection.ledger import Attempt
 from quagpredict.errors import UsageError
 from quagpredict.files import digest
-from quagpredict.plan import Plan
-from quagpredict.plan_parts import Candidate
-from quagpredict.recipe import recipe_id, rl_recipe_id
+from quagpredict.plans.parts import Candidate
+from quagpredict.plans.plan import Plan
+from quagpredict.plans.recipe import recipe_id, rl_recipe_id
 
 Kind = Literal["base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post"]
 State = Literal["done", "ready", "waiting", "failed", "blocked"]

@@ -11,7 +11,7 @@ from quagpredict.errors import InvalidDataError, RecipeError
 from quagpredict.evaluation.settings import known_only, settings_of
 from quagpredict.evaluation.sources import HeldOut, Problem, read_held_out, read_problems
 from quagpredict.files import digest
-from quagpredict.recipe import read_yaml
+from quagpredict.plans.recipe import read_yaml
 from quagpredict.shipped import shipped_or_given
 
 

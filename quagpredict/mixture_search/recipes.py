@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from quagpredict.files import written_aside
 from quagpredict.mixture_search.space import SearchSpace
-from quagpredict.plan_parts import Candidate
-from quagpredict.recipe import recipe_id
+from quagpredict.plans.parts import Candidate
+from quagpredict.plans.recipe import recipe_id
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from quagpredict.errors import RecipeError
 from quagpredict.files import digest
 from quagpredict.mixture_search.simplex import BoundedSimplex
-from quagpredict.plan_parts import Base
-from quagpredict.recipe import Recipe, recipe_content
+from quagpredict.plans.parts import Base
+from quagpredict.plans.recipe import Recipe, recipe_content
 
 Floats = NDArray[np.float64]
 Value = float | int | str

@@ -9,11 +9,11 @@ from quagpredict.errors import QuagpredictError, RecipeError, UsageError
 from quagpredict.lab import Mixture
 from quagpredict.mixture_search.sources import FILES, SELECTIONS, file_size, tokens_per_example
 from quagpredict.mixture_search.space import Budget, SearchSpace, Setting, Source
-from quagpredict.plan import launch_of
-from quagpredict.plan_parts import SET_BY_PLAN, Base, Evaluation, Launch, ReinforcementLearning
+from quagpredict.plans.parts import SET_BY_PLAN, Base, Evaluation, Launch, ReinforcementLearning
+from quagpredict.plans.plan import launch_of
+from quagpredict.plans.recipe import Recipe
+from quagpredict.plans.section import NAME, Section
 from quagpredict.program import base_digest
-from quagpredict.recipe import Recipe
-from quagpredict.section import NAME, Section
 from quagpredict.shipped import shipped_or_given, shipped_path
 from quagpredict.surrogates.spec import is_spec
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from quagpredict.mixture_search.recipes import MixtureRecipe, recipe_of
 from quagpredict.mixture_search.space import Budget, SearchSpace, Setting, Source
-from quagpredict.plan_parts import Base
-from quagpredict.recipe import Recipe
+from quagpredict.plans.parts import Base
+from quagpredict.plans.recipe import Recipe
 from quagpredict.surrogates.transforms import expit
 
 Floats = NDArray[np.float64]

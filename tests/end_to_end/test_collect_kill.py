@@ -20,7 +20,7 @@ import pytest
 
 from quagpredict.collection.ledger import read_ledger
 from quagpredict.collection.stages import stages_of
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 from quagpredict.shipped import shipped_path
 
 STAND_IN = Path(__file__).parents[1] / "unit" / "collection" / "stand_in.py"

@@ -13,7 +13,7 @@ from quagpredict.collection.stages import rows_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import read_corpus
 from quagpredict.evaluation import read_suite
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 from quagpredict.shipped import shipped_path
 
 #: Corpora that are still being collected: their rows are some of the plan's.

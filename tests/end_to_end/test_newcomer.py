@@ -8,7 +8,7 @@ from quagpredict.cli import main
 from quagpredict.collection.collecting import collect
 from quagpredict.engines import choose
 from quagpredict.errors import MissingExtraError, UsageError
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 from quagpredict.shipped import shipped_path
 
 CORPUS = "datasets/lab-pilot/corpus.parquet"

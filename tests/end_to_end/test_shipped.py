@@ -12,7 +12,7 @@ from quagpredict.collection.stages import rows_of
 from quagpredict.corpus import read_corpus
 from quagpredict.evaluation import read_suite
 from quagpredict.metrics import pass_at_k
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.store import load_surrogate

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 FLOORS = (
-    {"errors", "shipped", "optional", "files", "apart", "parquet", "lazy", "trl_recipe", "version"},
-    {"recipe", "section", "plan", "plan_parts", "program", "run_record", "answers", "lab"},
+    {"errors", "shipped", "optional", "files", "apart", "parquet", "lazy", "version"},
+    {"plans", "program", "run_record", "answers", "lab"},
     {"metrics", "corpus"},
     {"surrogates", "validation", "engines"},
     {"ranking", "evaluation", "mixture_search", "quagmires", "importers", "diagnosis"},
@@ -85,10 +85,10 @@ def test_nothing_is_imported_upward(modules: dict[str, Path]) -> None:
         ("quagpredict.corpus.read", "from ..surrogates import linear"),
         ("quagpredict.errors", "from . import plan"),
         (
-            "quagpredict.plan",
+            "quagpredict.plans.plan",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from quagpredict.corpus import x",
         ),
-        ("quagpredict.plan", "from quagpredict import rank"),
+        ("quagpredict.plans.plan", "from quagpredict import rank"),
         ("quagpredict.evaluation.suite", "def f():\n    from torch.nn import functional"),
         ("quagpredict.answers", "require('transformers')"),
     ],

@@ -103,7 +103,7 @@ def search(path: Path) -> str:
 
 def plan(path: Path) -> str:
     from quagpredict.collection.stages import stages_of
-    from quagpredict.plan import Plan
+    from quagpredict.plans.plan import Plan
 
     read = Plan.from_yaml(path)
     return f"{read.plan_id} {len(stages_of(read))}"
@@ -116,7 +116,7 @@ def suite(path: Path) -> str:
 
 
 def recipe(path: Path) -> str:
-    from quagpredict.recipe import Recipe, recipe_id
+    from quagpredict.plans.recipe import Recipe, recipe_id
 
     return recipe_id({"pretrain": {}}, dict(Recipe.read(path).config))
 

@@ -17,7 +17,7 @@ from quagpredict.corpus import read_corpus
 from quagpredict.evaluation import read_samples
 from quagpredict.files import file_digest
 from quagpredict.metrics import pass_at_k
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 from quagpredict.shipped import shipped_path
 
 # One-step chains: a base learns them in seconds, and forty GRPO steps then show.

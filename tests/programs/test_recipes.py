@@ -12,7 +12,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from trl import GRPOConfig, ModelConfig, SFTConfig, TrlParser
 
 from quagpredict.errors import RecipeError
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 from quagpredict.program import parse_trl_recipe
 from quagpredict.shipped import shipped_root
 

@@ -12,7 +12,7 @@ from quagpredict.collection.archive import pack, unpack
 from quagpredict.collection.collecting import collect
 from quagpredict.collection.ledger import read_ledger
 from quagpredict.errors import InvalidDataError
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 
 WritePlan = Callable[..., Path]
 GRID = {"data": "broad", "unique_examples": 16, "learning_rate": 1e-3, "seed": 0, "scenario": "dataset-level"}

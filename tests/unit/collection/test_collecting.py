@@ -22,7 +22,7 @@ from quagpredict.collection.stages import stages_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import read_corpus
 from quagpredict.errors import IncomparableError, RecipeError, UsageError
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 
 WritePlan = Callable[..., Path]
 NO_SFT = [{"base": "weak", "no_sft": True}]

@@ -9,7 +9,7 @@ from quagpredict.cli import main
 from quagpredict.collection.estimate import estimate
 from quagpredict.collection.ledger import Attempt
 from quagpredict.errors import UsageError
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 from quagpredict.shipped import shipped_path
 
 ASSUMED = {

@@ -21,8 +21,8 @@ from quagpredict.collection.launch import (
 from quagpredict.collection.local import LocalLauncher
 from quagpredict.collection.stages import stages_of
 from quagpredict.errors import StageError, UsageError
-from quagpredict.plan import Plan
-from quagpredict.plan_parts import LAUNCHERS
+from quagpredict.plans.parts import LAUNCHERS
+from quagpredict.plans.plan import Plan
 
 NOTHING = Resources(None, None)
 WritePlan = Callable[..., Path]

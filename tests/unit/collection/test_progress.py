@@ -9,7 +9,7 @@ import pytest
 from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.progress import Progress, mean_seconds, remaining_seconds, spoken
 from quagpredict.collection.stages import Stage, stages_of, states_of
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 
 MEANS: Any = {"base": 100.0, "sft": 10.0, "evaluate-pre": 8.0, "grpo": 150.0, "evaluate-post": 4.0}
 

@@ -17,7 +17,7 @@ from quagpredict.collection.stages import stages_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import read_corpus
 from quagpredict.errors import InvalidDataError
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 
 NO_SFT = [{"base": "weak", "no_sft": True}]
 STAND_IN = Path(__file__).with_name("stand_in.py")

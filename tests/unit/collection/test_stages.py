@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import Stage, limited, next_stages, rows_of, selected, stages_of, states_of
 from quagpredict.errors import UsageError
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 
 GRID = {
     "data": "broad",

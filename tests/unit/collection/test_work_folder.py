@@ -9,7 +9,7 @@ import yaml
 from quagpredict.collection.ledger import Attempt, Ledger
 from quagpredict.collection.stages import Stage, stages_of
 from quagpredict.collection.work_folder import WorkFolder
-from quagpredict.plan import Plan
+from quagpredict.plans.plan import Plan
 from quagpredict.run_record import RECORD_NAME
 
 

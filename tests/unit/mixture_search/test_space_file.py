@@ -9,7 +9,7 @@ import yaml
 from quagpredict.errors import RecipeError
 from quagpredict.mixture_search.recipes import recipe_of
 from quagpredict.mixture_search.space_file import SearchPlan
-from quagpredict.plan_parts import LAUNCHERS
+from quagpredict.plans.parts import LAUNCHERS
 from quagpredict.shipped import shipped_path
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from quagpredict.recipe import Recipe
+from quagpredict.plans.recipe import Recipe
 
 Scenario = Literal["dataset-level", "instance-level", "random", "no-sft"]
 # Keys of a training config that the plan sets for each candidate; a data entry must not set them behind its back.
@@ -33,7 +33,7 @@ class Base:
     model_name_or_path: str | None = None
 
     def content(self) -> dict[str, Any]:
-        """Return what the base model is, for `quagpredict.recipe.recipe_id`: not what the plan calls it."""
+        """Return what the base model is, for `quagpredict.plans.recipe.recipe_id`: not what the plan calls it."""
         if self.pretrain is not None:
             return {"pretrain": dict(self.pretrain)}
         return {"model_name_or_path": self.model_name_or_path}

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from quagpredict.errors import RecipeError
-from quagpredict.plan import Plan
-from quagpredict.plan_parts import LAUNCHERS
+from quagpredict.plans.parts import LAUNCHERS
+from quagpredict.plans.plan import Plan
 
 GRID = {"unique_examples": [16, 8], "epochs": [1, 2.5], "learning_rate": [1e-3, 2e-5], "seed": [0]}
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quagpredict.errors import RecipeError
-from quagpredict.trl_recipe import ENVIRONMENT, EVALUATION, RENAMED, WITHOUT_EFFECT, modernise
+from quagpredict.plans.trl_keys import ENVIRONMENT, EVALUATION, RENAMED, WITHOUT_EFFECT, modernise
 
 TRANSLATED = {*RENAMED, *WITHOUT_EFFECT, *EVALUATION, *ENVIRONMENT, "env"}
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from quagpredict.errors import RecipeError, UsageError
 from quagpredict.files import digest
-from quagpredict.recipe import Recipe, known_keys_only, read_yaml, recipe_content, recipe_id, rl_recipe_id
+from quagpredict.plans.recipe import Recipe, known_keys_only, read_yaml, recipe_content, recipe_id, rl_recipe_id
 
 keys = st.sampled_from(["learning_rate", "num_train_epochs", "max_steps", "beta", "lab_data", "dataset_name", "seed"])
 values = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=5), st.none())

@@ -12,7 +12,7 @@ from typing import Any
 
 from quagpredict.errors import UsageError
 from quagpredict.files import digest
-from quagpredict.plan_parts import (
+from quagpredict.plans.parts import (
     LAUNCHERS,
     PROGRAMS,
     SET_BY_PLAN,
@@ -23,8 +23,8 @@ from quagpredict.plan_parts import (
     Launch,
     ReinforcementLearning,
 )
-from quagpredict.recipe import Recipe
-from quagpredict.section import NAME, Section
+from quagpredict.plans.recipe import Recipe
+from quagpredict.plans.section import NAME, Section
 from quagpredict.shipped import shipped_or_given, shipped_path
 
 _MOST_CANDIDATES = 100_000  # of one entry
