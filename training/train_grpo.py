@@ -16,13 +16,13 @@ from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer, ModelConfig, ScriptArguments, TrlParser
 
 from quagpredict.answers import GradingPolicy, grade_many, readable_gold
+from quagpredict.checkpoint import base_digest
 from quagpredict.engines.loading import load_model
 from quagpredict.engines.tokens import check_chat_template, load_config, load_tokenizer
 from quagpredict.errors import InvalidDataError, RecipeError
 from quagpredict.files import digest
 from quagpredict.lab import Mixture
 from quagpredict.program import (
-    base_digest,
     parse_trl_recipe,
     run_program,
     where_to_go_on,

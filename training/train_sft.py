@@ -15,13 +15,13 @@ from transformers import PrinterCallback, TrainerCallback, set_seed
 from transformers.utils import logging as transformers_logging
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser
 
+from quagpredict.checkpoint import base_digest
 from quagpredict.engines.loading import load_model
 from quagpredict.engines.tokens import check_chat_template, load_config, load_tokenizer
 from quagpredict.errors import RecipeError
 from quagpredict.files import digest
 from quagpredict.lab import Mixture
 from quagpredict.program import (
-    base_digest,
     parse_trl_recipe,
     run_program,
     where_to_go_on,

@@ -116,9 +116,8 @@ def _samples(text: str) -> int | Literal["auto"]:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, write, print."""
-    from quagpredict.engines.checkpoint_names import checkpoint_folder
+    from quagpredict.checkpoint import checkpoint_folder, weights_digest
     from quagpredict.evaluation import OverlapCheck, read_suite, score_checkpoint
-    from quagpredict.program import weights_digest
     from quagpredict.report.measurement_tables import measurement_csv, measurement_json, print_measurement
     from quagpredict.report.progress import progress_of
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
+from quagpredict.checkpoint import weights_digest
 from quagpredict.errors import CheckpointError, UsageError
-from quagpredict.program import weights_digest
 
 
 def load_tokenizer(checkpoint: str | Path, revision: str | None = None) -> Any:

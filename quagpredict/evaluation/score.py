@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.checkpoint import checkpoint_folder, weights_digest
 from quagpredict.corpus import assemble_row, write_corpus
-from quagpredict.engines.checkpoint_names import checkpoint_folder
 from quagpredict.engines.choose import chosen_engine, engine_version, load_engine
 from quagpredict.engines.contract import Engine
 from quagpredict.errors import UsageError
@@ -33,7 +33,6 @@ from quagpredict.metrics import MEASURED_KS, Measurement, measurement
 from quagpredict.metrics.stopped_sampling import stopped_pass_at_k
 from quagpredict.metrics.uncertainty import standard_error_of_mean
 from quagpredict.parquet import write_parquet
-from quagpredict.program import weights_digest
 
 _ORDER_PRECISION = 0.01  # half-width below which the order of candidates is by default not worth more samples
 WRITTEN = ("grades.parquet", "problems.parquet", "summary.json", "candidate.parquet")

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from quagpredict.checkpoint import base_digest
 from quagpredict.errors import QuagpredictError, RecipeError, UsageError
 from quagpredict.lab import Mixture
 from quagpredict.mixture_search.sources import FILES, SELECTIONS, file_size, tokens_per_example
@@ -13,7 +14,6 @@ from quagpredict.plans.parts import SET_BY_PLAN, Base, Evaluation, Launch, Reinf
 from quagpredict.plans.plan import launch_of
 from quagpredict.plans.recipe import Recipe
 from quagpredict.plans.section import NAME, Section
-from quagpredict.program import base_digest
 from quagpredict.shipped import shipped_or_given, shipped_path
 from quagpredict.surrogates.spec import is_spec
 

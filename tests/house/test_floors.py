@@ -8,7 +8,7 @@ import pytest
 
 FLOORS = (
     {"errors", "shipped", "optional", "files", "apart", "parquet", "lazy", "version"},
-    {"plans", "program", "run_record", "answers", "lab"},
+    {"plans", "program", "checkpoint", "run_record", "answers", "lab"},
     {"metrics", "corpus"},
     {"surrogates", "validation", "engines"},
     {"ranking", "evaluation", "mixture_search", "quagmires", "importers", "diagnosis"},

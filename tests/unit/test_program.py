@@ -1,14 +1,12 @@
-"""What programs share: records written last, errors in one line, digests that name content."""
+"""What programs share: records written last, errors in one line."""
 
-import json
-import shutil
 import time
 
 import pytest
 
-from quagpredict.errors import CheckpointError, RecipeError
+from quagpredict.errors import RecipeError
 from quagpredict.files import file_digest
-from quagpredict.program import run_program, weights_digest, write_record
+from quagpredict.program import run_program, write_record
 from quagpredict.run_record import read_record
 
 
@@ -44,44 +42,3 @@ def test_a_bug_is_not_hidden():
 
     with pytest.raises(ZeroDivisionError):
         run_program(main)
-
-
-@pytest.fixture
-def checkpoint(tmp_path):
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"a": 1}))
-    (folder / "model.safetensors").write_bytes(b"weights")
-    return folder
-
-
-def test_a_digest_is_of_what_the_folder_holds_not_of_its_name(checkpoint, tmp_path):
-    renamed = tmp_path / "other"
-    shutil.copytree(checkpoint, renamed)
-    (renamed / "README.md").write_text("irrelevant")
-    assert weights_digest(checkpoint) == weights_digest(renamed)
-    (renamed / "model.safetensors").write_bytes(b"weightz")
-    assert weights_digest(checkpoint) != weights_digest(renamed)
-
-
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "chat_template.jinja", "generation_config.json"])
-def test_config_tokenizer_and_template_are_part_of_it(checkpoint, name):
-    before = weights_digest(checkpoint)
-    (checkpoint / name).write_text("changed")
-    assert weights_digest(checkpoint) != before
-
-
-@pytest.mark.parametrize(("missing", "message"), [("config.json", "is missing"), ("", "no such checkpoint")])
-def test_what_is_no_checkpoint_is_said(checkpoint, missing, message):
-    if missing:
-        (checkpoint / missing).unlink()
-    else:
-        shutil.rmtree(checkpoint)
-    with pytest.raises(CheckpointError, match=message):
-        weights_digest(checkpoint)
-
-
-def test_a_folder_without_weights_is_said(checkpoint):
-    (checkpoint / "model.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="holds no weights"):
-        weights_digest(checkpoint)

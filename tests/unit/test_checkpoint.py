@@ -1,14 +1,15 @@
-"""Checkpoints by name: folders as they are, models of the hub out of its cache, wrong names in one line."""
+"""Checkpoints by name: folders, models of the hub out of its cache, wrong names in one line; their digest."""
 
+import json
 import shutil
 
 import polars as pl
 import pytest
 import yaml
 
+from quagpredict.checkpoint import checkpoint_folder, weights_digest
 from quagpredict.cli import main
-from quagpredict.engines.checkpoint_names import checkpoint_folder
-from quagpredict.errors import UsageError
+from quagpredict.errors import CheckpointError, UsageError
 from quagpredict.evaluation import score_checkpoint
 from quagpredict.shipped import shipped_path
 
@@ -71,3 +72,44 @@ def test_a_name_of_nothing_is_refused(name, said, cached, tmp_path):
     (tmp_path / "runs").mkdir()
     with pytest.raises(UsageError, match=said):
         checkpoint_folder(name)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"a": 1}))
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+def test_a_digest_is_of_what_the_folder_holds_not_of_its_name(checkpoint, tmp_path):
+    renamed = tmp_path / "other"
+    shutil.copytree(checkpoint, renamed)
+    (renamed / "README.md").write_text("irrelevant")
+    assert weights_digest(checkpoint) == weights_digest(renamed)
+    (renamed / "model.safetensors").write_bytes(b"weightz")
+    assert weights_digest(checkpoint) != weights_digest(renamed)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "chat_template.jinja", "generation_config.json"])
+def test_config_tokenizer_and_template_are_part_of_it(checkpoint, name):
+    before = weights_digest(checkpoint)
+    (checkpoint / name).write_text("changed")
+    assert weights_digest(checkpoint) != before
+
+
+@pytest.mark.parametrize(("missing", "message"), [("config.json", "is missing"), ("", "no such checkpoint")])
+def test_what_is_no_checkpoint_is_said(checkpoint, missing, message):
+    if missing:
+        (checkpoint / missing).unlink()
+    else:
+        shutil.rmtree(checkpoint)
+    with pytest.raises(CheckpointError, match=message):
+        weights_digest(checkpoint)
+
+
+def test_a_folder_without_weights_is_said(checkpoint):
+    (checkpoint / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        weights_digest(checkpoint)
