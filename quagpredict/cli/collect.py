@@ -48,6 +48,9 @@ def add_parser(subparsers: Any) -> None:
         help="archives of this collection from elsewhere: what they hold is not done again",
     )
     parser.add_argument("--estimate", action="store_true", help="print what the whole plan costs, and run nothing")
+    parser.add_argument(
+        "--launcher", metavar="NAME", help="where stages run, instead of the plan's launch.mode: fork, spawn, ..."
+    )
     parser.add_argument("--fork-server", type=Path, metavar="SOCKET", help="use the fork server that listens there")
     parser.set_defaults(run=run)
 
@@ -85,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
             retry_failed=args.retry_failed,
             records=args.records or (),
             fork_server=args.fork_server,
+            launcher=args.launcher,
         )
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)

@@ -39,6 +39,7 @@ from quagpredict.engines.choose import check_engine
 from quagpredict.errors import QuagpredictError, StageError, UsageError
 from quagpredict.evaluation import read_suite
 from quagpredict.evaluation.grading import check_grading
+from quagpredict.plans.parts import LAUNCHERS
 from quagpredict.plans.plan import Plan
 from quagpredict.run_record import RunRecord, read_record
 from quagpredict.shipped import matches, shipped_path
@@ -93,6 +94,7 @@ def collect(
     retry_failed: bool = False,
     records: Sequence[str | Path] = (),
     fork_server: str | Path | None = None,
+    launcher: str | None = None,
     watch: Callable[[Mapping[str, Path]], None] | None = None,
 ) -> Summary:
     """Run the stages of a plan that are not done yet.
@@ -118,6 +120,9 @@ def collect(
         Archives of this collection from elsewhere, see `pack`: what they hold is not done again.
     fork_server : path, optional
         Socket of a running fork server, instead of one of our own.
+    launcher : str, optional
+        A name of `quagpredict.plans.parts.LAUNCHERS`, instead of the plan's ``launch.mode``: stages are started
+        elsewhere, and are the same.
     watch : callable, optional
         Called about twice a second with the folders that the running stages write to, by identity. An exception of it
         stops the collection; stages that run are given up, what is done stays done.
@@ -150,10 +155,13 @@ def collect(
     (0, True)
     """
     plan = plan if isinstance(plan, Plan) else Plan.from_yaml(plan)
-    if fork_server is not None and plan.launch.mode != "fork":
-        raise UsageError(
-            f"a fork server is for plans with 'launch: {{mode: fork}}'; '{plan.name}' has {plan.launch.mode}"
-        )
+    mode = plan.launch.mode if launcher is None else launcher
+    if mode not in LAUNCHERS:
+        raise UsageError(f"launcher: expected one of {', '.join(LAUNCHERS)}, got '{mode}'")
+    if fork_server is not None and mode != "fork":
+        raise UsageError(f"a fork server is for plans with 'launch: {{mode: fork}}'; '{plan.name}' has {mode}")
+    if mode == "fork" and plan.launch.accelerate:
+        raise UsageError(f"launcher: '{plan.name}' starts stages with accelerate, which a fork cannot be")
     # Said before the first stage: SFT of hours would otherwise end in checkpoints that nothing here can measure.
     if plan.programs["evaluate"] == _OUR_EVALUATION:
         try:
@@ -168,7 +176,7 @@ def collect(
         work.logs.mkdir(parents=True, exist_ok=True)
         put = unpack(archives, work.root) if archives else 0
         with locked(work.root) as lock, contextlib.closing(Ledger(work.ledger)) as ledger:
-            collection = _Collection(plan, work, ledger, lock, stages, limit, retry_failed, watch)
+            collection = _Collection(plan, mode, work, ledger, lock, stages, limit, retry_failed, watch)
             with Progress(len(collection.stages)) as progress:
                 if archives:
                     progress.say(f"{put} stages taken from the archives")
@@ -182,6 +190,7 @@ class _Collection:
     def __init__(
         self,
         plan: Plan,
+        mode: str,
         work: WorkFolder,
         ledger: Ledger,
         lock: int,
@@ -192,6 +201,7 @@ class _Collection:
     ) -> None:
         self._watch = watch
         self._plan = plan
+        self._mode = mode
         self._lock = lock
         self._work = work
         self._ledger = ledger
@@ -243,16 +253,14 @@ class _Collection:
         return next((kind for kind, n in failed.items() if n >= _FAILURES_BORNE and kind not in done), None)
 
     def _run_with_one_launcher(self, progress: Progress, workers: int, fork_server: str | Path | None) -> None:
-        fork = self._plan.launch.mode == "fork"
         programs = tuple(dict.fromkeys(str(shipped_path(stage.program)) for stage in self.stages))
         server = None if fork_server is None else Path(fork_server)
-        setting = Setting(environment_of(self._plan), self._work.logs, programs, server, self._lock)
-        launcher = launcher_of(self._plan.launch.mode, setting)
+        options = self._plan.launch.options.get(self._mode, {})
+        setting = Setting(environment_of(self._plan), self._work.logs, programs, server, self._lock, options)
+        launcher = launcher_of(self._mode, setting)
         with contextlib.closing(launcher):
-            states = self._states(self.stages)
-            progress.show(
-                self._count_done(states), ["(the fork server starts)"] if fork else [], self._remaining(workers)
-            )
+            starts = [] if self._mode == "spawn" else [f"({self._mode} starts)"]
+            progress.show(self._count_done(self._states(self.stages)), starts, self._remaining(workers))
             launcher.wait_until_ready()
             while True:
                 states = self._states(self.stages)

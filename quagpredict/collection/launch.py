@@ -9,9 +9,10 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
-from quagpredict.collection.stages import Stage
+from quagpredict.collection.stages import ROLE_OF, Stage
 from quagpredict.plans.parts import LAUNCHERS
 from quagpredict.plans.plan import Plan
 from quagpredict.plans.recipe import read_yaml
@@ -43,10 +44,16 @@ class Resources(NamedTuple):
         Threads of the processor.
     gpus : int or None
         GPUs, all on one machine.
+    memory_gib : float or None
+        Memory of the machine, in GiB.
+    seconds : float or None
+        The time that it may take; `collect` ends what takes longer, and a queue may want to know it beforehand.
     """
 
     threads: int | None
     gpus: int | None
+    memory_gib: float | None = None
+    seconds: float | None = None
 
 
 class Setting(NamedTuple):
@@ -64,6 +71,8 @@ class Setting(NamedTuple):
         Socket of a launcher that runs already, where the user named one.
     inherited : int or None
         A file descriptor that every program on this machine is to hold open as long as it lives.
+    options : mapping
+        The launcher's own, from ``launch.options`` of the plan.
     """
 
     environment: Mapping[str, str]
@@ -71,6 +80,7 @@ class Setting(NamedTuple):
     programs: tuple[str, ...] = ()
     server: Path | None = None
     inherited: int | None = None
+    options: Mapping[str, Any] = MappingProxyType({})
 
 
 class Launcher(Protocol):
@@ -169,7 +179,7 @@ def resources_of(plan: Plan, stage: Stage) -> Resources:
     """Return what a stage asks of the machine that runs it, as far as the plan says.
 
     The GPUs of a training are the processes of its accelerate file, those of an evaluation its workers, each with as
-    many as the engine splits a model over.
+    many as the engine splits a model over; what ``launch.resources`` says of the program goes first.
     """
     accelerate = _accelerate(plan, stage)
     gpus = None
@@ -178,7 +188,16 @@ def resources_of(plan: Plan, stage: Stage) -> Resources:
         gpus = 0 if given.get("use_cpu") else int(given.get("num_processes") or 1)
     elif stage.kind.startswith("evaluate") and plan.evaluation.workers is not None:
         gpus = plan.evaluation.workers * int(plan.evaluation.engine_settings.get("tensor_parallel_size", 1))
-    return Resources(plan.launch.threads, gpus)
+    role = ROLE_OF[stage.kind]
+    asked = plan.launch.resources.get(role, {})
+    threads = asked.get("threads", plan.launch.threads)
+    gpus = asked.get("gpus", gpus)
+    return Resources(
+        None if threads is None else int(threads),
+        None if gpus is None else int(gpus),
+        asked.get("memory_gib"),
+        plan.launch.time_limits.get(role),
+    )
 
 
 def launcher_of(mode: str, setting: Setting) -> Launcher:

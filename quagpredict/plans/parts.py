@@ -76,12 +76,16 @@ class Launch:
     """How stages are started: by which of `LAUNCHERS`, with how many threads, and which trainings by accelerate.
 
     A stage that runs longer than the seconds that its program has in ``time_limits`` is ended, and has failed.
+    ``resources`` is what the stages of a program ask for: ``threads``, ``gpus``, ``memory_gib``. ``options`` are the
+    launcher's own, by its name. No result depends on either.
     """
 
     mode: str = "spawn"
     threads: int | None = None
     accelerate: Mapping[str, str] = field(default_factory=dict)
     time_limits: Mapping[str, float] = field(default_factory=dict)
+    resources: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

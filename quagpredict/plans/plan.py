@@ -109,9 +109,10 @@ class Plan:
 
     @property
     def plan_id(self) -> str:
-        """Digest of all that decides what is made, recipes and suite included; not of its cost, nor of time limits."""
+        """Digest of all that decides what is made, recipes and suite included; not of its cost, nor of limits."""
         content = {key: value for key, value in asdict(self).items() if key != "assumptions"}
-        del content["launch"]["time_limits"]
+        for key in ("time_limits", "resources", "options"):
+            del content["launch"][key]
         return digest(content)
 
 
@@ -177,7 +178,7 @@ def _evaluation(section: Section) -> Evaluation:
 
 def launch_of(section: Section) -> Launch:
     """Read the section ``launch`` of a plan or a search."""
-    section.only("mode", "threads", "accelerate", "time_limits")
+    section.only("mode", "threads", "accelerate", "time_limits", "resources", "options")
     mode = section.choice("mode", tuple(LAUNCHERS), "spawn")
     accelerate = section.section("accelerate", {})
     accelerate.only("sft", "rl")
@@ -186,14 +187,36 @@ def launch_of(section: Section) -> Launch:
     threads = section.whole("threads", 1) if "threads" in section.content else None
     limits = section.section("time_limits", {})
     limits.only(*PROGRAMS)
-    seconds = {key: _seconds(limits, key) for key in limits.content}
-    return Launch(mode, threads, {key: _existing(accelerate, key) for key in accelerate.content}, seconds)
+    seconds = {key: _above_0(limits, key, "seconds") for key in limits.content}
+    resources = section.section("resources", {})
+    resources.only(*PROGRAMS)
+    options = section.section("options", {})
+    options.only(*LAUNCHERS)
+    return Launch(
+        mode,
+        threads,
+        {key: _existing(accelerate, key) for key in accelerate.content},
+        seconds,
+        {key: _resources(resources.section(key)) for key in resources.content},
+        {key: dict(options.section(key).content) for key in options.content},
+    )
 
 
-def _seconds(section: Section, key: str) -> float:
+def _resources(section: Section) -> dict[str, float]:
+    section.only("threads", "gpus", "memory_gib")
+    asked: dict[str, float] = {}
+    for key in section.content:
+        if key == "memory_gib":
+            asked[key] = _above_0(section, key, "GiB")
+        else:
+            asked[key] = section.whole(key, 1 if key == "threads" else 0)
+    return asked
+
+
+def _above_0(section: Section, key: str, unit: str) -> float:
     value = section.content[key]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise section.error(key, f"expected a number of seconds above 0, got {value!r}")
+        raise section.error(key, f"expected a number of {unit} above 0, got {value!r}")
     return float(value)
 
 

@@ -95,6 +95,20 @@ def test_the_way_of_launching_changes_nothing(write_plan: WritePlan, tmp_path: P
 
 
 @pytest.mark.usefixtures("inline")
+def test_a_launcher_can_be_named_instead_of_the_plans(
+    write_plan: WritePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, inline = [], collecting.launcher_of
+    monkeypatch.setattr(collecting, "launcher_of", lambda mode, setting: made.append(mode) or inline(mode, setting))
+    plan, work = write_plan(candidates=NO_SFT), tmp_path / "work"
+    assert main(["collect", str(plan), "--out", str(work), "--launcher", "spawn"]) == 0
+    assert made == ["spawn"]
+    capsys.readouterr()
+    assert main(["collect", str(plan), "--out", str(work), "--launcher", "thread"]) == 2
+    assert capsys.readouterr().err.startswith("error: launcher: expected one of fork, spawn")
+
+
+@pytest.mark.usefixtures("inline")
 def test_a_failed_stage_stops_only_what_needs_it(
     write_plan: WritePlan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
