@@ -190,11 +190,9 @@ def resources_of(plan: Plan, stage: Stage) -> Resources:
         gpus = plan.evaluation.workers * int(plan.evaluation.engine_settings.get("tensor_parallel_size", 1))
     role = ROLE_OF[stage.kind]
     asked = plan.launch.resources.get(role, {})
-    threads = asked.get("threads", plan.launch.threads)
-    gpus = asked.get("gpus", gpus)
     return Resources(
-        None if threads is None else int(threads),
-        None if gpus is None else int(gpus),
+        int(asked["threads"]) if "threads" in asked else plan.launch.threads,
+        int(asked["gpus"]) if "gpus" in asked else gpus,
         asked.get("memory_gib"),
         plan.launch.time_limits.get(role),
     )
