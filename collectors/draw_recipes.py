@@ -7,12 +7,19 @@ drawn for every base on its own. The line says from what:
 
 ``recipes`` are drawn for each base, and RL from the base without SFT is a candidate too; the first ``repeated`` of them
 are taken through RL with three seeds. All recipes come from one wide distribution (`draw`), so that no kind of recipe
-dominates, and any half of them is like any other. ``--check`` writes nothing and fails if the plan is another.
+dominates, and any half of them is like any other. Or the recipes are trials of a random search, which is what
+`quagpredict search SPACE --method random --seed S` would train:
+
+    # drawn: {trials: 30, seeds: {collectors/searches/dials-hazel.yaml: 41}}
+
+``--check`` writes nothing and fails if the plan is another.
 """
 
 import argparse
 import random
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,11 +27,17 @@ import yaml
 
 from quagpredict.errors import RecipeError
 from quagpredict.files import written_aside
+from quagpredict.mixture_search.recipes import MixtureRecipe, recipe_of
+from quagpredict.mixture_search.rounds import round_seed
+from quagpredict.mixture_search.samplers import sampler_of
+from quagpredict.mixture_search.space_file import SearchPlan
 from quagpredict.program import run_program
+from quagpredict.shipped import shipped_or_given, shipped_path
 
 MARK = "# drawn: "
 # Skill -> operators of its chains and the operator that each of them holds.
 SKILLS = {"flip": ("-", ""), "turn": ("-+", "+"), "couple": ("-+<", "<"), "gear": ("-+*", "*"), "cascade": ("-+^", "^")}
+KEYS = ({"seed", "recipes", "repeated", "bases"}, {"trials", "seeds"})
 LENGTHS = ([1, 1], [1, 2], [2, 2], [1, 3], [3, 3])
 
 
@@ -64,8 +77,45 @@ def draw(rng: random.Random) -> Drawn:
     return Drawn({"lab_data": {"sources": sources}}, max(32, round(seen / epochs)), epochs, rate)
 
 
+def trials_of(path: str, trials: int, seed: int) -> tuple[str, Iterator[MixtureRecipe]]:
+    """Return the base of a search space, and the recipes of the first trials of a random search in it.
+
+    Which weights a base has does not matter for what is drawn, so a base that ships stands for one that has still to be
+    trained.
+    """
+    import optuna
+
+    content = yaml.safe_load(shipped_or_given(path).read_text(encoding="utf-8"))
+    base = str(content["base"]["name"])
+    content["base"]["model_name_or_path"] = str(shipped_path("datasets/lab-pilot/bases/weak"))
+    with tempfile.TemporaryDirectory() as folder:
+        stand_in = Path(folder, Path(path).name)
+        stand_in.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        space = SearchPlan.from_yaml(stand_in).space
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=sampler_of("random", space, round_seed(seed, 1)))
+    asked = (study.ask(space.distributions()) for _ in range(trials))
+    return base, (recipe_of(space, trial.params) for trial in asked)
+
+
+def sections_of_trials(given: dict[str, Any]) -> str:
+    """Return the sections ``data`` and ``candidates`` of a plan that holds the trials of random searches."""
+    data, candidates = ["data:"], ["candidates:"]
+    for path, seed in given["seeds"].items():
+        base, recipes = trials_of(path, given["trials"], seed)
+        for number, recipe in enumerate(recipes, start=1):
+            name = f"{base}{number:02d}"
+            data.append(f"  {name}: {_flow(recipe.data)}")
+            entry = {"base": [base], "data": [name], "unique_examples": [recipe.unique_examples]}
+            entry |= {"epochs": [recipe.epochs], "learning_rate": [recipe.learning_rate], "seed": [recipe.seed]}
+            candidates.append(f"  - {_flow(entry | {'scenario': 'random'})}")
+    return "\n".join([*data, *candidates]) + "\n"
+
+
 def drawn_sections(given: dict[str, Any]) -> str:
     """Return the sections ``data`` and ``candidates`` of a plan, as text with one line an entry."""
+    if "seeds" in given:
+        return sections_of_trials(given)
     data, candidates = ["data:"], ["candidates:"]
     for base in given["bases"]:
         candidates.append(f"  - {_flow({'base': [base], 'no_sft': True})}")
@@ -91,12 +141,14 @@ def main(arguments: list[str]) -> None:
     head, mark, rest = text.partition(f"\n{MARK}")
     if not mark:
         raise RecipeError(
-            f"{given.plan}: expected a line '{MARK}{{seed: ..., recipes: ..., repeated: ..., bases: []}}'"
+            f"{given.plan}: expected a line '{MARK}{{seed: ..., recipes: ..., repeated: ..., bases: [...]}}' or "
+            f"'{MARK}{{trials: ..., seeds: {{SPACE: ...}}}}'"
         )
     line = rest.partition("\n")[0]
     settings = yaml.safe_load(line)
-    if not isinstance(settings, dict) or set(settings) != {"seed", "recipes", "repeated", "bases"}:
-        raise RecipeError(f"{given.plan}: '{MARK}' needs the keys seed, recipes, repeated and bases, got {line}")
+    if not isinstance(settings, dict) or set(settings) not in KEYS:
+        ways = " or ".join(", ".join(sorted(keys)) for keys in KEYS)
+        raise RecipeError(f"{given.plan}: '{MARK}' needs the keys {ways}, got {line}")
     made = f"{head}{mark}{line}\n{drawn_sections(settings)}"
     if given.check and made != text:
         raise RecipeError(f"{given.plan}: is not what its line '{MARK}' draws; run the program without --check")

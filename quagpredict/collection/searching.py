@@ -22,7 +22,7 @@ from quagpredict.collection.recipe_runs import RecipeRuns
 from quagpredict.corpus import read_corpus
 from quagpredict.errors import IncomparableError, QuagpredictError, UsageError, argument
 from quagpredict.files import written_aside
-from quagpredict.mixture_search.rounds import Outcome, search_in_rounds, study_name
+from quagpredict.mixture_search.rounds import Outcome, round_seed, search_in_rounds, study_name
 from quagpredict.mixture_search.samplers import Method
 from quagpredict.mixture_search.scoring import scoring_surrogate
 from quagpredict.mixture_search.space_file import Scoring, SearchPlan
@@ -251,7 +251,7 @@ def _study(asked: _Asked, opened: Any, number: int, surrogate: FittedSurrogate |
         method=asked.method,
         storage=opened,
         name=study_name(asked.plan.space.name, asked.method, asked.seed, number),
-        seed=asked.seed * 1000 + number,
+        seed=round_seed(asked.seed, number),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=8) if asked.plan.rungs else None,
         lower_bound=scoring.lower_bound,
         max_distance=scoring.max_distance,

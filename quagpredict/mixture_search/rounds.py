@@ -209,3 +209,14 @@ def study_name(space: str, method: str, seed: int, number: int) -> str:
     'lab.surrogate.s0.r2'
     """
     return f"{space}.{method}.s{seed}.r{number}"
+
+
+def round_seed(seed: int, number: int) -> int:
+    """Return the seed of a round's sampler, for a search with a seed; rounds are counted from 1.
+
+    Examples
+    --------
+    >>> round_seed(3, 1)
+    3001
+    """
+    return seed * 1000 + number

@@ -12,6 +12,9 @@ import pytest
 
 from quagpredict.corpus import read_corpus, write_corpus
 from quagpredict.errors import CorpusError, InvalidDataError, RecipeError, UsageError
+from quagpredict.mixture_search import MixtureSearch
+from quagpredict.mixture_search.rounds import round_seed
+from quagpredict.mixture_search.space_file import SearchPlan
 from quagpredict.shipped import shipped_path
 
 FREE_RULES = 7
@@ -41,13 +44,27 @@ def before(runs: pl.DataFrame, tmp_path: Path) -> Path:
     return path
 
 
-def test_the_random_recipes_of_the_plan_are_those_that_its_line_draws(programs: dict[str, Any], tmp_path: Path) -> None:
-    plan = shipped_path("collectors/plans/lab-3.yaml")
+@pytest.mark.parametrize(("name", "seed"), [("lab-3", "seed: 31"), ("lab-search", "dials-hazel.yaml: 41")])
+def test_the_random_recipes_of_a_plan_are_those_that_its_line_draws(
+    programs: dict[str, Any], tmp_path: Path, name: str, seed: str
+) -> None:
+    plan = shipped_path(f"collectors/plans/{name}.yaml")
     programs["draw_recipes"]["main"]([str(plan), "--check"])
     other = tmp_path / "plan.yaml"
-    other.write_text(plan.read_text().replace("seed: 31, recipes: 19", "seed: 32, recipes: 19"))
+    text = plan.read_text()
+    assert text.count(seed) == 1
+    other.write_text(text.replace(seed, f"{seed}7"))
     with pytest.raises(RecipeError, match="is not what its line '# drawn: ' draws"):
         programs["draw_recipes"]["main"]([str(other), "--check"])
+
+
+def test_drawn_trials_are_those_of_a_random_search(programs: dict[str, Any]) -> None:
+    space = SearchPlan.from_yaml("collectors/searches/lab-mixture.yaml").space
+    search = MixtureSearch(space, "models/lab-pilot", method="random", seed=round_seed(41, 1))
+    base, drawn = programs["draw_recipes"]["trials_of"]("collectors/searches/lab-mixture.yaml", 3, 41)
+    assert base == space.base.name
+    for recipe in drawn:
+        assert recipe.data == search.suggest().recipe.data
 
 
 def test_a_seal_is_written_once_and_only_before_rl(programs: dict[str, Any], before: Path, tmp_path: Path) -> None:
