@@ -15,12 +15,12 @@ import polars as pl
 from quagpredict.collection.ledger import Attempt, Ledger, attempt_of, locked, read_ledger
 from quagpredict.collection.stages import Stage, stages_of, states_of
 from quagpredict.collection.work_folder import WorkFolder
-from quagpredict.corpus.schema import PROBLEMS
 from quagpredict.errors import InvalidDataError
 from quagpredict.files import canonical_json, write_json, written_aside
 from quagpredict.parquet import read_parquet, write_parquet
 from quagpredict.plans.plan import Plan
 from quagpredict.run_record import RECORD_NAME
+from quagpredict.schema import PROBLEMS
 
 _FILES = pl.List(pl.Struct({"name": pl.String, "content": pl.Binary}))
 _SCHEMA: dict[str, pl.DataType] = {"stage": pl.String(), "attempt": pl.String(), "problems": PROBLEMS, "files": _FILES}

@@ -9,11 +9,11 @@ from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import Row, Stage, rows_of, stages_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import assemble_row, read_provenance, write_corpus
-from quagpredict.corpus.schema import POINT_FIELDS, empty_frame
 from quagpredict.errors import CorpusError, IncomparableError, InvalidDataError
 from quagpredict.files import digest
 from quagpredict.parquet import read_parquet
 from quagpredict.plans.plan import Plan
+from quagpredict.schema import POINT_FIELDS, empty_frame
 
 _NO_DATA = "none"
 

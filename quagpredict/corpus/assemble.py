@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from quagpredict.corpus.check import check_corpus
-from quagpredict.corpus.schema import CURVES, IDENTITY, MEASUREMENT, PROBLEMS, empty_frame
 from quagpredict.errors import CorpusError
+from quagpredict.schema import CURVES, IDENTITY, MEASUREMENT, PROBLEMS, empty_frame
 
 _STAGES = ("sft", "pre_evaluation", "rl", "post_evaluation")
 

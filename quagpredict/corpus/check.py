@@ -5,8 +5,8 @@ from difflib import get_close_matches
 import polars as pl
 
 from quagpredict.corpus.nested import check_problems, conform_nested
-from quagpredict.corpus.schema import BY_NAME, KEY, Column
 from quagpredict.errors import CorpusError, IncomparableError, NothingToRankError
+from quagpredict.schema import BY_NAME, KEY, Column
 
 # A mean of fractions may pass 1 by a rounding error; anything larger is a mistake.
 _ROUNDING = 1e-9

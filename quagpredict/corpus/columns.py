@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import polars as pl
 
-from quagpredict.corpus.schema import BY_NAME, MEASURES, Column, pass_at_column
+from quagpredict.schema import BY_NAME, MEASURES, Column, pass_at_column
 
 #: Centres of the bins of success probability, on the logit scale; from 1 in 2981 to its complement.
 LOGITS = np.linspace(-8.0, 8.0, 41)

@@ -9,17 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from quagpredict.corpus.benchmarks import benchmark_names, benchmark_scores
 from quagpredict.corpus.columns import LOGITS, PROBLEM_SET, derived_of, pass_at, pass_at_columns
-from quagpredict.corpus.schema import PROBLEM_COLUMNS
-from quagpredict.errors import CorpusError, InvalidDataError
+from quagpredict.errors import CorpusError
+from quagpredict.metrics.count_tables import count_tables, mean_curve, success_shares
+from quagpredict.schema import PROBLEM_COLUMNS
 
 Floats = NDArray[np.float64]
 
 _PROBLEMS_AT_ONCE = 2_000_000
-_DECONVOLUTIONS = 8
 
 
 def with_derived(
@@ -101,29 +101,6 @@ def with_derived(
     return result
 
 
-def pass_at_any_k(n: int, k: ArrayLike) -> Floats:
-    """Return the unbiased Pass@k of c = 0, 1, ..., n correct samples of n, shape (n + 1, ks), for any k >= 1.
-
-    1 - Γ(n-c+1) Γ(n-k+1) / (Γ(n-c-k+1) Γ(n+1)), which is 1 minus the product of (n-k-i)/(n-i) over i < c: the estimator
-    of Chen et al., arXiv 2107.03374, equation 1, continued from whole k to all; 1 once c >= n - k + 1. NaN for k > n.
-
-    Examples
-    --------
-    >>> pass_at_any_k(4, [1, 1.5, 4]).round(4)[:, :2].tolist()
-    [[0.0, 0.0], [0.25, 0.375], [0.5, 0.6875], [0.75, 0.9219], [1.0, 1.0]]
-    """
-    ks = np.atleast_1d(np.asarray(k, dtype=np.float64))
-    if (ks < 1).any():
-        raise InvalidDataError(f"k must be at least 1, got {ks.min():g}")
-    i = np.arange(n, dtype=np.float64)[:, None]
-    missed = np.cumprod(np.maximum(n - ks - i, 0.0) / (n - i), axis=0)
-    # A ratio that is cut at 0 stays there; with c = n nothing can be missed.
-    result = 1.0 - np.concatenate([np.ones((1, len(ks))), missed])
-    result[n] = 1.0
-    result[:, ks > n] = np.nan
-    return result
-
-
 def _problem_sets(problems: pl.Series) -> Floats:
     """Return a number for the set of problems of each row, whatever their order, (rows,); NaN without counts or names.
 
@@ -173,65 +150,13 @@ def _from_counts(problems: pl.Series, ks: list[float], shares: bool) -> _Made:
             c = flat.struct.field("c").to_numpy().astype(np.int64)
             rows = np.repeat(np.arange(stop - start), sizes[part])
             measured = sizes[part] > 0
-            tables, counts = _histograms(rows, n, c, stop - start)
+            sizes_of, counts = count_tables(rows, n, c, stop - start)
             if ks:
-                curve[part][measured] = _mean_curve(tables, counts, np.asarray(ks))[measured]
+                curve[part][measured] = mean_curve(sizes_of, counts, np.asarray(ks))[measured]
             if shares:
-                likelihood = np.concatenate([_binomial_shape(size) for size in tables])
-                found = _deconvolved(np.concatenate(counts, axis=1)[measured], likelihood)
-                mass[part][measured] = found
+                mass[part][measured] = success_shares(sizes_of, [table[measured] for table in counts], LOGITS)
         start = stop
     return _Made(curve, mass)
-
-
-def _mean_curve(sizes: list[int], counts: list[Floats], ks: Floats) -> Floats:
-    """Return mean Pass@k over the problems of each row, (rows, ks); NaN if one has fewer than k samples."""
-    total = np.zeros((len(counts[0]), len(ks)))
-    for size, count in zip(sizes, counts, strict=True):
-        total += count @ np.nan_to_num(pass_at_any_k(size, ks))
-        total[np.ix_(count.any(axis=1), ks > size)] = np.nan
-    problems = sum(count.sum(axis=1) for count in counts)
-    return np.asarray(total / np.maximum(problems, 1)[:, None])
-
-
-def _histograms(rows: NDArray[np.int64], n: NDArray[np.int64], c: NDArray[np.int64], height: int) -> "_Histograms":
-    """Return each distinct n, and for it how many problems of each row have c = 0, ..., n correct: (rows, n + 1)."""
-    distinct = np.unique(n).tolist()
-    counts = []
-    for size in distinct:
-        here = n == size if len(distinct) > 1 else slice(None)
-        cells = np.bincount(rows[here] * (size + 1) + c[here], minlength=height * (size + 1))
-        counts.append(cells.reshape(height, size + 1).astype(np.float64))
-    return _Histograms(distinct, counts)
-
-
-class _Histograms(NamedTuple):
-    sizes: list[int]
-    counts: list[Floats]
-
-
-def _binomial_shape(n: int) -> Floats:
-    """Return the binomial likelihood of c = 0, ..., n at each bin of `LOGITS`, up to a factor for each c."""
-    c = np.arange(n + 1, dtype=np.float64)[:, None]
-    log = -c * np.log1p(np.exp(-LOGITS)) - (n - c) * np.log1p(np.exp(LOGITS))
-    return np.asarray(np.exp(log - log.max(axis=1, keepdims=True)))
-
-
-def _deconvolved(counts: Floats, likelihood: Floats) -> Floats:
-    """Return the distribution of success probability over the bins, (rows, bins), that the counts of each row suggest.
-
-    From the same mass in every bin, a few steps of expectation-maximisation towards the maximum likelihood mixture
-    (Laird, JASA 73, 1978). One step is the mean posterior; few steps keep it smooth: the start is the prior that moves
-    problems with no success, the more the fewer samples they had, off probability 0.
-    """
-    total = counts.sum(axis=1, keepdims=True)
-    mass = np.full((len(counts), likelihood.shape[1]), 1.0 / likelihood.shape[1])
-    seen = counts.sum(axis=0) > 0
-    counts, likelihood = counts[:, seen], likelihood[seen]
-    for _ in range(_DECONVOLUTIONS):
-        expected = mass @ likelihood.T
-        mass = mass * ((counts / expected) @ likelihood) / total
-    return mass
 
 
 def _each_benchmark(frame: pl.DataFrame, names: Sequence[str]) -> list[str]:

@@ -17,9 +17,9 @@ from quagpredict.corpus.check import check_types, check_values
 from quagpredict.corpus.columns import origin
 from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.nested import check_problems
-from quagpredict.corpus.schema import BY_NAME, NESTED, PROBLEM_COLUMNS, SCHEMA_VERSION
 from quagpredict.errors import CorpusError, InvalidDataError, NothingToRankError, QuagpredictError, UsageError
 from quagpredict.parquet import SEAL, is_sealed
+from quagpredict.schema import BY_NAME, NESTED, PROBLEM_COLUMNS, SCHEMA_VERSION
 from quagpredict.shipped import matches, shipped_or_given
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import polars as pl
 
 from quagpredict.corpus.naming import near_names
-from quagpredict.corpus.schema import BY_NAME
 from quagpredict.errors import CorpusError, UsageError
+from quagpredict.schema import BY_NAME
 
 #: Headers that can mean but one thing, in lower case with ``_`` for blanks and dashes -> column of the schema.
 KNOWN = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from quagpredict.corpus.schema import BY_NAME
+from quagpredict.schema import BY_NAME
 
 _FEATURES = tuple(name for name in BY_NAME if name.startswith("pre_"))
 _SHORT = {"loss": "pre_held_out_loss_nats", "held_out_loss": "pre_held_out_loss_nats", "base": "base_model"}

@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from quagpredict.corpus.schema import CURVES, PROBLEM_FIELDS, Column
 from quagpredict.errors import CorpusError
+from quagpredict.schema import CURVES, PROBLEM_FIELDS, Column
 
 # Rows are unnested so many problems at a time: 100,000 candidates of 500 problems would not fit in memory at once.
 _PROBLEMS_AT_ONCE = 2_000_000

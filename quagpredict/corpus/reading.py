@@ -11,8 +11,8 @@ from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.files import NESTED_NAMES, Part, Source, parts_of, read_provenance
 from quagpredict.corpus.foreign import Adopted, adopt, joined_by_name
 from quagpredict.corpus.protocols import what_differs
-from quagpredict.corpus.schema import BY_NAME
 from quagpredict.errors import CorpusError, IncomparableError, NothingToRankError
+from quagpredict.schema import BY_NAME
 
 __all__ = ["Source", "checked_table", "named_rows", "read_corpus", "read_foreign", "read_provenance", "read_raw"]
 

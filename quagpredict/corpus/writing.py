@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 
 from quagpredict.corpus.check import check_corpus
-from quagpredict.corpus.schema import SCHEMA_VERSION
 from quagpredict.errors import UsageError
 from quagpredict.files import canonical_json
 from quagpredict.parquet import write_parquet
+from quagpredict.schema import SCHEMA_VERSION
 from quagpredict.version import own_version
 
 

@@ -49,7 +49,7 @@ class Score:
     draw_id : str
         Digest of what the samples are bound to: their folder below ``samples/``.
     measurement : dict
-        Column suffix -> value; see `quagpredict.corpus.schema`.
+        Column suffix -> value; see `quagpredict.schema`.
     problems : polars.DataFrame
         One row a problem, with its counts.
     samples : polars.DataFrame

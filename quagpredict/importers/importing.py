@@ -17,7 +17,7 @@ from quagpredict.importers.joining import agreed_settings, as_protocol, check_on
 from quagpredict.importers.reading import Reading
 from quagpredict.importers.regrading import regraded
 from quagpredict.importers.statistics import GROUP_SIZE, Statistic, pass_at_group
-from quagpredict.metrics.measurement import count_values
+from quagpredict.metrics.measuring import count_values
 
 
 class Imported(NamedTuple):

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from quagpredict.corpus.schema import PASS_K
 from quagpredict.errors import InvalidDataError
 from quagpredict.metrics import pass_at_k
 from quagpredict.metrics.uncertainty import bootstrap_means
+from quagpredict.schema import PASS_K
 
 GROUP_SIZE = 8  # TRL's default number of generations
 _LEVEL = 0.9

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from quagpredict.corpus import check_corpus, design_matrix, read_corpus
 from quagpredict.corpus.columns import column_of, origin
-from quagpredict.corpus.schema import BY_NAME, MEASUREMENT
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.mixture_search.recipes import MixtureRecipe
+from quagpredict.schema import BY_NAME, MEASUREMENT
 from quagpredict.surrogates import fit, load_surrogate
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.spec import asked, is_spec

@@ -359,7 +359,7 @@ def row_of(trial: FrozenTrial) -> pl.DataFrame | None:
 
 def row_from(content: Mapping[str, Any]) -> pl.DataFrame:
     """Return a row that was kept as JSON, with the data types of the table."""
-    from quagpredict.corpus.schema import BY_NAME
+    from quagpredict.schema import BY_NAME
 
     types = {name: BY_NAME[name].dtype for name in content if name in BY_NAME}
     return pl.DataFrame({name: [value] for name, value in content.items()}, schema_overrides=types)

@@ -9,7 +9,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.columns import origin
-from quagpredict.corpus.schema import BY_NAME
 from quagpredict.errors import IncomparableError, NothingToRankError, UsageError, argument
 from quagpredict.ranking.applicability import Mismatch, mismatches
 from quagpredict.ranking.assembling import Parts, assembled
@@ -24,6 +23,7 @@ from quagpredict.ranking.next_run import regret_reductions
 from quagpredict.ranking.predicting import base_models, believe, contributions, interval, within
 from quagpredict.ranking.result import Budget, Flag, NextRun, Ranking
 from quagpredict.ranking.screening import screen
+from quagpredict.schema import BY_NAME
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.hierarchical_form import by_benchmark
 

@@ -8,10 +8,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.columns import origin
-from quagpredict.corpus.schema import BY_NAME
 from quagpredict.ranking.belief import Belief, Bounds
 from quagpredict.ranking.calibration import condition
 from quagpredict.ranking.contributions import of_linear, shapley
+from quagpredict.schema import BY_NAME
 from quagpredict.surrogates.fitted import Z90, FittedSurrogate, Interval, transform_columns
 from quagpredict.surrogates.linear import LinearForm
 from quagpredict.surrogates.transforms import parse_transform

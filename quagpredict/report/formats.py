@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from quagpredict.corpus.columns import column_of
-from quagpredict.corpus.schema import BY_NAME
 from quagpredict.files import printable
+from quagpredict.schema import BY_NAME
 
 UNKNOWN = "–"
 

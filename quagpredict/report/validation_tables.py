@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from quagpredict.corpus.schema import BY_NAME
 from quagpredict.report.formats import UNKNOWN, fitting, heading, number, plain, to_json
 from quagpredict.report.tables import WIDE
 from quagpredict.report.verdict import left_out, verdict
+from quagpredict.schema import BY_NAME
 from quagpredict.validation.baselines import is_single
 from quagpredict.validation.report import CEILING
 

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from quagpredict.corpus.columns import column_of, is_derived, pass_at, pass_at_columns
-from quagpredict.corpus.schema import BY_NAME, Column
 from quagpredict.errors import CorpusError, UsageError
+from quagpredict.schema import BY_NAME, Column
 from quagpredict.surrogates.transforms import Transform, parse_transform
 
 #: Trials that a share is taken to rest on where the table does not say how many problems and samples there were.

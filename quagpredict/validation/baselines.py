@@ -8,8 +8,8 @@ from typing import Literal
 import polars as pl
 
 from quagpredict.corpus.columns import column_of, pass_at_columns
-from quagpredict.corpus.schema import FEATURES
 from quagpredict.errors import CorpusError, UsageError
+from quagpredict.schema import FEATURES
 from quagpredict.surrogates.feature_sets import largest_pass_at, resolve_features
 from quagpredict.surrogates.kinds import SURROGATES, kind_columns, with_own_columns
 from quagpredict.surrogates.spec import parse_spec

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.schema import PASS_K
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.metrics import pass_at_k
+from quagpredict.schema import PASS_K
 from quagpredict.validation.baselines import Model
 from quagpredict.validation.judging import arrange, judge, metric_names, summarize
 from quagpredict.validation.predicting import Rows, predictions

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from quagpredict.corpus import assemble_row, read_corpus, write_corpus
-from quagpredict.corpus.schema import COLUMNS
 from quagpredict.errors import CorpusError
+from quagpredict.schema import COLUMNS
 
 PROBLEMS = pl.DataFrame({"benchmark": ["lab"] * 2, "problem_id": ["p1", "p2"], "n": [8, 8], "c": [8, 0]})
 

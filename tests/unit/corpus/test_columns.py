@@ -6,9 +6,9 @@ import pytest
 
 from quagpredict.corpus.columns import column_of, curve_column, derived_of, pass_at, pass_at_columns, share_columns
 from quagpredict.corpus.derived import with_derived
-from quagpredict.corpus.schema import BY_NAME, COLUMNS, FEATURES
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.report.formats import heading
+from quagpredict.schema import BY_NAME, COLUMNS, FEATURES
 from quagpredict.surrogates.feature_sets import resolve_transforms
 from quagpredict.surrogates.lightgbm import monotone_directions
 from quagpredict.validation.baselines import baseline_names, model_of

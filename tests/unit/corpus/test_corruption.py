@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quagpredict.corpus import read_corpus, write_corpus
-from quagpredict.corpus.schema import COLUMNS
 from quagpredict.errors import CorpusError, QuagpredictError
+from quagpredict.schema import COLUMNS
 
 NUMBERS = st.one_of(st.none(), st.floats(), st.integers(-(2**63), 2**64 - 1), st.sampled_from([0.0, 0.5, 1.0]))
 RECORDS = st.dictionaries(

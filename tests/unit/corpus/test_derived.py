@@ -1,14 +1,10 @@
-import math
-
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from quagpredict.corpus.columns import LOGITS, curve_column, is_derived, origin, share_columns
-from quagpredict.corpus.derived import pass_at_any_k, with_derived
-from quagpredict.errors import CorpusError, InvalidDataError
+from quagpredict.corpus.derived import with_derived
+from quagpredict.errors import CorpusError
 from quagpredict.metrics import pass_at_k
 
 
@@ -19,36 +15,6 @@ def table(counts: list[list[tuple[int, int]]]) -> pl.DataFrame:
             "pre_problems": [[{"n": n, "c": c} for n, c in row] for row in counts],
         }
     )
-
-
-@given(n=st.integers(1, 64))
-def test_whole_k_gives_the_unbiased_estimate(n: int) -> None:
-    c, ks = np.arange(n + 1), np.arange(1, n + 1)
-    np.testing.assert_allclose(pass_at_any_k(n, ks), pass_at_k(np.full(n + 1, n), c, ks), rtol=0, atol=1e-12)
-
-
-@given(n=st.integers(2, 200), share=st.floats(0, 1), x=st.floats(0, 1))
-def test_between_whole_k_it_is_the_ratio_of_gamma_functions(n: int, share: float, x: float) -> None:
-    c, k = round(share * n), 1 + x * (n - 1)
-    expected = 1.0
-    if n - c - k + 1 > 0:
-        logs = (math.lgamma(v) for v in (n - c + 1, n - k + 1, n - c - k + 1, n + 1))
-        a, b, d, e = logs
-        expected = 1 - math.exp(a + b - d - e)
-    assert pass_at_any_k(n, k)[c, 0] == pytest.approx(expected, abs=1e-9)
-
-
-@given(n=st.integers(2, 100))
-def test_it_rises_with_k_and_with_c(n: int) -> None:
-    values = pass_at_any_k(n, np.linspace(1, n, 37))
-    assert (np.diff(values, axis=0) >= -1e-12).all()
-    assert (np.diff(values, axis=1) >= -1e-12).all()
-
-
-def test_k_beyond_n_is_unknown_and_below_one_refused() -> None:
-    assert np.isnan(pass_at_any_k(4, 4.5)).all()
-    with pytest.raises(InvalidDataError):
-        pass_at_any_k(4, 0.5)
 
 
 def test_problems_with_different_n_are_joined() -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.foreign import adopt, joined_by_name, meaning_of, suggestion
 from quagpredict.corpus.reading import read_foreign
-from quagpredict.corpus.schema import BY_NAME
 from quagpredict.errors import CorpusError, UsageError
+from quagpredict.schema import BY_NAME
 
 CSV = """name,base,pass@1,Pass@64,eval_loss,score_after_rl,web share
 mix-a,qwen,31.2,71,0.82,55.1,0.5

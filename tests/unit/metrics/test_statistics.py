@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from quagpredict.corpus.schema import BY_NAME
 from quagpredict.evaluation import summarise
 from quagpredict.metrics import count_values, measurement
 from quagpredict.metrics.statistics import LENGTHS, OF_PROBLEMS, PER_TOKEN
+from quagpredict.schema import BY_NAME
 
 
 @pytest.fixture

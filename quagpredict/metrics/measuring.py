@@ -7,12 +7,12 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from quagpredict.answers import VERDICTS
-from quagpredict.corpus.schema import BY_NAME, PASS_K
 from quagpredict.errors import InvalidDataError
 from quagpredict.metrics.coverage import pass_at_k
 from quagpredict.metrics.responses import answer_table
 from quagpredict.metrics.statistics import LENGTHS, OF_PROBLEMS, PER_TOKEN
 from quagpredict.metrics.uncertainty import standard_error_of_mean
+from quagpredict.schema import BY_NAME, PASS_K
 
 MEASURED_KS = PASS_K  # the columns of the table
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from quagpredict.corpus.schema import BY_NAME, COLUMNS, FEATURES, KEY, MEASUREMENT, MEASURES, TARGETS, empty_frame
+from quagpredict.schema import BY_NAME, COLUMNS, FEATURES, KEY, MEASUREMENT, MEASURES, TARGETS, empty_frame
 
 
 def test_every_column_is_named_once():
@@ -34,14 +34,14 @@ def test_the_empty_frame_has_the_schema():
 
 
 def test_the_guide_lists_every_column():
-    page = (Path(__file__).resolve().parents[3] / "docs" / "guide" / "corpus.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "guide" / "corpus.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     others = {column.name for column in COLUMNS if column.role not in ("feature", "target")}
     assert listed == others | set(MEASUREMENT)
 
 
 def test_the_guide_says_which_way_is_better_and_on_which_scale():
-    page = (Path(__file__).resolve().parents[3] / "docs" / "guide" / "corpus.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "guide" / "corpus.md").read_text(encoding="utf-8")
     listed = {cells[1].strip(" `"): cells for line in page.splitlines() if len(cells := line.split("|")) == 9}
     for column in MEASURES:
         better, scale = (cell.strip() for cell in listed[column.name][5:7])

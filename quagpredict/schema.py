@@ -264,7 +264,7 @@ def empty_frame() -> pl.DataFrame:
 
     Examples
     --------
-    >>> from quagpredict.corpus.schema import COLUMNS, empty_frame
+    >>> from quagpredict.schema import COLUMNS, empty_frame
     >>> empty_frame().shape == (0, len(COLUMNS))
     True
     """
