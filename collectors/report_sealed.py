@@ -7,10 +7,14 @@ Every rule that `collectors/seal_predictions.py` wrote down is judged on the can
 model first, over all second. Intervals resample base models, and within each its candidates; differences from Pass@64
 and from the screening are taken on the same draws. A seal whose file was changed, whose candidates were measured again,
 or that was written after its first RL run had begun, is refused.
+
+Where the candidates are the trials of a search (``--trials 1 2 5 10 30``), a table says what each rule loses as a
+search makes fewer of them.
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 from datetime import datetime
@@ -27,13 +31,14 @@ from quagpredict.errors import CorpusError, InvalidDataError
 from quagpredict.files import file_digest, written_aside
 from quagpredict.program import run_program
 from quagpredict.validation.noise_ceiling import noise_ceiling
-from quagpredict.validation.scores import interval_coverage, r2
+from quagpredict.validation.scores import interval_coverage, r2, regret_of_search
 from quagpredict.validation.within_base import WithinBase, within_base
 
 Floats = NDArray[np.float64]
 DRAWS = 2000
 NUMBERS = ("score", "predicted", "low", "high")
 YARDSTICKS = ("Pass@64", "screening")
+DESIGN = Path("docs/decisions/017-lab-3-design.md")
 
 
 class Wave(NamedTuple):
@@ -94,13 +99,14 @@ def judge(frame: pl.DataFrame) -> dict[str, WithinBase]:
     return within_base(first["actual"].to_numpy(), scores, first["base_model"].to_numpy(), draws=DRAWS)
 
 
-def page(waves: list[Wave], corpus: pl.DataFrame, command: str) -> str:
+def page(waves: list[Wave], corpus: pl.DataFrame, given: argparse.Namespace, command: str) -> str:
     """Return the page."""
+    folder, design = (os.path.relpath(path, given.page.parent) for path in (given.corpus.parent, given.design))
     lines = [
         "# What was said before RL, and what happened",
         "",
-        "Predictions of [`datasets/lab-3`](../datasets/lab-3/card.md) that were written down and committed before the "
-        "first RL run of their candidates began ([the design](decisions/017-lab-3-design.md)). This page is made by",
+        f"Predictions of [`datasets/{given.corpus.parent.name}`]({folder}/card.md) that were written down and "
+        f"committed before the first RL run of their candidates began ([the design]({design})). This page is made by",
         "",
         "```bash",
         command,
@@ -118,7 +124,7 @@ def page(waves: list[Wave], corpus: pl.DataFrame, command: str) -> str:
             f"{wave.manifest['candidates']} | {done} | `{wave.manifest['sha256'][:16]}` |"
         )
     for wave in waves:
-        lines += ["", f"## {wave.name}", "", *_tables(wave.frame)]
+        lines += ["", f"## {wave.name}", "", *_tables(wave.frame), *_searches(wave.frame, given.trials)]
     lines += ["", *_ceiling(corpus)]
     return "\n".join(lines) + "\n"
 
@@ -164,6 +170,31 @@ def _tables(frame: pl.DataFrame) -> list[str]:
             cells.append(f"{_short(first)} {100 * first['actual']:.1f} %")
         lines.append(f"| {rule} | " + " | ".join(cells) + " |")
     return [*lines, *_misses(frame)]
+
+
+def _searches(frame: pl.DataFrame, trials: list[int]) -> list[str]:
+    """Say what each rule loses where a search makes so many trials, against the best of all of them."""
+    sizes = [size for size in trials if size <= int(frame.group_by("rule", "base_model").len()["len"].min() or 0)]  # type: ignore[call-overload]
+    if not sizes:
+        return []
+    lines = ["", "### With fewer trials", ""]
+    lines += [
+        "Regret in points against the best of all, the mean over every subset of so many trials and over bases.",
+        "",
+    ]
+    lines += ["| chosen by | " + " | ".join(map(str, sizes)) + " |", "| --- |" + " ---: |" * len(sizes)]
+    rows = []
+    for (rule,), own in frame.group_by("rule", maintain_order=True):
+        parts = [(part["actual"], part["score"]) for _, part in own.group_by("base_model")]
+        rows.append((rule, [100 * float(np.mean([regret_of_search(*part, size) for part in parts])) for size in sizes]))
+    lines += [
+        f"| {rule} | {' | '.join(f'{value:.1f}' for value in values)} |" for rule, values in sorted(rows, key=_last)
+    ]
+    return lines
+
+
+def _last(row: tuple[Any, list[float]]) -> float:
+    return row[1][-1]
 
 
 def _misses(frame: pl.DataFrame, rule: str = "default", shown: int = 8) -> list[str]:
@@ -223,6 +254,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--corpus", type=Path, required=True, help="table of the runs")
     parser.add_argument("--records", nargs="+", type=Path, required=True, help="archives, for when RL began")
     parser.add_argument("--page", type=Path, required=True, help="Markdown file to write")
+    parser.add_argument("--design", type=Path, default=DESIGN, help="page that fixed the questions in advance")
+    parser.add_argument(
+        "--trials", nargs="+", type=int, default=[], help="numbers of trials of a search, if they are that"
+    )
     given = parser.parse_args(arguments)
     corpus = read_corpus(given.corpus)
     waves = list(waves_of(sorted(given.seals), corpus, starts_of(given.records)))
@@ -230,11 +265,13 @@ def main(arguments: list[str]) -> None:
         raise CorpusError(f"{given.corpus}: no candidate of {given.seals[0]} is finished yet")
     folder = given.corpus.parent.as_posix()
     command = (
-        f"python collectors/report_sealed.py {folder}/sealed-*.csv --corpus {given.corpus.as_posix()} \\\n"
+        f"python collectors/report_sealed.py {folder}/sealed*.csv --corpus {given.corpus.as_posix()} \\\n"
         f"    --records {folder}/records-*.parquet --page {given.page.as_posix()}"
     )
+    command += "" if given.design == DESIGN else f" \\\n    --design {given.design.as_posix()}"
+    command += f" --trials {' '.join(map(str, given.trials))}" if given.trials else ""
     with written_aside(given.page) as aside:
-        aside.write_text(page(waves, corpus, command), encoding="utf-8")
+        aside.write_text(page(waves, corpus, given, command), encoding="utf-8")
     print(
         f"{given.page}: {sum(wave.frame['candidate'].n_unique() for wave in waves)} candidates judged", file=sys.stderr
     )

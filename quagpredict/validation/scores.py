@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from quagpredict.errors import InvalidDataError
+
 Floats = NDArray[np.float64]
 
 _BLOCK = 1_000_000  # pairs held at a time
@@ -204,6 +206,36 @@ def top_regret(y: ArrayLike, predicted: ArrayLike, m: int = 1) -> Floats:
         where = tuple(index)
         best[where] = _expected_best(y[where], predicted[where], float(ordered[(*where, m)]), m)
     return _where_known(y.max(axis=-1) - best, y, predicted)
+
+
+def regret_of_search(y: ArrayLike, predicted: ArrayLike, trials: int) -> float:
+    """Return what a search loses that makes only some of the trials, at random, and takes the one predicted best.
+
+    That is the best target of all rows minus the expected target of the row with the highest prediction among `trials`
+    rows drawn without replacement, in the unit of the target. Where predictions tie, the mean of the tied targets is
+    taken.
+
+    Parameters
+    ----------
+    y, predicted : array (m,)
+        Without NaN.
+    trials : int
+        At least 1, at most m. With 1 nothing is chosen: the regret of the mean; with m it is `top_regret`.
+
+    Examples
+    --------
+    >>> [round(regret_of_search([0.5, 0.7, 0.6], [3.0, 1.0, 2.0], n), 3) for n in (1, 2, 3)]
+    [0.1, 0.167, 0.2]
+    """
+    targets, by = np.asarray(y, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    m = len(targets)
+    if targets.shape != by.shape or not 1 <= trials <= m or not np.isfinite(targets + by).all():
+        raise InvalidDataError(f"expected two arrays without NaN of at least {trials} numbers, got {m} and {len(by)}")
+    _, group = np.unique(-by, return_inverse=True)
+    level = np.bincount(group, weights=targets) / np.bincount(group)
+    # The row in place r, from the best down, is the first of those drawn if all others are drawn from behind it.
+    chance = np.array([comb(m - place, trials - 1) for place in range(1, m + 1)], dtype=np.float64) / comb(m, trials)
+    return float(targets.max() - chance @ level[np.sort(group)])
 
 
 def regret_in_groups(y: ArrayLike, predicted: ArrayLike, groups: ArrayLike) -> Floats:

@@ -95,8 +95,9 @@ def test_a_seal_is_held_against_what_happened(programs: dict[str, Any], before: 
         report(arguments)  # these runs are older than this test
     manifest = json.loads(out.with_suffix(".json").read_text())
     out.with_suffix(".json").write_text(json.dumps(manifest | {"sealed_at": "2020-01-01T00:00:00+00:00"}))
-    report(arguments)
+    report([*arguments, "--trials", "1", "5", "1000"])
     text = page.read_text()
+    assert "| chosen by | 1 | 5 |" in text
     assert "| Pass@64 |" in text
     assert "mixed, from lab-pilot" in text
     assert f"`{manifest['sha256'][:16]}`" in text

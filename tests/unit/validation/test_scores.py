@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from sklearn.metrics import r2_score
 
+from quagpredict.errors import InvalidDataError
 from quagpredict.validation import scores
 
 # Few distinct values, so that ties are everywhere.
@@ -164,3 +165,21 @@ def test_a_missing_value_has_no_place_in_an_order(missing: int) -> None:
         both = score(np.stack([y, y]), np.stack([y, holes]))
         assert np.isfinite(both[0])
         assert np.isnan(both[1])
+
+
+@pytest.mark.parametrize("predicted", [[3.0, 1.0, 2.0, 5.0, 4.0], [1.0, 1.0, 2.0, 2.0, 0.0]])
+@pytest.mark.parametrize("trials", [1, 2, 4, 5])
+def test_the_regret_of_a_search_is_its_mean_over_all_subsets_of_trials(predicted: list[float], trials: int) -> None:
+    y = np.array([0.3, 0.9, 0.1, 0.4, 0.7])
+    by = np.array(predicted)
+    found = []
+    for subset in combinations(range(5), trials):
+        own = list(subset)
+        best = by[own] == by[own].max()
+        found.append(0.9 - y[own][best].mean())
+    assert scores.regret_of_search(y, by, trials) == pytest.approx(np.mean(found))
+
+
+def test_the_regret_of_a_search_needs_as_many_rows_as_trials() -> None:
+    with pytest.raises(InvalidDataError, match="of at least 3 numbers, got 2 and 2"):
+        scores.regret_of_search([0.1, 0.2], [1.0, 2.0], 3)
