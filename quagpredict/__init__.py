@@ -19,13 +19,13 @@ from quagpredict.lazy import lazy_names
 
 if TYPE_CHECKING:
     from quagpredict.answers import grade
-    from quagpredict.collection import collect, search
+    from quagpredict.collection import collect
     from quagpredict.corpus import read_corpus, write_corpus
     from quagpredict.diagnosis import doctor
     from quagpredict.evaluation import score_checkpoint
     from quagpredict.importers import import_run, import_runs, write_imported
     from quagpredict.metrics import pass_at_k
-    from quagpredict.mixture_search import MixtureSearch
+    from quagpredict.mixture_search import MixtureSearch, search
     from quagpredict.quagmires import audit
     from quagpredict.racing import race
     from quagpredict.ranking import rank
@@ -89,7 +89,7 @@ _HOME = {
     "replicate": "replication",
     "save_surrogate": "surrogates.store",
     "score_checkpoint": "evaluation",
-    "search": "collection",
+    "search": "mixture_search",
     "validate": "validation",
     "write_corpus": "corpus",
     "write_imported": "importers",

@@ -73,7 +73,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search and print."""
-    from quagpredict.collection.searching import check_search, search
+    from quagpredict.mixture_search.searching import check_search, search
     from quagpredict.mixture_search.space_file import SearchPlan
     from quagpredict.report.search_tables import print_search, search_csv, search_json
 

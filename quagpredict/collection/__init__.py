@@ -8,17 +8,13 @@ if TYPE_CHECKING:
     from quagpredict.collection.collecting import Summary as Summary
     from quagpredict.collection.collecting import collect as collect
     from quagpredict.collection.planning import planned_commands as planned_commands
-    from quagpredict.collection.searching import check_search as check_search
-    from quagpredict.collection.searching import search as search
 
-__all__ = ["Summary", "check_search", "collect", "planned_commands", "search"]
+__all__ = ["Summary", "collect", "planned_commands"]
 
 _HOME = {
     "Summary": "collecting",
-    "check_search": "searching",
     "collect": "collecting",
     "planned_commands": "planning",
-    "search": "searching",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from quagpredict.mixture_search.recipes import MixtureRecipe as MixtureRecipe
     from quagpredict.mixture_search.recipes import recipe_of as recipe_of
     from quagpredict.mixture_search.rounds import search_in_rounds as search_in_rounds
+    from quagpredict.mixture_search.searching import check_search as check_search
+    from quagpredict.mixture_search.searching import search as search
     from quagpredict.mixture_search.simplex import BoundedSimplex as BoundedSimplex
     from quagpredict.mixture_search.space import SearchSpace as SearchSpace
     from quagpredict.mixture_search.space_file import SearchPlan as SearchPlan
@@ -21,9 +23,11 @@ _HOME = {
     "MixtureSearch": "study",
     "SearchPlan": "space_file",
     "SearchSpace": "space",
+    "check_search": "searching",
     "from_corpus": "warm_start",
     "from_study": "warm_start",
     "recipe_of": "recipes",
+    "search": "searching",
     "search_in_rounds": "rounds",
 }
 
@@ -33,9 +37,11 @@ __all__ = [
     "MixtureSearch",
     "SearchPlan",
     "SearchSpace",
+    "check_search",
     "from_corpus",
     "from_study",
     "recipe_of",
+    "search",
     "search_in_rounds",
 ]
 

@@ -12,9 +12,9 @@ FLOORS = (
     {"metrics"},
     {"corpus"},
     {"surrogates", "validation", "engines"},
-    {"ranking", "evaluation", "mixture_search", "quagmires", "importers", "diagnosis"},
-    {"racing"},
-    {"report", "collection", "replication"},
+    {"ranking", "evaluation", "quagmires", "importers", "diagnosis"},
+    {"racing", "collection"},
+    {"report", "mixture_search", "replication"},
     {"cli", "__main__"},
 )
 FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from quagpredict.collection import check_search, search, searching
 from quagpredict.errors import IncomparableError, UsageError
+from quagpredict.mixture_search import check_search, search, searching
 from quagpredict.mixture_search.space_file import SearchPlan
 
 SPACE = "collectors/searches/lab-mixture.yaml"

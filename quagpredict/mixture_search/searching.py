@@ -18,10 +18,10 @@ from typing import Any
 import optuna
 import polars as pl
 
-from quagpredict.collection.recipe_runs import RecipeRuns
 from quagpredict.corpus import read_corpus
 from quagpredict.errors import IncomparableError, QuagpredictError, UsageError, argument
 from quagpredict.files import written_aside
+from quagpredict.mixture_search.recipe_runs import RecipeRuns
 from quagpredict.mixture_search.rounds import Outcome, round_seed, search_in_rounds, study_name
 from quagpredict.mixture_search.samplers import Method
 from quagpredict.mixture_search.scoring import scoring_surrogate
@@ -36,7 +36,7 @@ from quagpredict.surrogates.fitted import FittedSurrogate
 Say = Callable[[str], None]
 
 _LOCK = "rounds.lock"
-_WORKER = "from quagpredict.collection.searching import work; work()"
+_WORKER = "from quagpredict.mixture_search.searching import work; work()"
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 import yaml
 
-from quagpredict.collection.recipe_runs import RecipeRuns
 from quagpredict.errors import StageError, UsageError
+from quagpredict.mixture_search.recipe_runs import RecipeRuns
 from quagpredict.mixture_search.recipes import recipe_of
 from quagpredict.mixture_search.space import Budget
 from quagpredict.mixture_search.space_file import Rungs, SearchPlan
