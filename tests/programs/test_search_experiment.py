@@ -12,7 +12,9 @@ from quagpredict.shipped import shipped_path
 
 @pytest.fixture(scope="module")
 def experiment():
-    spec = importlib.util.spec_from_file_location("search_experiment", shipped_path("collectors/search_experiment.py"))
+    spec = importlib.util.spec_from_file_location(
+        "search_experiment", shipped_path("collectors/studies/search_experiment.py")
+    )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

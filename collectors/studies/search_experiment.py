@@ -1,6 +1,6 @@
 r"""Which search finds the mixture that ends best after RL? Real trainings, equal SFT budgets: every method, every seed.
 
-    python collectors/search_experiment.py --workers 2 --results datasets/search-experiment/winners.json \
+    python collectors/studies/search_experiment.py --workers 2 --results datasets/search-experiment/winners.json \
       --report docs/search-experiment.md
 
 For each seed and method it runs `quagpredict search` with `--verify 1`: 40 SFT trainings, then RL of the one that the
@@ -158,7 +158,7 @@ def report(winners: Sequence[Winner], args: Any) -> str:
         "90 %, by Student's t over the seeds of the search; differences are paired by seed. Made by:",
         "",
         "```bash",
-        f"python collectors/search_experiment.py --space {args.space} --trials {args.trials} "
+        f"python collectors/studies/search_experiment.py --space {args.space} --trials {args.trials} "
         f"--seeds {' '.join(map(str, args.seeds))} \\",
         f"  --methods {' '.join(args.methods)} --workers 2"
         + (f" --results {args.results}" if args.results else "")
