@@ -18,7 +18,7 @@ from quagpredict.ranking.decisions import chances
 from quagpredict.ranking.next_run import regret_reductions
 from quagpredict.ranking.predicting import believe
 from quagpredict.surrogates import fit
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 FRESH = 16
 RUNS = (2, 4, 8)

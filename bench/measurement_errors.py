@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from quagpredict.corpus.columns import LOGITS, share_columns
 from quagpredict.corpus.derived import with_derived
 from quagpredict.surrogates.sharpening import fit_sharpening
-from quagpredict.validation.worlds import World, draw
+from quagpredict.testing.worlds import World, draw
 
 Floats = NDArray[np.float64]
 

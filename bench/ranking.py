@@ -18,7 +18,7 @@ from timing import Figure
 
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.store import save_surrogate
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 PROBLEMS, SAMPLES = 500, 64
 SIZES = (25_000, 50_000, 100_000)

@@ -12,7 +12,7 @@ import numpy as np
 
 from quagpredict.surrogates.fitting import fit_frame
 from quagpredict.surrogates.kinds import prepare
-from quagpredict.validation.worlds import World, draw
+from quagpredict.testing.worlds import World, draw
 
 TRAINING, TEST = 60, 150
 

@@ -1,6 +1,6 @@
 """Simple regret of each search method on a response surface with a known optimum: `python bench/search_regret.py`.
 
-No training: `quagpredict.mixture_search.synthetic` says what a mixture of 12 sources measures and what RL would make of
+No training: `quagpredict.testing.search_worlds` says what a mixture of 12 sources measures and what RL would make of
 it. The surrogate is fitted on finished runs drawn at random from the same world; the regret is the true score of the
 best recipe that there is, minus the true score of the one that the method would choose, in points.
 """
@@ -14,8 +14,8 @@ from optuna.samplers import TPESampler
 
 from quagpredict.mixture_search.samplers import SeededByTrial
 from quagpredict.mixture_search.study import MixtureSearch
-from quagpredict.mixture_search.synthetic import synthetic_world
 from quagpredict.surrogates import fit
+from quagpredict.testing.search_worlds import synthetic_world
 
 METHODS = (
     ("surrogate", "surrogate"),

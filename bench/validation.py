@@ -7,10 +7,10 @@ import warnings
 import numpy as np
 from timing import Figure
 
+from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation import validate
 from quagpredict.validation.baselines import every_surrogate
 from quagpredict.validation.splits import random_halves
-from quagpredict.validation.synthetic import synthetic_corpus
 
 RUNS, REPEATS, LIMIT_S = 200, 100, 60
 JOBS = 2

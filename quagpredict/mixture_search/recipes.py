@@ -79,7 +79,7 @@ def recipe_of(space: SearchSpace, params: Mapping[str, Any]) -> MixtureRecipe:
 
     Examples
     --------
-    >>> from quagpredict.mixture_search.synthetic import synthetic_space
+    >>> from quagpredict.testing.search_worlds import synthetic_space
     >>> params = {"mixture.s0": 0.5, "mixture.s1": 0.5, "epochs": 4, "learning_rate": 1e-3}
     >>> recipe = recipe_of(synthetic_space(3), params)
     >>> recipe.unique_examples, dict(recipe.examples)

@@ -151,7 +151,7 @@ def measured_row(measurement: Measurement, recipe: MixtureRecipe, candidate: str
 
     Examples
     --------
-    >>> from quagpredict.mixture_search.synthetic import synthetic_space
+    >>> from quagpredict.testing.search_worlds import synthetic_space
     >>> from quagpredict.mixture_search.recipes import recipe_of
     >>> recipe = recipe_of(synthetic_space(2), {"mixture.s0": 0.5, "epochs": 2.0, "learning_rate": 1e-3})
     >>> measured_row({"pass_at_1": 0.5}, recipe, "a").columns[-1]

@@ -95,7 +95,7 @@ class MixtureSearch:
 
     Examples
     --------
-    >>> from quagpredict.mixture_search.synthetic import synthetic_world
+    >>> from quagpredict.testing.search_worlds import synthetic_world
     >>> from quagpredict.surrogates import fit
     >>> world = synthetic_world(4)
     >>> search = MixtureSearch(world.space, fit(world.corpus(40), "ridge", "pass_at_1+pass_at_64+held_out_loss_nats"))

@@ -139,7 +139,7 @@ def audit(frame: Any, *, level: float = 0.05, split: str | None = None, source: 
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> found = audit(synthetic_corpus(20, seed=1).frame)
     >>> found.tested, bool(0 < found.reversed <= found.reversed_singly <= found.reversed_observed)
     (90, True)

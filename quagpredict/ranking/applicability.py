@@ -61,7 +61,7 @@ def why_not_applicable(frame: pl.DataFrame, surrogate: FittedSurrogate) -> str:
     Examples
     --------
     >>> from quagpredict.surrogates import fit
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> runs = synthetic_corpus(20, nested=False).frame
     >>> why_not_applicable(runs, fit(runs))
     ''

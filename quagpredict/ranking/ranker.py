@@ -101,7 +101,7 @@ def rank(
     Examples
     --------
     >>> from quagpredict.surrogates import fit
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> runs = synthetic_corpus(40, seed=1).frame
     >>> ranking = rank(runs, fit(runs), budget=2, gate=0.9)
     >>> ranking.frame["rank"].to_list()[:3], ranking.surrogate

@@ -82,7 +82,7 @@ def replicate(
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> found = replicate({"mine": synthetic_corpus(30, seed=1).frame}, surrogates=(), repeats=5)
     >>> found.claims.filter(pl.col("claim").str.starts_with("A higher SFT score"))["verdict"].to_list()
     ['agrees']

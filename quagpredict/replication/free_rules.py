@@ -44,7 +44,7 @@ def free_rules(frame: pl.DataFrame, *, draws: int = 1000, seed: int = 0) -> pl.D
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> found = free_rules(synthetic_corpus(24, seed=1).frame, draws=20)
     >>> found["rule"].unique(maintain_order=True).to_list()[:2]
     ['SFT Pass@1', 'Pass@64']

@@ -96,7 +96,7 @@ def replication_of(
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> found = replication_of(synthetic_corpus(40, seed=1).frame, "synthetic", surrogates=(), repeats=10)
     >>> [claim.verdict for claim in found.claims if claim.claim.startswith("A higher SFT score")]
     ['agrees']

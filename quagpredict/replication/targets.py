@@ -42,7 +42,7 @@ def by_target(
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> frame = synthetic_corpus(20, seed=1).frame
     >>> curves = [[{"step": 0, "pass_at_1": 0.1}, {"step": 50, "pass_at_1": x}] for x in frame["post_pass_at_1"]]
     >>> found = by_target(frame.with_columns(post_curve=pl.Series(curves)), ["linear:loss"], repeats=5)

@@ -79,7 +79,7 @@ def transfer(
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> here, there = (Corpus(name, synthetic_corpus(30, seed=seed).frame) for seed, name in enumerate("ab"))
     >>> found = transfer(here, there, ["linear:both"], resamples=100)
     >>> found.filter(metric="spearman")["model"].to_list()
@@ -139,7 +139,7 @@ def transfers(
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> corpora = [Corpus(name, synthetic_corpus(30, seed=seed).frame) for seed, name in enumerate("ab")]
     >>> transfers(corpora, ["linear:both"])["judged_on"].unique(maintain_order=True).to_list()
     ['b', 'a']

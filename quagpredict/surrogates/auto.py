@@ -61,7 +61,7 @@ def choose(task: FitTask) -> FittedSurrogate:
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> frame = synthetic_corpus(40, seed=1).frame
     >>> fitted = fit_frame("auto", frame, frame["post_pass_at_1"].to_numpy())
     >>> fitted.name, fitted.notes[0][:6]
@@ -119,7 +119,7 @@ def chosen(fitted: FittedSurrogate, transforms: Transforms) -> tuple[str, Transf
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> frame = synthetic_corpus(40, seed=1).frame
     >>> fitted = fit_frame("auto", frame, frame["post_pass_at_1"].to_numpy())
     >>> chosen(fitted, "identity")[0] == fitted.choice.partition(":")[0]

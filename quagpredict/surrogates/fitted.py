@@ -216,7 +216,7 @@ class FittedSurrogate:
         Examples
         --------
         >>> from quagpredict.surrogates import fit
-        >>> from quagpredict.validation.synthetic import synthetic_corpus
+        >>> from quagpredict.testing.synthetic import synthetic_corpus
         >>> frame = synthetic_corpus(40, seed=1).frame
         >>> fit(frame).predict_frame(frame.head(2)).mean.shape
         (2,)

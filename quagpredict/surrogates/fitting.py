@@ -76,7 +76,7 @@ def fit(
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> fitted = fit(synthetic_corpus(40, seed=1).frame)
     >>> fitted.features, fitted.training_rows
     (('pre_held_out_loss_nats', 'pre_pass_at_64'), 40)
@@ -183,7 +183,7 @@ def fit_frame(
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> frame = synthetic_corpus(40, seed=1).frame
     >>> fitted = fit_frame("ridge", frame[:20], frame["post_pass_at_1"][:20].to_numpy())
     >>> fitted.predict_frame(frame[20:]).mean.shape

@@ -113,7 +113,7 @@ def prepare(
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> prepared = prepare(synthetic_corpus(6, seed=1).frame)
     >>> "pre_problems" in prepared.columns
     False

@@ -123,7 +123,7 @@ def calibration_curve(
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> curve = calibration_curve(synthetic_corpus(45, seed=1).frame, ["linear:both"], sizes=[5, 30], repeats=10)
     >>> few, many = curve.frame.filter(design="random", model="linear:both", metric="r2").sort("runs")["mean"]
     >>> curve.test, bool(few < many)

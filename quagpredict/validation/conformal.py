@@ -103,7 +103,7 @@ def learn_calibration(
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> frame = synthetic_corpus(60, seed=1).frame
     >>> found = learn_calibration("linear", frame, frame["post_pass_at_1"].to_numpy())
     >>> found.method, found.rows, sorted(found.by_group)
@@ -152,7 +152,7 @@ def with_calibration(
     Examples
     --------
     >>> from quagpredict.surrogates import fit
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> frame = synthetic_corpus(40, seed=1).frame
     >>> with_calibration(fit(frame), frame).calibration.method
     'conformal, 10 folds'

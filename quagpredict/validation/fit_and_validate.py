@@ -79,7 +79,7 @@ def fit_validated(
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> made = fit_validated(synthetic_corpus(30, seed=1).frame, repeats=2)
     >>> made.name, made.surrogate.calibration is not None, made.report is not None
     ('linear:both', True, True)

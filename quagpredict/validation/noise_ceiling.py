@@ -116,7 +116,7 @@ def noise_ceiling(
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> ceiling = noise_ceiling(synthetic_corpus(60, rl_seeds=2, seed=1).frame)
     >>> ceiling.replicated, bool(0.9 < ceiling.r2 < 1.0)
     (60, True)

@@ -117,7 +117,7 @@ def sensitivity(
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> found = sensitivity(synthetic_corpus(40, seed=1).frame, ks=[1, 64], samples=[8, 128], draws=3)
     >>> order = found.frame.filter(model="proxy", metric="spearman")
     >>> order.filter(problems=found.problems).select("samples", "k").rows()

@@ -119,7 +119,7 @@ def validate(
 
     Examples
     --------
-    >>> from quagpredict.validation.synthetic import synthetic_corpus
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> report = validate(synthetic_corpus(30, seed=1).frame, ["linear:both"], "random-halves", repeats=20)
     >>> table = report.table(metrics=("r2",)).filter(pl.col("model").is_in(["linear:both", "linear:pass_at_1"]))
     >>> table["model"].to_list(), bool(table["r2"][0] > table["r2"][1])

@@ -12,7 +12,7 @@ import pytest
 
 from quagpredict import SurrogateRegressor, fit, load_surrogate, rank, save_surrogate
 from quagpredict.surrogates.kinds import KINDS, kind_of
-from quagpredict.validation.worlds import World, draw
+from quagpredict.testing.worlds import World, draw
 
 MODULE = """
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ FLOORS = (
     {"ranking", "evaluation", "quagmires", "importers", "diagnosis"},
     {"racing", "collection"},
     {"report", "mixture_search", "replication"},
-    {"cli", "__main__"},
+    {"cli", "__main__", "testing"},
 )
 FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 TORCH_AND_FRIENDS = {"torch", "transformers", "trl", "accelerate", "datasets", "vllm", "peft", "deepspeed"}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 def work(url, trials, folder, seed):
     from quagpredict.mixture_search.study import MixtureSearch
-    from quagpredict.mixture_search.synthetic import synthetic_world
     from quagpredict.mixture_search.workers import Patience
+    from quagpredict.testing.search_worlds import synthetic_world
 
     world = synthetic_world(12)
     search = MixtureSearch(world.space, method="sft-pass-at-1", storage=url, name="kills", seed=seed)

@@ -7,7 +7,7 @@ import pytest
 from quagpredict.corpus import write_corpus
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.store import save_surrogate
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 from quagpredict.cli import main
 from quagpredict.replication.claims import MODELS
 from quagpredict.replication.replicating import OURS
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from quagpredict.cli import main
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.store import save_surrogate
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 SPACE = shipped_path("collectors/searches/lab-mixture.yaml")
 

@@ -14,9 +14,9 @@ from quagpredict.mixture_search.recipe_runs import RecipeRuns
 from quagpredict.mixture_search.recipes import recipe_of
 from quagpredict.mixture_search.space import Budget
 from quagpredict.mixture_search.space_file import Rungs, SearchPlan
-from quagpredict.mixture_search.synthetic import synthetic_space
 from quagpredict.plans.parts import Evaluation, Launch, ReinforcementLearning
 from quagpredict.plans.recipe import Recipe
+from quagpredict.testing.search_worlds import synthetic_space
 
 PROGRAM = str(Path(__file__).with_name("recipe_program.py"))
 PARAMS = {"mixture.s0": 0.5, "mixture.s1": 0.5, "epochs": 2.0, "learning_rate": 1e-3}

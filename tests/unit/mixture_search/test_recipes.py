@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quagpredict.mixture_search.recipes import recipe_of, rounded_counts
-from quagpredict.mixture_search.synthetic import synthetic_space
+from quagpredict.testing.search_worlds import synthetic_space
 
 SPACE = synthetic_space(3)
 PARAMS = {"mixture.s0": 0.3, "mixture.s1": 0.6, "epochs": 4.0, "learning_rate": 1e-3}

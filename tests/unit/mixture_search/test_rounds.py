@@ -4,10 +4,10 @@ import pytest
 from quagpredict.errors import UsageError
 from quagpredict.mixture_search.rounds import Verified, _refitted, search_in_rounds
 from quagpredict.mixture_search.study import MixtureSearch
-from quagpredict.mixture_search.synthetic import synthetic_world
 from quagpredict.report.search_figures import write_figures
 from quagpredict.report.search_tables import print_search, search_csv, search_frame, search_json
 from quagpredict.surrogates import fit
+from quagpredict.testing.search_worlds import synthetic_world
 from quagpredict.validation.conformal import with_calibration
 
 FEATURES = "pass_at_1+pass_at_64+held_out_loss_nats"

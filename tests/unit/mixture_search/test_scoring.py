@@ -6,8 +6,8 @@ import pytest
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.mixture_search.scoring import Scorer, scoring_surrogate
 from quagpredict.surrogates import fit
+from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation.conformal import with_calibration
-from quagpredict.validation.synthetic import synthetic_corpus
 
 RUNS = synthetic_corpus(40, seed=1, nested=False).frame
 ROW = RUNS.head(1).drop("post_pass_at_1")

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from quagpredict.mixture_search.storage import open_storage
 from quagpredict.mixture_search.study import MixtureSearch
-from quagpredict.mixture_search.synthetic import synthetic_world
+from quagpredict.testing.search_worlds import synthetic_world
 
 
 def search_at(url, **options):

@@ -12,9 +12,9 @@ from optuna.trial import TrialState
 from quagpredict.errors import CorpusError, StageError, UsageError
 from quagpredict.mixture_search.space_file import SearchPlan
 from quagpredict.mixture_search.study import METHODS, MixtureSearch
-from quagpredict.mixture_search.synthetic import synthetic_world
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.store import load_surrogate
+from quagpredict.testing.search_worlds import synthetic_world
 
 FEATURES = "pass_at_1+pass_at_64+held_out_loss_nats"
 

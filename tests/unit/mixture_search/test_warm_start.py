@@ -3,9 +3,9 @@ import polars as pl
 import pytest
 
 from quagpredict.mixture_search.study import MixtureSearch
-from quagpredict.mixture_search.synthetic import synthetic_world
 from quagpredict.mixture_search.warm_start import from_corpus, from_study
 from quagpredict.surrogates import fit
+from quagpredict.testing.search_worlds import synthetic_world
 
 FEATURES = "pass_at_1+pass_at_64+held_out_loss_nats"
 

@@ -7,7 +7,7 @@ from quagpredict.errors import CorpusError, UsageError
 from quagpredict.quagmires import audit
 from quagpredict.quagmires.auditing import COMPARISONS, PAIRS
 from quagpredict.shipped import shipped_path
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 
 def _runs(scores: dict[str, tuple[float, float]], problems: int = 200, samples: int = 32, seed: int = 0, **columns):

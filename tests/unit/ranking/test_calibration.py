@@ -15,7 +15,7 @@ from quagpredict.ranking.calibration import condition
 from quagpredict.ranking.predicting import believe, interval
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.linear import fit_linear
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 
 @settings(max_examples=25, deadline=None)

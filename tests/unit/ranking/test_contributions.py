@@ -11,7 +11,7 @@ from quagpredict.ranking.contributions import of_linear, shapley
 from quagpredict.ranking.predicting import contributions
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.linear import fit_linear
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 
 def expit(t):

@@ -7,7 +7,7 @@ from quagpredict.ranking import rank
 from quagpredict.ranking.defaults import SHIPPED, default_surrogate, shipped_surrogates
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates import fit
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 RUNS = synthetic_corpus(30, seed=1, nested=False).frame
 FRESH = RUNS.drop([name for name in RUNS.columns if name.startswith("post_")])

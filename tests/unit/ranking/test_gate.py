@@ -8,7 +8,7 @@ from quagpredict.errors import UsageError
 from quagpredict.ranking import rank
 from quagpredict.ranking.gate import parse_bar
 from quagpredict.surrogates import fit
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from quagpredict.corpus.columns import curve_column
 from quagpredict.corpus.derived import with_derived
 from quagpredict.ranking import rank, why_not_applicable
 from quagpredict.surrogates.effective_k import fit_effective_k
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 KS = (1, 2, 4, 8, 16, 32)
 CURVE = [curve_column(k) for k in KS]

@@ -12,7 +12,7 @@ from quagpredict.ranking.finished import can_fit
 from quagpredict.ranking.flags import KINDS
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.store import save_surrogate
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 
 @pytest.fixture(scope="module")

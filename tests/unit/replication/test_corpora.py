@@ -7,7 +7,7 @@ import pytest
 
 from quagpredict.errors import MissingExtraError
 from quagpredict.replication import corpora, replicate
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 
 def test_frames_and_files_are_named_and_nothing_is_written_without_a_page(tmp_path: Path) -> None:

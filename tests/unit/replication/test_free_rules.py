@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from quagpredict.replication.free_rules import BASELINE, free_rules
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 
 def corpus(kinds: int = 5) -> pl.DataFrame:

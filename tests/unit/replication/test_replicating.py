@@ -7,8 +7,8 @@ from quagpredict.quagmires import audit
 from quagpredict.replication import Replication, replication_of
 from quagpredict.replication.claims import MODELS, claims_of, verdict_of
 from quagpredict.replication.published import PUBLISHED
+from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation import validate
-from quagpredict.validation.synthetic import synthetic_corpus
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import polars as pl
 
 from quagpredict.replication.targets import FEWEST_FURTHER, by_target
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 FRAME = synthetic_corpus(40, seed=1).frame
 AFTER = FRAME["post_pass_at_1"].to_list()

@@ -6,8 +6,8 @@ import pytest
 
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.replication.transfer import Corpus, transfer, transfers
+from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation.baselines import BASELINE
-from quagpredict.validation.synthetic import synthetic_corpus
 
 HERE = Corpus("here", synthetic_corpus(60, seed=1).frame)
 THERE = Corpus("there", synthetic_corpus(60, seed=2).frame)

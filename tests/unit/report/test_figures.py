@@ -2,9 +2,9 @@ import pytest
 
 from quagpredict.errors import UsageError
 from quagpredict.report.figures import check_figure_path, curve_figure, sensitivity_figure
+from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation.calibration_curve import calibration_curve
 from quagpredict.validation.sensitivity import sensitivity
-from quagpredict.validation.synthetic import synthetic_corpus
 
 FRAME = synthetic_corpus(24, problems=8, samples_before=16, seed=2).frame
 

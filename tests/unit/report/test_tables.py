@@ -9,8 +9,8 @@ from quagpredict.ranking.flags import KINDS
 from quagpredict.report.formats import UNKNOWN, heading, measured, number, percent
 from quagpredict.report.tables import MARKS
 from quagpredict.report.validation_tables import print_validation
+from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation import ValidationReport, validate
-from quagpredict.validation.synthetic import synthetic_corpus
 
 
 @pytest.fixture(scope="module")

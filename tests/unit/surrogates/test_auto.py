@@ -7,7 +7,7 @@ from quagpredict.surrogates import fit, prepare
 from quagpredict.surrogates.auto import choose_tables
 from quagpredict.surrogates.fitting import fit_frame
 from quagpredict.surrogates.kinds import SURROGATES, kind_columns, kind_of
-from quagpredict.validation.worlds import World, draw
+from quagpredict.testing.worlds import World, draw
 
 
 @pytest.mark.parametrize(

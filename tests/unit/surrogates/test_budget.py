@@ -8,7 +8,7 @@ from quagpredict.errors import CorpusError, InvalidDataError, UsageError
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.budget import curve, fit_budget
 from quagpredict.surrogates.rl_points import rl_points
-from quagpredict.validation.worlds import World, draw, score_at
+from quagpredict.testing.worlds import World, draw, score_at
 
 DRAWN = draw(World("budget", seed=1, rl_noise=0.05), 40)
 

@@ -7,7 +7,7 @@ from quagpredict.corpus.columns import curve_k
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.effective_k import fit_effective_k
-from quagpredict.validation.worlds import World, draw
+from quagpredict.testing.worlds import World, draw
 
 KS = 2.0 ** (np.arange(25) / 4)
 

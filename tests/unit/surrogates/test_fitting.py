@@ -7,7 +7,7 @@ import pytest
 
 from quagpredict.errors import CorpusError, IncomparableError, UsageError
 from quagpredict.surrogates import SurrogateRegressor, fit
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 FRAME = synthetic_corpus(30, seed=1, nested=False).frame
 

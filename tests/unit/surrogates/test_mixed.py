@@ -8,7 +8,7 @@ from quagpredict.surrogates import fit
 from quagpredict.surrogates.fitting import fit_frame
 from quagpredict.surrogates.linear import fit_linear
 from quagpredict.surrogates.mixed import fit_mixed
-from quagpredict.validation.worlds import World, draw
+from quagpredict.testing.worlds import World, draw
 
 
 def table(seed: int, groups: int, each: int, deviation: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

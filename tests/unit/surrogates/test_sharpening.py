@@ -12,7 +12,7 @@ from quagpredict.surrogates import fit
 from quagpredict.surrogates.kinds import kind_columns, prepare
 from quagpredict.surrogates.sharpening import _PRIOR, PRIOR_DEVIATION, fit_sharpening, sharpened
 from quagpredict.surrogates.transforms import expit
-from quagpredict.validation.worlds import World, draw
+from quagpredict.testing.worlds import World, draw
 
 SIGNAL = 1 - (1 / (1 + np.exp(-LOGITS))) ** 8 - (1 / (1 + np.exp(LOGITS))) ** 8
 

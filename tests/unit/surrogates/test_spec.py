@@ -10,8 +10,8 @@ from quagpredict.ranking import rank
 from quagpredict.surrogates import SURROGATES, fit, load_surrogate
 from quagpredict.surrogates.auto import chosen
 from quagpredict.surrogates.spec import Asked, Spec, asked, is_spec, parse_spec
+from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation.baselines import model_of
-from quagpredict.validation.synthetic import synthetic_corpus
 
 FRAME = synthetic_corpus(30, seed=1, nested=False).frame
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from quagpredict.errors import SurrogateError
 from quagpredict.surrogates import fit, load_surrogate, save_surrogate, store
 from quagpredict.surrogates.linear import fit_linear
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 
 @pytest.fixture(scope="module")

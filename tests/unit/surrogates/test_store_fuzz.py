@@ -15,7 +15,7 @@ from quagpredict.errors import QuagpredictError, SurrogateError
 from quagpredict.surrogates import FittedSurrogate, load_surrogate, save_surrogate
 from quagpredict.surrogates.fitting import fit_frame
 from quagpredict.surrogates.kinds import SURROGATES
-from quagpredict.validation.worlds import World, draw
+from quagpredict.testing.worlds import World, draw
 
 DRAWN = draw(World("budget", problems=12, samples_before=32), 24, seed=1)
 Y = DRAWN.frame["post_pass_at_1"].to_numpy()

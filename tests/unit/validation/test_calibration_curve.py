@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from quagpredict.errors import CorpusError, UsageError
+from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation.calibration_curve import SCHEMA, CalibrationCurve, calibration_curve
 from quagpredict.validation.run_designs import DESIGNS, choose
-from quagpredict.validation.synthetic import synthetic_corpus
 
 CORPUS = synthetic_corpus(48, problems=30, seed=3)
 

@@ -10,6 +10,7 @@ from quagpredict.errors import UsageError
 from quagpredict.surrogates import fit, load_surrogate, save_surrogate
 from quagpredict.surrogates.fitted import Z90, Calibration
 from quagpredict.surrogates.fitting import fit_frame
+from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation import scores
 from quagpredict.validation.conformal import (
     calibration_of,
@@ -18,7 +19,6 @@ from quagpredict.validation.conformal import (
     noise_floor,
     with_calibration,
 )
-from quagpredict.validation.synthetic import synthetic_corpus
 
 
 @given(st.integers(9, 60), st.integers(0, 2**32 - 1))

@@ -4,8 +4,8 @@ import pytest
 
 from quagpredict import fit, fit_validated, validate
 from quagpredict.errors import UsageError
+from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation.conformal import with_calibration
-from quagpredict.validation.synthetic import synthetic_corpus
 
 
 @pytest.fixture(scope="module")

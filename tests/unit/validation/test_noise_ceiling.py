@@ -2,9 +2,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from quagpredict.testing.synthetic import SyntheticCorpus, synthetic_corpus
 from quagpredict.validation import scores
 from quagpredict.validation.noise_ceiling import noise_ceiling
-from quagpredict.validation.synthetic import SyntheticCorpus, synthetic_corpus
 
 
 def _true(corpus: SyntheticCorpus, truth: np.ndarray) -> tuple[float, float]:

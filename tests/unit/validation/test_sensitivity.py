@@ -3,8 +3,8 @@ import polars as pl
 import pytest
 
 from quagpredict.errors import CorpusError, UsageError
+from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation.sensitivity import SCHEMA, _Counts, _scores, sensitivity
-from quagpredict.validation.synthetic import synthetic_corpus
 
 CORPUS = synthetic_corpus(40, problems=25, samples_before=64, seed=5)
 

@@ -4,13 +4,13 @@ import pytest
 from scipy.special import stdtrit
 
 from quagpredict.errors import CorpusError, IncomparableError, UsageError
+from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation import ValidationReport, validate
 from quagpredict.validation.baselines import BASELINE, BASELINE_ORDER
 from quagpredict.validation.judging import OF_VALUES, arrange, judge, summarize
 from quagpredict.validation.predicting import predictions
 from quagpredict.validation.report import SCHEMA
 from quagpredict.validation.splits import leave_one_group_out, random_halves, repeated_k_fold
-from quagpredict.validation.synthetic import synthetic_corpus
 from quagpredict.validation.task import task_of
 from quagpredict.validation.validating import PROTOCOLS
 

@@ -2,8 +2,8 @@
 
 import polars as pl
 
+from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation import validate
-from quagpredict.validation.synthetic import synthetic_corpus
 
 #: One scenario and few measurements: quick to judge.
 RUNS = synthetic_corpus(40, problems=20, seed=1).frame.select(

@@ -1,6 +1,6 @@
 """Synthetic worlds in which one law of RL holds, known to the last number: what each surrogate ought to find.
 
-Candidates come about as in `quagpredict.validation.synthetic`: SFT trades sharpness for coverage. What RL makes of
+Candidates come about as in `quagpredict.testing.synthetic`: SFT trades sharpness for coverage. What RL makes of
 them follows one of several laws, then come the noise of the RL run and the noise of evaluation.
 """
 

@@ -7,7 +7,7 @@ from quagpredict.corpus import read_corpus
 from quagpredict.errors import UsageError
 from quagpredict.surrogates.fitting import fit_frame
 from quagpredict.surrogates.kinds import prepare
-from quagpredict.validation.worlds import World, draw
+from quagpredict.testing.worlds import World, draw
 
 
 @pytest.mark.parametrize("law", ["linear", "mixed", "effective_k", "sharpening", "budget"])

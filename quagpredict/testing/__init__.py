@@ -1,0 +1,1 @@
+"""For tests of your own parts: contracts that anyone can run, and synthetic worlds whose truth is known."""
