@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.columns import PROBLEM_SET, derived_of, origin, pass_at, pass_at_columns
+from quagpredict.corpus.columns import PROBLEM_SET, column_of, derived_of, origin, pass_at, pass_at_columns
 from quagpredict.ranking.over_training import over_trained
 from quagpredict.ranking.result import Flag
 
@@ -73,7 +73,7 @@ def measurement_flags(
     for name, k in ks.items():
         if "pre_samples_per_problem" in frame.columns:
             for candidate, n in _where(frame, pl.col("pre_samples_per_problem") < k, "pre_samples_per_problem"):
-                yield Flag(candidate, "few-samples", f"{name} from {n} samples a problem")
+                yield Flag(candidate, "few-samples", f"{column_of(name).heading} from {n} samples a problem")
     for column, missing in _missing(frame, features[:needed], design).items():
         for row in np.flatnonzero(missing):
             yield Flag(names[int(row)], "missing-feature", column)
@@ -83,7 +83,7 @@ def measurement_flags(
     yield from _falling(frame)
     for name in (name for name, k in ks.items() if k > 1 and name in frame.columns):
         for candidate, value in _where(frame, pl.col(name) >= SATURATED, name):
-            yield Flag(candidate, "saturated", f"{name} is {value:.3f}")
+            yield Flag(candidate, "saturated", f"{column_of(name).heading} is {_shown(name, value)}")
     if "pre_truncated_share" in frame.columns:
         over = pl.col("pre_truncated_share") > TRUNCATED_SHARE
         for candidate, share in _where(frame, over, "pre_truncated_share"):
@@ -120,7 +120,11 @@ def _falling(frame: pl.DataFrame) -> Iterator[Flag]:
     fall = values[:, 1:] < highest[:, :-1] - _ROUNDING
     for row in np.flatnonzero(fall.any(axis=1)):
         later = int(np.argmax(fall[row])) + 1
-        yield Flag(frame["candidate"][int(row)], "falling-curve", f"{curve[later]} is {values[row, later]:.3f}")
+        yield Flag(
+            frame["candidate"][int(row)],
+            "falling-curve",
+            f"{column_of(curve[later]).heading} is {_shown(curve[later], values[row, later])}",
+        )
 
 
 def _other_problems(frame: pl.DataFrame) -> Iterator[Flag]:
@@ -165,7 +169,9 @@ def _conflicts(frame: pl.DataFrame, coverage: str) -> Iterator[Flag]:
         by_coverage = group[coverage].rank("average", descending=True).to_numpy()
         apart = np.abs(by_loss - by_coverage) / (group.height - 1)
         for row in np.flatnonzero(apart >= CONFLICT):
-            detail = f"{by_loss[row]:g} of {group.height} by loss, {by_coverage[row]:g} by {coverage}"
+            detail = (
+                f"{by_loss[row]:g} of {group.height} by loss, {by_coverage[row]:g} by {column_of(coverage).heading}"
+            )
             yield Flag(group["candidate"][int(row)], "conflict", detail)
 
 
@@ -203,5 +209,11 @@ def range_flags(
     apart = np.where(np.array(measured) & (high > low), np.nan_to_num(apart), 0.0)
     for row in np.flatnonzero(~done & (apart > 1.0).any(axis=1)):
         at = int(np.argmax(apart[row]))
-        detail = f"{features[at]} is {X[row, at]:.3g}, finished runs had {low[at]:.3g} to {high[at]:.3g}"
+        value, least, most = (_shown(features[at], number) for number in (X[row, at], low[at], high[at]))
+        detail = f"{column_of(features[at]).heading} is {value}, finished runs had {least} to {most}"
         yield Flag(names[int(row)], "outside-range", detail)
+
+
+def _shown(name: str, value: float) -> str:
+    """Return a measurement as a reader of the table sees it: a share in per cent."""
+    return f"{100 * value:.1f} %" if column_of(name).scale == "logit" else f"{value:.3g}"

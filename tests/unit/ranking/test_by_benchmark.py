@@ -99,7 +99,7 @@ def test_a_measurement_outside_what_the_finished_had_is_flagged_on_its_own() -> 
     X = np.array([[0.1, 5.0], [0.2, 6.0], [0.3, 7.0], [0.305, 6.0], [0.4, 6.0], [np.nan, 20.0]])
     done = np.array([True, True, True, False, False, False])
     (first, second) = range_flags(list("abcdef"), ["pre_pass_at_64", "other"], X, done)
-    assert (first.candidate, first.detail) == ("e", "pre_pass_at_64 is 0.4, finished runs had 0.1 to 0.3")
+    assert (first.candidate, first.detail) == ("e", "Pass@64 is 40.0 %, finished runs had 10.0 % to 30.0 %")
     assert (second.candidate, second.detail) == ("f", "other is 20, finished runs had 5 to 7")
     assert not list(range_flags(list("abcdef"), ["pre_pass_at_64", "other"], X, done & (X[:, 0] < 0.25)))
 
