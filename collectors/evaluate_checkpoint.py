@@ -12,7 +12,8 @@ from typing import Any
 from quagpredict.checkpoint import checkpoint_folder, weights_digest
 from quagpredict.errors import RecipeError
 from quagpredict.evaluation import overlap_check, read_suite, score_checkpoint
-from quagpredict.plans.recipe import read_yaml
+from quagpredict.plans.keys import known_keys_only
+from quagpredict.plans.reading import read_yaml
 from quagpredict.program import run_program, write_record
 
 REQUIRED = ("checkpoint", "suite", "samples", "output_dir")
@@ -61,9 +62,7 @@ def main(arguments: list[str]) -> None:
 def parse_config(path: str) -> dict[str, Any]:
     """Read the YAML and refuse unknown, missing or mistyped keys."""
     config = read_yaml(path)
-    for key in config:
-        if key not in REQUIRED and key not in OPTIONAL:
-            raise RecipeError(f"{path}: unknown key '{key}'; known are {', '.join([*REQUIRED, *OPTIONAL])}")
+    known_keys_only(config, [*REQUIRED, *OPTIONAL], path)
     for key in REQUIRED:
         if key not in config:
             raise RecipeError(f"{path}: the key '{key}' is missing")

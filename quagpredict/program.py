@@ -6,14 +6,14 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from quagpredict.errors import InvalidDataError, QuagpredictError, RecipeError, UsageError
 from quagpredict.files import file_digest, write_json
-from quagpredict.plans.recipe import read_yaml
+from quagpredict.nearest import did_you_mean
+from quagpredict.plans.reading import read_yaml
 from quagpredict.plans.trl_keys import modernise
 from quagpredict.run_record import RECORD_NAME, RunRecord, unstorable
 from quagpredict.version import own_version
@@ -202,9 +202,8 @@ def parse_trl_recipe(parser: Any, arguments: list[str]) -> tuple[Any, ...]:
     keys = [key.removeprefix("--") for key in unknown[::2]]
     if keys:
         known = [action.dest for action in parser._actions]
-        near = get_close_matches(keys[0], known, 1)
         others = f" (and {', '.join(keys[1:])})" if keys[1:] else ""
-        raise RecipeError(f"{path}: unknown key '{keys[0]}'{others}" + (f"; did you mean '{near[0]}'?" if near else ""))
+        raise RecipeError(f"{path}: unknown key '{keys[0]}'{others}{did_you_mean(keys[0], known)}")
     try:
         return tuple(parser.parse_args_into_dataclasses(args=arguments[:position] + arguments[position + 2 :]))
     except (ValueError, TypeError) as error:

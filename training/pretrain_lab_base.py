@@ -24,7 +24,8 @@ from quagpredict.errors import RecipeError
 from quagpredict.files import digest
 from quagpredict.lab import CHARACTERS, Mixture, Problem
 from quagpredict.lab.chains import draw_problems
-from quagpredict.plans.recipe import read_yaml
+from quagpredict.plans.keys import known_keys_only
+from quagpredict.plans.reading import read_yaml
 from quagpredict.program import run_program, write_record
 
 ARCHITECTURES = {"qwen3": (Qwen3Config, Qwen3ForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}
@@ -79,10 +80,7 @@ def main(arguments: list[str]) -> None:
 def parse_config(path: str) -> BaseConfig:
     """Read the YAML and refuse unknown or missing keys."""
     given = read_yaml(path)
-    known = {entry.name for entry in fields(BaseConfig)}
-    for key in given:
-        if key not in known:
-            raise RecipeError(f"{path}: unknown key '{key}'; known are {', '.join(sorted(known))}")
+    known_keys_only(given, [entry.name for entry in fields(BaseConfig)], path)
     for key in ("output_dir", "lab_data"):
         if key not in given:
             raise RecipeError(f"{path}: the key '{key}' is missing")

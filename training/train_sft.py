@@ -21,6 +21,7 @@ from quagpredict.engines.tokens import check_chat_template, load_config, load_to
 from quagpredict.errors import RecipeError
 from quagpredict.files import digest
 from quagpredict.lab import Mixture
+from quagpredict.plans.keys import known_keys_only
 from quagpredict.program import (
     parse_trl_recipe,
     run_program,
@@ -216,9 +217,7 @@ def mixed_examples(recipe: SFTRecipeArguments, seed: int, tokenizer: Any) -> Dat
     known += ("dataset_name", "dataset_completion_column")
     shares = []
     for position, source in enumerate(sources):
-        for key in source:
-            if key != "share" and key not in known:
-                raise RecipeError(f"dataset_mixture: source {position}: unknown key '{key}'; known are share, {known}")
+        known_keys_only(source, ("share", *known), f"dataset_mixture: source {position}")
         shares.append(source.get("share", 1.0))
         if not isinstance(shares[-1], int | float) or not shares[-1] > 0:
             raise RecipeError(f"dataset_mixture: source {position}: share must be positive, got {shares[-1]!r}")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from quagpredict.collection.stages import ROLE_OF, Stage
 from quagpredict.plans.parts import LAUNCHERS
 from quagpredict.plans.plan import Plan
-from quagpredict.plans.recipe import read_yaml
+from quagpredict.plans.reading import read_yaml
 from quagpredict.shipped import shipped_path
 
 # glibc gives every freed tensor of a few MiB back to the system and faults it in again a moment later; small models

@@ -1,13 +1,13 @@
 """Make one row of the table from what the stages of a collection recorded."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import polars as pl
 
 from quagpredict.corpus.check import check_corpus
 from quagpredict.errors import CorpusError
+from quagpredict.plans.keys import unknown_key_message
 from quagpredict.schema import CURVES, IDENTITY, MEASUREMENT, PROBLEMS, empty_frame
 
 _STAGES = ("sft", "pre_evaluation", "rl", "post_evaluation")
@@ -91,7 +91,5 @@ def _curve(name: str, records: list[dict[str, Any]], source: str) -> pl.Series:
 def _known(given: Mapping[str, Any], names: Any, what: str) -> dict[str, Any]:
     for key in given:
         if key not in names:
-            near = get_close_matches(str(key), names, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise CorpusError(f"{what}: unknown key '{key}'{hint}")
+            raise CorpusError(unknown_key_message(what, key, names))
     return dict(given)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.errors import CorpusError, UsageError
+from quagpredict.nearest import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,7 @@ def design_matrix(
     columns = []
     for name in features:
         if name not in frame.columns:
-            near = get_close_matches(name, frame.columns, 1, cutoff=0.75)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(name, frame.columns, cutoff=0.75)
             raise CorpusError(f"{source}: column '{name}' is missing, but it is used as a feature{hint}")
         series = frame[name]
         if not (series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)):

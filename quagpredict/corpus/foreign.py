@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from typing import NamedTuple
 
 import polars as pl
 
 from quagpredict.corpus.naming import near_names
 from quagpredict.errors import CorpusError, UsageError
+from quagpredict.nearest import did_you_mean
 from quagpredict.schema import BY_NAME
 
 #: Headers that can mean but one thing, in lower case with ``_`` for blanks and dashes -> column of the schema.
@@ -210,12 +210,10 @@ def _told(frame: pl.DataFrame, columns: Mapping[str, str], source: str) -> dict[
     """Return header -> column of the schema as the caller says it, checked."""
     for name, header in columns.items():
         if name not in BY_NAME and not _ANY_PASS_AT.fullmatch(name):
-            near = get_close_matches(name, BY_NAME, 1, cutoff=0.6)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(name, BY_NAME)
             raise UsageError(f"columns: the table of candidates has no column '{name}'{hint}")
         if header not in frame.columns:
-            near = get_close_matches(header, frame.columns, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else f"; it has {', '.join(frame.columns[:8])}"
+            hint = did_you_mean(header, frame.columns, rest=f"; it has {', '.join(frame.columns[:8])}")
             raise CorpusError(f"{source}: there is no column '{header}'{hint}")
         if name in frame.columns and name != header:
             raise CorpusError(f"{source}: column '{name}' is there already, beside '{header}' that is to be called so")

@@ -8,6 +8,7 @@ from quagpredict.engines.contract import Engine
 from quagpredict.engines.table import AUTO, check_installed, engine_class, installed_version, is_installed
 from quagpredict.engines.vllm_install import require_vllm
 from quagpredict.errors import UsageError
+from quagpredict.nearest import did_you_mean
 from quagpredict.optional import require
 
 
@@ -61,7 +62,8 @@ def load_engine(name: str, checkpoint: str | Path, *, workers: int = 1, **settin
     known = [key for key, one in inspect.signature(kind).parameters.items() if one.kind is one.KEYWORD_ONLY]
     for key in settings:
         if key not in known:
-            raise UsageError(f"engine '{chosen}': unknown setting '{key}'; known are {', '.join(known)}")
+            hint = did_you_mean(key, known, rest=f"; known are {', '.join(known)}")
+            raise UsageError(f"engine '{chosen}': unknown setting '{key}'{hint}")
     if workers == 1:
         engine: Engine = kind(checkpoint, **settings)
         return engine

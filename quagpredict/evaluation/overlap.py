@@ -14,10 +14,11 @@ from quagpredict.answers.golds import one_spelling
 from quagpredict.answers.grading import DEFAULT
 from quagpredict.answers.statements import last_statement
 from quagpredict.errors import InvalidDataError, RecipeError
-from quagpredict.evaluation.settings import known_only, settings_of
+from quagpredict.evaluation.settings import settings_of
 from quagpredict.evaluation.sources import SOURCES, answer_text, rows_of
 from quagpredict.evaluation.suite import Suite
 from quagpredict.lab import Mixture
+from quagpredict.plans.keys import known_keys_only
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _ANSWERS = ("answer", "Answer", "final_answer", "expected_answer", "gold", "ground_truth")
@@ -260,13 +261,13 @@ def _stated(text: str) -> str | None:
 
 
 def _read(entry: Mapping[str, Any], base: Path, where: str) -> Documents:
-    known_only(entry, {*SOURCES, "name", "text", "answer"}, where)
+    known_keys_only(entry, {*SOURCES, "name", "text", "answer"}, where)
     if sum(name in entry for name in SOURCES) != 1:
         raise RecipeError(f"{where}: needs one of 'path', 'hub' or 'lab'")
     name = str(entry.get("name") or entry.get("path") or "")
     if "lab" in entry:
         lab = dict(entry["lab"])
-        known_only(lab, {"problems", "seed", "data", "split"}, f"{where}: lab")
+        known_keys_only(lab, {"problems", "seed", "data", "split"}, f"{where}: lab")
         mixture = Mixture.from_mapping(lab["data"])
         items = mixture.problems(lab["problems"], split=lab.get("split", "rl"), seed=lab.get("seed", 0))
         return Documents(name or "lab", [item.prompt for item in items], [item.answer for item in items])

@@ -1,10 +1,11 @@
 """Mappings of a suite file to frozen settings: unknown keys refused, errors that name file and key."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from quagpredict.errors import RecipeError
+from quagpredict.plans.keys import known_keys_only
 
 
 def settings_of(kind: Any, given: Any, where: str) -> Any:
@@ -17,20 +18,8 @@ def settings_of(kind: Any, given: Any, where: str) -> Any:
     """
     if not isinstance(given, Mapping):
         raise RecipeError(f"{where}: expected a mapping of keys to values, got {given!r}")
-    known_only(given, {entry.name for entry in fields(kind)}, where)
+    known_keys_only(given, [entry.name for entry in fields(kind)], where)
     try:
         return kind(**given)
     except (TypeError, ValueError) as error:
         raise RecipeError(f"{where}: {error}") from None
-
-
-def known_only(given: Mapping[str, Any], allowed: Collection[str], where: str) -> None:
-    """Refuse a key that is not among the allowed ones.
-
-    Examples
-    --------
-    >>> known_only({"path": "a"}, {"path"}, "suite.yaml")
-    """
-    for key in given:
-        if key not in allowed:
-            raise RecipeError(f"{where}: unknown key '{key}'; known are {', '.join(sorted(allowed))}")

@@ -14,9 +14,10 @@ import polars as pl
 from quagpredict.answers.extract import last_box
 from quagpredict.errors import InvalidDataError, RecipeError
 from quagpredict.evaluation.hub import HubSource, hub_rows
-from quagpredict.evaluation.settings import known_only, settings_of
+from quagpredict.evaluation.settings import settings_of
 from quagpredict.lab import Mixture
 from quagpredict.parquet import read_parquet
+from quagpredict.plans.keys import known_keys_only
 
 SOURCES = ("lab", "path", "hub")
 _MOST_LAB = 1_000_000  # problems of a lab benchmark
@@ -88,7 +89,7 @@ def read_problems(entry: Mapping[str, Any], base: Path, where: str, left_out: li
     _one_source(entry, where)
     name = str(entry["name"])
     if "lab" in entry:
-        known_only(entry, {"name", "lab", "level"}, where)
+        known_keys_only(entry, {"name", "lab", "level"}, where)
         mixture, count, seed = _lab(entry["lab"], where)
         for item in mixture.problems(count, split="test", seed=seed):
             yield Problem(name, item.prompt, item.prompt, item.answer, entry.get("level", item.level))
@@ -168,7 +169,7 @@ def read_held_out(entry: Any, base: Path, where: str) -> Iterator[HeldOut]:
         raise RecipeError(f"{where}: needs either 'lab', 'path' or 'hub'")
     _one_source({"name": where, **entry}, where)
     if "lab" in entry:
-        known_only(entry, {"lab"}, where)
+        known_keys_only(entry, {"lab"}, where)
         mixture, count, seed = _lab(entry["lab"], where)
         for item in mixture.problems(count, split="held_out", seed=seed):
             yield HeldOut(item.prompt, item.prompt, item.completion)
@@ -192,7 +193,7 @@ def _one_source(entry: Mapping[str, Any], where: str) -> None:
 def _lab(entry: Any, where: str) -> tuple[Mixture, int, int]:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("problems"), int) or "data" not in entry:
         raise RecipeError(f"{where}: lab needs 'problems' (a number), 'seed' and 'data'")
-    known_only(entry, {"problems", "seed", "data"}, f"{where}: lab")
+    known_keys_only(entry, {"problems", "seed", "data"}, f"{where}: lab")
     seed = entry.get("seed", 0)
     if not 1 <= entry["problems"] <= _MOST_LAB or isinstance(seed, bool) or not isinstance(seed, int):
         raise RecipeError(

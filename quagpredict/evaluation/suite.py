@@ -8,10 +8,11 @@ from typing import Any
 from quagpredict.answers import GradingPolicy, readable_gold
 from quagpredict.engines.contract import Sampling
 from quagpredict.errors import InvalidDataError, RecipeError
-from quagpredict.evaluation.settings import known_only, settings_of
+from quagpredict.evaluation.settings import settings_of
 from quagpredict.evaluation.sources import HeldOut, Problem, read_held_out, read_problems
 from quagpredict.files import digest
-from quagpredict.plans.recipe import read_yaml
+from quagpredict.plans.keys import known_keys_only
+from quagpredict.plans.reading import read_yaml
 from quagpredict.shipped import shipped_or_given
 
 
@@ -112,7 +113,7 @@ def read_suite(path: str | Path) -> Suite:
     path = shipped_or_given(path)
     given = read_yaml(path)
     optional = {"held_out", "held_out_max_tokens", "grading", "prompt", "system_prompt"}
-    known_only(given, {"name", "benchmarks", "sampling", *optional}, str(path))
+    known_keys_only(given, {"name", "benchmarks", "sampling", *optional}, str(path))
     for key in ("name", "benchmarks", "sampling"):
         if key not in given:
             raise RecipeError(f"{path}: the key '{key}' is missing")

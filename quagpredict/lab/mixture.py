@@ -7,6 +7,7 @@ from typing import Any
 
 from quagpredict.errors import RecipeError
 from quagpredict.lab.chains import ChainSpec, Problem, Split, draw_problems
+from quagpredict.plans.keys import known_keys_only
 
 # Repeats in a row before a spec counts as exhausted: at most a few new problems in a thousand draws are then left.
 _MISSES = 1000
@@ -107,9 +108,7 @@ def _source(entry: Any, position: int) -> Source:
     if not isinstance(entry, Mapping):
         raise RecipeError(f"lab data: source {position} must be a mapping of keys, got {entry!r}")
     known = [field.name for field in fields(ChainSpec)]
-    for key in entry:
-        if key != "share" and key not in known:
-            raise RecipeError(f"lab data: source {position}: unknown key '{key}'; known are share, {', '.join(known)}")
+    known_keys_only(entry, ["share", *known], f"lab data: source {position}")
     share = entry.get("share", 1.0)
     if not isinstance(share, int | float) or not share > 0:
         raise RecipeError(f"lab data: source {position}: share must be a positive number, got {share!r}")

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from quagpredict.errors import RecipeError, UsageError
-from quagpredict.plans.recipe import Recipe, known_keys_only
+from quagpredict.plans.keys import known_keys_only
+from quagpredict.plans.recipe import Recipe
 from quagpredict.shipped import shipped_path
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")

@@ -1,0 +1,57 @@
+"""The one error about a key that is not known: it names the file, the key and the nearest one that is."""
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from quagpredict.errors import RecipeError
+from quagpredict.nearest import did_you_mean
+
+_MOST = 24  # more keys than a line should list
+
+
+def unknown_key_message(source: str | Path, key: object, known: Collection[str], prefix: str = "") -> str:
+    """Return the message for an unknown key, with the nearest known one if any is near.
+
+    Examples
+    --------
+    >>> unknown_key_message("sft.yaml", "learning_rat", ["learning_rate", "seed"])
+    "sft.yaml: unknown key 'learning_rat'; did you mean 'learning_rate'?"
+    """
+    rest = f"; known keys are {', '.join(sorted(known))}" if len(known) <= _MOST else ""
+    return f"{source}: unknown key '{prefix}{key}'{did_you_mean(key, known, prefix=prefix, rest=rest)}"
+
+
+def known_keys_only(
+    mapping: Mapping[str, Any], known: Iterable[str], source: str | Path = "config", prefix: str = ""
+) -> None:
+    """Refuse a key that is not known, naming it and the nearest known one.
+
+    Parameters
+    ----------
+    mapping : mapping
+        What was read.
+    known : iterable of str
+        The keys that may be there.
+    source : str or Path
+        The file, for the message.
+    prefix : str
+        Key path of `mapping` inside the file, for the message, e.g. ``"launch."``.
+
+    Raises
+    ------
+    RecipeError
+        At the first key that is not known.
+
+    Examples
+    --------
+    >>> known_keys_only({"seed": 1}, ["seed", "steps"], "base.yaml")
+    >>> known_keys_only({"sed": 1}, ["seed", "steps"], "base.yaml")
+    Traceback (most recent call last):
+    ...
+    quagpredict.errors.RecipeError: base.yaml: unknown key 'sed'; did you mean 'seed'?
+    """
+    names = list(known)
+    for key in mapping:
+        if key not in names:
+            raise RecipeError(unknown_key_message(source, key, names, prefix))
