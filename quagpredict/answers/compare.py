@@ -14,6 +14,8 @@ from quagpredict.answers.regions import of_relation, unknown_of
 from quagpredict.answers.values import equal_values, proportional
 
 _TUPLES = ("()", "<>")
+# An order or a label, as ABC: no product, of which the order would not matter. Two letters are a side.
+_ORDER = re.compile(r"[A-Z]{3,}")
 _FUNCTION = re.compile(r"[A-Za-z]\([A-Za-z]\)")
 
 
@@ -45,6 +47,8 @@ def equal(answer: str, gold: str, policy: GradingPolicy) -> bool | None:
     a, g = canonical(answer), canonical(gold)
     if a == g and a:
         return True
+    if _ORDER.fullmatch(a) and _ORDER.fullmatch(g):
+        return False
     left, right = read_form(answer), read_form(gold)
     if isinstance(right, Items) and right.brackets in ("", "{}") and isinstance(left, Value) and "," in a:
         left = read_form(answer, thousands=False)  # 120,450 for a list of two
@@ -141,7 +145,9 @@ def _same_based(a: Form, g: Form) -> bool | None:
         written = a.node.value if isinstance(a.node, Literal) else None
         return written is not None and not a.unit and g.digits.isdigit() and written == int(g.digits)
     values = [_based_value(form) for form in (a, g)]
-    return None if None in values else values[0] == values[1]
+    if None in values:  # a digit or a base that does not exist, or what is no number
+        return None if isinstance(a, Other) or isinstance(g, Other) else False
+    return values[0] == values[1]
 
 
 def _based_value(form: Form) -> Fraction | None:

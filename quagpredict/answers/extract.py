@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from quagpredict.answers.policy import GradingPolicy
 from quagpredict.answers.statements import last_statement
+from quagpredict.answers.vocabulary import UNIT_LETTERS
 
 _BOX = re.compile(r"\\f?boxed|\\fbox")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
@@ -23,6 +24,10 @@ _ARITHMETIC = re.compile(
     r"(?:[-+*/^()0-9.]|(?<![A-Za-z])[A-Za-z](?![A-Za-z])|\\(?:sqrt|[dt]?frac|pi|cdot|times|pm|mp)(?![A-Za-z]))*"
 )
 _REST = re.compile(r"[^$\n,;.]{0,60}?(?=\$|\\\)|\\\]|\n|[,;.]|$)")
+# How a formula goes on behind a box that it begins with: 3x, 3/4, 3 \cdot 10^5. A unit is commentary.
+_GOES_ON = re.compile(
+    rf"(?![{''.join(sorted(UNIT_LETTERS))}])[A-Za-z]|\s{{0,2}}(?:[-+*/]|\\(?:cdot|times|sqrt|[dt]?frac|pi)(?![A-Za-z]))"
+)
 # What may stand between the boxes of one answer.
 _BETWEEN = re.compile(
     r"[\s$]{0,5}(?:(?:,|;|\\text\s{0,2}\{\s{0,2}(?:and|or)\s{0,2}\}|\band\b|\bor\b|&){1,2}[\s$]{0,5}"
@@ -115,6 +120,9 @@ def last_box(text: str) -> str | None:
     parts = [_with_surroundings(text, found)]
     while len(parts) <= _BOXES_TRIED:
         before = _box_before(text, found.begin)
+        if before is not None and before.end > found.end:  # a box in a box: the outer one says more
+            parts[0], found = _with_surroundings(text, before), before
+            continue
         if before is None or not _BETWEEN.fullmatch(text[before.end : found.begin][:80]):
             break
         if not 0 <= found.begin - before.end <= 80:
@@ -145,9 +153,12 @@ def _with_surroundings(text: str, box: _Box) -> str:
         content += behind.group().strip()
     before = text[max(0, box.begin - 70) : box.begin]
     formula = _FORMULA.search(before)
-    if formula and (front := _LAYOUT.sub("", formula.group(1))) not in ("", "-", "−"):
-        rest = _REST.match(text, box.end)
-        whole = f"{formula.group(1)}{{{box.content}}}{rest.group() if rest else ''}".strip()
+    front = _LAYOUT.sub("", formula.group(1)) if formula else ""
+    behind = _REST.match(text, box.end)
+    rest = behind.group() if behind else ""
+    goes_on = front == "" and _GOES_ON.match(rest) and _ARITHMETIC.fullmatch(_LAYOUT.sub("", rest))
+    if formula and (front not in ("", "-", "−") or goes_on):
+        whole = f"{formula.group(1)}{{{box.content}}}{rest}".strip()
         closed = len(re.findall(r"(?<!\\)\{", whole)) == len(re.findall(r"(?<!\\)\}", whole))
         return whole if closed and _ARITHMETIC.fullmatch(front) and not re.search("=|box", whole) else content
     sign = _SIGN.search(before)

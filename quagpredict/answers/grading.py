@@ -18,7 +18,10 @@ DEFAULT = GradingPolicy()
 _NAMED = re.compile(r"^[\s$]*[A-Za-z](?:_\{?[0-9A-Za-z]{1,9}\}?)?(?:\([A-Za-z]\))?\s*=(?!=)")
 _SIGN = re.compile(
     r"[=<>;]|,(?![0-9]{3})|\\(?:approx|leq?|geq?|neq?|leqslant|geqslant|equiv|sim|to)(?![A-Za-z])|\b(?:or|and)\b"
+    # what the engine passes over
+    r"|['?`&@]|\\(?:prime|pm|mp|[lc]?dots)(?![A-Za-z])|\.\.\."
 )
+_BELOW_NUMBER = re.compile(r"[0-9)]\s*_")
 
 
 class Grade(NamedTuple):
@@ -166,14 +169,16 @@ def _for_the_engine(answer: str, gold: str, policy: GradingPolicy) -> bool:
     if beyond_caps(answer, policy) is not None or not balanced(answer) or too_costly(answer, gold):
         return False
     if _signs(answer) != _signs(gold):
-        return False  # the engine takes the last side of 5 = 6, or one answer of two
+        return False  # the engine takes the last side of 5 = 6, or one answer of two, and 5 of 5...
+    if _BELOW_NUMBER.search(answer) or _BELOW_NUMBER.search(gold):
+        return False  # to the engine 12_8 is 12, whatever the base
     if max(power_depth(answer), power_depth(gold)) > 1:
         return False  # a tower: what is small enough of it was computed before
     return not any(isinstance(form, Words) or getattr(form, "prose", False) for form in map(read_form, (answer, gold)))
 
 
 def _signs(text: str) -> int:
-    """Return how many relations and separators a text has, without a name that is given a value: y = ..."""
+    """Return how many relations, separators and marks a text has, without a name that is given a value: y = ..."""
     return len(_SIGN.findall(_NAMED.sub("", text, count=1)))
 
 

@@ -34,6 +34,7 @@ _SPACED_THOUSANDS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:(?: |\\[,!]|,\\!|\{,\}
 _LIBRARY = re.compile(r"(?<![A-Za-z])(?:np|math|sympy)\.(?=[a-z]+\b)")
 _LABEL = re.compile(r"(?:the\s)?(?:final\s)?(?:solution|answer|result)s?\s*(?:is|are)?\s*:\s*", re.IGNORECASE)
 _FINAL = re.compile(r"(?<![\\.,;:])[.,;:]+$")
+_GOES_ON = re.compile(r"(?:,\s*|[0-9]*\.[0-9]*([0-9])\1{2,})\.{3}$")  # 1, 2, ... and 0.333...: the dots say something
 _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'))
 
 
@@ -98,8 +99,13 @@ def canonical(text: str) -> str:
     # A space between digits is kept (1 2 is not 12), and one that ends a command (\ne q is not \neq).
     text = re.sub(r"(?<=[0-9])\s+(?=[0-9])|(?<=[0-9],)\s+(?=[0-9])", "\x00", text)
     text = re.sub(r"(\\[A-Za-z]+)\s+(?=[A-Za-z])", "\\1\x00", text)
-    text = re.sub(r"\s+", "", text).replace("\x00", " ").rstrip(".,;:")
+    text = _without_stop(re.sub(r"\s+", "", text).replace("\x00", " "))
     return re.sub(r"(?<![0-9A-Za-z})\]])\+(?=\\infty|[0-9])", "", text)
+
+
+def _without_stop(text: str) -> str:
+    """Drop the marks that end a sentence, not the dots of what goes on."""
+    return text if _GOES_ON.search(text) else _FINAL.sub("", text)
 
 
 def _spelt(name: str) -> str:
@@ -129,7 +135,7 @@ def unwrapped(text: str) -> str:
     before = None
     while before != text:
         before = text
-        text = _FINAL.sub("", text.strip())
+        text = _without_stop(text.strip())
         for opening, closing in _WRAPPERS:
             inner = text[len(opening) : len(text) - len(closing)]
             if len(text) > len(opening) + len(closing) - 1 and text.startswith(opening) and text.endswith(closing):

@@ -9,7 +9,7 @@ from quagpredict.files import digest
 
 # Raised when the same policy may give another verdict: old and new numbers then differ in protocol. Digits at the end
 # are graded as in version 1.
-GRADER_VERSION = 3
+GRADER_VERSION = 4
 _LAST_DIGITS_VERSION = 1
 
 Extraction = Literal["auto", "boxed", "stated", "last_digits"]

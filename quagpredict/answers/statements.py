@@ -13,15 +13,16 @@ _MATH = re.compile(
     r"|(\\begin\{align(?:ed)?\*?\}.+?\\end\{align(?:ed)?\*?\})|\\begin\{equation\*?\}(.+?)\\end\{equation\*?\}",
     re.DOTALL,
 )
-_IS = re.compile(r"[^$\\]*?\b(?:is|are|equals)\s+", re.IGNORECASE)
+_IS = re.compile(r"(?![-+0-9])[^$\\]*?\b(?:is|are|equals)\s+", re.IGNORECASE)  # "7 is the smallest" begins with it
 _END = re.compile(r"[.。!](?=\s|$|\*|_)|[,;]?\s(?:because|since|which|where|so|as)\s|\*\*|\n")
 _AND = re.compile(r"\s{0,3}(?:,|;|&|,?\s{0,3}(?:and|or)\b)\s{0,3}", re.IGNORECASE)
 _LEADING = re.compile(
-    r"(?:(?:the|(?-i:an?)(?!\s+(?:or|and)\b)|just|simply|exactly|indeed|therefore|thus|hence|equal to|given by|number"
-    r"|value|option|choice)\s+)+",
+    r"(?:(?:the|(?-i:an?)(?!\s+(?:or|and)\b)|just|simply|exactly|indeed|clearly|obviously|certainly|therefore|thus|hence"
+    r"|equal to|given by|number|value|option|choice)\s+)+",
     re.IGNORECASE,
 )
 _TITLE = re.compile(r"(?![-+0-9$\\(\[{.])|[0-9]+[.)]\s+[A-Za-z]|[^$\\]*[A-Za-z]{3,}[^$\\]*\s[A-Za-z]{3,}")
+_REPEATING = re.compile(r"\.[0-9]*([0-9])\1{2,}\.{3}$")  # 0.333...: the last dot ends no sentence
 _TRIED = 8
 
 
@@ -87,5 +88,5 @@ def _end(text: str) -> int:
     formulas = [(found.start(), found.end()) for found in _MATH.finditer(text[:2000])]
     for found in _END.finditer(text):
         if not any(start < found.start() < stop for start, stop in formulas):
-            return found.start()
+            return found.end() if _REPEATING.search(text, 0, found.end()) else found.start()
     return len(text)
