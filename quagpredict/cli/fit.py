@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import at_least, say, say_notes
+from quagpredict.cli.inputs import at_least, one_or_many, say, say_notes
 
 DESCRIPTION = """\
 Fit a surrogate to the candidates of a corpus whose RL is finished, and store it as a folder of plain data with a card.
@@ -77,11 +77,10 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.surrogates.store import save_surrogate
     from quagpredict.validation import fit_validated
 
-    one = args.features is not None and len(args.features) == 1
     made = fit_validated(
         args.corpus,
         args.surrogate,
-        args.features[0] if one else args.features,
+        one_or_many(args.features),
         args.target,
         transforms=args.transforms,
         groups=args.groups,

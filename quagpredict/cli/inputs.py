@@ -49,6 +49,42 @@ def above_zero(text: str) -> float:
     return number
 
 
+def add_candidates(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name candidates; `candidates_of` reads them."""
+    add = parser.add_argument
+    add("tables", nargs="*", default=[], metavar="TABLE", help="candidates: files, globs (quoted or not) or folders")
+    add("--candidates", action="extend", nargs="+", default=[], metavar="TABLE", help="the same")
+
+
+def candidates_of(args: argparse.Namespace, command: str) -> list[str]:
+    """Return the candidates that are named, or refuse a call without any."""
+    given = [*args.tables, *args.candidates]
+    if not given:
+        raise UsageError(
+            f"name the candidates: files, globs or folders, as `quagpredict {command} --candidates runs/*.parquet`"
+        )
+    return given
+
+
+def add_gate(parser: argparse.ArgumentParser, bar: str, probability: str) -> None:
+    """Add the options of a gate: what the bar and the probability are, in the words of the command."""
+    add = parser.add_argument
+    add("--gate", metavar="BAR", help=bar)
+    add("--margin", type=float, default=0.0, metavar="X", help="by how much the gate must be cleared (a fraction)")
+    add("--gate-probability", type=float, default=0.5, metavar="P", help=probability)
+
+
+def one_or_many(values: list[str] | None) -> str | list[str] | None:
+    """Return a single value as itself: a name such as ``both`` may stand for several columns, a list may not.
+
+    Examples
+    --------
+    >>> one_or_many(["both"]), one_or_many(["web", "code"]), one_or_many(None)
+    ('both', ['web', 'code'], None)
+    """
+    return values[0] if values is not None and len(values) == 1 else values
+
+
 def console(width: int | None = None) -> "Console":
     """Return the console that prints tables on stdout; a reader that has seen enough is ours to handle."""
     from rich.console import Console

@@ -5,7 +5,17 @@ from functools import partial
 from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, above_zero, at_least, emit, say, say_notes
+from quagpredict.cli.inputs import (
+    FORMATS,
+    above_zero,
+    add_candidates,
+    add_gate,
+    at_least,
+    candidates_of,
+    emit,
+    say,
+    say_notes,
+)
 
 PARAMETERS = {"prior=None": "no_prior"}
 DESCRIPTION = """\
@@ -33,8 +43,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("tables", nargs="*", default=[], metavar="TABLE", help="candidates: files, globs (quoted or not) or folders")
-    add("--candidates", action="extend", nargs="+", default=[], metavar="TABLE", help="the same")
+    add_candidates(parser)
     add("--curves", metavar="TABLE", help="Pass@1 along RL (default: the candidates' own column post_curve)")
     add("--rl-steps", type=at_least(1), required=True, metavar="N", help="RL steps of a whole run")
     add("--budget", type=float, metavar="X", help="what is left to spend, in RL steps or the unit of --step-cost")
@@ -54,14 +63,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--no-prior", action="store_true", help="use no prediction before RL but the score and Pass@k")
     add("--learn-from", nargs="+", metavar="TABLE", help="finished runs with post_curve (default: the shipped ones)")
     add("--stopped", nargs="+", default=[], metavar="NAME", help="candidates whose runs cannot go on")
-    add("--gate", metavar="BAR", help="a score (a fraction), a candidate, or 'no-sft': what a run must reach")
-    add("--margin", type=float, default=0.0, metavar="X", help="by how much the gate must be cleared (a fraction)")
-    add(
-        "--gate-probability",
-        type=float,
-        default=0.5,
-        metavar="P",
-        help="none is worth RL if any clears the gate with less (default: 0.5)",
+    add_gate(
+        parser,
+        "a score (a fraction), a candidate, or 'no-sft': what a run must reach",
+        "none is worth RL if any clears the gate with less (default: 0.5)",
     )
     add(
         "--tolerance",
@@ -83,9 +88,7 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.report.figures import check_figure_path
     from quagpredict.report.race_tables import print_race, race_csv, race_json
 
-    given = [*args.tables, *args.candidates]
-    if not given:
-        raise UsageError("name the candidates: files, globs or folders, as `quagpredict race runs/*.parquet`")
+    given = candidates_of(args, "race")
     if args.figure:
         check_figure_path(args.figure)
     if args.prior and args.no_prior:

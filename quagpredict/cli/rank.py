@@ -1,11 +1,23 @@
 """``quagpredict rank``: which candidates deserve RL compute."""
 
 import argparse
+import shlex
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, above_zero, at_least, emit, say_notes
+from quagpredict.cli.inputs import (
+    FORMATS,
+    above_zero,
+    add_candidates,
+    add_gate,
+    at_least,
+    candidates_of,
+    emit,
+    one_or_many,
+    say_notes,
+)
 
 PARAMETERS = {"next_run": "next", "calibrate=False": "no_calibrate"}
 DESCRIPTION = """\
@@ -44,8 +56,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what says which candidates are ranked, and how."""
     add = parser.add_argument
-    add("tables", nargs="*", default=[], metavar="TABLE", help="candidates: files, globs (quoted or not) or folders")
-    add("--candidates", action="extend", nargs="+", default=[], metavar="TABLE", help="the same")
+    add_candidates(parser)
     add(
         "--surrogate",
         metavar="SPEC",
@@ -77,18 +88,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--top-m", type=at_least(1), default=3, metavar="M", help="show the chance to be among the best M (default: 3)")
     add("--budget", type=at_least(1), metavar="B", help="choose B candidates for RL whose best is expected to be best")
     add("--next", action="store_true", help="say whose RL run would teach most about the choice")
-    add(
-        "--gate",
-        metavar="BAR",
-        help="say who clears a score (a fraction, 0.7), a candidate by name, or 'no-sft', RL from the own base model",
-    )
-    add("--margin", type=float, default=0.0, metavar="X", help="by how much the gate must be cleared (a fraction)")
-    add(
-        "--gate-probability",
-        type=float,
-        default=0.5,
-        metavar="P",
-        help="probability with which a candidate must clear the gate (default: 0.5)",
+    add_gate(
+        parser,
+        "say who clears a score (a fraction, 0.7), a candidate by name, or 'no-sft', RL from the own base model",
+        "probability with which a candidate must clear the gate (default: 0.5)",
     )
     add("--no-calibrate", action="store_true", help="do not learn from the results that candidates have already")
     add("--allow-mixed-protocols", action="store_true", help="rank although eval protocols or RL recipes differ")
@@ -112,105 +115,50 @@ def run(args: argparse.Namespace) -> int:
 
 def ranked(args: argparse.Namespace) -> tuple[Any, Any]:
     """Return the ranking that the options ask for, and the candidates as they were read or named."""
-    import polars as pl
+    from quagpredict.errors import CorpusError
+    from quagpredict.ranking import HeadersError, rank
 
-    from quagpredict.corpus import read_corpus
-    from quagpredict.errors import CorpusError, NothingToRankError, UsageError
-
-    given = [*args.tables, *args.candidates]
-    if not given:
-        raise UsageError(
-            "name the candidates: files, globs or folders, as `quagpredict rank --candidates runs/*.parquet`"
-        )
-    source: Any = given
-    if args.columns or args.percent or args.join or "-" in given:
-        source = _foreign(args, given)
-    if args.split:
-        source = read_corpus(source, allow_mixed_protocols=args.allow_mixed_protocols)
-        source = source.filter(pl.col("split") == args.split) if "split" in source.columns else source.clear()
-        if source.is_empty():
-            raise NothingToRankError(f"no candidate has the split '{args.split}'")
+    given = candidates_of(args, "rank")
     try:
-        return _ranking(args, source), source
-    except CorpusError as error:
-        if not isinstance(source, list):
-            raise
-        # Headers of another tool: those that can mean but one thing are taken for it, and it is said.
-        recognised = _recognised(args, given, error)
-        return _ranking(args, recognised), recognised
+        ranking = rank(
+            given,
+            "default" if args.surrogate is None else args.surrogate,
+            target=args.target,
+            features=one_or_many(args.features),
+            truth=args.truth,
+            rl_steps=args.rl_steps,
+            top_m=args.top_m,
+            budget=args.budget,
+            next_run=args.next,
+            gate=args.gate,
+            margin=args.margin,
+            gate_probability=args.gate_probability,
+            calibrate=not args.no_calibrate,
+            minimize=args.minimize,
+            columns=_columns(args.columns or ()),
+            percent=args.percent,
+            join=args.join,
+            split=args.split,
+            allow_mixed_protocols=args.allow_mixed_protocols,
+            allow_unvalidated_base=args.allow_unvalidated_base,
+        )
+        return ranking, ranking.candidates
+    except HeadersError as error:
+        words = ["quagpredict", "rank", *given, *(["--split", args.split] if args.split else [])]
+        if error.percent:
+            raise CorpusError(f"{error.reason}; if it is: {shlex.join([*words, '--percent'])}") from None
+        told = [f"{name}={header}" for name, header in error.columns.items()]
+        raise CorpusError(f"{error.reason}; did you mean: {shlex.join([*words, '--columns', *told])}") from None
 
 
-def _ranking(args: argparse.Namespace, source: Any) -> Any:
-    from quagpredict.ranking import rank
-
-    return rank(
-        source,
-        "default" if args.surrogate is None else args.surrogate,
-        target=args.target,
-        features=args.features and (args.features[0] if len(args.features) == 1 else args.features),
-        truth=args.truth,
-        rl_steps=args.rl_steps,
-        top_m=args.top_m,
-        budget=args.budget,
-        next_run=args.next,
-        gate=args.gate,
-        margin=args.margin,
-        gate_probability=args.gate_probability,
-        calibrate=not args.no_calibrate,
-        minimize=args.minimize,
-        allow_mixed_protocols=args.allow_mixed_protocols,
-        allow_unvalidated_base=args.allow_unvalidated_base,
-    )
-
-
-def _foreign(args: argparse.Namespace, given: list[str]) -> Any:
-    """Return the table with the schema's names, as the options say, and say what was taken for what."""
-    from quagpredict.corpus.reading import read_foreign
+def _columns(pairs: Sequence[str]) -> dict[str, str]:
+    """Return what NAME=HEADER pairs say."""
     from quagpredict.errors import UsageError
 
     columns: dict[str, str] = {}
-    for pair in args.columns or ():
+    for pair in pairs:
         name, equals, header = pair.partition("=")
         if not equals or not name or name in columns:
             raise UsageError(f"--columns {pair}: expected NAME=HEADER, each name once, as candidate=run")
         columns[name] = header
-    keep = [*(args.features or ()), *([args.target] if args.target else ())]
-    found = read_foreign(
-        given,
-        columns,
-        percent=args.percent,
-        keep=keep,
-        join=args.join,
-        allow_mixed_protocols=args.allow_mixed_protocols,
-    )
-    say_notes(found.notes, "rank")
-    return found.frame
-
-
-def _recognised(args: argparse.Namespace, given: list[str], error: Exception) -> Any:
-    """Return the table with what can be recognised of its headers, or raise `error` with the command to try."""
-    import shlex
-
-    from quagpredict.corpus.foreign import adopt, suggestion
-    from quagpredict.corpus.reading import read_raw
-    from quagpredict.errors import CorpusError, QuagpredictError
-
-    try:
-        tables = read_raw(given)
-    except QuagpredictError:
-        raise error from None
-    words = ["quagpredict", "rank", *given]
-    if any(adopt(table).notes for table in tables) and not (args.features or args.target):
-        try:
-            return _foreign(args, given)
-        except CorpusError as other:
-            if "per cent?" in str(other):
-                raise CorpusError(f"{other}; if it is: {shlex.join([*words, '--percent'])}") from None
-            error = other
-    meant: dict[str, str] = {}
-    for table in tables:
-        meant = suggestion(adopt(table).frame) | meant
-    if meant:
-        told = [f"{name}={header}" for name, header in meant.items()]
-        raise CorpusError(f"{error}; did you mean: {shlex.join([*words, '--columns', *told])}") from None
-    raise error
+    return columns

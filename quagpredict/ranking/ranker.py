@@ -1,6 +1,7 @@
 """Rank candidates by a fitted surrogate, or by the paper's screening without one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from quagpredict.errors import UsageError, argument
 from quagpredict.ranking.deciding import Asked, predicted, screened
 from quagpredict.ranking.defaults import default_surrogate, shipped_surrogates
 from quagpredict.ranking.finished import TARGET, fit_finished
+from quagpredict.ranking.headers import with_headers
 from quagpredict.ranking.outcome import check_one_rl_recipe, one_row_each, with_truth
 from quagpredict.ranking.result import Ranking
 from quagpredict.surrogates.fitted import FittedSurrogate
@@ -38,6 +40,10 @@ def rank(
     gate_probability: float = 0.5,
     calibrate: bool = True,
     minimize: bool | None = None,
+    columns: Mapping[str, str] | None = None,
+    percent: bool = False,
+    join: Any = None,
+    split: str | None = None,
     allow_mixed_protocols: bool = False,
     allow_unvalidated_base: bool = False,
 ) -> Ranking:
@@ -79,6 +85,15 @@ def rank(
         (see `condition`). Where all have it there is nothing to correct, and predictions stand beside the results.
     minimize : bool, optional
         Whether the lowest target is best; by default for losses of the schema.
+    columns : mapping, optional
+        Of tables with headers of their own: column of the schema -> header, such as ``{"candidate": "run"}``. Without
+        it, headers that can mean but one thing are taken for it, where the tables cannot be used as they stand.
+    percent : bool
+        Whether their scores are in per cent.
+    join : source, optional
+        A table whose columns are laid beside, by ``candidate``: the losses, say, of another tool.
+    split : str, optional
+        Rank only the rows of this split.
     allow_mixed_protocols : bool
         Rank although eval protocols or RL recipes differ, among the candidates or from the surrogate's.
     allow_unvalidated_base : bool
@@ -96,7 +111,7 @@ def rank(
     IncomparableError
         If numbers would be mixed that are not comparable, and that was not allowed.
     CorpusError, SurrogateError, UsageError
-        If a table, the surrogate or the call is wrong.
+        If a table, the surrogate or the call is wrong. A `HeadersError` names headers that would help.
 
     Examples
     --------
@@ -111,6 +126,41 @@ def rank(
     """
     asked = Asked(top_m, budget, next_run, gate, margin, gate_probability, rl_steps, calibrate)
     asked.check()
+    ranking, read = with_headers(
+        lambda source: _ranked(
+            source,
+            surrogate,
+            asked,
+            target=target,
+            features=features,
+            truth=truth,
+            minimize=minimize,
+            allow_mixed_protocols=allow_mixed_protocols,
+            allow_unvalidated_base=allow_unvalidated_base,
+        ),
+        candidates,
+        columns=columns,
+        percent=percent,
+        join=join,
+        split=split,
+        keep=[*((features,) if isinstance(features, str) else features or ()), *([target] if target else ())],
+        allow_mixed_protocols=allow_mixed_protocols,
+    )
+    return replace(ranking, notes=(*read.notes, *ranking.notes), candidates=read.source)
+
+
+def _ranked(
+    candidates: Any,
+    surrogate: FittedSurrogate | str | Path | None,
+    asked: Asked,
+    *,
+    target: str | None,
+    features: str | Sequence[str] | None,
+    truth: Any,
+    minimize: bool | None,
+    allow_mixed_protocols: bool,
+    allow_unvalidated_base: bool,
+) -> Ranking:
     if surrogate == DEFAULT and features is not None:
         surrogate = ON_THE_SPOT
     shipped = shipped_surrogates() if surrogate == DEFAULT else {}

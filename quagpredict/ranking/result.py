@@ -1,7 +1,7 @@
 """What a ranking is made of; plain values, all scores as fractions."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
@@ -194,6 +194,9 @@ class Ranking:
     by_benchmark : polars.DataFrame or None
         ``candidate``, ``benchmark``, ``before`` (Pass@1 before RL), ``prediction``, ``low``, ``high`` (90 % interval),
         in the order of `frame`; None unless the surrogate predicts scores by benchmark.
+    candidates : source
+        The candidates as they were read: as given, or a table with the schema's names where headers were translated or
+        rows left out.
     """
 
     frame: pl.DataFrame
@@ -208,6 +211,7 @@ class Ranking:
     next_run: NextRun | None = None
     lower_is_better: bool = False
     by_benchmark: pl.DataFrame | None = None
+    candidates: Any = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         """Return one line: the table is in `frame`.

@@ -326,6 +326,13 @@ def test_headers_that_are_not_known_are_suggested_with_the_whole_command(tmp_pat
     assert main(["rank", "mine.csv"]) == 3
     hint = capsys.readouterr().err.partition("did you mean: ")[2].strip()
     assert hint == "quagpredict rank mine.csv --columns candidate=Experiment"
+    rows = (tmp_path / "mine.csv").read_text().splitlines()
+    (tmp_path / "split.csv").write_text(
+        "\n".join(f"{row},{split}" for row, split in zip(rows, ("split", "fit", "fit"), strict=True))
+    )
+    assert main(["rank", "split.csv", "--split", "fit"]) == 3
+    hint = capsys.readouterr().err.partition("did you mean: ")[2].strip()
+    assert hint == "quagpredict rank split.csv --split fit --columns candidate=Experiment"
     assert main(["rank", "mine.csv", "--columns", "candidate=Experiment", "pre_pass_at_64=pass 64 acc"]) == 0
     assert main(["rank", "mine.csv", "--columns", "candidate"]) == 2
     assert "expected NAME=HEADER" in capsys.readouterr().err

@@ -5,6 +5,7 @@ import pytest
 
 from quagpredict.errors import CorpusError
 from quagpredict.ranking import rank
+from quagpredict.ranking.screening import screen
 
 
 def kinds(ranking, candidate):
@@ -68,7 +69,7 @@ def test_any_k_orders_and_near_names_are_told():
     said = " ".join(rank(near, "none").notes)
     assert "'pass_at_64' (did you mean 'pre_pass_at_64'?), 'loss' (did you mean 'pre_held_out_loss_nats'?)" in said
     with pytest.raises(CorpusError, match=r"among the columns candidate, pass_at_64, loss.*did you mean"):
-        rank(near.drop("pre_pass_at_1"), "none")
+        screen(near.drop("pre_pass_at_1"))
 
 
 def test_a_loss_that_is_missing_costs_no_rank():

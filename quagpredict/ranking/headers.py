@@ -1,0 +1,140 @@
+"""Candidates in tables whose headers are not the schema's: what is tried, and what is said where nothing helps."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import polars as pl
+
+from quagpredict.corpus import read_corpus
+from quagpredict.corpus.foreign import adopt, suggestion
+from quagpredict.corpus.reading import read_foreign, read_raw
+from quagpredict.errors import CorpusError, NothingToRankError, QuagpredictError
+
+Result = TypeVar("Result")
+
+_PER_CENT = "per cent?"
+
+
+class HeadersError(CorpusError):
+    """A table could not be used as its headers stand, but may be as told.
+
+    Attributes
+    ----------
+    reason : str
+        What is wrong.
+    columns : dict
+        Column of the schema -> header that probably means it.
+    percent : bool
+        Whether its scores look as if they were in per cent.
+    """
+
+    def __init__(self, reason: str, columns: Mapping[str, str] | None = None, *, percent: bool = False) -> None:
+        self.reason, self.columns, self.percent = reason, dict(columns or {}), percent
+        super().__init__(f"{reason}; if it is: percent=True" if percent else f"{reason}; did you mean {columns=}?")
+
+
+class Read(NamedTuple):
+    """Candidates as they are given on: the source itself, or a frame with the schema's names, and what was taken."""
+
+    source: Any
+    notes: tuple[str, ...] = ()
+
+
+def with_headers(
+    use: Callable[[Any], Result],
+    candidates: Any,
+    *,
+    columns: Mapping[str, str] | None = None,
+    percent: bool = False,
+    join: Any = None,
+    split: str | None = None,
+    keep: Collection[str] = (),
+    allow_mixed_protocols: bool = False,
+) -> tuple[Result, Read]:
+    """Call `use` with the candidates, and again with what can be recognised of their headers if it refuses them.
+
+    Parameters
+    ----------
+    use : callable
+        Takes a source and raises a CorpusError where it lacks columns.
+    candidates, columns, percent, join, allow_mixed_protocols
+        As for `read_foreign`. Where one of them says how the table is to be read, nothing else is tried.
+    split : str, optional
+        Only rows of this split.
+    keep : collection of str
+        Headers that keep their names. Where there are some, nothing is recognised.
+
+    Raises
+    ------
+    HeadersError
+        If headers that nobody can be sure of would help; it names them.
+    NothingToRankError
+        If no row has the split.
+
+    Examples
+    --------
+    >>> def height(source):
+    ...     frame = read_corpus(source)
+    ...     if "pre_pass_at_64" not in frame.columns:
+    ...         raise CorpusError("there is nothing to rank by")
+    ...     return frame.height
+    >>> with_headers(height, pl.DataFrame({"name": ["a", "b"], "pass@64": [0.5, 0.6]}))[1].source.columns
+    ['candidate', 'pre_pass_at_64']
+    >>> try:
+    ...     with_headers(height, pl.DataFrame({"name": ["a", "b"], "passat64": [0.5, 0.6]}))
+    ... except HeadersError as error:
+    ...     error.columns
+    {'pre_pass_at_64': 'passat64'}
+    """
+
+    def told() -> Read:
+        found = read_foreign(
+            candidates,
+            columns,
+            percent=percent,
+            keep=keep,
+            join=join,
+            allow_mixed_protocols=allow_mixed_protocols,
+        )
+        return Read(found.frame, found.notes)
+
+    def used(read: Read) -> tuple[Result, Read]:
+        if split is not None:
+            frame = read_corpus(read.source, allow_mixed_protocols=allow_mixed_protocols)
+            read = read._replace(source=_of_split(frame, split))
+        return use(read.source), read
+
+    # A pipe can be read but once.
+    piped = [entry for entry in _listed(candidates) if isinstance(entry, str) and entry == "-"]
+    if columns or percent or join is not None or piped:
+        return used(told())
+    try:
+        return used(Read(candidates))
+    except CorpusError as error:
+        found: CorpusError = error
+    try:
+        tables = read_raw(candidates)
+    except QuagpredictError:
+        raise found from None
+    if not keep and any(adopt(table).notes for table in tables):
+        try:
+            return used(told())
+        except CorpusError as other:
+            if _PER_CENT in str(other):
+                raise HeadersError(str(other), percent=True) from None
+            found = other
+    meant: dict[str, str] = {}
+    for table in tables:
+        meant = suggestion(adopt(table).frame) | meant
+    raise (HeadersError(str(found), meant) if meant else found) from None
+
+
+def _listed(candidates: Any) -> Sequence[Any]:
+    return candidates if isinstance(candidates, list | tuple) else (candidates,)
+
+
+def _of_split(frame: pl.DataFrame, split: str) -> pl.DataFrame:
+    rows = frame.filter(pl.col("split") == split) if "split" in frame.columns else frame.clear()
+    if rows.is_empty():
+        raise NothingToRankError(f"no candidate has the split '{split}'")
+    return rows
