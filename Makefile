@@ -18,7 +18,7 @@ DEMO   = $(if $(wildcard .venv/installed),.venv,.venv-demo)/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo test test-vllm test-postgresql check format bench wheel clean clean-env
+.PHONY: help demo docs test test-vllm test-postgresql check format bench wheel clean clean-env
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -48,6 +48,10 @@ format: .venv/installed  ## format and mend what can be mended
 
 bench: .venv/installed  ## the speed figures, each beside a yardstick from the same run (BENCH=name for one)
 	$(FULL) bench/run.py $(BENCH)
+
+docs: .venv/installed  ## the guide as a site, build/docs/index.html; a broken link fails
+	$(FULL) $(PIP) --group docs
+	$(FULL) -m sphinx -q -W --keep-going -c docs . build/docs
 
 wheel: .venv/installed  ## dist/: sdist and wheel
 	$(FULL) -m build --no-isolation
