@@ -90,8 +90,20 @@ case "$*" in "$FAILS") echo "No matching distribution" >&2; exit 2;; "$HANGS") s
         ("test", "", 2, "check|test", ""),
         ("test-postgresql", "", 2, "check|test|docs|test-postgresql", ""),
         ("test-vllm", "", 2, "check|test|docs|test-postgresql|.venv-vllm/installed|test-vllm", ""),
-        (".venv-vllm/installed", "", 0, "check|test|docs|test-postgresql|.venv-vllm/installed", "No matching distribution"),
-        ("", ".venv-vllm/installed", 0, "check|test|docs|test-postgresql|.venv-vllm/installed", "not installed within 1 s"),
+        (
+            ".venv-vllm/installed",
+            "",
+            0,
+            "check|test|docs|test-postgresql|.venv-vllm/installed",
+            "No matching distribution",
+        ),
+        (
+            "",
+            ".venv-vllm/installed",
+            0,
+            "check|test|docs|test-postgresql|.venv-vllm/installed",
+            "not installed within 1 s",
+        ),
     ],
 )
 def test_the_ci_script(root: Path, tmp_path: Path, fails: str, hangs: str, code: int, ran: str, said: str) -> None:
