@@ -6,6 +6,9 @@ A derived column is known by its name alone, so that a stored surrogate can ask 
     Pass@k for a k that need not be whole, mean over problems.
 ``pre_problems[gsm8k].pass_at_8``, ``pre_problems[gsm8k].share_7``
     The same over the problems of one benchmark.
+``pre_problems[gsm8k].weight``
+    How much that benchmark counts in an overall score: its problems, unless the user gave weights
+    (`quagpredict.corpus.weights`).
 ``pre_problems[gsm8k].problems``, ``pre_problems[gsm8k].samples``
     How many problems and samples of that benchmark there are.
 ``pre_problems.share_7``
@@ -34,9 +37,14 @@ PROBLEM_SET = "pre_problems.set"
 _COUNTED = re.compile(
     r"(?P<nested>(?:pre|post)_problems)(?:\[(?P<benchmark>.+)\])?"
     r"\.(?:pass_at_(?P<k>[1-9][0-9]{0,6}(?:\.[0-9]{1,9})?)"
-    rf"|share_(?P<bin>{'|'.join(map(str, range(len(LOGITS))))})|(?P<count>problems|samples))",
+    rf"|share_(?P<bin>{'|'.join(map(str, range(len(LOGITS))))})|(?P<count>problems|samples|weight))",
     re.DOTALL,
 )
+_COUNTS: dict[str, Literal["problems", "samples", "weight"]] = {
+    "problems": "problems",
+    "samples": "samples",
+    "weight": "weight",
+}
 _NAMED = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 _PASS_AT = re.compile(r"(?:pre_|post_)?pass_at_([1-9][0-9]{0,8})")
 _MEASURE = {column.name: column for column in MEASURES}
@@ -49,7 +57,7 @@ class Derived(NamedTuple):
     ----------
     origin : str
         Column that it is derived from.
-    kind : {"pass_at", "share", "problems", "samples", "set", "is"}
+    kind : {"pass_at", "share", "problems", "samples", "weight", "set", "is"}
     benchmark : str or None
         Benchmark whose problems count; None for all.
     k : float
@@ -61,7 +69,7 @@ class Derived(NamedTuple):
     """
 
     origin: str
-    kind: Literal["pass_at", "share", "problems", "samples", "set", "is"]
+    kind: Literal["pass_at", "share", "problems", "samples", "weight", "set", "is"]
     benchmark: str | None = None
     k: float = 0.0
     bin: int = -1
@@ -87,7 +95,7 @@ def derived_of(name: str) -> Derived | None:
     if match and match["bin"]:
         return Derived(match["nested"], "share", match["benchmark"], bin=int(match["bin"]))
     if match and match["benchmark"]:
-        return Derived(match["nested"], "samples" if match["count"] == "samples" else "problems", match["benchmark"])
+        return Derived(match["nested"], _COUNTS[match["count"]], match["benchmark"])
     match = _NAMED.fullmatch(name)
     return Derived(match[1], "is", value=match[2]) if match else None
 
@@ -114,7 +122,7 @@ def share_columns(benchmark: str | None = None) -> tuple[str, ...]:
 
 
 def benchmark_column(benchmark: str, field: str = "pass_at_1", stage: str = "pre") -> str:
-    """Return the name of the column of a benchmark's ``pass_at_1``, ``problems`` or ``samples``.
+    """Return the name of the column of a benchmark's ``pass_at_1``, ``weight``, ``problems`` or ``samples``.
 
     Examples
     --------

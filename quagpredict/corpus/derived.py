@@ -76,13 +76,13 @@ def with_derived(
             raise CorpusError(f"{source}: column '{nested}' is missing: the surrogate needs the counts of each problem")
         else:
             columns |= _interpolated(frame, nested.partition("_")[0], curves, source)
-    sized = {name: derived for name, derived in wanted.items() if derived.kind in ("problems", "samples")}
+    sized = {name: derived for name, derived in wanted.items() if derived.kind in ("problems", "samples", "weight")}
     for nested in dict.fromkeys(derived.origin for derived in sized.values()):
         scores = benchmark_scores(frame, nested.partition("_")[0])
         for name, derived in sized.items():
             if derived.origin == nested:
                 table = scores.at((str(derived.benchmark),))
-                columns[name] = (table.problems if derived.kind == "problems" else table.samples)[:, 0]
+                columns[name] = (table.samples if derived.kind == "samples" else table.problems)[:, 0]
     if PROBLEM_SET in wanted and "pre_problems" in frame.columns:
         columns[PROBLEM_SET] = _problem_sets(frame["pre_problems"])
     for name, derived in wanted.items():

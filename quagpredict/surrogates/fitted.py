@@ -114,6 +114,9 @@ class FittedSurrogate:
         Digest of the training rows' names, features and targets.
     row_digests : tuple of str
         The same of each row, sorted; empty where they were not recorded.
+    weights : mapping of str to float
+        Of benchmarks, as they were given for the fit, see `quagpredict.corpus.weights`; empty where scores are means
+        over problems.
     versions : mapping of str to str
         Versions of the libraries that made it.
     """
@@ -137,6 +140,7 @@ class FittedSurrogate:
     calibration: Calibration | None = None
     corpus_digest: str = ""
     row_digests: tuple[str, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:

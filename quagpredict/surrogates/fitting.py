@@ -1,7 +1,7 @@
 """From a corpus to a fitted surrogate."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.reading import Source, checked_table
+from quagpredict.corpus.weights import weighted
 from quagpredict.errors import CorpusError
 from quagpredict.files import digest
 from quagpredict.surrogates.feature_sets import Transforms
@@ -34,6 +35,7 @@ def fit(
     groups: str | None = None,
     split: str | None = "fit",
     seed: int = 0,
+    weights: Mapping[str, float] | None = None,
     source: str = "corpus",
 ) -> FittedSurrogate:
     """Fit a surrogate to the finished runs of a corpus.
@@ -62,6 +64,9 @@ def fit(
         Only rows of this split are used, so that held-out candidates stay unseen; None uses all.
     seed : int
         Of kinds that draw random numbers; the same seed gives the same fit.
+    weights : mapping of benchmark to float, optional
+        How much each benchmark counts in every score, before and after RL; 1 where nothing is given. By default a
+        benchmark counts as much as it has problems. See `quagpredict.corpus.weights.weighted`.
     source : str
         What to call the table in errors.
 
@@ -84,6 +89,7 @@ def fit(
     kind, features, transforms = asked(surrogate, features, transforms)
     how = kind_of(kind)
     frame = checked_table(frame, source)
+    frame = weighted(frame, weights, source=source) if weights else frame
     rows = training_rows(frame, target, split=split, source=source, none_will_do=how.fewest == 0)
     if len(rows.y) > 1 and np.ptp(rows.y) == 0:
         raise CorpusError(
@@ -109,6 +115,7 @@ def fit(
         rl_recipe_id=rows.rl_recipe_id,
         base_models=tuple(sorted(map(str, bases))),
         dropped_rows=rows.dropped_rows,
+        weights=dict(weights or {}),
         **digests(rows.frame["candidate"].to_list(), fitted.features, X, target, rows.y),
         versions=library_versions(),
     )

@@ -1,5 +1,6 @@
 """The hierarchical surrogate: a prior learnt on other corpora, and the user's results by benchmark on top."""
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -10,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.benchmarks import benchmark_names, benchmark_scores
-from quagpredict.corpus.columns import benchmark_column, derived_of
+from quagpredict.corpus.columns import benchmark_column, derived_of, pass_at
 from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError
@@ -18,10 +19,7 @@ from quagpredict.surrogates.bayesian_ridge import fit_bayesian_ridge
 from quagpredict.surrogates.domain import TrainingDomain, training_domain
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.hierarchical_form import HierarchicalForm, named_benchmarks, read_form, to_cells
-from quagpredict.surrogates.hierarchy import (
-    design,
-    weights_prior,
-)
+from quagpredict.surrogates.hierarchy import Prior, design, weights_prior
 from quagpredict.surrogates.hierarchy_fit import posterior
 from quagpredict.surrogates.hierarchy_tables import TERMS
 from quagpredict.surrogates.kind import FitTask, Kind
@@ -32,11 +30,14 @@ from quagpredict.surrogates.training_tables import t_factor
 Floats = NDArray[np.float64]
 
 TARGET = "post_pass_at_1"
+_SCORE = re.compile(r"post_(?:pass|maj)_at_[1-9][0-9]*(?:_[a-z]+)?")
+#: How far the level of another score after RL than Pass@1 may lie from the prior's, in logits.
+_OTHER_SCORE = 1.5
 #: Derived columns by which a table without its nested counts still tells scores by benchmark.
 BY_BENCHMARK = (
     benchmark_column("*"),
     benchmark_column("*", "samples"),
-    benchmark_column("*", "problems"),
+    benchmark_column("*", "weight"),
     benchmark_column("*", "pass_at_1", "post"),
 )
 #: A map of Pass@1 on one benchmark alone would order by SFT Pass@1.
@@ -68,6 +69,17 @@ def level_of(frame: pl.DataFrame) -> str:
             if all(name in table.columns and table[name].null_count() == 0 for name in terms):
                 return level
     return ""
+
+
+def predicts(target: str) -> bool:
+    """Return whether the model may predict a column: Pass@k or maj@k after RL, over all problems or a part of them.
+
+    Examples
+    --------
+    >>> predicts("post_pass_at_8"), predicts("post_maj_at_16"), predicts("post_length_mean"), predicts("pre_pass_at_1")
+    (True, True, False, False)
+    """
+    return _SCORE.fullmatch(target) is not None
 
 
 def knows_benchmarks(frame: pl.DataFrame) -> bool:
@@ -124,15 +136,18 @@ def _columns(frame: pl.DataFrame, _features: str | Sequence[str], groups: str | 
 
 
 def _teaching(frame: pl.DataFrame) -> tuple[str, ...]:
-    """Return the columns that a fit reads beside the features: problems and results by benchmark."""
+    """Return the columns that a fit reads beside the features: weights and results by benchmark."""
     names = _benchmarks(frame)
     after = [benchmark_column(name, "pass_at_1", "post") for name in names if "post_problems" in frame.columns]
-    return (*(benchmark_column(name, "problems") for name in names), *after)
+    return (*(benchmark_column(name, "weight") for name in names), *after)
 
 
 def _fit(task: FitTask) -> FittedSurrogate:
-    if task.target != TARGET:
-        raise CorpusError(f"{task.source}: the hierarchical surrogate predicts '{TARGET}', not '{task.target}'")
+    if not predicts(task.target):
+        raise CorpusError(
+            f"{task.source}: the hierarchical surrogate predicts Pass@k or maj@k after RL ('{TARGET}', "
+            f"'post_maj_at_16'), not '{task.target}'"
+        )
     if (task.y < 0).any() or (task.y > 1).any():
         raise CorpusError(f"{task.source}: '{task.target}' must be a fraction from 0 to 1")
     return _fitted(task.frame, task.y, task.table().columns, task.target, shipped_prior(), source=task.source)
@@ -150,7 +165,7 @@ def _fitted(
     names = tuple(named_benchmarks(columns))
     terms = tuple(name for name in columns if name in TERMS)
     level = next(level for level, (knots, wanted) in LEVELS.items() if bool(knots) == bool(names) and terms == wanted)
-    prior = stored.levels[level]
+    prior = stored.levels[level] if target == TARGET else _of_another_score(stored.levels[level])
     frame = with_derived(frame, columns, source=source)
     Z = design_matrix(frame, columns, allow_missing=not len(y), source=source).X
     weights = _weights(frame, names)
@@ -160,7 +175,7 @@ def _fitted(
     said: tuple[str, ...] = ()
     if len(y):
         if names:
-            after = _after(frame, names)
+            after = _after(frame, names, target)
             apart = np.abs(after @ weights - y) > _SAME
             after[apart | ~np.isfinite(after).all(axis=1)] = np.nan
         else:
@@ -170,6 +185,8 @@ def _fitted(
         if found.factor > _LOUDER:
             said = (f"these runs scatter {found.factor:.1f} times as much as those that the prior was learnt on",)
         said += _only_after(frame, names)
+        if target != TARGET:
+            said += (f"the prior is of Pass@1 after RL: the level of '{target}' is learnt from these results alone",)
     df = float(max(stored.bases + len(y) - 1, 4))
     form = HierarchicalForm(prior.knots, weights, terms, mean, covariance, np.array(spreads), df, t_factor(df))
     return FittedSurrogate(
@@ -187,21 +204,31 @@ def _fitted(
 
 
 def _weights(frame: pl.DataFrame, names: tuple[str, ...]) -> Floats:
-    """Return the share of the problems that each benchmark holds, (B,)."""
+    """Return the share of each benchmark in the overall score, (B,): by problems, unless the table has weights."""
     if not names:
         return np.ones(1)
-    columns = [benchmark_column(name, "problems") for name in names]
-    problems = with_derived(frame, columns).select(pl.col(columns).max()).to_numpy()[0].astype(np.float64)
-    return np.asarray(problems / problems.sum())
+    columns = [benchmark_column(name, "weight") for name in names]
+    weights = with_derived(frame, columns).select(pl.col(columns).max()).to_numpy()[0].astype(np.float64)
+    return np.asarray(weights / weights.sum())
 
 
-def _after(frame: pl.DataFrame, names: tuple[str, ...]) -> Floats:
-    """Return the scores after RL by benchmark, (n, B); NaN where they were not measured."""
-    columns = [benchmark_column(name, "pass_at_1", "post") for name in names]
+def _of_another_score(prior: Prior) -> Prior:
+    """Return the prior of a score after RL that is not Pass@1: its slopes, and a level that is hardly known."""
+    covariance = prior.covariance.copy()
+    covariance[0, 0] += _OTHER_SCORE**2
+    return replace(prior, covariance=covariance)
+
+
+def _after(frame: pl.DataFrame, names: tuple[str, ...], target: str) -> Floats:
+    """Return the scores after RL by benchmark, (n, B); NaN where they were not measured, or counts do not tell them."""
+    unknown = np.full((frame.height, len(names)), np.nan)
+    if not pass_at(target):
+        return unknown
+    columns = [benchmark_column(name, f"pass_at_{pass_at(target)}", "post") for name in names]
     try:
         return design_matrix(with_derived(frame, columns), columns, allow_missing=True).X
     except CorpusError:
-        return np.full((frame.height, len(names)), np.nan)
+        return unknown
 
 
 def _only_after(frame: pl.DataFrame, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -132,7 +132,9 @@ def _found(folder: str | Path) -> Path:
 
 def _to_json(fitted: FittedSurrogate) -> dict[str, Any]:
     domain = fitted.domain
-    return {
+    # Files without weights are as those of earlier versions.
+    weights = {"weights": {name: float(weight) for name, weight in fitted.weights.items()}} if fitted.weights else {}
+    return weights | {
         "schema_version": SCHEMA_VERSION,
         "name": fitted.name,
         "features": list(fitted.features),
@@ -225,6 +227,7 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
         value = {**value, **renamed, "form": _renamed(value.get("form"))}
     if found in (1, 2):
         value = {"row_digests": [], "choice": ""} | value
+    value = {"weights": {}, **value} if isinstance(value, dict) else value
     whole = JsonObject(value, path, "", _KEYS)
     features = whole.texts("features", 1, MAX_FEATURES)
     p = len(features)
@@ -268,8 +271,17 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
         calibration=_calibration(whole.value["calibration"], path),
         corpus_digest=whole.text("corpus_digest"),
         row_digests=whole.texts("row_digests", 0, MAX_ROWS),
+        weights=_weights(whole, path),
         versions={name: names.text(name) for name in versions},
     )
+
+
+def _weights(whole: JsonObject, path: Path) -> dict[str, float]:
+    weights = whole.value["weights"]
+    if not isinstance(weights, dict) or len(weights) > MAX_FEATURES:
+        raise whole.error("weights", "an object of numbers", weights)
+    numbers = JsonObject(weights, path, "weights.", frozenset(weights))
+    return {name: numbers.number(name, low=0.0) for name in weights}
 
 
 def _calibration(value: Any, path: Path) -> Calibration | None:
@@ -295,7 +307,7 @@ def _calibration(value: Any, path: Path) -> Calibration | None:
 
 _TEXT_KEYS = {"name", "choice", "target", "target_transform", "eval_protocol_id", "rl_recipe_id", "corpus_digest"}
 _OTHER_KEYS = {"schema_version", "features", "feature_transforms", "form", "domain", "base_models", "versions"}
-_LATER_KEYS = {"rl_steps", "notes", "calibration", "row_digests"}
+_LATER_KEYS = {"rl_steps", "notes", "calibration", "row_digests", "weights"}
 _KEYS = frozenset(_TEXT_KEYS | _OTHER_KEYS | _LATER_KEYS | {"cross_base_validated", "training_rows", "dropped_rows"})
 _DOMAIN_KEYS = frozenset({"mean", "whitening", "edge"})
 
