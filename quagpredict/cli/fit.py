@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import at_least, one_or_many, say, say_notes
+from quagpredict.cli.inputs import at_least, one_or_many, say, say_notes, weights_of
 
 DESCRIPTION = """\
 Fit a surrogate to the candidates of a corpus whose RL is finished, and store it as a folder of plain data with a card.
@@ -47,6 +47,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="both (held-out loss and Pass@64), loss, pass_at_K, or columns of the table (default: both)",
     )
     add("--target", default="post_pass_at_1", metavar="COLUMN", help="column to predict (default: post_pass_at_1)")
+    add(
+        "--weights",
+        action="extend",
+        nargs="+",
+        metavar="BENCHMARK=NUMBER",
+        help="how much benchmarks count in a score, 1 where nothing is given: aime=2 (default: by their problems)",
+    )
     add("--minimize", action="store_true", help="the lowest target is best, for the card's validation")
     add("--groups", metavar="COLUMN", help="column of groups that kinds which use them share (default: base_model)")
     add("--seed", type=at_least(0), default=0, metavar="N", help="for kinds that draw random numbers (default: 0)")
@@ -89,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
         intervals=args.intervals,
         repeats=args.repeats,
         minimize=args.minimize or None,
+        weights=weights_of(args.weights),
         source=" ".join(args.corpus),
     )
     say_notes(made.notes, "fit")

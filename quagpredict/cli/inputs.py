@@ -85,6 +85,34 @@ def one_or_many(values: list[str] | None) -> str | list[str] | None:
     return values[0] if values is not None and len(values) == 1 else values
 
 
+def weights_of(given: Iterable[str] | None) -> dict[str, float] | None:
+    """Return what ``--weights NAME=NUMBER ...`` says; None where it was not given.
+
+    Raises
+    ------
+    UsageError
+        If a pair is not one, or a name is there twice.
+
+    Examples
+    --------
+    >>> weights_of(["aime=2", "math=0.5"])
+    {'aime': 2.0, 'math': 0.5}
+    """
+    if given is None:
+        return None
+    weights: dict[str, float] = {}
+    for pair in given:
+        name, _, number = pair.rpartition("=")
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = float("nan")
+        if not name or name in weights or weight != weight:
+            raise UsageError(f"--weights {pair}: expected BENCHMARK=NUMBER, each benchmark once, as aime=2")
+        weights[name] = weight
+    return weights
+
+
 def console(width: int | None = None) -> "Console":
     """Return the console that prints tables on stdout; a reader that has seen enough is ours to handle."""
     from rich.console import Console

@@ -17,6 +17,7 @@ from quagpredict.cli.inputs import (
     emit,
     one_or_many,
     say_notes,
+    weights_of,
 )
 
 PARAMETERS = {"next_run": "next", "calibrate=False": "no_calibrate"}
@@ -33,6 +34,7 @@ examples:
   quagpredict rank --candidates runs/ --budget 3 --next --gate no-sft --margin 0.02
   quagpredict rank --candidates new.parquet --truth finished.parquet --out ranking.json
   quagpredict rank mine.csv --columns candidate=run pre_pass_at_64='pass@64' --percent --join losses.csv
+  quagpredict rank --candidates runs/ --weights aime=2
   quagpredict rank --candidates mixtures.csv --surrogate ridge --features web code --target loss --minimize
 """
 
@@ -83,6 +85,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--truth", metavar="TABLE", help="table with the scores after RL, shown beside the prediction")
     add("--split", choices=("fit", "held_out"), help="rank only the rows of this split")
     add("--target", help="column to predict (default: the surrogate's, or post_pass_at_1)")
+    add(
+        "--weights",
+        action="extend",
+        nargs="+",
+        metavar="BENCHMARK=NUMBER",
+        help="how much benchmarks count in a score, 1 where nothing is given: aime=2 (default: by their problems)",
+    )
     add("--minimize", action="store_true", default=None, help="the lowest target is best, as for a loss")
     add("--rl-steps", type=above_zero, metavar="N", help="predict the score after N RL steps, where the surrogate can")
     add("--top-m", type=at_least(1), default=3, metavar="M", help="show the chance to be among the best M (default: 3)")
@@ -135,6 +144,7 @@ def ranked(args: argparse.Namespace) -> tuple[Any, Any]:
             gate_probability=args.gate_probability,
             calibrate=not args.no_calibrate,
             minimize=args.minimize,
+            weights=weights_of(args.weights),
             columns=_columns(args.columns or ()),
             percent=args.percent,
             join=args.join,

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, at_least, emit, say, say_notes
+from quagpredict.cli.inputs import FORMATS, at_least, emit, say, say_notes, weights_of
 from quagpredict.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,6 +73,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     )
     add("--target", default="post_pass_at_1", metavar="COLUMN", help="column to predict (default: post_pass_at_1)")
     add(
+        "--weights",
+        action="extend",
+        nargs="+",
+        metavar="BENCHMARK=NUMBER",
+        help="how much benchmarks count in a score, 1 where nothing is given: aime=2 (default: by their problems)",
+    )
+    add(
         "--features",
         action="extend",
         nargs="+",
@@ -95,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
     """Validate and print."""
     from quagpredict.corpus import read_corpus
     from quagpredict.corpus.columns import column_of
+    from quagpredict.corpus.weights import weighted
 
     if args.figure:
         from quagpredict.optional import require
@@ -106,7 +114,11 @@ def run(args: argparse.Namespace) -> int:
         require("matplotlib")
     if args.design and not args.curve:
         raise UsageError("--design chooses the runs of a curve: add --curve")
+    if args.weights and args.sensitivity:
+        raise UsageError("--weights: --sensitivity judges Pass@k over all problems; leave one of them out")
     frame = read_corpus(args.corpus)
+    if weights := weights_of(args.weights):
+        frame = weighted(frame, weights, source=" ".join(args.corpus))
     shared = {
         "target": args.target,
         "top_m": args.top_m,

@@ -22,10 +22,10 @@ from quagpredict.ranking.gate import judged, parse_bar
 from quagpredict.ranking.next_run import regret_reductions
 from quagpredict.ranking.predicting import base_models, believe, contributions, interval, within
 from quagpredict.ranking.result import Budget, Flag, NextRun, Ranking
-from quagpredict.ranking.screening import screen
 from quagpredict.schema import BY_NAME
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.hierarchical_form import by_benchmark
+from quagpredict.validation.screening import screen
 
 Floats = NDArray[np.float64]
 

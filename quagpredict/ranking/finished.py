@@ -13,7 +13,7 @@ from quagpredict.ranking.predicting import Evidence, base_models
 from quagpredict.surrogates.feature_sets import resolve_features
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.fitting import fit, row_digests
-from quagpredict.surrogates.hierarchical import knows_benchmarks, level_of
+from quagpredict.surrogates.hierarchical import knows_benchmarks, level_of, predicts
 from quagpredict.surrogates.kinds import kind_of, with_own_columns
 from quagpredict.surrogates.spec import Asked, asked
 
@@ -49,7 +49,7 @@ def can_fit(frame: pl.DataFrame, target: str | None = None) -> bool:
     recipes = frame.filter(done)["rl_recipe_id"].n_unique() if "rl_recipe_id" in frame.columns else 1
     if not 0 < int(done.sum()) < frame.height or recipes != 1:
         return False
-    if target in (None, TARGET) and knows_benchmarks(frame):
+    if predicts(target or TARGET) and knows_benchmarks(frame):
         return True
     learnable = any(name in frame.columns and frame[name].null_count() == 0 for name in (SFT_SCORE, LOSS))
     new = (
@@ -83,7 +83,7 @@ def fit_finished(
     """
     done = frame.filter(finished(frame, target))
     kind, features, transforms = asked(surrogate, features) if surrogate else Asked("", features, None)
-    if features is None and not kind and target == TARGET and done.height and level_of(frame):
+    if features is None and not kind and predicts(target) and done.height and level_of(frame):
         kind = "hierarchical"
     if features is None and (kind in with_own_columns() or (not kind and 0 < done.height < FEWEST)):
         kind, features = kind or "effective_k", "both"

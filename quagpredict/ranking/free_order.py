@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.errors import CorpusError
-from quagpredict.ranking.screening import screen
+from quagpredict.validation.screening import screen
 
 Floats = NDArray[np.float64]
 

@@ -1,21 +1,19 @@
 """What RL really gave: joined to candidates, and what each way of choosing would have cost."""
 
-from contextlib import suppress
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from quagpredict.corpus import read_corpus
-from quagpredict.corpus.columns import benchmark_column, derived_of, pass_at, pass_at_columns
+from quagpredict.corpus.weights import weighted
 from quagpredict.errors import CorpusError, IncomparableError, InvalidDataError
 from quagpredict.ranking.result import Choice, Outcome
-from quagpredict.ranking.screening import screen
+from quagpredict.validation.free_orders import free_orders
 from quagpredict.validation.within_base import within_base
 
-SFT_SCORE, LOSS, GEOMETRIC = "pre_pass_at_1", "pre_held_out_loss_nats", "geometric mean"
-#: The largest k of Pass@k that counts as a rule of its own.
-LARGE_K = 64
+SFT_SCORE = "pre_pass_at_1"
 _UNKNOWN = (float("nan"),) * 3
 
 
@@ -70,8 +68,10 @@ def check_one_rl_recipe(frame: pl.DataFrame, target: str, *, allow_mixed: bool) 
         )
 
 
-def with_truth(frame: pl.DataFrame, truth: Any, target: str, *, allow_mixed: bool) -> pl.DataFrame:
-    """Return the candidates with the target taken from another table, by name.
+def with_truth(
+    frame: pl.DataFrame, truth: Any, target: str, *, allow_mixed: bool, weights: Mapping[str, float] | None = None
+) -> pl.DataFrame:
+    """Return the candidates with the target taken from another table, by name, weighted by benchmark as theirs is.
 
     Raises
     ------
@@ -80,7 +80,8 @@ def with_truth(frame: pl.DataFrame, truth: Any, target: str, *, allow_mixed: boo
     IncomparableError
         If it was measured under another eval protocol, or mixes RL recipes, and that was not allowed.
     """
-    known = read_corpus(truth, nested=False, allow_mixed_protocols=allow_mixed)
+    known = read_corpus(truth, nested=bool(weights), allow_mixed_protocols=allow_mixed)
+    known = weighted(known, weights, source="truth") if weights else known
     if target not in known.columns:
         raise CorpusError(f"`truth`: column '{target}' is missing")
     known = known.filter(pl.col(target).is_not_null() & pl.col("candidate").is_in(frame["candidate"].implode()))
@@ -140,34 +141,6 @@ def outcome(
             Choice(name, first["candidate"][0], sign * reached, regret, _spearman(table), *within.get(name, _UNKNOWN))
         )
     return Outcome(target, known.height, best[1], sign * best[0], tuple(choices))
-
-
-def free_orders(frame: pl.DataFrame) -> dict[str, pl.Series]:
-    """Return what each rule that costs nothing orders these candidates by, larger is better, if all are measured.
-
-    Examples
-    --------
-    >>> list(free_orders(pl.DataFrame({"candidate": ["a"], "pre_pass_at_1": [0.1], "pre_pass_at_64": [0.4]})))
-    ['pre_pass_at_1', 'pre_pass_at_64', 'screening']
-    """
-    columns = [name for name in pass_at_columns(frame) if pass_at(name) <= LARGE_K]
-    found = {name: frame[name] for name in dict.fromkeys((*columns[:1], *columns[-1:]))}
-    if LOSS in frame.columns:
-        found[LOSS] = -frame[LOSS]
-    shares = [
-        name for name in frame.columns if (one := derived_of(name)) and name == benchmark_column(one.benchmark or "")
-    ]
-    weights = [name.replace(".pass_at_1", ".problems") for name in shares]
-    if len(shares) > 1 and set(weights) <= set(frame.columns):
-        # As `geometric_mean`, from what was derived while reading.
-        total = pl.sum_horizontal(weights)
-        logs = [pl.col(share).clip(1e-3).log() * pl.col(weight) for share, weight in zip(shares, weights, strict=True)]
-        found[GEOMETRIC] = frame.select((pl.sum_horizontal(logs) / total).alias("geometric")).to_series()
-    with suppress(CorpusError):
-        screening = screen(frame)
-        apart = float(np.nanmax(screening.key) - np.nanmin(screening.key)) + 1.0
-        found["screening"] = screening.key - apart * screening.screened_out.cast(pl.Float64)
-    return {name: values for name, values in found.items() if values.null_count() == 0}
 
 
 def _within(known: pl.DataFrame, merit: pl.Series, orders: dict[str, pl.Series]) -> dict[str, tuple[float, ...]]:

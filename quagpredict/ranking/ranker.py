@@ -7,6 +7,7 @@ from typing import Any
 
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.columns import PROBLEM_SET, column_of
+from quagpredict.corpus.weights import weighted
 from quagpredict.errors import UsageError, argument
 from quagpredict.ranking.deciding import Asked, predicted, screened
 from quagpredict.ranking.defaults import default_surrogate, shipped_surrogates
@@ -40,6 +41,7 @@ def rank(
     gate_probability: float = 0.5,
     calibrate: bool = True,
     minimize: bool | None = None,
+    weights: Mapping[str, float] | None = None,
     columns: Mapping[str, str] | None = None,
     percent: bool = False,
     join: Any = None,
@@ -85,6 +87,10 @@ def rank(
         (see `condition`). Where all have it there is nothing to correct, and predictions stand beside the results.
     minimize : bool, optional
         Whether the lowest target is best; by default for losses of the schema.
+    weights : mapping of benchmark to float, optional
+        How much each benchmark counts in every score, what is predicted and what is shown as truth alike; 1 where
+        nothing is given. By default a benchmark counts as much as it has problems, or as it did for the fit of a stored
+        surrogate. See `quagpredict.corpus.weights.weighted`.
     columns : mapping, optional
         Of tables with headers of their own: column of the schema -> header, such as ``{"candidate": "run"}``. Without
         it, headers that can mean but one thing are taken for it, where the tables cannot be used as they stand.
@@ -135,6 +141,7 @@ def rank(
             features=features,
             truth=truth,
             minimize=minimize,
+            weights=weights,
             allow_mixed_protocols=allow_mixed_protocols,
             allow_unvalidated_base=allow_unvalidated_base,
         ),
@@ -158,6 +165,7 @@ def _ranked(
     features: str | Sequence[str] | None,
     truth: Any,
     minimize: bool | None,
+    weights: Mapping[str, float] | None,
     allow_mixed_protocols: bool,
     allow_unvalidated_base: bool,
 ) -> Ranking:
@@ -168,15 +176,21 @@ def _ranked(
     fitted = _loaded(surrogate, target) if not on_the_spot and surrogate != DEFAULT else None
     if features is not None and not on_the_spot:
         raise UsageError('`features` are for a surrogate that is fitted on the candidates: pass surrogate="fit"')
+    weights = _agreed(weights, fitted)
     read = (fitted,) if fitted is not None else tuple(shipped.values())
     by_benchmark = BY_BENCHMARK if surrogate == DEFAULT or truth is not None else ()
     frame = read_corpus(
         candidates,
-        nested=on_the_spot,
+        nested=on_the_spot or bool(weights),
         derived=(PROBLEM_SET, *dict.fromkeys(name for one in read for name in one.features), *by_benchmark),
         allow_mixed_protocols=allow_mixed_protocols,
     )
     notes = []
+    if weights:
+        frame = weighted(frame, weights, source="candidates")
+        shipped = {}  # fitted to means over problems
+        told = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
+        notes.append(f"scores are weighted by benchmark, not by problems: {told}, each other one 1")
     if surrogate == DEFAULT:
         fitted, on_the_spot, why = default_surrogate(frame, shipped, target)
         surrogate = ON_THE_SPOT if on_the_spot else None
@@ -192,10 +206,11 @@ def _ranked(
     own = one_row_each(frame, target)
     shown = own
     if truth is not None:
-        shown = with_truth(own, truth, target, allow_mixed=allow_mixed_protocols)
+        shown = with_truth(own, truth, target, allow_mixed=allow_mixed_protocols, weights=weights)
         check_one_rl_recipe(shown, target, allow_mixed=allow_mixed_protocols)
     if on_the_spot:
         fitted = fit_finished(own, "" if surrogate == ON_THE_SPOT else str(surrogate), features, target)
+        fitted = replace(fitted, weights=weights)
         notes.append(f"no stored surrogate: this one was fitted on the {fitted.training_rows} candidates with a result")
     low = column_of(target).better == "lower" if minimize is None else minimize
     if fitted is None:
@@ -224,3 +239,14 @@ def _loaded(surrogate: FittedSurrogate | str | Path | None, target: str | None) 
     if target not in (None, fitted.target):
         raise UsageError(f"{argument('target', target)}: the surrogate predicts '{fitted.target}'")
     return fitted
+
+
+def _agreed(weights: Mapping[str, float] | None, fitted: FittedSurrogate | None) -> dict[str, float]:
+    """Return the weights of benchmarks to rank by: those of a surrogate's fit, from which given ones may not differ."""
+    given = dict(weights or {})
+    if fitted is None or fitted.training_rows == 0:
+        return given
+    if given and given != dict(fitted.weights):
+        own = ", ".join(f"{name} {weight:g}" for name, weight in fitted.weights.items()) or "none"
+        raise UsageError(f"{argument('weights', given)}: the surrogate was fitted to scores with other weights ({own})")
+    return dict(fitted.weights)

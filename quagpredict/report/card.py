@@ -4,14 +4,16 @@ from typing import TYPE_CHECKING
 
 from quagpredict.corpus.columns import origin
 from quagpredict.report.validation_tables import (
-    LEGEND,
+    block_title,
     headings,
-    headline,
+    legend,
     shown_metrics,
+    single_headings,
     single_rows,
     validation_blocks,
     validation_rows,
 )
+from quagpredict.report.verdict import headline
 
 if TYPE_CHECKING:
     from quagpredict.surrogates.fitted import FittedSurrogate
@@ -44,6 +46,9 @@ def surrogate_card(
         "validated on unseen base models": across,
         "made with": ", ".join(f"{name} {version}" for name, version in sorted(fitted.versions.items())) or "unknown",
     }
+    if fitted.weights:
+        told = ", ".join(f"{name} {weight:g}" for name, weight in fitted.weights.items())
+        facts["weights of benchmarks"] = f"{told}; each other one 1"
     learnt = fitted.calibration
     if learnt is not None:
         of = f", {len(learnt.by_group)} base models on their own" if learnt.by_group else ""
@@ -62,19 +67,17 @@ def surrogate_card(
     for text in (headline(report, model) if model else [], headline(report)):
         if text:
             lines += ["", *[f"- {part}" for part in text]]
-    explained = (
-        f"{LEGEND} `{report.baseline_of('spearman')}` on the same splits; regret and width in points of the target."
-    )
-    lines += ["", explained[0].upper() + explained[1:]]
-    metrics, names = shown_metrics(report, wide=True), headings(report)
+    explained = legend(report)
+    lines += ["", f"{explained[0].upper()}{explained[1:]}."]
     for place, (scenario, protocol, candidates) in enumerate(validation_blocks(report)):
-        lines += ["", f"### {scenario}, {protocol}, {candidates} candidates", ""]
+        names, metrics = headings(report, protocol), shown_metrics(report, protocol, wide=True)
+        lines += ["", f"### {block_title(report, scenario, protocol, candidates)}", ""]
         lines += _markdown(
             ["model", *(names[m] for m in metrics)], validation_rows(report, scenario, protocol, metrics)
         )
         singles = [] if place else single_rows(report, scenario, protocol)
         if singles:
-            lines += ["", *_markdown(["one measurement alone", "Spearman", "regret", "R² as a line"], singles)]
+            lines += ["", *_markdown(["one rule alone", *single_headings(report).values()], singles)]
     notes = [f"- {note}" for note in report.notes]
     return "\n".join([*lines, *(["", "Notes", "", *notes] if notes else []), ""])
 

@@ -1,16 +1,17 @@
 """A validation as tables for the terminal, CSV, JSON or Markdown."""
 
 import math
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from quagpredict.report.formats import UNKNOWN, fitting, heading, number, plain, to_json
 from quagpredict.report.tables import WIDE
-from quagpredict.report.verdict import left_out, verdict
+from quagpredict.report.verdict import called, headline
 from quagpredict.schema import BY_NAME
 from quagpredict.validation.baselines import is_single
-from quagpredict.validation.report import CEILING
+from quagpredict.validation.free_orders import PREFIX
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _NARROW = 5
 # Characters of a model's name that are shown in one line before a column has to go.
 _NAME = 28
-LEGEND = "mean ± half of its 90 % interval; gain: in Spearman over"
 
 
 def validation_csv(report: "ValidationReport") -> str:
@@ -44,20 +44,21 @@ def validation_json(report: "ValidationReport") -> str:
     return to_json(value)
 
 
-def headings(report: "ValidationReport") -> dict[str, str]:
-    """Return metric -> heading, in the order in which they are shown, the first ones where there is little room."""
+def headings(report: "ValidationReport", protocol: str) -> dict[str, str]:
+    """Return metric -> heading, in the order in which they are shown, the first ones where there is little room.
+
+    Of several groups, what is within one comes first, and what is over all of them says so. Where groups are left out,
+    R² is told pooled over them and of the middle one: their mean is decided by the group that varies least.
+    """
     top = {f"regret_{report.top_m}": f"regret@{report.top_m}", f"recall_{report.top_m}": f"recall@{report.top_m}"}
-    return {
-        "r2": "R²",
-        "spearman": "Spearman",
-        "gain": "gain",
-        "regret_1": "regret",
-        "coverage_90": "cover",
-        "pairwise_accuracy": "pairs",
-        "kendall": "Kendall",
-        **top,
-        "width_90": "width",
-    }
+    left_out = {"r2_pooled": "R² pooled", "r2_median": "R² median"}
+    of_values = {**(left_out if protocol.startswith("leave-one") else {"r2": "R²"}), "coverage_90": "cover"}
+    if report.groups > 1:
+        within = {"pairwise_accuracy": "pairs", "spearman_in_base": "Spearman", "regret_1_in_base": "regret"}
+        over = {"spearman": "Spearman all", "regret_1": "regret all", "kendall": "Kendall all"}
+        return {**within, **of_values, "gain": "gain", **over, **top, "width_90": "width"}
+    order = {"pairwise_accuracy": "pairs", "spearman": "Spearman", "regret_1": "regret"}
+    return {**order, **of_values, "gain": "gain", "kendall": "Kendall", **top, "width_90": "width"}
 
 
 def validation_blocks(report: "ValidationReport") -> list[tuple[str, str, int]]:
@@ -84,8 +85,17 @@ def validation_rows(report: "ValidationReport", scenario: str, protocol: str, me
     return rows
 
 
+def single_headings(report: "ValidationReport") -> dict[str, str]:
+    """Return metric -> heading of the measurements that are judged one by one: their order as it is, R² fitted."""
+    names = headings(report, "")
+    kept = [
+        name for name in names if name.endswith("_in_base") or name in ("pairwise_accuracy", "spearman", "regret_1")
+    ]
+    return {**{name: names[name] for name in kept}, "r2": "R² as a line"}
+
+
 def single_rows(report: "ValidationReport", scenario: str, protocol: str) -> list[list[str]]:
-    """Return the texts of the measurements judged one by one: name, order as it is (Spearman, regret), R² fitted."""
+    """Return the texts of the measurements judged one by one: name, then what `single_headings` says."""
     chosen = report.frame.filter(scenario=scenario, protocol=protocol)
     found: dict[str, dict[str, Any]] = {}
     for row in chosen.iter_rows(named=True):
@@ -96,120 +106,74 @@ def single_rows(report: "ValidationReport", scenario: str, protocol: str) -> lis
         if kind == "proxy" or row["metric"] == "r2" or row["metric"] not in found.get(name, {}):
             found.setdefault(name, {})[row["metric"]] = row
     return [
-        [plain(heading(name)), *(_cell(report, own, metric) for metric in ("spearman", "regret_1", "r2"))]
+        [_called(name), *(_cell(report, own, metric) for metric in single_headings(report))]
         for name, own in found.items()
     ]
 
 
-def headline(report: "ValidationReport", model: str | None = None) -> list[str]:
-    """Return in words how good a surrogate is on the scenario and protocol that come first.
-
-    Parameters
-    ----------
-    report : ValidationReport
-    model : str, optional
-        The surrogate with the best R², or the best Spearman where none has an R², by default.
-    """
-    blocks = validation_blocks(report)
-    if not blocks:
-        return []
-    scenario, protocol, _ = blocks[0]
-    chosen = model or report.best(scenario, protocol, "r2") or report.best(scenario, protocol, "spearman")
-    if chosen is None:
-        return []
-    fails = left_out(report, scenario, chosen)
-    count = len(report.surrogates)
-    called = f"Highest R² of {count} surrogates" if fails else f"Best of {count} surrogates by R²"
-    why = chosen if model else f"{called}: {chosen}"
-    lines = [f"{plain(why)} ({scenario}, {protocol})", *([fails] if fails else [])]
-    for metric, name in (("r2", "R²"), ("spearman", "Spearman")):
-        rows = report.frame.filter(scenario=scenario, protocol=protocol, metric=metric)
-        own, ceiling = rows.filter(model=chosen), rows.filter(model=CEILING)
-        if not own.height:
-            continue
-        row = own.row(0, named=True)
-        text = f"{name} {number(row['mean'])} {_range(row['low'], row['high'])}"
-        if row["gain"] is not None:
-            gain = f"{row['gain']:+.2f} {_range(row['gain_low'], row['gain_high'])}"
-            text += f", gain over {plain(report.baseline_of(metric))} {gain}"
-        if ceiling.height and ceiling["mean"][0] > 0:
-            share = f"{100 * row['mean'] / ceiling['mean'][0]:.0f}"
-            text += f", {share} % of the noise ceiling {number(ceiling['mean'][0])}"
-        lines.append(text)
-    lines += _on_new_kinds(report, scenario, chosen)
-    if model is None and len(report.surrogates) > 1:
-        lines.append("It was chosen on these splits, so its own scores are a little too good.")
-    if model is None and (said := verdict(report)):
-        lines.append(said)
-    return lines
+def _called(name: str) -> str:
+    """Return the heading of a measurement, or the name of a rule that is none."""
+    return name.removeprefix(PREFIX).replace("_", " ") if name.startswith(PREFIX) else plain(heading(name))
 
 
-def _on_new_kinds(report: "ValidationReport", scenario: str, chosen: str) -> list[str]:
-    """Say how a surrogate orders candidates of a kind of data that it has not seen, beside the best and SFT Pass@1.
-
-    Halves drawn at random show a model every kind of data; one that has learnt the peculiarity of a kind wins there.
-    """
-    rows = report.frame.filter(scenario=scenario, protocol="leave-one-kind-out", metric="pairwise_accuracy")
-    own = rows.filter(model=chosen)
-    if not own.height:
-        return []
-    texts = [_estimate(own)]
-    best = report.best(scenario, "leave-one-kind-out", "pairwise_accuracy")
-    over = report.baseline_of("pairwise_accuracy")
-    if best is not None and rows.filter(model=best)["mean"][0] > own["mean"][0]:
-        texts.append(f"{plain(best)} {_estimate(rows.filter(model=best))}")
-    if over != chosen and rows.filter(model=over).height:
-        texts.append(f"{plain(over)} {_estimate(rows.filter(model=over))}")
-    kinds = own["repeats"][0]
-    return [f"Within each of {kinds} kinds of data that were left out, pairs of a base in order: {'; '.join(texts)}"]
-
-
-def _estimate(rows: pl.DataFrame) -> str:
-    """Return a share with its interval, which of few groups is wider than what a share can be."""
-    row = rows.select("mean", pl.col("low", "high").clip(0, 1)).row(0, named=True)
-    return f"{number(row['mean'])} {_range(row['low'], row['high'])}"
-
-
-def shown_metrics(report: "ValidationReport", wide: bool) -> list[str]:
+def shown_metrics(report: "ValidationReport", protocol: str, wide: bool) -> list[str]:
     """Return the metrics that the report has and that fit."""
     there = {
         *report.frame["metric"].unique(),
         *(["gain"] if report.frame["gain"].null_count() < report.frame.height else []),
     }
-    return [metric for metric in headings(report) if metric in there][: None if wide else _NARROW]
+    return [metric for metric in headings(report, protocol) if metric in there][: None if wide else _NARROW]
+
+
+def block_title(report: "ValidationReport", scenario: str, protocol: str, candidates: int) -> str:
+    """Return what a block of the validation is about."""
+    return f"{called(report, scenario)}, {called(report, protocol)}, {candidates} candidates"
+
+
+def legend(report: "ValidationReport") -> str:
+    """Return what the columns mean."""
+    said = "mean ± half of its 90 % interval; "
+    said += f"gain: in Spearman over {report.baseline_of('spearman')} on the same splits; "
+    if report.groups > 1:
+        group = plain(report.grouped_by)
+        said += f"pairs, Spearman and regret within a {group}, 'all' over all of them; "
+    return said + "regret and width in points of the target; the ceiling is what noise allows"
 
 
 def print_validation(report: "ValidationReport", console: "Console") -> None:
-    """Print the headline, and a table for each scenario and protocol of `validation_blocks`."""
+    """Print a table for each scenario and protocol of `validation_blocks`, and the headline."""
     from rich.text import Text
 
-    names = headings(report)
     for place, (scenario, protocol, candidates) in enumerate(validation_blocks(report)):
-        title = f"{scenario}, {protocol}, {candidates} candidates"
+        title = block_title(report, scenario, protocol, candidates)
         console.print(Text(("\n" if place else "") + title, style="bold"), end="\n\n")
-        metrics = shown_metrics(report, console.width >= WIDE)
+        names = headings(report, protocol)
+        metrics = shown_metrics(report, protocol, console.width >= WIDE)
         rows = validation_rows(report, scenario, protocol, metrics)
-        columns = {names[metric]: [row[at] for row in rows] for at, metric in enumerate(metrics, start=1)}
-        room = console.width - min(max((len(row[0]) for row in rows), default=0), _NAME)
-        shown = fitting(columns, room)
-        table = plain_table("model", shown)
-        for model, *cells in rows:
-            style = "bold" if model in report.surrogates else None
-            table.add_row(*map(Text, (model, *cells[: len(shown)])), style=style)
+        table = _fitted_table("model", [names[metric] for metric in metrics], rows, console.width, report.surrogates)
         console.print(table)
-        if not place:
-            singles = single_rows(report, scenario, protocol)
-            if singles:
-                console.print()
-                table = plain_table("one measurement alone", ["Spearman", "regret", "R² as a line"])
-                for cells in singles:
-                    table.add_row(*map(Text, cells))
-                console.print(table)
-    over = report.baseline_of("spearman")
-    legend = f"\n{LEGEND} {over};\nregret and width in points of the target; the ceiling is what noise allows"
-    console.print(Text(legend, style="dim"), end="\n\n")
+        if not place and (singles := single_rows(report, scenario, protocol)):
+            console.print()
+            heads = list(single_headings(report).values())
+            console.print(_fitted_table("one rule alone", heads, singles, console.width))
+    console.print(Text(f"\n{legend(report)}", style="dim"), end="\n\n")
     for line in headline(report):
         console.print(Text(line))
+
+
+def _fitted_table(
+    first: str, heads: list[str], rows: list[list[str]], width: int, bold: Container[str] = ()
+) -> "Table":
+    """Return a table of the columns that fit beside the names."""
+    from rich.text import Text
+
+    columns = {head: [row[at] for row in rows] for at, head in enumerate(heads, start=1)}
+    shown = fitting(columns, width - min(max((len(row[0]) for row in rows), default=0), _NAME))
+    table = plain_table(first, shown)
+    for name, *cells in rows:
+        texts = [cell for head, cell in zip(heads, cells, strict=True) if head in shown]
+        table.add_row(*map(Text, (name, *texts)), style="bold" if name in bold else None)
+    return table
 
 
 def plain_table(first: str, others: list[str]) -> "Table":
@@ -225,7 +189,8 @@ def plain_table(first: str, others: list[str]) -> "Table":
 
 
 def _cell(report: "ValidationReport", own: dict[str, dict[str, Any]], metric: str) -> str:
-    name, prefix = ("spearman", "gain") if metric == "gain" else (metric, "")
+    of = "spearman_in_base" if report.groups > 1 else "spearman"
+    name, prefix = (of, "gain") if metric == "gain" else (metric, "")
     row = own.get(name)
     if row is None:
         return UNKNOWN
@@ -239,7 +204,3 @@ def _cell(report: "ValidationReport", own: dict[str, dict[str, Any]], metric: st
     text = f"{scale * value:+.{digits}f}" if prefix else number(scale * value, digits)
     known = low is not None and high is not None and math.isfinite(high - low)
     return f"{text} ± {number(scale * (high - low) / 2, digits)}" if known else text
-
-
-def _range(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"[{low:.2f}, {high:.2f}]"

@@ -7,18 +7,22 @@ from typing import Literal
 
 import polars as pl
 
-from quagpredict.corpus.columns import column_of, pass_at_columns
+from quagpredict.corpus.columns import column_of, pass_at, pass_at_columns
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.schema import FEATURES
 from quagpredict.surrogates.feature_sets import largest_pass_at, resolve_features
 from quagpredict.surrogates.kinds import SURROGATES, kind_columns, with_own_columns
 from quagpredict.surrogates.spec import parse_spec
+from quagpredict.validation.free_orders import LARGE_K, rule_columns
+from quagpredict.validation.free_orders import PREFIX as RULE
 from quagpredict.validation.probes import PREFIX, probe_columns
 
 #: Every score is also reported as a difference from this model's on the same splits.
 BASELINE = "linear:pass_at_1"
 #: What takes its place where only the order counts: the score as it is.
 BASELINE_ORDER = "proxy:pass_at_1"
+#: Kind of a model that knows the mean of each base, and how the score rises within one.
+OF_BASES = "of bases"
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Model:
     name : str
         As given, e.g. ``linear:both``.
     kind : str
-        A surrogate's kind, or ``proxy``: the feature itself orders the candidates, nothing is fitted.
+        A surrogate's kind; ``proxy``: the feature itself orders the candidates, nothing is fitted; or `OF_BASES`.
     features : tuple of str
     transforms : "identity" or "log-logit"
     sign : int
@@ -42,6 +46,11 @@ class Model:
     features: tuple[str, ...]
     transforms: Literal["identity", "log-logit"] = "identity"
     sign: int = 1
+
+    @property
+    def is_surrogate(self) -> bool:
+        """Whether it is of a surrogate's kind, and not one that only validation knows."""
+        return self.kind in SURROGATES
 
 
 def model_of(
@@ -75,6 +84,8 @@ def model_of(
     -1
     """
     kind, _, rest = name.partition(":")
+    if kind == "proxy" and RULE + rest in frame.columns:
+        return Model(name, kind, (RULE + rest,))
     if kind == "proxy":
         columns = resolve_features(rest or features, frame, exclude=exclude)
         sign = _sign(columns[0])
@@ -144,7 +155,8 @@ def baseline_names(frame: pl.DataFrame) -> tuple[str, ...]:
     """Return the baselines that the table allows.
 
     The training mean; Pass@1 before RL, fitted as a line; each measurement before RL whose direction is known, taken as
-    it is to order the candidates, and fitted as a line; what a short RL run showed (`with_probes`), likewise.
+    it is to order the candidates, and fitted as a line; what a short RL run showed (`with_probes`), likewise; the rules
+    that are no measurement (`with_rules`), as they are.
 
     Examples
     --------
@@ -157,7 +169,46 @@ def baseline_names(frame: pl.DataFrame) -> tuple[str, ...]:
     fitted = (BASELINE,) if "pass_at_1" in singles else ()
     singles += probe_columns(frame)
     others = [f"linear:{single}" for single in singles if single != "pass_at_1"]
-    return ("mean", *fitted, *(f"proxy:{single}" for single in singles), *others)
+    rules = [f"proxy:{name.removeprefix(RULE)}" for name in rule_columns(frame)]
+    return ("mean", *fitted, *(f"proxy:{single}" for single in singles), *rules, *others)
+
+
+def models_of_bases(frame: pl.DataFrame, base: str = "base") -> list[Model]:
+    """Return what a surrogate that knows the level of each base has to beat: free rules that know it too.
+
+    The mean of each base's finished runs alone, and with a slope within bases on Pass@1, or on Pass@k of the largest k
+    up to 64. None where the table has a single base.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+    base : str
+        What a base is called: the column of the groups where that is another.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"base_model": ["a", "b"], "pre_pass_at_1": [0.1, 0.2], "pre_pass_at_16": [0.3, 0.4]})
+    >>> [model.name for model in models_of_bases(table)]
+    ['base mean', 'base and Pass@1', 'base and Pass@16']
+    """
+    if "base_model" not in frame.columns or frame["base_model"].n_unique() < 2:
+        return []
+    curve = pass_at_columns(frame)
+    columns = dict.fromkeys([*curve[:1], *([largest_pass_at(frame)] if curve else [])])
+    with_slope = [Model(f"{base} and {column_of(name).heading}", OF_BASES, (name,)) for name in columns]
+    return [Model(f"{base} mean", OF_BASES, ()), *with_slope]
+
+
+def coverage_rule(models: Iterable[str]) -> str | None:
+    """Return the rule that costs nothing and is to be beaten: Pass@k as it is, of the largest k up to 64; None without.
+
+    Examples
+    --------
+    >>> coverage_rule(["proxy:pass_at_1", "proxy:pass_at_256", "proxy:pass_at_64", "proxy:pass_at_8"])
+    'proxy:pass_at_64'
+    """
+    found = {pass_at(f"pre_{name.removeprefix('proxy:')}"): name for name in models if name.startswith("proxy:")}
+    return max(((k, name) for k, name in found.items() if 1 < k <= LARGE_K), default=(0, None))[1]
 
 
 def is_single(model: str, surrogates: Sequence[str] = ()) -> bool:

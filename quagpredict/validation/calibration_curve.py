@@ -15,11 +15,12 @@ from quagpredict.surrogates.fitted import transform_columns
 from quagpredict.surrogates.kinds import kind_of
 from quagpredict.validation.baselines import BASELINE, Model
 from quagpredict.validation.judging import arrange, judge, metric_names
+from quagpredict.validation.lines import judged_lines
 from quagpredict.validation.predicting import Rows, predictions
 from quagpredict.validation.run_designs import DESIGNS, choose
 from quagpredict.validation.splits import Split, random_halves
 from quagpredict.validation.task import complete_models, task_of
-from quagpredict.validation.validating import MIN_CANDIDATES, Progress, check_baseline, judged_lines
+from quagpredict.validation.validating import MIN_CANDIDATES, Progress, check_baseline
 
 Floats = NDArray[np.float64]
 
@@ -199,11 +200,10 @@ def _judged(
     bases = np.unique(np.array(rows.bases), return_inverse=True)[1].reshape(-1)
     judged = {}
     for model in models:
-        if model.kind == "proxy" or size >= kind_of(model.kind).fewest_rows(len(model.features)):
+        if not model.is_surrogate or size >= kind_of(model.kind).fewest_rows(len(model.features)):
             predicted = predictions(model, rows, splits, seed=seed, intervals=0)
             judged[model.name] = judge(
-                arrangement, rows.y, predicted, bases, maximize=maximize, ordered=model.kind != "mean",
-                merit=model.kind == "proxy", top_m=top_m,
-            )  # fmt: skip
+                arrangement, rows.y, predicted, bases, maximize=maximize, merit=model.kind == "proxy", top_m=top_m
+            )
     lines = list(judged_lines(judged, dict.fromkeys(judged, ""), arrangement, baseline, top_m))
     return pl.DataFrame([{"design": design, "runs": size} | line for line in lines], schema=SCHEMA)

@@ -1,11 +1,12 @@
 """A surrogate that is to be kept: fitted, its intervals calibrated, and judged on the same rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.columns import column_of
+from quagpredict.corpus.weights import weighted
 from quagpredict.errors import UsageError, argument
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.feature_sets import Transforms
@@ -51,6 +52,7 @@ def fit_validated(
     intervals: Literal["conformal", "model"] = "conformal",
     repeats: int = 100,
     minimize: bool | None = None,
+    weights: Mapping[str, float] | None = None,
     source: str = "corpus",
 ) -> ValidatedFit:
     """Fit a surrogate that is to be kept, and say how far it can be trusted.
@@ -59,7 +61,7 @@ def fit_validated(
     ----------
     corpus : source
         Finished runs, anything that `read_corpus` reads.
-    surrogate, features, target, transforms, groups, split, seed, source
+    surrogate, features, target, transforms, groups, split, seed, weights, source
         As for `quagpredict.fit`.
     intervals : {"conformal", "model"}
         As wide as left-out rows ask for, or what the surrogate believes of itself.
@@ -88,6 +90,7 @@ def fit_validated(
         raise UsageError(f"{argument('intervals', intervals)}: expected conformal or model")
     spec = asked(surrogate, features, transforms)
     frame = read_corpus(corpus)
+    frame = weighted(frame, weights, source=source) if weights else frame
     settings: dict[str, Any] = {
         "features": spec.features or "both",
         "transforms": spec.transforms or "identity",
@@ -95,7 +98,7 @@ def fit_validated(
         "seed": seed,
         "split": split,
     }
-    fitted = fit(frame, spec.kind, target=target, source=source, **settings)
+    fitted = replace(fit(frame, spec.kind, target=target, source=source, **settings), weights=dict(weights or {}))
     if intervals == "conformal":
         fitted = with_calibration(fitted, frame, **settings)
     notes = []

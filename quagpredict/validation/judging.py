@@ -27,13 +27,14 @@ def metric_names(top_m: int = 3) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> metric_names(5)[5:8]
+    >>> metric_names(5)[6:9]
     ('regret_1', 'regret_1_in_base', 'regret_5')
     """
     if top_m < 1:
         raise UsageError(f"top_m must be at least 1, got {top_m}")
     top = dict.fromkeys(("regret_1", "regret_1_in_base", f"regret_{top_m}", f"recall_{top_m}"))
-    return ("r2", "rmse", "spearman", "kendall", "pairwise_accuracy", *top, "coverage_90", "width_90")
+    of_order = ("pairwise_accuracy", "spearman_in_base", "spearman", "kendall", *top)
+    return ("r2", "rmse", *of_order, "coverage_90", "width_90")
 
 
 class Block(NamedTuple):
@@ -132,7 +133,6 @@ def judge(
     groups: NDArray[np.intp],
     *,
     maximize: bool = True,
-    ordered: bool = True,
     merit: bool = False,
     top_m: int = 3,
 ) -> Judged:
@@ -148,17 +148,15 @@ def judge(
         Base model of each row, as a code.
     maximize : bool
         Whether a higher target is better, for regret and recall.
-    ordered : bool
-        False for the training mean: it puts no candidate before another. Its values differ between folds, and always
-        to the wrong side, because a fold of good candidates leaves a lower mean; pooled, they would seem to order.
     merit : bool
         True for a proxy: higher is better whatever the target, so where a lower target is better its order is turned.
     top_m : int
         How many candidates are chosen, for regret and recall.
     """
-    mean, low, high = predicted
+    mean, low, high, order = predicted
     up = 1.0 if maximize else -1.0
-    order = (up * mean if merit else mean) if ordered else np.zeros_like(mean)
+    if order is None:
+        order = up * mean if merit else mean
     repeats: dict[str, list[Floats]] = {}
     draws: dict[str, list[Floats]] = {}
     for number, block in enumerate(arrangement.blocks):
@@ -238,6 +236,7 @@ def _scores(tables: _Tables, groups: NDArray[np.intp], places: Indices, up: floa
     pairs = scores.pair_scores(tables.y, tables.order, weights, groups)
     result = _row_scores(drawn, up, top_m) | {"kendall": pairs.kendall, "pairwise_accuracy": pairs.accuracy}
     result["regret_1_in_base"] = scores.regret_in_groups(up * drawn.y, up * drawn.order, groups[at])
+    result["spearman_in_base"] = scores.spearman_in_groups(drawn.y, drawn.order, groups[at])
     return {metric: values.reshape(-1) for metric, values in result.items()}
 
 

@@ -14,7 +14,7 @@ from quagpredict.errors import CorpusError
 from quagpredict.surrogates.auto import chosen
 from quagpredict.surrogates.fitting import fit_frame
 from quagpredict.surrogates.kinds import kind_of
-from quagpredict.validation.baselines import Model
+from quagpredict.validation.baselines import OF_BASES, Model
 from quagpredict.validation.batched_least_squares import predict_splits
 from quagpredict.validation.conformal import calibration_of, learn_calibration, left_out_scores
 from quagpredict.validation.splits import Split, repeated_k_fold
@@ -63,11 +63,15 @@ class Predicted(NamedTuple):
     mean : array
     low, high : array or None
         Ends of the 90 % intervals; NaN for splits that were not calibrated, None for a proxy.
+    order : array or None
+        What orders the rows where the predictions themselves do not: fits of several splits that are judged together
+        differ in their level, and always to the wrong side, because a fold of good candidates leaves a lower mean.
     """
 
     mean: Floats
     low: Floats | None
     high: Floats | None
+    order: Floats | None = None
 
 
 def predictions(
@@ -94,8 +98,12 @@ def predictions(
     if model.kind == "proxy":
         values = model.sign * design_matrix(rows.frame, model.features).X[:, 0]
         return Predicted(np.broadcast_to(values, (len(splits), len(values))), None, None)
+    if model.kind == OF_BASES:
+        return _of_bases(model, rows, splits)
     if model.transforms == "identity" and model.kind in ("linear", "mean"):
-        return _least_squares(model, rows, splits, calibrated, seed)
+        found = _least_squares(model, rows, splits, calibrated, seed)
+        # The training mean puts no candidate before another.
+        return found._replace(order=np.zeros_like(found.mean)) if model.kind == "mean" else found
     mean = np.empty((len(splits), len(rows.y)))
     low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     settings: dict[str, Any] = {
@@ -138,7 +146,7 @@ def predictions_of(
     """
     waiting: dict[str, list[Future[Predicted]]] = {}
     if pool is not None:
-        for model in (model for model in models if model.kind != "proxy" and kind_of(model.kind).slow):
+        for model in (model for model in models if model.is_surrogate and kind_of(model.kind).slow):
             waiting[model.name] = [
                 pool.submit(
                     predictions,
@@ -161,6 +169,33 @@ def predictions_of(
         except CorpusError as error:
             found = error
         yield model, found
+
+
+def _of_bases(model: Model, rows: Rows, splits: Sequence[Split]) -> Predicted:
+    """Predict the mean of each base's training rows, and along a feature the slope that they share within bases.
+
+    A base without a training row has the mean of the others' means. No interval is given. The mean alone puts no
+    candidate of a base before another, so its order is the same in all splits of a repeat.
+    """
+    codes = np.unique(np.array(rows.bases), return_inverse=True)[1].reshape(-1)
+    x = design_matrix(rows.frame, model.features).X[:, 0] if model.features else np.zeros(len(rows.y))
+    mean = np.empty((len(splits), len(rows.y)))
+    for number, split in enumerate(splits):
+        at = codes[split.train]
+        count = np.bincount(at, minlength=codes.max() + 1)
+        centre, level = (
+            np.bincount(at, values[split.train], len(count)) / np.maximum(count, 1) for values in (x, rows.y)
+        )
+        centre, level = (np.where(count > 0, table, table[count > 0].mean()) for table in (centre, level))
+        run, rise = x[split.train] - centre[at], rows.y[split.train] - level[at]
+        slope = float(run @ rise) / float(run @ run) if run.any() else 0.0
+        mean[number] = level[codes] + slope * (x - centre[codes])
+    unknown = np.full_like(mean, np.nan)
+    if model.features:
+        return Predicted(mean, unknown, unknown)
+    repeat = np.array([split.repeat for split in splits])
+    order = np.stack([mean[repeat == own].mean(axis=0) for own in repeat])
+    return Predicted(mean, unknown, unknown, order)
 
 
 def _least_squares(

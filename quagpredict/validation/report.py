@@ -26,6 +26,8 @@ SCHEMA = {
 }
 
 CEILING = "noise ceiling"
+#: Metric: the difference from Pass@k as it is in the share of pairs in order, on the same splits.
+OVER_COVERAGE = "pairs_over_pass_at_k"
 
 # Base models that must have been left out in turn before a surrogate counts as shown to carry over.
 _FEWEST_BASES = 3
@@ -43,7 +45,9 @@ class ValidationReport:
         from post-SFT Pass@1 on the same splits, null where it has no such score (fitted as a line for errors and
         intervals, as it is, ``proxy:pass_at_1``, for what depends on the order alone); ``repeats``
         that had a score; ``candidates`` in the scenario. Regrets, errors and widths are in the unit of the target, and
-        lower is better there. The rows of the model ``noise ceiling`` are what the best predictor could reach.
+        lower is better there. ``pairs_over_pass_at_k`` is the difference in the share of pairs in order from Pass@k as
+        it is, of the largest k up to 64. Where groups were left out, ``r2_median`` and ``r2_pooled`` are R² over them,
+        see `r2_over_groups`. The rows of the model ``noise ceiling`` are what the best predictor could reach.
     notes : tuple of str
         What was skipped, and why; how the noise ceiling was estimated.
     target, eval_protocol_id, rl_recipe_id : str
@@ -55,6 +59,10 @@ class ValidationReport:
         Model that gains are measured from.
     top_m : int
         How many candidates are chosen, for regret and recall.
+    grouped_by : str
+        What rows are grouped by: ``base``, or the column that took its place.
+    groups : int
+        How many groups there are.
     """
 
     frame: pl.DataFrame
@@ -66,6 +74,8 @@ class ValidationReport:
     surrogates: tuple[str, ...] = ()
     baseline: str = BASELINE
     top_m: int = 3
+    grouped_by: str = "base"
+    groups: int = 1
 
     def __repr__(self) -> str:
         """Return one line: the scores are in `frame`, and `table` shows some."""

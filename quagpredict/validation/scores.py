@@ -85,6 +85,37 @@ def spearman(y: ArrayLike, predicted: ArrayLike) -> Floats:
     return _where_known(correlation, y, predicted)
 
 
+def spearman_in_groups(y: ArrayLike, predicted: ArrayLike, groups: ArrayLike) -> Floats:
+    """Return Spearman's rank correlation within each group: the mean over groups that have one; NaN if none has.
+
+    Parameters
+    ----------
+    y, predicted : array (..., m)
+    groups : array (..., m)
+        Base model of each row. A group in which either is constant does not count.
+
+    Examples
+    --------
+    >>> float(spearman_in_groups([0.1, 0.2, 0.3, 0.9, 0.8], [1.0, 2.0, 3.0, 0.0, 1.0], ["a", "a", "a", "b", "b"]))
+    0.0
+    """
+    y, predicted = _pair(y, predicted)
+    codes = np.broadcast_to(np.asarray(groups), y.shape)
+    total, counted = np.zeros(y.shape[:-1]), np.zeros(y.shape[:-1])
+    for code in np.unique(codes):
+        inside = codes == code
+        middle = (inside.sum(axis=-1, keepdims=True) + 1) / 2.0
+        # Rows of other groups come after all of this one.
+        a, b = (
+            np.where(inside, average_ranks(np.where(inside, table, np.inf)) - middle, 0.0) for table in (y, predicted)
+        )
+        found = _ratio((a * b).sum(axis=-1), np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1)))
+        known = np.isfinite(found)
+        total += np.where(known, found, 0.0)
+        counted += known
+    return _where_known(_ratio(total, counted), y, predicted)
+
+
 def kendall(y: ArrayLike, predicted: ArrayLike) -> Floats:
     """Return Kendall's tau-b. NaN if either is constant.
 

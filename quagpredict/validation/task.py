@@ -1,6 +1,6 @@
 """What a validation judges, on what: the finished rows with every column that a model reads, and the models."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -12,12 +12,21 @@ from quagpredict.corpus.columns import is_derived, origin
 from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.corpus.reading import checked_table
+from quagpredict.corpus.weights import weighted
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import resolve_features
 from quagpredict.surrogates.kinds import SURROGATES, kind_columns, kind_of, with_own_columns
 from quagpredict.surrogates.training_rows import training_rows
-from quagpredict.validation.baselines import Model, baseline_names, default_surrogates, every_surrogate, models_of
+from quagpredict.validation.baselines import (
+    Model,
+    baseline_names,
+    default_surrogates,
+    every_surrogate,
+    models_of,
+    models_of_bases,
+)
 from quagpredict.validation.conformal import noise_floor
+from quagpredict.validation.free_orders import with_rules
 from quagpredict.validation.predicting import Rows
 from quagpredict.validation.probes import probe_columns, with_probes
 
@@ -37,6 +46,8 @@ class Task(NamedTuple):
         Names of the models that are no baselines.
     notes : list of str
     eval_protocol_id, rl_recipe_id : str
+    grouped_by : str
+        What a group of rows is called: ``base``, or the column that takes the place of ``base_model``.
     """
 
     rows: Rows
@@ -46,6 +57,7 @@ class Task(NamedTuple):
     notes: list[str]
     eval_protocol_id: str
     rl_recipe_id: str
+    grouped_by: str
 
 
 def task_of(
@@ -56,16 +68,19 @@ def task_of(
     features: str | Sequence[str] | None = None,
     groups: str | None = None,
     split: str | None = "fit",
+    weights: Mapping[str, float] | None = None,
     source: str = "corpus",
 ) -> Task:
     """Choose rows and models, and derive every column that a model reads; parameters as for `validate`."""
     frame = checked_table(frame, source)
+    frame = weighted(frame, weights, source=source) if weights else frame
     if groups is not None:
         if groups not in frame.columns:
             raise CorpusError(f"{source}: column '{groups}' is missing, but rows are grouped by it")
         frame = frame.with_columns(pl.col(groups).cast(pl.String).alias("base_model"))
     rows = training_rows(frame, target, split=split, source=source)
-    table = with_probes(rows.frame)
+    table = with_rules(with_probes(rows.frame))
+    grouped_by = groups or "base"
     passed = (target, groups or "")
     if features is None:
         every = surrogates == "all" or (not isinstance(surrogates, str) and surrogates and "all" in surrogates)
@@ -82,6 +97,7 @@ def task_of(
         alone = columns if 1 < len(columns) <= _SINGLES else ()
         singles = [Model(f"linear:{name}", "linear", (name,)) for name in alone]
         models = models_of((*wanted, "mean", *singles), table, columns, passed)
+    models += models_of_bases(table, grouped_by)
     names = {column for model in models for column in model.features}
     for column in sorted(names):
         if column == target:
@@ -101,7 +117,7 @@ def task_of(
     table = with_derived(table, sorted(names), source=source)
     table = table.drop(name for name in ("pre_problems", "post_problems") if name in table.columns)
     prepared = Rows(table, rows.y, names_of(table, "base_model").tolist(), target, noise_floor(rows.runs, target))
-    return Task(prepared, rows.runs, models, wanted, notes, rows.eval_protocol_id, rows.rl_recipe_id)
+    return Task(prepared, rows.runs, models, wanted, notes, rows.eval_protocol_id, rows.rl_recipe_id, grouped_by)
 
 
 def _probe_notes(table: pl.DataFrame) -> list[str]:

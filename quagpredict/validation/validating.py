@@ -1,7 +1,7 @@
 """Judge surrogates and baselines on runs that they were not fitted on."""
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -13,9 +13,11 @@ from threadpoolctl import threadpool_limits
 
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.kinds import kind_of
-from quagpredict.validation.baselines import BASELINE, BASELINE_ORDER, Model
-from quagpredict.validation.judging import OF_VALUES, Arrangement, Judged, arrange, judge, metric_names, summarize
+from quagpredict.validation.baselines import BASELINE, OF_BASES, Model
+from quagpredict.validation.judging import Judged, arrange, judge, metric_names
+from quagpredict.validation.lines import judged_lines
 from quagpredict.validation.noise_ceiling import NoiseCeiling, noise_ceiling
+from quagpredict.validation.over_groups import r2_over_groups
 from quagpredict.validation.predicting import predictions_of
 from quagpredict.validation.report import CEILING, SCHEMA, ValidationReport
 from quagpredict.validation.splits import Split, leave_one_group_out, random_halves, repeated_k_fold
@@ -52,6 +54,7 @@ def validate(
     top_m: int = 3,
     maximize: bool = True,
     split: str | None = "fit",
+    weights: Mapping[str, float] | None = None,
     jobs: int = 1,
     source: str = "corpus",
     progress: Progress | None = None,
@@ -66,12 +69,13 @@ def validate(
         Names as `model_of` reads them, e.g. ``["linear:both", "linear:both:log-logit"]``; the paper's by default, and
         ``"all"`` for one model of every kind. The baselines are always judged too: the training mean; post-SFT Pass@1
         fitted as a line; each measurement of known direction, fitted as a line, and as a proxy that orders the
-        candidates without any fit; a short RL run of each candidate where that was recorded.
+        candidates without any fit; the geometric mean over benchmarks and the paper's screening, as they are; the mean
+        of each base, alone and with a slope on Pass@1 or Pass@64; a short RL run where that was recorded.
     protocol : str or sequence of str
         ``random-halves``: the paper's, fitted on a random half and judged on the other, `repeats` times; R² is
         against the held-out half's own mean, and negative where the mean would have done better. ``k-fold``: 5 folds,
         20 times, judged on all rows together. ``leave-one-base-out``, ``leave-one-kind-out``: each base model, or kind
-        of SFT data, is predicted from the others.
+        of SFT data, is predicted from the others, and R² over these groups is also given as their median and pooled.
     target : str
     scenarios : sequence of str, optional
         Names of those to judge, see Returns; all that the table has by default.
@@ -91,6 +95,8 @@ def validate(
         Whether a higher target is better.
     split : str or None
         Only rows of this split are used, so that held-out candidates stay unseen; None uses all.
+    weights : mapping of benchmark to float, optional
+        How much each benchmark counts in every score, as for `quagpredict.fit`.
     jobs : int
         Processes for the kinds that take long to fit; the result does not depend on it. They are spawned, so a program
         that uses this must guard its entry (``if __name__ == "__main__"``).
@@ -130,7 +136,9 @@ def validate(
         if name not in PROTOCOLS:
             raise UsageError(f"unknown protocol '{name}': expected one of {', '.join(PROTOCOLS)}")
     metric_names(top_m)  # a wrong number is said before anything is judged
-    task = task_of(frame, surrogates, target, features=features, groups=groups, split=split, source=source)
+    task = task_of(
+        frame, surrogates, target, features=features, groups=groups, split=split, weights=weights, source=source
+    )
     check_baseline(baseline, task.models)
     parts: list[pl.DataFrame] = []
     there = list(_scenarios(task.rows.frame))
@@ -168,6 +176,8 @@ def validate(
         surrogates=task.surrogates,
         baseline=baseline,
         top_m=top_m,
+        grouped_by=task.grouped_by,
+        groups=len(set(task.rows.bases)),
     )
 
 
@@ -218,6 +228,8 @@ class _Judging(NamedTuple):
             return
         bases = np.unique(np.array(rows.bases), return_inverse=True)[1].reshape(-1)
         complete = complete_models(self.task.models, rows.frame, notes, scenario.name)
+        if not bases.any():  # of one base there is but one mean
+            complete = [model for model in complete if model.kind != OF_BASES]
         runs = self.task.runs.filter(pl.col("candidate").is_in(rows.frame["candidate"].to_list()))
         ceiling = noise_ceiling(runs, rows.target, rl_seed_variance=self.rl_seed_variance)
         self.ceilings[scenario.name] = ceiling
@@ -233,7 +245,7 @@ class _Judging(NamedTuple):
             fitting = [
                 model
                 for model in complete
-                if model.kind == "proxy" or fewest >= kind_of(model.kind).fewest_rows(len(model.features))
+                if not model.is_surrogate or fewest >= kind_of(model.kind).fewest_rows(len(model.features))
             ]
             if len(fitting) < len(complete):
                 names = [model.name for model in complete if model not in fitting]
@@ -252,12 +264,13 @@ class _Judging(NamedTuple):
                     predicted,
                     bases,
                     maximize=self.maximize,
-                    ordered=model.kind != "mean",
                     merit=model.kind == "proxy",
                     top_m=self.top_m,
                 )
                 features[model.name] = shown_features(model.features)
             lines = list(judged_lines(judged, features, arrangement, self.baseline, self.top_m))
+            if protocol.startswith("leave-one"):
+                lines += r2_over_groups(judged, arrangement, rows.y, features, self.seed)
             # Left-out groups are judged one by one, and the noise of all rows together says nothing of one group.
             for metric in () if protocol.startswith("leave-one") else ("r2", "spearman"):
                 value, low, high = (getattr(ceiling, f"{metric}{end}") for end in ("", "_low", "_high"))
@@ -340,34 +353,3 @@ def process_pool(jobs: int) -> Iterator[Executor | None]:
 
 def _one_thread() -> None:
     threadpool_limits(1)  # by name from this module, so that a fresh process has loaded numpy before it is limited
-
-
-def judged_lines(
-    judged: dict[str, Judged], features: dict[str, str], arrangement: Arrangement, baseline: str, top_m: int
-) -> Iterator[dict[str, object]]:
-    """Yield one line for each model and metric that it has, with the gain over the baseline.
-
-    An order is compared with post-SFT Pass@1 as it is, not with the line fitted to it: where a high score misleads, the
-    fitted line may fall, and would be credited with an order that nobody who chooses by SFT Pass@1 has.
-    """
-    for name, own in judged.items():
-        for metric in (metric for metric in metric_names(top_m) if metric in own.repeats):
-            line = summarize(own.repeats[metric], own.draws.get(metric), arrangement.share)
-            if line is None:
-                continue
-            known = int(np.isfinite(own.repeats[metric]).sum())
-            result = {"model": name, "features": features[name], "metric": metric, "repeats": known}
-            result |= {key: _or_null(value) for key, value in line._asdict().items()}
-            from_order = baseline == BASELINE and metric not in OF_VALUES and BASELINE_ORDER in judged
-            over = BASELINE_ORDER if from_order else baseline
-            base = judged.get(over)
-            if base is not None and name != over and metric in base.repeats:
-                draws = own.draws[metric] - base.draws[metric] if metric in own.draws else None
-                gain = summarize(own.repeats[metric] - base.repeats[metric], draws, arrangement.share)
-                if gain is not None:
-                    result |= {"gain": gain.mean, "gain_low": _or_null(gain.low), "gain_high": _or_null(gain.high)}
-            yield result
-
-
-def _or_null(value: float) -> float | None:
-    return value if np.isfinite(value) else None

@@ -71,7 +71,7 @@ def test_validate_prints_the_scores_of_surrogates_and_baselines(workplace, capsy
     assert main(words) == 0
     shown = capsys.readouterr().out
     texts = ("all, random-halves, 30 candidates", "linear:both", "linear:pass_at_1", "mean", "Spearman", "±")
-    for text in (*texts, "one measurement alone", "Best of", "of the noise ceiling"):
+    for text in (*texts, "one rule alone", "Best of", "of the noise ceiling"):
         assert text in shown
     assert main([*words, "--format", "json", "--out", "scores.csv"]) == 0
     value = json.loads(capsys.readouterr().out)

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from quagpredict.report.validation_tables import headline
+from quagpredict.report.verdict import headline
 from quagpredict.validation.report import SCHEMA, ValidationReport
 
 

@@ -65,6 +65,16 @@ def test_weights_are_copies_of_rows() -> None:
 
 
 @given(tied_pairs(), st.data())
+def test_spearman_in_groups_is_the_mean_over_groups(pair: tuple[np.ndarray, np.ndarray], data: st.DataObject) -> None:
+    y, predicted = pair
+    groups = np.array(data.draw(st.lists(st.sampled_from(["a", "b"]), min_size=len(y), max_size=len(y))))
+    own = [scores.spearman(y[groups == group], predicted[groups == group]) for group in np.unique(groups)]
+    own = [value for value in own if np.isfinite(value)]
+    found = scores.spearman_in_groups(y, predicted, groups)
+    assert found == pytest.approx(np.mean(own), abs=1e-12) if own else np.isnan(found)
+
+
+@given(tied_pairs(), st.data())
 def test_pairwise_accuracy_is_the_count(pair: tuple[np.ndarray, np.ndarray], data: st.DataObject) -> None:
     y, predicted = pair
     groups = np.array(data.draw(st.lists(st.sampled_from(["a", "b"]), min_size=len(y), max_size=len(y))))
