@@ -1,8 +1,11 @@
 """What a choice costs, by the number of finished runs: `python bench/choice.py OUT.json [--draws N] [--first]`.
 
 Candidates of one base: some finished, at random or the first by Pass@64, 12 others left; each rule takes one of these.
-The prior of the hierarchical model is learnt on the corpora of the *other* family alone, and only rows of the split
+The prior of the hierarchical model is learnt on the corpora of the *other* families alone, and only rows of the split
 `fit` are used. Rules share their draws. The interval resamples bases, then kinds of data, then candidates.
+
+A rule that costs nothing gives no chance to be best; it is lent one, exp(b z) of its standardised score z, with the b
+that does best on the other families.
 """
 
 import argparse
@@ -23,7 +26,6 @@ from learn_prior import learnt
 
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.benchmarks import benchmark_scores, geometric_mean
-from quagpredict.ranking.screening import screen
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.forms import symmetric_root
 from quagpredict.surrogates.hierarchy import AFTER, Cells, Prior, design, from_logit, predicted
@@ -32,15 +34,18 @@ from quagpredict.surrogates.hierarchy_tables import finished_task
 from quagpredict.surrogates.stored_prior import LEVELS, load_prior, save_prior
 from quagpredict.surrogates.training_rows import training_rows
 from quagpredict.surrogates.training_tables import t_factor
+from quagpredict.validation.screening import screen
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 #: Families of problems: only these are independent.
-FAMILIES = {"words": ("lab-2",), "numbers": ("lab", "lab-pilot")}
+FAMILIES = {"words": ("lab-2",), "numbers": ("lab", "lab-pilot"), "dials": ("lab-3",)}
 FINISHED = (0, 1, 2, 3, 5, 8, 12, 16, 24)
 OTHERS = 12
 LOSS = "pre_held_out_loss_nats"
+#: How sharp the chances may be that are made of a rule's order.
+SHARPNESS = np.linspace(0.0, 4.0, 17)
 
 
 class Base(NamedTuple):
@@ -57,17 +62,19 @@ class Base(NamedTuple):
     known: int
     kinds: NDArray[np.str_]
     geometric: Floats
+    sharpness: dict[str, float]
 
 
-def bases(folder: Path, level: str) -> list[Base]:
-    """Return the bases of the shipped corpora as that level knows them, each with the prior of the other family."""
+def bases(folder: Path, level: str, families: Sequence[str]) -> list[Base]:
+    """Return the bases of the shipped corpora as that level knows them, each with the prior of the other families."""
     tables = {
         name: read_corpus(shipped_path(f"datasets/{name}/corpus.parquet"))
-        for names in FAMILIES.values()
-        for name in names
+        for family in families
+        for name in FAMILIES[family]
     }
     found = []
-    for family, names in FAMILIES.items():
+    for family in families:
+        names = FAMILIES[family]
         there = folder / family / "prior.json"
         if not there.is_file():
             save_prior(learnt({name: table for name, table in tables.items() if name not in names}), folder / family)
@@ -81,7 +88,9 @@ def bases(folder: Path, level: str) -> list[Base]:
                 at = np.flatnonzero((rows.frame["base_model"] == base).to_numpy())
                 one = task.cells.take(at)._replace(member=np.ones((len(at), 1)))
                 frame = rows.frame[at.tolist()].drop("pre_problems", "post_problems")
-                kinds = frame["recipe_data_kind"].to_numpy().astype(np.str_)
+                # No two random recipes share a kind of data: each is a kind of its own.
+                kinds = frame["recipe_data_kind"].fill_null("").to_numpy().astype(np.str_)
+                kinds = kinds if len(np.unique(kinds)) > 1 else frame["candidate"].to_numpy().astype(np.str_)
                 after = from_logit(task.z[at])
                 found.append(
                     Base(
@@ -96,9 +105,10 @@ def bases(folder: Path, level: str) -> list[Base]:
                         stored.bases,
                         kinds,
                         geometric[at],
+                        {},
                     )
                 )
-    return found
+    return [base._replace(sharpness=sharpness([one for one in found if one.family != base.family])) for base in found]
 
 
 Rule = Callable[[Base, Places, Places], Floats]
@@ -151,6 +161,36 @@ RULES: dict[str, Rule] = {
 }
 
 
+FREE = tuple(name for name in RULES if name not in ("hierarchical", "three lines"))
+
+
+def lent_chance(scores: Floats, sharp: float) -> Floats:
+    """Return the chance to be best that the order of a rule is lent, (n,)."""
+    spread = float(scores.std())
+    power = np.exp(sharp * (scores - scores.mean()) / spread) if spread > 0 else np.ones(len(scores))
+    return np.asarray(power / power.sum())
+
+
+def sharpness(others: Sequence[Base]) -> dict[str, float]:
+    """Return how sharp the chances of each free rule do best on these bases, by log score."""
+    random = np.random.default_rng(0)
+    gains: dict[str, list[Floats]] = {name: [] for name in FREE}
+    for base in others:
+        for _ in range(40):
+            drawn = random.permutation(len(base.y))[:OTHERS]
+            best = int(base.y[drawn].argmax())
+            for name in FREE:
+                scores = RULES[name](base, drawn[:0], drawn)
+                gains[name].append(np.log([lent_chance(scores, sharp)[best] for sharp in SHARPNESS]))
+    return {name: float(SHARPNESS[np.mean(rows, axis=0).argmax()]) for name, rows in gains.items()}
+
+
+def gains(chance: Floats, y: Floats) -> tuple[float, float]:
+    """Return by how much chances to be best are better than an even one: log score, Brier score."""
+    best = np.arange(len(y)) == y.argmax()
+    return float(np.log(chance[best][0] * len(y))), float(1 - 1 / len(y) - ((chance - best) ** 2).sum())
+
+
 def judged(scores: Floats, y: Floats, in_hand: float) -> tuple[float, float, float]:
     """Return regret among the others and of the best in hand, in points, and the share of pairs in order."""
     taken = float(y[scores >= scores.max()].mean())
@@ -163,28 +203,27 @@ def judged(scores: Floats, y: Floats, in_hand: float) -> tuple[float, float, flo
 
 
 def one_draw(base: Base, count: int, among: Places, first: bool, random: np.random.Generator) -> dict[str, list[float]]:
-    """Return what each rule costs in one draw, and what is claimed of the default's predictions."""
+    """Return what each rule costs in one draw and what its chances say, and whether the default's intervals hold."""
     drawn = random.permutation(among)[: count + OTHERS]
     if first:
         drawn = drawn[np.argsort(-base.frame["pre_pass_at_64"].to_numpy()[drawn], kind="stable")]
     finished, others = np.sort(drawn[:count]), drawn[count:]
     y = base.y[others]
     in_hand = float(base.y[finished].max()) if count else -np.inf
-    result = {
-        name: [*judged(rule(base, finished, others), y, in_hand)]
-        for name, rule in RULES.items()
-        if name != "three lines" or count >= 5
-    }
     mean, shared, own = believed(base, finished, others)
     reach = 1.645 * t_factor(float(max(base.known + count - 1, 4)))  # as the surrogate's own interval
     inside = np.abs(y - mean) <= reach * np.sqrt((shared**2).sum(axis=1) + own**2)
     draws = mean[:, None] + shared @ random.standard_normal((shared.shape[1], 400))
     draws = draws + own[:, None] * random.standard_normal((len(y), 400))
     chance = (np.bincount(draws.argmax(axis=0), minlength=len(y)) + 0.5) / (400 + 0.5 * len(y))
-    best = np.arange(len(y)) == y.argmax()
-    log_gain = float(np.log(chance[best][0] * len(y)))
-    brier_gain = float(1 - 1 / len(y) - ((chance - best) ** 2).sum())
-    return result | {"claims": [float(inside.mean()), log_gain, brier_gain]}
+    result = {}
+    for name, rule in RULES.items():
+        if name == "three lines" and count < 5:
+            continue
+        scores = mean if name == "hierarchical" else rule(base, finished, others)
+        said = chance if name == "hierarchical" else lent_chance(scores, base.sharpness.get(name, 1.0))
+        result[name] = [*judged(scores, y, in_hand), *gains(said, y)]
+    return result | {"holds": [float(inside.mean())]}
 
 
 def over_draws(
@@ -220,10 +259,11 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=100)
     parser.add_argument("--first", action="store_true", help="finish the first by Pass@64 instead of any")
     parser.add_argument("--level", choices=LEVELS, default="benchmarks and loss", help="what is known of a candidate")
-    parser.add_argument("--priors", metavar="FOLDER", help="where the two priors are, or are to be kept")
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="default: all")
+    parser.add_argument("--priors", metavar="FOLDER", help="where the priors are, or are to be kept")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        everything = bases(Path(given.priors or scratch), given.level)
+        everything = bases(Path(given.priors or scratch), given.level, given.families)
     result: dict[str, object] = {}
     for count in FINISHED:
         random = np.random.default_rng(count)
@@ -233,8 +273,8 @@ def main() -> None:
         spread = [
             [over_draws(base, count, few, given.first, random, True) for base in there] for _ in range(given.resamples)
         ]
-        for family in (*FAMILIES, "both"):
-            at = [place for place, base in enumerate(there) if family in (base.family, "both")]
+        for family in (*given.families, "all"):
+            at = [place for place, base in enumerate(there) if family in (base.family, "all")]
             if not at:
                 continue
             rules = list(means[at[0]])
@@ -243,7 +283,7 @@ def main() -> None:
             intervals = {
                 rule: np.nanquantile([apart(rows, rule) for rows in chosen], [0.05, 0.95]).round(2).tolist()
                 for rule in rules
-                if spread and rule not in ("hierarchical", "claims")
+                if spread and rule not in ("hierarchical", "holds")
             }
             result[f"{family} {count}"] = {"mean": mean, "default less rule, 90 %": intervals}
             print(family, count, mean, intervals, flush=True)

@@ -1,23 +1,36 @@
 """Are the chances right, and do the decisions pay? On synthetic corpora, where what RL gives is known.
 
-    python bench/decisions.py [CORPORA]
+    python bench/decisions.py [CORPORA] [--default]
 
 Each corpus is drawn anew: some finished runs that a surrogate is fitted on, and 16 fresh candidates. Printed is what
-was promised beside what happened, with standard errors over the corpora.
+was promised beside what happened, with standard errors over the corpora. With --default the surrogate is that which
+`rank` takes, `hierarchical`, from no finished run on: candidates are real ones of the lab, and what RL gives them is
+drawn from the model and its prior, so that chances must be right.
 """
 
-import sys
+import argparse
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.corpus import read_corpus
+from quagpredict.corpus.benchmarks import benchmark_scores
+from quagpredict.corpus.columns import benchmark_column
 from quagpredict.ranking.belief import Belief
 from quagpredict.ranking.calibration import condition
 from quagpredict.ranking.decisions import chances
 from quagpredict.ranking.next_run import regret_reductions
 from quagpredict.ranking.predicting import believe
-from quagpredict.surrogates import fit
+from quagpredict.shipped import shipped_path
+from quagpredict.surrogates import fit, fit_frame
+from quagpredict.surrogates.hierarchical import prior_surrogate
+from quagpredict.surrogates.hierarchy import cell_noise, design, from_logit, middle_slope, weights_prior
+from quagpredict.surrogates.hierarchy_tables import LOSS, cells_before
+from quagpredict.surrogates.stored_prior import shipped_prior
 from quagpredict.testing.synthetic import synthetic_corpus
 
 FRESH = 16
@@ -37,7 +50,10 @@ def shown(values: list[float], scale: float = 100.0) -> str:
     return f"{table.mean():6.1f} ± {table.std() / np.sqrt(len(table)):.1f}"
 
 
-def chances_table(corpora: int, finished: int) -> None:
+World = Callable[[int, int], tuple[Belief, Floats]]
+
+
+def chances_table(corpora: int, finished: int, world: World) -> None:
     """Print how often what was called best was best, and what the choice cost, joint and independent."""
     rows: dict[str, list[tuple[float, ...]]] = {"joint": [], "independent": []}
     for seed in range(corpora):
@@ -68,7 +84,7 @@ def chances_table(corpora: int, finished: int) -> None:
         )
 
 
-def next_table(corpora: int, finished: int) -> None:
+def next_table(corpora: int, finished: int, world: World) -> None:
     """Print the real regret of the choice after some RL runs, by the rule that chose them."""
     rules = ("knowledge gradient", "best prediction", "largest variance", "random")
     cost: dict[str, dict[int, list[float]]] = {rule: {runs: [] for runs in (0, *RUNS)} for rule in rules}
@@ -102,16 +118,59 @@ def _chosen(rule: str, belief: Belief, random: np.random.Generator) -> int:
     return int(left[int(value.argmax())])
 
 
-def world(seed: int, finished: int) -> tuple[Belief, Floats]:
-    """Return what is believed about fresh candidates, and what RL gives them."""
+def linear_world(seed: int, finished: int) -> tuple[Belief, Floats]:
+    """Return what a line believes about fresh candidates, and what RL gives them."""
     runs = synthetic_corpus(finished + FRESH, bases=1, seed=seed, nested=False).frame
     fresh = runs[finished:]
     surrogate = fit(runs[:finished], features="both")
     return believe(surrogate, surrogate.design(fresh)), fresh["post_pass_at_1"].to_numpy()
 
 
+@cache
+def _measured() -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return the candidates of the lab with what the default reads of them, and the benchmarks."""
+    table = read_corpus(shipped_path("datasets/lab/corpus.parquet")).unique("candidate", keep="first")
+    scores = benchmark_scores(table)
+    columns = {benchmark_column(name): scores.share[:, at] for at, name in enumerate(scores.names)}
+    columns |= {benchmark_column(name, "samples"): scores.samples[:, at] for at, name in enumerate(scores.names)}
+    columns |= {benchmark_column(name, "weight"): scores.problems[:, at] for at, name in enumerate(scores.names)}
+    return table.select("candidate", "base_model", LOSS, "pre_problems").with_columns(
+        pl.Series(name, values) for name, values in columns.items()
+    ), scores.names
+
+
+def default_world(seed: int, finished: int) -> tuple[Belief, Floats]:
+    """Return what the default believes about fresh candidates of a base, and what RL gives them by its own model."""
+    rng = np.random.default_rng(seed)
+    table, names = _measured()
+    base = rng.choice(table["base_model"].unique().sort().to_numpy())
+    own = table.filter(base_model=base)
+    rows = own[rng.permutation(own.height)[: finished + FRESH].tolist()]
+    prior = shipped_prior().levels["benchmarks and loss"]
+    scores = benchmark_scores(rows)
+    cells = cells_before(scores, rows, (LOSS,), np.ones((rows.height, 1)))
+    at, spreads = design(cells, prior.knots), prior.spreads
+    mean, covariance = weights_prior(prior, len(names), 1)
+    effects = rng.multivariate_normal(mean, covariance, method="eigh")
+    effects[1 : len(prior.mean)] = np.maximum(effects[1 : len(prior.mean)], 0.0)
+    z = at.loadings @ effects + spreads.candidate * rng.standard_normal((rows.height, 1))
+    z += np.sqrt(cell_noise(at, spreads, middle_slope(effects, prior.knots))) * rng.standard_normal(z.shape)
+    after = from_logit(z)
+    actual = after @ scores.weights
+    results = {benchmark_column(name, stage="post"): after[:, place] for place, name in enumerate(names)}
+    frame = rows.drop("pre_problems").with_columns(pl.Series(name, values) for name, values in results.items())
+    frame = frame.with_columns(post_problems=pl.lit(None), post_pass_at_1=pl.Series(actual))
+    done, fresh = frame[:finished], frame[finished:]
+    surrogate = fit_frame("hierarchical", done, actual[:finished]) if finished else prior_surrogate(fresh)
+    return believe(surrogate, surrogate.design(fresh)), actual[finished:]
+
+
 if __name__ == "__main__":
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 400
-    for number in (8, 24):
-        chances_table(count, number)
-    next_table(count // 2, 8)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpora", type=int, nargs="?", default=400)
+    parser.add_argument("--default", action="store_true", help="the surrogate that `rank` takes")
+    given = parser.parse_args()
+    chosen = default_world if given.default else linear_world
+    for number in (0, 3, 8, 24) if given.default else (8, 24):
+        chances_table(given.corpora, number, chosen)
+    next_table(given.corpora // 2, 8, chosen)

@@ -17,11 +17,11 @@ from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation import scores
 from quagpredict.validation.conformal import learn_calibration, noise_floor
 from quagpredict.validation.judging import arrange, judge
+from quagpredict.validation.lines import judged_lines
 from quagpredict.validation.noise_ceiling import noise_ceiling
 from quagpredict.validation.predicting import predictions
 from quagpredict.validation.splits import random_halves, repeated_k_fold
 from quagpredict.validation.task import task_of
-from quagpredict.validation.validating import judged_lines
 
 CORPORA = 150
 TARGET = "post_pass_at_1"

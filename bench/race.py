@@ -23,9 +23,9 @@ from quagpredict.racing.continuing import Ahead, Terms, plan_moves
 from quagpredict.racing.curve_model import Forecast, learn_curves
 from quagpredict.racing.standing import Grid, grid_of, prior_forecast, standing
 from quagpredict.ranking.decisions import chances
-from quagpredict.ranking.screening import screen
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.across_families import predict_across
+from quagpredict.validation.screening import screen
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
