@@ -24,7 +24,7 @@ def test_a_validation_keeps_its_numbers_and_names_whole_at_any_width(report: Val
     """Where there is little room columns go; nothing is cut in the middle."""
     text = io.StringIO()
     print_validation(report, Console(file=text, width=width))
-    first = text.getvalue().split("one measurement alone")[0].splitlines()
+    first = text.getvalue().split("one rule alone")[0].splitlines()
     (row,) = [line for line in first if line.startswith("linear:both")]
     cells = row.removeprefix("linear:both").replace(" ± ", "±").split()
     assert cells
