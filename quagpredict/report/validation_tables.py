@@ -168,7 +168,8 @@ def _fitted_table(
     from rich.text import Text
 
     columns = {head: [row[at] for row in rows] for at, head in enumerate(heads, start=1)}
-    shown = fitting(columns, width - min(max((len(row[0]) for row in rows), default=0), _NAME))
+    longest = max((len(row[0]) for row in rows), default=0)
+    shown = fitting(columns, width - max(len(first), min(longest, _NAME)))
     table = plain_table(first, shown)
     for name, *cells in rows:
         texts = [cell for head, cell in zip(heads, cells, strict=True) if head in shown]
@@ -182,7 +183,7 @@ def plain_table(first: str, others: list[str]) -> "Table":
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
-    table.add_column(first, overflow="fold", min_width=12)
+    table.add_column(first, overflow="fold", min_width=max(12, len(first)))
     for name in others:
         table.add_column(name, justify="right", no_wrap=True)
     return table
