@@ -216,7 +216,7 @@ def test_what_errs_together_adds_up_to_the_deviation() -> None:
 
 
 def test_other_targets_and_scores_that_are_no_fraction_are_refused() -> None:
-    with pytest.raises(CorpusError, match="predicts Pass@k or maj@k after RL .*, not 'other'"):
+    with pytest.raises(CorpusError, match=r"predicts Pass@k or maj@k after RL .*, not 'other'"):
         fit(RUNS.with_columns(other=pl.col("post_pass_at_1")), "hierarchical", target="other")
     with pytest.raises(CorpusError, match="must be a fraction from 0 to 1"):
         fit_frame("hierarchical", RUNS, 100 * RUNS["post_pass_at_1"].to_numpy())
