@@ -2,9 +2,10 @@
 
 Writes ``corpus.parquet`` (every run, and the candidates that are measured and not yet taken through RL, without a
 target), and for the runs that the plan held out what a team has before RL and what it has after:
-``candidates/<candidate>.parquet`` without a trace of RL, and ``outcomes.parquet``. ``records-<base>.parquet`` holds
-what the rows were made from; with it, `quagpredict collect PLAN --records FILES` goes on elsewhere. A collection that
-is not finished can be published.
+``candidates/<candidate>.parquet`` without a trace of RL, ``no-sft.parquet`` with the base models as they were measured
+(for `rank --gate no-sft`), and ``outcomes.parquet``. ``records-<base>.parquet`` holds what the rows were made from;
+with it, `quagpredict collect PLAN --records FILES` goes on elsewhere. A collection that is not finished can be
+published.
 """
 
 import argparse
@@ -45,6 +46,9 @@ def main(arguments: list[str]) -> None:
     for row in held_out.iter_slices(1):
         name = row["candidate"].item()
         write_corpus(row.drop(after), given.out / "candidates" / f"{name}.parquet", provenance)
+    bases = runs.filter(recipe_scenario="no-sft").unique("candidate", keep="first", maintain_order=True)
+    if held_out.height and bases.height:
+        write_corpus(bases.drop("split", *after), given.out / "no-sft.parquet", provenance)
     identity = ["candidate", "base_model", "eval_protocol_id"]
     outcomes = held_out.select(*identity, *after).drop("rl_curve")
     if outcomes.height:

@@ -83,7 +83,7 @@ def predicted(
     order = frame["candidate"].arg_sort()
     frame, own, fitted_on = frame[order], own[order], fitted_on[order]
     flags, found = _allowed(frame, surrogate, allow_mixed, allow_base)
-    said = [_about(surrogate), *notes, *surrogate.notes]
+    said = [_about(surrogate), *notes]
     if asked.rl_steps is not None:
         said.append(_about_steps(surrogate, asked.rl_steps))
     X = surrogate.design(frame, rl_steps=asked.rl_steps)

@@ -52,9 +52,11 @@ def parse_bar(
     if text == FROM_BASE:
         columns = ("recipe_scenario", "base_model")
         if not set(columns) <= set(frame.columns) or not (frame["recipe_scenario"] == FROM_BASE).any():
+            known = sorted(set(frame["base_model"].drop_nulls())) if "base_model" in frame.columns else []
+            whose = f"of the base model {' or '.join(known)} " if 0 < len(known) <= 4 else ""
             raise UsageError(
-                f"{argument('gate', text)}: no candidate has the recipe_scenario 'no-sft'; measure the base model as "
-                "one without SFT (`quagpredict.score_checkpoint`) and add its row, or name a candidate or a score"
+                f"{argument('gate', text)}: no candidate {whose}has the recipe_scenario 'no-sft'; measure the base "
+                "model as one without SFT (`quagpredict.score_checkpoint`), add its row, or name a candidate or a score"
             )
         bases = frame["base_model"].to_list()
         first: dict[str, int] = {}

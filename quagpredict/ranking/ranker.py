@@ -212,6 +212,9 @@ def _ranked(
         fitted = fit_finished(own, "" if surrogate == ON_THE_SPOT else str(surrogate), features, target)
         fitted = replace(fitted, weights=weights)
         notes.append(f"no stored surrogate: this one was fitted on the {fitted.training_rows} candidates with a result")
+    # A stored surrogate's card says what its fit found; of one that was made here nobody has been told yet.
+    made_here = on_the_spot or (surrogate is None and all(fitted is not one for one in read))
+    notes += fitted.notes if fitted is not None and made_here else ()
     low = column_of(target).better == "lower" if minimize is None else minimize
     if fitted is None:
         return screened(shown, own, target, asked, minimize=low, notes=notes)

@@ -88,7 +88,9 @@ def test_a_lower_bar_for_a_loss():
 def test_wrong_gates(fresh, fitted):
     with pytest.raises(UsageError, match='gate="nobody": expected a score'):
         rank(fresh, fitted, gate="nobody")
-    with pytest.raises(UsageError, match="no candidate has the recipe_scenario 'no-sft'"):
+    with pytest.raises(
+        UsageError, match="no candidate of the base model base-0 or base-1 has the recipe_scenario 'no-sft'"
+    ):
         rank(fresh.drop("recipe_scenario"), fitted, gate="no-sft")
     with pytest.raises(UsageError, match="a margin needs a gate"):
         rank(fresh, fitted, margin=0.1)
