@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from quagpredict.racing import race
     from quagpredict.ranking import rank
     from quagpredict.replication import replicate
+    from quagpredict.report.reporting import write_report
     from quagpredict.surrogates import SurrogateRegressor, fit
     from quagpredict.surrogates.store import load_surrogate, save_surrogate
     from quagpredict.validation import fit_validated, validate
@@ -68,6 +69,7 @@ __all__ = [
     "validate",
     "write_corpus",
     "write_imported",
+    "write_report",
 ]
 
 _HOME = {
@@ -93,6 +95,7 @@ _HOME = {
     "validate": "validation",
     "write_corpus": "corpus",
     "write_imported": "importers",
+    "write_report": "report.reporting",
 }
 
 _lazy, _ = lazy_names(__name__, _HOME)

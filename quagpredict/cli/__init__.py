@@ -31,6 +31,7 @@ COMMANDS = {
     "import": "bring samples or counts of another evaluation tool into the table",
     "race": "say which RL runs to start, go on with and stop",
     "rank": "say which candidates deserve RL compute",
+    "report": "write a ranking as a page, a table or a picture for others to read",
     "replicate": "hold the paper's claims against corpora of finished runs",
     "search": "find the SFT mixture that ends best after RL",
     "validate": "say how far a surrogate can be trusted",

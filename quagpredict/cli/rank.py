@@ -51,7 +51,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add_options(parser)
     add = parser.add_argument
     add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
-    add("--out", metavar="FILE", help="also write the ranking there: .csv, .json or .txt")
+    add("--out", metavar="FILE", help="also write the ranking there: .csv, .json, .txt, .html, .md or .png")
     add("--top", type=at_least(1), default=50, metavar="N", help="candidates in the printed table (default: 50)")
 
 
@@ -115,9 +115,16 @@ def run(args: argparse.Namespace) -> int:
     """Rank and print."""
     from quagpredict.report.tables import print_ranking, ranking_csv, ranking_json
 
-    ranking, _ = ranked(args)
+    ranking, source = ranked(args)
     makers = {"csv": partial(ranking_csv, ranking), "json": partial(ranking_json, ranking)}
-    emit(args.format, makers, lambda console: print_ranking(ranking, console, max(args.top, 1)), args.out)
+    page = args.out and Path(args.out).suffix.lower() in REPORTS
+    out = None if page else args.out
+    emit(args.format, makers, lambda console: print_ranking(ranking, console, max(args.top, 1)), out)
+    if page:
+        from quagpredict.report.reporting import write_report
+
+        files = [*args.tables, *args.candidates]
+        say(f"wrote {write_report(ranking, args.out, candidates=source, files=files, command=called())}")
     say_notes(ranking.notes, "rank")
     return 0
 

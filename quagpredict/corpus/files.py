@@ -122,6 +122,21 @@ def parts_of(source: Any, nested: bool = True, derived: tuple[str, ...] = ()) ->
     raise UsageError(f"cannot read a table from {type(source).__name__}; give a path, a glob, a folder or a frame")
 
 
+def files_of(source: Any) -> list[str]:
+    """Return what the tables of a source are called: paths of files, ``table`` for a frame; nothing is read.
+
+    Examples
+    --------
+    >>> files_of([pl.DataFrame({"candidate": ["a"]}), "datasets/lab/corpus.parquet"])[0]
+    'table'
+    """
+    if isinstance(source, (str, Path)):
+        return ["standard input"] if str(source) == STANDARD_INPUT else list(map(str, _paths(source)))
+    if isinstance(source, Sequence):
+        return list(dict.fromkeys(name for item in source for name in files_of(item)))
+    return ["table"]
+
+
 def _from_pandas(frame: "pd.DataFrame") -> pl.DataFrame:
     if frame.index.name == "candidate" and "candidate" not in frame.columns:
         frame = frame.reset_index()

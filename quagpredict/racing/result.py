@@ -64,8 +64,16 @@ class Race:
         return f"Race({self.frame.height} candidates, {going} to go on with, choice {self.choice!r}; see .frame)"
 
     def _repr_html_(self) -> str:
-        """Return `frame` as notebooks show it."""
-        return self.frame._repr_html_()
+        """Return the decision, the table in per cent and the notes, as notebooks show them."""
+        from quagpredict.report.notebook import race_html
+
+        return race_html(self)
+
+    def __str__(self) -> str:
+        """Return what the terminal shows: ``print(race)``."""
+        from quagpredict.report.notebook import race_text
+
+        return race_text(self)
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return `frame` as a pandas frame."""

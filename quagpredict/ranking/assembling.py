@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.columns import is_derived
+from quagpredict.ranking.free_choices import free_choices
 from quagpredict.ranking.outcome import outcome
 from quagpredict.ranking.result import Flag, Ranking
 
@@ -28,6 +29,8 @@ class Parts(NamedTuple):
         The same before anything was learnt from these candidates.
     numbers : mapping of str to array (n,)
         Columns for the table, NaN where unknown.
+    done : polars.Series
+        Which candidates have their own result already, booleans, (n,).
     used : sequence of str
         Columns that the merit rests on.
     contributions : tuple of names (q,) and array (n, q), or None
@@ -37,6 +40,7 @@ class Parts(NamedTuple):
     merit: pl.Series
     by_itself: pl.Series
     numbers: Mapping[str, Floats]
+    done: pl.Series
     used: Sequence[str]
     contributions: tuple[tuple[str, ...], Floats] | None
 
@@ -76,6 +80,8 @@ def assembled(
         columns = {name: pl.Series(values[rows, j], nan_to_null=True) for j, name in enumerate(names)}
         whole = pl.DataFrame({"candidate": table["candidate"], **columns})
     missing = parts.merit.null_count()
+    ranked = parts.merit.is_not_null()
+    left = ranked & ~parts.done
     lacking = f"{missing} of {frame.height} candidates lack a needed measurement and have no rank"
     return Ranking(
         frame=table.drop("_row"),
@@ -88,6 +94,8 @@ def assembled(
         ),
         contributions=whole,
         lower_is_better=minimize,
+        free_choices=() if minimize else free_choices(frame.filter(left if left.any() else ranked)),
+        finished=tuple(table.filter(parts.done.gather(rows))["candidate"]),
     )
 
 

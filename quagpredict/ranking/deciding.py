@@ -137,6 +137,7 @@ def predicted(
             merit=pl.Series("merit", merits, nan_to_null=True),
             by_itself=pl.Series("before", before, nan_to_null=True),
             numbers=numbers,
+            done=pl.Series(done),
             used=surrogate.features,
             contributions=driven,
         ),
@@ -186,7 +187,7 @@ def screened(
         f"{screening.used[0]}); no score is predicted",
         *screening.notes,
     )
-    parts = Parts(merit, merit, {}, screening.used, None)
+    parts = Parts(merit, merit, {}, finished(own, target), screening.used, None)
     ranking = assembled(frame, parts, flags, None, target, said, minimize=minimize)
     if asked.budget is None:
         return ranking

@@ -138,7 +138,15 @@ def outcome(
         reached = float(np.mean(first["merit"].to_numpy()))
         regret = max(best[0] - reached, 0.0)
         choices.append(
-            Choice(name, first["candidate"][0], sign * reached, regret, _spearman(table), *within.get(name, _UNKNOWN))
+            Choice(
+                name,
+                first["candidate"][0],
+                sign * reached,
+                regret,
+                _spearman(table),
+                *within.get(name, _UNKNOWN),
+                runs_to_best=_runs_to_best(table),
+            )
         )
     return Outcome(target, known.height, best[1], sign * best[0], tuple(choices))
 
@@ -158,3 +166,13 @@ def _spearman(table: pl.DataFrame) -> float:
         return float("nan")
     ranks = table.select(pl.col("merit", "score").rank("average")).to_numpy()
     return float(np.corrcoef(ranks[:, 0], ranks[:, 1])[0, 1])
+
+
+def _runs_to_best(table: pl.DataFrame) -> float:
+    """Return how many are taken by `score` until one of the highest `merit` is among them; ties in random order."""
+    best = table.filter(pl.col("merit") == pl.col("merit").max())["score"]
+    reached = best.max()
+    before = table.filter(pl.col("score") > reached).height
+    tied = table.filter(pl.col("score") == reached).height
+    # The first of m among t in random order stands at (t + 1) / (m + 1).
+    return before + (tied + 1) / (int((best == reached).sum()) + 1)

@@ -44,6 +44,9 @@ class Choice(NamedTuple):
     pairs_within, spearman_within, regret_within : float
         The same within base models, means over those with two candidates or more: the share of pairs in order, the rank
         correlation, and the regret of the first. NaN where there is none.
+    runs_to_best : float
+        RL runs until the best is among them if candidates are taken in the order of the rule; the mean over random
+        orders of those that the rule does not tell apart.
     """
 
     rule: str
@@ -54,6 +57,24 @@ class Choice(NamedTuple):
     pairs_within: float
     spearman_within: float
     regret_within: float
+    runs_to_best: float = float("nan")
+
+
+class FreeChoice(NamedTuple):
+    """What a rule that costs nothing would take through RL first.
+
+    Attributes
+    ----------
+    rule : str
+        ``screening``, ``geometric mean`` (of Pass@1 over benchmarks), or the column that is sorted by.
+    base_model : str or None
+        Base model among whose candidates it is first; None: among all.
+    candidate : str
+    """
+
+    rule: str
+    base_model: str | None
+    candidate: str
 
 
 @dataclass(frozen=True)
@@ -197,6 +218,11 @@ class Ranking:
     candidates : source
         The candidates as they were read: as given, or a table with the schema's names where headers were translated or
         rows left out.
+    free_choices : tuple of FreeChoice
+        What the rules that cost nothing would take of the candidates without a result (of all, if all have theirs),
+        among all and within each base model; empty if the lowest target is best: no rule costs nothing then.
+    finished : tuple of str
+        Candidates that have a result of their own, in the order of `frame`; one that `truth` told does not count.
     """
 
     frame: pl.DataFrame
@@ -212,6 +238,8 @@ class Ranking:
     lower_is_better: bool = False
     by_benchmark: pl.DataFrame | None = None
     candidates: Any = field(default=None, compare=False)
+    free_choices: tuple[FreeChoice, ...] = ()
+    finished: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Return one line: the table is in `frame`.
@@ -227,8 +255,16 @@ class Ranking:
         return f"Ranking({self.frame.height} candidates by {by}{first}, {len(self.flags)} flags; see .frame)"
 
     def _repr_html_(self) -> str:
-        """Return `frame` as notebooks show it."""
-        return self.frame._repr_html_()
+        """Return the decision, the table in per cent and the notes, as notebooks show them."""
+        from quagpredict.report.notebook import ranking_html
+
+        return ranking_html(self)
+
+    def __str__(self) -> str:
+        """Return what the terminal shows: ``print(ranking)``."""
+        from quagpredict.report.notebook import ranking_text
+
+        return ranking_text(self)
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return `frame` as a pandas frame.

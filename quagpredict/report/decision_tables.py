@@ -89,7 +89,7 @@ def _gate(ranking: Ranking) -> str:
     gate = ranking.gate
     if gate is None:
         return ""
-    bar = _bar(ranking.target, gate)
+    bar = bar_in_words(ranking.target, gate)
     sure = f"a probability of {percent(gate.probability, 0)} % or more"
     chances = dict(ranking.frame.select("candidate", "p_clear").iter_rows())
     if gate.cleared:
@@ -105,7 +105,7 @@ def _gate(ranking: Ranking) -> str:
     )
 
 
-def _bar(target: str, gate: Gate) -> str:
+def bar_in_words(target: str, gate: Gate) -> str:
     """Return what has to be reached, in words."""
     by = f" by {score(target, gate.margin)}{' points' if is_share(target) else ''}" if gate.margin else ""
     if gate.bar == "no-sft":

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from quagpredict.racing import Race
+from quagpredict.report.decision import marked, unmarked
 from quagpredict.report.formats import fitting, percent, plain, to_json
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def print_race(found: Race, console: "Console", top: int = 50) -> None:
     )
     frame = found.frame.head(top)
     names = list(map(plain, frame["candidate"]))
-    actions = [_action(action, until) for action, until in frame.select("action", "until").iter_rows()]
+    actions = [action_in_words(action, until) for action, until in frame.select("action", "until").iter_rows()]
     columns = _columns(frame)
     room = console.width - max(map(len, ("candidate", *names))) - max(map(len, ("now", *actions))) - 2
     shown = fitting(columns, room, _LEAVING)
@@ -81,8 +82,15 @@ def print_race(found: Race, console: "Console", top: int = 50) -> None:
     _print_reasons(found, console)
 
 
-def _action(action: str, until: int | None) -> str:
+def action_in_words(action: str, until: int | None) -> str:
+    """Return what a run is told: ``go on to 200``."""
     return action if until is None else f"{action} to {until}"
+
+
+def race_columns(frame: pl.DataFrame) -> dict[str, list[str]]:
+    """Return every column of a race by its heading, what is to be done first."""
+    told = [action_in_words(action, until) for action, until in frame.select("action", "until").iter_rows()]
+    return {"do": told, "candidate": list(map(plain, frame["candidate"])), **_columns(frame)}
 
 
 def _columns(frame: pl.DataFrame) -> dict[str, list[str]]:
@@ -111,11 +119,16 @@ def _print_reasons(found: Race, console: "Console") -> None:
     for row in moves.sort("gain", descending=True, nulls_last=True).head(_EXPLAINED).iter_rows(named=True):
         line = Text(f"{plain(row['candidate'])}: ", style="bold") + Text(row["why"], style="not bold default")
         console.print(line + Text(f" (cost {row['cost']:g})", style="not bold dim"))
+    title, colon, text = unmarked(race_sentence(found)).partition(": ")
+    console.print(Text(title + colon, style="bold") + Text(text, style="not bold default"))
+
+
+def race_sentence(found: Race) -> str:
+    """Return what a race says if nothing more is learnt, its name marked as in a decision."""
     if found.choice is None:
-        console.print(Text("None is worth RL: no candidate is likely enough to clear the gate", style="bold"))
-        return
+        return "None is worth RL: no candidate is likely enough to clear the gate."
     cost = f", which costs {found.finish_cost:g} more" if found.finish_cost else ""
-    regret = percent(found.expected_regret)
-    text = f"take {plain(found.choice)}{cost}; expected regret {regret} points against the best of all in full"
-    title = "The race is over: " if found.over else "Stopping here: "
-    console.print(Text(title, style="bold") + Text(text, style="not bold default"))
+    return (
+        f"{'The race is over' if found.over else 'Stopping here'}: take {marked(found.choice)}{cost}; expected regret "
+        f"{percent(found.expected_regret)} points against the best of all in full."
+    )

@@ -76,6 +76,8 @@ def ranking_json(ranking: Ranking) -> str:
         "contributions": None if ranking.contributions is None else ranking.contributions.to_dicts(),
         "by_benchmark": None if ranking.by_benchmark is None else ranking.by_benchmark.to_dicts(),
         "flags": [flag._asdict() for flag in ranking.flags],
+        "finished": ranking.finished,
+        "free_choices": [choice._asdict() for choice in ranking.free_choices],
         "outcome": found and {**vars(found), "choices": [choice._asdict() for choice in found.choices]},
     }
     return to_json(value)
@@ -124,7 +126,7 @@ def _candidates(ranking: Ranking, width: int, top: int) -> "Table":
     places = [str(place or UNKNOWN) for place in frame["rank"]]
     marks = [" ".join(MARKS[kind] for kind in kinds) for kinds in frame["flags"]]
     room = width - max(map(len, ("candidate", *names))) - max(map(len, places)) - max(map(len, ("flags", *marks))) - 3
-    columns = _without_least(_columns(frame, ranking.target, width >= WIDE), room)
+    columns = _without_least(ranking_columns(frame, ranking.target, wide=width >= WIDE), room)
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("candidate", overflow="fold", min_width=9)
@@ -137,7 +139,7 @@ def _candidates(ranking: Ranking, width: int, top: int) -> "Table":
     return table
 
 
-def _columns(frame: pl.DataFrame, target: str, wide: bool) -> dict[str, list[str]]:
+def ranking_columns(frame: pl.DataFrame, target: str, *, wide: bool) -> dict[str, list[str]]:
     """Return every column by its heading, left to right; `wide` shows more digits and longer headings."""
     columns: dict[str, list[str]] = {}
     first = frame.columns.index("candidate") + 1

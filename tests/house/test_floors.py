@@ -21,6 +21,9 @@ FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 TORCH_AND_FRIENDS = {"torch", "transformers", "trl", "accelerate", "datasets", "vllm", "peft", "deepspeed"}
 # The one module that reads data sets of the hub; it imports the library when a suite asks for one.
 MAY_ALSO = {("quagpredict.evaluation.hub", "datasets")}
+# Results show themselves, as a table when they are printed and in a notebook; what shows them lies above them.
+SHOWN_BY = {"quagpredict.report.notebook"}
+SHOW_THEMSELVES = {"quagpredict.ranking.result", "quagpredict.racing.result"}
 IMPORTING_CALLS = {"require", "import_module", "__import__"}
 
 
@@ -63,6 +66,8 @@ def violations(modules: dict[str, str], packages: set[str]) -> list[str]:
             other = unit_of(name)
             if other not in FLOOR_OF:
                 wrong.append(f"{module}:{line} imports {name}: import from the module that defines it")
+            elif module in SHOW_THEMSELVES and name.rpartition(".")[0] in SHOWN_BY:
+                continue
             elif unit in FLOOR_OF and FLOOR_OF[other] > FLOOR_OF[unit]:
                 wrong.append(f"{module}:{line} (floor {FLOOR_OF[unit]}) imports {name} (floor {FLOOR_OF[other]})")
     return wrong

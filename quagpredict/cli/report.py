@@ -1,0 +1,92 @@
+"""``quagpredict report``: a ranking for others to read."""
+
+import argparse
+from typing import Any
+
+from quagpredict.cli import COMMANDS
+from quagpredict.cli.inputs import above_zero, say, say_notes
+from quagpredict.cli.rank import add_options, ranked
+
+PARAMETERS = {"path": "out", "ranking": "tables"}
+DESCRIPTION = """\
+Rank measured candidates as `quagpredict rank` does, and write what it says for a team to read: one HTML page that needs no
+network (decision, candidates with intervals, what the free rules would take, Pass@k, where the numbers come from), a
+Markdown table, or a picture; the name's ending says which.
+"""
+EPILOG = """\
+examples:
+  quagpredict report runs/*.parquet --out ranking.html
+  quagpredict report runs/ --gate no-sft --margin 0.02 --gpu-hours-per-run 96 --out ranking.html
+  quagpredict report runs/ --truth finished.parquet --out ranking.md
+  quagpredict report runs/ --curves curves.csv --rl-steps 400 --out ranking.html
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command's options."""
+    parser = subparsers.add_parser(
+        "report",
+        help=COMMANDS["report"],
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--out", metavar="FILE", default="ranking.html", help=".html, .md or .png (default: ranking.html)")
+    add("--title", default="", help="what it is about, in a few words")
+    add("--gpu-hours-per-run", type=above_zero, metavar="H", help="what one RL run costs, to tell costs in GPU-hours")
+    add("--curves", metavar="TABLE", help="Pass@1 along RL, as for `quagpredict race`: shows the race; needs --rl-steps")
+    add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Rank and write."""
+    from quagpredict.errors import UsageError
+    from quagpredict.report.reporting import check_report_path, write_report
+
+    check_report_path(args.out)
+    if args.curves and (args.rl_steps is None or args.rl_steps != int(args.rl_steps)):
+        raise UsageError("--curves needs --rl-steps N, the RL steps of a whole run, a whole number")
+    ranking, source = ranked(args)
+    written = write_report(
+        ranking,
+        args.out,
+        candidates=source,
+        files=[*args.tables, *args.candidates],
+        race=_race(args, source) if args.curves else None,
+        title=args.title,
+        gpu_hours_per_run=args.gpu_hours_per_run,
+        command=called(),
+    )
+    say_notes(ranking.notes, "rank")
+    say(f"wrote {written}")
+    return 0
+
+
+def _race(args: argparse.Namespace, source: Any) -> Any:
+    from quagpredict.racing import race
+
+    found = race(
+        source,
+        args.curves,
+        rl_steps=int(args.rl_steps),
+        gate=args.gate,
+        margin=args.margin,
+        gate_probability=args.gate_probability,
+    )
+    say_notes(found.notes, "race")
+    return found
+
+
+def called() -> str:
+    """Return the command line of this process as it can be typed again.
+
+    Examples
+    --------
+    >>> isinstance(called(), str)
+    True
+    """
+    import shlex
+    import sys
+
+    return shlex.join(["quagpredict", *sys.argv[1:]])

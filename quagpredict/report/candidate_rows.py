@@ -1,0 +1,262 @@
+"""The candidates of a ranking as rows of a page: numbers, interval bars, and what stands behind each."""
+
+from collections.abc import Mapping
+from math import ceil, floor
+from typing import Any
+
+import polars as pl
+
+from quagpredict.ranking import Ranking
+from quagpredict.ranking.flags import KINDS
+from quagpredict.report.decision import chosen, rule_in_words, with_unit
+from quagpredict.report.formats import UNKNOWN, heading, is_share, measured, number, percent, plain, score
+from quagpredict.report.markup import breakable, facts, name, text
+from quagpredict.report.page_data import LOSS, Measured
+
+#: Candidates in the table before the others are asked for.
+FIRST_ROWS = 30
+# Columns of the ranking that are no measurement.
+_OWN = ("rank", "candidate", "base_model", "prediction", "low", "high", "expected_regret", "distance", "drivers")
+
+
+def bases_of(ranking: Ranking) -> list[str]:
+    """Return the base models by the number of their candidates, most first; one empty name where none is known."""
+    if "base_model" not in ranking.frame.columns:
+        return [""]
+    counted = (
+        ranking.frame["base_model"].fill_null("").value_counts().sort(["count", "base_model"], descending=[True, False])
+    )
+    return counted["base_model"].to_list()
+
+
+def first_by(ranking: Ranking) -> dict[str, list[str]]:
+    """Return the candidates that a rule that costs nothing would take of all, with these rules in words."""
+    found: dict[str, list[str]] = {}
+    for choice in ranking.free_choices:
+        if choice.base_model is None:
+            found.setdefault(choice.candidate, []).append(rule_in_words(choice.rule))
+    return found
+
+
+def values_of(ranking: Ranking, found: Measured, most: int) -> list[dict[str, Any]]:
+    """Return what the page's figures and its sorting need of each candidate; shares in per cent, unknown values None."""
+    scale = 100.0 if is_share(ranking.target) else 1.0
+    bases, firsts, taken = bases_of(ranking), first_by(ranking), set(chosen(ranking))
+    finished = set(ranking.finished)
+    rows = ranking.frame.head(most).join(found.table, on="candidate", how="left", maintain_order="left")
+    values = []
+    for row in rows.iter_rows(named=True):
+        own = row["candidate"]
+        values.append(
+            {
+                "name": plain(own),
+                "rank": row["rank"],
+                "base": bases.index(row.get("base_model") or ""),
+                "base_name": plain(row.get("base_model") or ""),
+                "predicted": _times(row.get("prediction"), scale),
+                "low": _times(row.get("low"), scale),
+                "high": _times(row.get("high"), scale),
+                "p_best": _times(row.get("p_best"), 100.0),
+                "regret": _times(row.get("expected_regret"), scale),
+                "p_clear": _times(row.get("p_clear"), 100.0),
+                "teaches": _times(row.get("regret_reduction"), scale),
+                "sft": _times(row["sft"], 100.0),
+                "large": _times(row["large"], 100.0),
+                "loss": _times(row["loss"], 1.0),
+                "actual": _times(row.get("actual"), scale),
+                "finished": own in finished,
+                "taken": own in taken,
+                "first": firsts.get(own, []),
+                "curve": [[k, *(_times(value, 100.0) for value in rest)] for k, *rest in found.curves.get(own, ())],
+            }
+        )
+    return values
+
+
+def _times(value: float | None, scale: float) -> float | None:
+    # Six digits tell apart whatever a screen can.
+    return None if value is None or value != value else float(f"{scale * value:.6g}")
+
+
+def candidate_table(ranking: Ranking, found: Measured, values: list[dict[str, Any]]) -> str:
+    """Return the table of the candidates as HTML, each with a row that unfolds."""
+    columns = _columns(ranking, found, values)
+    low, high = _scale(ranking, values)
+    heads = [
+        '<th class="r"><button data-key="rank">#</button></th>',
+        '<th class="who"><button data-key="name">candidate</button></th>',
+    ]
+    for key, head, kind, _ in columns:
+        if key == "range":
+            unit = "%" if is_share(ranking.target) else ""
+            ends = f'<span class="scale"><span>{low:g}</span><span>{high:g} {unit}</span></span>'
+            heads.append(f'<th class="range">{head}{ends}</th>')
+        else:
+            down = "" if key in ("loss", "regret") else ' data-down="1"'
+            heads.append(f'<th class="r {kind}"><button data-key="{key}"{down}>{head}</button></th>')
+    details = _details(ranking)
+    bodies = [
+        _body(ranking, place, value, row, columns, (low, high), details.get(row["candidate"], []))
+        for place, (value, row) in enumerate(zip(values, ranking.frame.iter_rows(named=True), strict=False))
+    ]
+    return f'<table class="candidates"><thead><tr>{"".join(heads)}</tr></thead>{"".join(bodies)}</table>'
+
+
+def _columns(ranking: Ranking, found: Measured, values: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
+    """Return key, heading, how soon it goes on a narrow screen (p1 last), and the column that names its unit."""
+    target = ranking.target
+    columns = []
+    if ranking.surrogate is not None:
+        columns += [("predicted", "predicted", "", target), ("range", "90 % interval", "", target)]
+        columns.append(("p_best", "P(best)", "", "percent"))
+        columns.append(("regret", "regret", "p2", target))
+        columns += [("p_clear", "P(gate)", "p1", "percent")] * (ranking.gate is not None)
+        columns += [("teaches", "teaches", "p1", target)] * (ranking.next_run is not None)
+    # A screening has nothing but its measurements: they stay.
+    goes = ("p3", "p2", "p3") if columns else ("p1", "", "")
+    columns += [
+        ("sft", "SFT Pass@1", goes[0], "pre_pass_at_1"),
+        ("large", f"Pass@{found.large_k}", goes[1], "pre_pass_at_1"),
+    ]
+    columns.append(("loss", "loss", goes[2], LOSS))
+    columns.append(("actual", "after RL" if target.startswith("post_") else "actual", "p1", target))
+    return [
+        column for column in columns if column[0] == "range" or any(value[column[0]] is not None for value in values)
+    ]
+
+
+def _scale(ranking: Ranking, values: list[dict[str, Any]]) -> tuple[float, float]:
+    """Return the ends of the interval column: of all intervals and results, rounded outward."""
+    ends = [value[key] for value in values for key in ("low", "high", "actual") if value[key] is not None]
+    if not ends:
+        return 0.0, 1.0
+    low, high = min(ends), max(ends)
+    if is_share(ranking.target):
+        return max(0.0, 10.0 * floor(low / 10.0)), min(100.0, 10.0 * ceil(high / 10.0))
+    room = 0.02 * (high - low) or 1.0
+    return float(f"{low - room:.3g}"), float(f"{high + room:.3g}")
+
+
+def interval_bar(
+    low: float | None, mid: float | None, high: float | None, actual: float | None, scale: tuple[float, float]
+) -> str:
+    """Return an interval as a bar on `scale`, its middle as a dot, what RL gave as a diamond; all in one unit.
+
+    Examples
+    --------
+    >>> interval_bar(40.0, 50.0, 60.0, None, (0.0, 100.0))[:79]
+    '<span class="span"><span class="band" style="left:40.0%;width:20.0%"></span><sp'
+    """
+    width = (scale[1] - scale[0]) or 1.0
+    at = {
+        key: 100.0 * min(max((value - scale[0]) / width, 0.0), 1.0)
+        for key, value in (("low", low), ("mid", mid), ("high", high), ("is", actual))
+        if value is not None
+    }
+    bar = ""
+    if {"low", "high"} <= at.keys():
+        bar += f'<span class="band" style="left:{at["low"]:.1f}%;width:{at["high"] - at["low"]:.1f}%"></span>'
+    bar += "".join(f'<span class="{key}" style="left:{at[key]:.1f}%"></span>' for key in ("mid", "is") if key in at)
+    return f'<span class="span">{bar}</span>'
+
+
+def _body(
+    ranking: Ranking,
+    place: int,
+    value: Mapping[str, Any],
+    row: Mapping[str, Any],
+    columns: list[tuple[str, str, str, str]],
+    scale: tuple[float, float],
+    details: list[tuple[str, str]],
+) -> str:
+    kinds = " ".join(kind for kind, holds in (("taken", value["taken"]), ("unranked", value["rank"] is None)) if holds)
+    cells = [f'<td class="r">{value["rank"] or UNKNOWN}</td>', f'<td class="who">{_who(value, row["flags"])}</td>']
+    for key, _, kind, unit in columns:
+        if key == "range":
+            # A result needs no interval: it is shown as what RL gave.
+            known = value["finished"] and value["low"] == value["high"]
+            ends = (None, None, None) if known else (value["low"], value["predicted"], value["high"])
+            cells.append(f'<td class="range">{interval_bar(*ends, value["actual"], scale)}</td>')
+        else:
+            cells.append(f'<td class="r {kind}">{_shown(ranking, key, value[key], unit)}</td>')
+    more = facts(details, "more-facts") if details else "Nothing more is known of it."
+    return (
+        f'<tbody class="{kinds}" data-at="{place}"><tr class="row">{"".join(cells)}</tr>'
+        f'<tr class="more" hidden><td colspan="{len(cells)}">{more}</td></tr></tbody>'
+    )
+
+
+def _shown(ranking: Ranking, key: str, value: float | None, unit: str) -> str:
+    if value is None:
+        return UNKNOWN
+    if unit == "percent":
+        return f"{value:.0f}"
+    if is_share(unit):
+        return number(value, 2 if key == "teaches" else 1)
+    return measured(unit, value)
+
+
+def _who(value: Mapping[str, Any], flags: list[str]) -> str:
+    swatch = (
+        f'<span class="dot b{min(value["base"], 5)}" title="{text(value["base_name"])}"></span>'
+        if value["base_name"]
+        else ""
+    )
+    tags = [text(value["base_name"])] if value["base_name"] else []
+    if value["finished"]:
+        tags.append("has its result")
+    if value["first"]:
+        tags.append(f"first by {text(', '.join(value['first']))}")
+    tags += [f'<span class="warn">{text(kind.replace("-", " "))}</span>' for kind in flags]
+    shown = f'<button aria-expanded="false">{name(value["name"])}</button>'
+    return f'<span class="line">{swatch}<span>{shown}<span class="tags">{" · ".join(tags)}</span></span></span>'
+
+
+def _details(ranking: Ranking) -> dict[str, list[tuple[str, str]]]:
+    """Return of each candidate what unfolds: what drives it, its measurements, its flags, its benchmarks."""
+    signed = 1.0 if is_share(ranking.target) else None
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in ranking.frame.iter_rows(named=True):
+        lines = []
+        drivers = [one for one in row.get("drivers") or [] if one["contribution"] is not None]
+        if drivers:
+            moves = ", ".join(
+                f"{text(heading(one['feature']))} {'+' if one['contribution'] >= 0 else '−'}"
+                f"{score(ranking.target, abs(one['contribution']))}"
+                for one in drivers
+            )
+            lines.append(
+                ("driven by", moves + (" points against the average candidate" if signed else " against the average"))
+            )
+        chances = [
+            f"{text(key.replace('p_top_', 'top '))} {percent(row[key], 0)} %"
+            for key in row
+            if key.startswith("p_top_") and row[key] is not None
+        ]
+        lines += [("chance of the", ", ".join(chances))] if chances else []
+        taken = [
+            f"{text(heading(key))} {measured(key, row[key])}{' %' if is_share(key) else ''}"
+            for key in row
+            if key.startswith("pre_") and row[key] is not None
+        ]
+        lines += [("measured", ", ".join(taken))] if taken else []
+        if row.get("distance") is not None:
+            lines.append(("distance", f"{number(row['distance'], 1)} from the training runs (1 is their edge)"))
+        found[row["candidate"]] = lines
+    for flag in ranking.flags:
+        found[flag.candidate].append(
+            (
+                f'<span class="warn">{text(flag.kind.replace("-", " "))}</span>',
+                f"{text(KINDS[flag.kind])} ({text(flag.detail)})",
+            )
+        )
+    if ranking.by_benchmark is not None:
+        for row in ranking.by_benchmark.drop_nulls().iter_rows(named=True):
+            ends = f"{score(ranking.target, row['low'], 0)} to {with_unit(ranking, row['high'], 0)}"
+            found[row["candidate"]].append(
+                (
+                    breakable(row["benchmark"]),
+                    f"{percent(row['before'], 0)} before RL, {with_unit(ranking, row['prediction'], 0)} predicted ({ends})",
+                )
+            )
+    return found

@@ -1,0 +1,192 @@
+"""A ranking as one HTML page that needs no network: the decision, the candidates, figures, where the numbers come from.
+
+The page is whole without its script: decision, tables and notes are there as HTML. The script sorts, filters and draws the
+figures with Observable Plot, which is inlined. `docs/decisions/021-the-page.md` says why.
+"""
+
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from quagpredict.racing import Race
+from quagpredict.ranking import Ranking
+from quagpredict.ranking.flags import KINDS
+from quagpredict.report.candidate_rows import FIRST_ROWS, bases_of, candidate_table, values_of
+from quagpredict.report.decision import Decision, decide, unmarked
+from quagpredict.report.formats import heading, is_share, percent, plain, score
+from quagpredict.report.markup import breakable, facts, section, sentence, table, text
+from quagpredict.report.page_data import MOST, Measured
+from quagpredict.report.page_figures import coverage, curves, pairs, race_part, race_values
+from quagpredict.report.page_rules import rules, within_bases
+from quagpredict.version import own_version
+
+_LIBRARIES = ("d3.min.js", "plot.umd.min.js")
+# Refuses whatever is not in the file itself, should anything ever ask for it.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+# Candidates named for one kind of flag before the rest is only counted.
+_NAMED = 5
+# Tables that are listed at once.
+_FILES = 3
+
+
+def page(
+    ranking: Ranking,
+    found: Measured,
+    *,
+    race: Race | None = None,
+    title: str = "",
+    gpu_hours_per_run: float | None = None,
+    made: Sequence[tuple[str, str]] = (),
+) -> str:
+    """Return the page; the parameters are those of `write_report`, `made` says when and by which command."""
+    decision = decide(ranking, gpu_hours_per_run)
+    values = values_of(ranking, found, MOST)
+    data = {
+        "candidates": values,
+        "bases": bases_of(ranking),
+        "large_k": found.large_k,
+        "share": is_share(ranking.target),
+        "unit": ", %" if is_share(ranking.target) else "",
+        "first_rows": FIRST_ROWS,
+        "race": None if race is None else race_values(race, values),
+    }
+    parts = [
+        _head(ranking, decision, title),
+        _facts(ranking, gpu_hours_per_run),
+        _candidates(ranking, found, values),
+        rules(ranking, gpu_hours_per_run),
+        within_bases(ranking),
+        curves(values),
+        pairs(ranking, values),
+        "" if race is None else race_part(race),
+        _trust(ranking),
+        _provenance(ranking, found, made),
+    ]
+    name_of = title or unmarked(decision.sentence)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{text(name_of)}</title>\n<style>\n{_asset('page.css')}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(part for part in parts if part)
+        + f'\n</main>\n<script type="application/json" id="data">{_embedded(data)}</script>\n'
+        + "".join(f"<script>{_asset(library)}</script>\n" for library in _LIBRARIES)
+        + f"<script>\n{_asset('page.js')}</script>\n</body>\n</html>\n"
+    )
+
+
+def _asset(file: str) -> str:
+    return (files("quagpredict.report") / "assets" / file).read_text(encoding="utf-8")
+
+
+def _embedded(value: Any) -> str:
+    """Return JSON that no browser takes for the end of its script."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _head(ranking: Ranking, decision: Decision, title: str) -> str:
+    bases = [base for base in bases_of(ranking) if base]
+    of = f"{ranking.frame.height:,} candidates" + (f" of {len(bases):,} base models" if len(bases) > 1 else "")
+    by = (
+        f"predicted by '{ranking.surrogate}'"
+        if ranking.surrogate
+        else "by the paper's screening, no score is predicted"
+    )
+    kicker = f"{text(title)} · " if title else ""
+    # What RL gave and what runs cost stand in the numbers and tables below.
+    reasons = "".join(f"<p>{sentence(reason)}</p>" for reason in (decision.doubt, decision.free) if reason)
+    return (
+        f'<header>\n<p class="kicker">{kicker}{of}, {text(by)}</p>\n<h1>{sentence(decision.sentence)}</h1>\n'
+        f'<div class="lead">{reasons}</div>\n</header>'
+    )
+
+
+def _facts(ranking: Ranking, hours: float | None) -> str:
+    """Return the few numbers that a reader looks for first."""
+    known = ranking.frame["actual"].drop_nulls().len() if "actual" in ranking.frame.columns else 0
+    pairs = [("candidates", f"{ranking.frame.height:,}"), ("score after RL known of", f"{known:,}")]
+    if ranking.surrogate is not None:
+        first = ranking.frame.row(0, named=True)
+        unit = " <small>points</small>" if is_share(ranking.target) else ""
+        pairs.append(("chance that the first is best", f"{percent(first['p_best'], 0)} <small>%</small>"))
+        pairs.append(("regret of taking it alone", f"{score(ranking.target, first['expected_regret'])}{unit}"))
+    inside = coverage(ranking)
+    if inside is not None:
+        pairs.append(("results within 90 % intervals", f"{inside[0]} <small>of {inside[1]}</small>"))
+    if hours is not None:
+        left = ranking.frame.height - len(ranking.finished)
+        pairs.append(
+            (
+                f"RL for {'the other' if ranking.finished else 'all'} {left:,}",
+                f"{left * hours:,.0f} <small>GPU-hours</small>",
+            )
+        )
+    tiles = "".join(f"<div><dt>{said}</dt><dd>{value}</dd></div>" for said, value in pairs)
+    return f'<dl class="facts">{tiles}</dl>'
+
+
+def _candidates(ranking: Ranking, found: Measured, values: list[dict[str, Any]]) -> str:
+    target = ranking.target
+    what = f"{heading(target)} after RL" if target.startswith("post_") else plain(target)
+    if ranking.surrogate is None:
+        about = "In the order of the screening: low Pass@1 with high loss goes last, then Pass@k. Scores in per cent."
+    else:
+        unit = " in per cent, regret in points" if is_share(target) else ""
+        about = f"Predicted {text(what)}{unit}. The dot is the prediction, the bar its 90 % interval"
+        diamond = any(value["actual"] is not None for value in values)
+        about += ", the diamond what RL gave." if diamond else "."
+    about += " A row unfolds: what drives it, its measurements, reasons to distrust it."
+    rest = f'<p class="rest"><button>Show all {len(values):,}</button></p>' if len(values) > FIRST_ROWS else ""
+    beyond = ranking.frame.height - len(values)
+    rest += f'<p class="small">{beyond:,} more are not on this page: a CSV has them all.</p>' if beyond else ""
+    return section(
+        "Candidates",
+        about,
+        f'<div class="controls">{_filters(ranking)}</div>\n{candidate_table(ranking, found, values)}\n'
+        f'<p id="none" class="small" hidden>No candidate fits these filters.</p>{rest}',
+    )
+
+
+def _filters(ranking: Ranking) -> str:
+    """Return a button a base model, where there are several, and the search."""
+    bases = list(enumerate(bases_of(ranking)))
+    buttons = '<button aria-pressed="true" data-base="">All bases</button>' if len(bases) > 1 else ""
+    for place, base in bases if len(bases) > 1 else ():
+        label = text(base) if base else "unknown base"
+        dot = f'<span class="dot b{min(place, 5)}"></span>'
+        buttons += f'<button aria-pressed="false" data-base="{place}">{dot}{label}</button>'
+    return buttons + '<input id="search" type="search" placeholder="Find a candidate" aria-label="Find a candidate">'
+
+
+def _trust(ranking: Ranking) -> str:
+    items = [text(note) + "." for note in ranking.notes]
+    for kind, meaning in KINDS.items():
+        own = [flag for flag in ranking.flags if flag.kind == kind]
+        if not own:
+            continue
+        named = "; ".join(f"{breakable(flag.candidate)} ({text(flag.detail)})" for flag in own[:_NAMED])
+        rest = f"; and {len(own) - _NAMED:,} more" if len(own) > _NAMED else ""
+        of = f"{len(own):,} of {ranking.frame.height:,}"
+        items.append(f"<b>{text(kind.replace('-', ' '))}</b>, {of}: {text(meaning)}. {named}{rest}")
+    return section("How far to trust it", "", f'<ul class="notes">{"".join(f"<li>{item}</li>" for item in items)}</ul>')
+
+
+def _provenance(ranking: Ranking, found: Measured, made: Sequence[tuple[str, str]]) -> str:
+    pairs = [("quagpredict", text(own_version())), ("predicted", f"<code>{text(ranking.target)}</code>")]
+    pairs += [
+        (text(said), ", ".join(f"<code>{breakable(one)}</code>" for one in ids)) for said, ids in found.ids.items()
+    ]
+    pairs += [(text(said), f"<code>{text(value)}</code>") for said, value in made]
+    return section("Where the numbers come from", "", facts(pairs, "facts-list") + _files(found))
+
+
+def _files(found: Measured) -> str:
+    """Return the tables that were read with their digests, folded where there are many."""
+    if not found.files:
+        return ""
+    rows = [[f"<code>{breakable(file)}</code>", f"<code>{digest or 'no file'}</code>"] for file, digest in found.files]
+    shown = table(["table that was read", "SHA-256"], rows, 2, kind="files")
+    if len(rows) <= _FILES:
+        return shown
+    return f"<details><summary>{len(rows):,} tables that were read, with their digests</summary>{shown}</details>"

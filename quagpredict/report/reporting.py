@@ -1,0 +1,100 @@
+"""Write a ranking for others to read: a page, a table for a pull request, a picture."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from quagpredict.errors import UsageError
+from quagpredict.files import written_aside
+from quagpredict.racing import Race
+from quagpredict.ranking import Ranking
+from quagpredict.report.markdown import ranking_markdown
+from quagpredict.report.page import page
+from quagpredict.report.page_data import measured_of
+from quagpredict.report.ranking_figure import ranking_figure
+
+#: Endings of a report's name.
+SUFFIXES = (".html", ".md", ".png")
+
+
+def write_report(
+    ranking: Ranking,
+    path: str | Path,
+    *,
+    candidates: Any = None,
+    files: Any = None,
+    race: Race | None = None,
+    title: str = "",
+    gpu_hours_per_run: float | None = None,
+    command: str = "",
+) -> Path:
+    """Write what a ranking says, for a team to read.
+
+    Parameters
+    ----------
+    ranking : Ranking
+    path : path
+        Its ending says what is written: ``.html`` one page that needs no network, ``.md`` a table for a pull request or
+        an issue, ``.png`` a picture of the candidates (needs the extra ``plot``).
+    candidates : source, optional
+        The candidates that were ranked, as `read_corpus` reads them: they bring the curves of Pass@k, the losses, the
+        ids of protocols and the digests of files. Without them the page has what the ranking holds.
+    files : source, optional
+        The files that the candidates came from, where `candidates` is a frame that was made of them.
+    race : Race, optional
+        The state of the RL runs that are under way, shown on the page.
+    title : str
+        What the page is about, in a few words.
+    gpu_hours_per_run : float, optional
+        What one RL run costs: costs are then told in GPU-hours.
+    command : str
+        The command line or call that made it, for the provenance.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    UsageError
+        If the ending is another, the cost is not above 0, or the file cannot be written.
+    MissingExtraError
+        If a picture is asked for and matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import polars as pl
+    >>> from quagpredict.ranking import rank
+    >>> table = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.5, 0.4], "pre_pass_at_64": [0.7, 0.8]})
+    >>> with TemporaryDirectory() as folder:
+    ...     path = write_report(rank(table), f"{folder}/ranking.html", candidates=table)
+    ...     "<h1>Take" in path.read_text(encoding="utf-8")
+    True
+    """
+    check_report_path(path)
+    if gpu_hours_per_run is not None and not 0.0 < gpu_hours_per_run < float("inf"):
+        raise UsageError(f"gpu_hours_per_run={gpu_hours_per_run:g}: expected a number above 0")
+    target = Path(path)
+    suffix = target.suffix.lower()
+    if suffix == ".png":
+        return ranking_figure(ranking, target)
+    if suffix == ".md":
+        content = ranking_markdown(ranking, gpu_hours_per_run, title)
+    else:
+        made = [("made", f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}")]
+        made += [("command", command)] if command else []
+        found = measured_of(ranking, candidates, files)
+        content = page(ranking, found, race=race, title=title, gpu_hours_per_run=gpu_hours_per_run, made=made)
+    try:
+        with written_aside(target) as aside:
+            aside.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"report {path}: cannot be written ({error.strerror})") from None
+    return target
+
+
+def check_report_path(path: str | Path) -> None:
+    """Refuse a name that no report can have, before anything is computed."""
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise UsageError(f"report {path}: the name must end in {', '.join(SUFFIXES)}")
