@@ -125,18 +125,25 @@ def console(width: int | None = None) -> "Console":
 
 
 def emit(
-    format: str, makers: Mapping[str, Callable[[], str]], show: "Callable[[Console], None]", out: str | None
+    format: str,
+    makers: Mapping[str, Callable[[], str]],
+    show: "Callable[[Console], None]",
+    out: str | None,
+    writers: "Mapping[str, Callable[[], Path]] | None" = None,
 ) -> None:
     """Print a result on stdout in one format, and write it to `out`, whose suffix names the format.
+
+    `writers` write `out` themselves: suffix -> what writes it.
 
     Raises
     ------
     UsageError
-        If the suffix is not .csv, .json or .txt, or the file cannot be written.
+        If the suffix is not .csv, .json, .txt or one of `writers`, or the file cannot be written.
     """
     suffix = Path(out).suffix.lower() if out else ""
-    if out and suffix not in (".csv", ".json", ".txt"):
-        raise UsageError(f"--out {out}: the name must end in .csv, .json or .txt")
+    known = (".csv", ".json", ".txt", *(writers or ()))
+    if out and suffix not in known:
+        raise UsageError(f"--out {out}: the name must end in {', '.join(known[:-1])} or {known[-1]}")
     if format == "table":
         show(console())
     else:
@@ -144,7 +151,9 @@ def emit(
         # A file or a program gets what the table holds, a terminal nothing that moves its cursor.
         sys.stdout.write("\n".join(map(printable, text.split("\n"))) if sys.stdout.isatty() else text)
     sys.stdout.flush()
-    if out:
+    if out and writers and suffix in writers:
+        say(f"wrote {writers[suffix]()}")
+    elif out:
         try:
             with written_aside(out) as aside:
                 if suffix == ".txt":
@@ -170,3 +179,17 @@ def say_notes(notes: Iterable[str], command: str) -> None:
 
     for note in notes:
         say(f"note: {on_the_command_line(note, command)}")
+
+
+def called() -> str:
+    """Return the command line of this process as it can be typed again.
+
+    Examples
+    --------
+    >>> isinstance(called(), str)
+    True
+    """
+    import shlex
+    import sys
+
+    return shlex.join(["quagpredict", *sys.argv[1:]])

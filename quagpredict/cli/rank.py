@@ -13,6 +13,7 @@ from quagpredict.cli.inputs import (
     add_candidates,
     add_gate,
     at_least,
+    called,
     candidates_of,
     emit,
     one_or_many,
@@ -115,28 +116,28 @@ def run(args: argparse.Namespace) -> int:
     """Rank and print."""
     from quagpredict.report.tables import print_ranking, ranking_csv, ranking_json
 
-    ranking, source = ranked(args)
+    ranking = ranked(args)
     makers = {"csv": partial(ranking_csv, ranking), "json": partial(ranking_json, ranking)}
-    page = args.out and Path(args.out).suffix.lower() in REPORTS
-    out = None if page else args.out
-    emit(args.format, makers, lambda console: print_ranking(ranking, console, max(args.top, 1)), out)
-    if page:
-        from quagpredict.report.reporting import write_report
-
-        files = [*args.tables, *args.candidates]
-        say(f"wrote {write_report(ranking, args.out, candidates=source, files=files, command=called())}")
+    pages = dict.fromkeys((".html", ".md", ".png"), partial(_written, args, ranking))
+    emit(args.format, makers, lambda console: print_ranking(ranking, console, max(args.top, 1)), args.out, pages)
     say_notes(ranking.notes, "rank")
     return 0
 
 
-def ranked(args: argparse.Namespace) -> tuple[Any, Any]:
-    """Return the ranking that the options ask for, and the candidates as they were read or named."""
+def _written(args: argparse.Namespace, ranking: Any) -> Any:
+    from quagpredict.report.reporting import write_report
+
+    return write_report(ranking, args.out, files=[*args.tables, *args.candidates], command=called())
+
+
+def ranked(args: argparse.Namespace) -> Any:
+    """Return the ranking that the options ask for."""
     from quagpredict.errors import CorpusError
     from quagpredict.ranking import HeadersError, rank
 
     given = candidates_of(args, "rank")
     try:
-        ranking = rank(
+        return rank(
             given,
             "default" if args.surrogate is None else args.surrogate,
             target=args.target,
@@ -159,7 +160,6 @@ def ranked(args: argparse.Namespace) -> tuple[Any, Any]:
             allow_mixed_protocols=args.allow_mixed_protocols,
             allow_unvalidated_base=args.allow_unvalidated_base,
         )
-        return ranking, ranking.candidates
     except HeadersError as error:
         words = ["quagpredict", "rank", *given, *(["--split", args.split] if args.split else [])]
         if error.percent:

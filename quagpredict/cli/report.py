@@ -4,14 +4,14 @@ import argparse
 from typing import Any
 
 from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import above_zero, say, say_notes
+from quagpredict.cli.inputs import above_zero, called, say, say_notes
+from quagpredict.cli.rank import PARAMETERS as PARAMETERS
 from quagpredict.cli.rank import add_options, ranked
 
-PARAMETERS = {"path": "out", "ranking": "tables"}
 DESCRIPTION = """\
-Rank measured candidates as `quagpredict rank` does, and write what it says for a team to read: one HTML page that needs no
-network (decision, candidates with intervals, what the free rules would take, Pass@k, where the numbers come from), a
-Markdown table, or a picture; the name's ending says which.
+Rank measured candidates as `quagpredict rank` does, and write what it says for a team to read: one HTML page that
+needs no network (decision, candidates with intervals, what the free rules would take, Pass@k, where the numbers come
+from), a Markdown table, or a picture; the name's ending says which.
 """
 EPILOG = """\
 examples:
@@ -35,7 +35,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--out", metavar="FILE", default="ranking.html", help=".html, .md or .png (default: ranking.html)")
     add("--title", default="", help="what it is about, in a few words")
     add("--gpu-hours-per-run", type=above_zero, metavar="H", help="what one RL run costs, to tell costs in GPU-hours")
-    add("--curves", metavar="TABLE", help="Pass@1 along RL, as for `quagpredict race`: shows the race; needs --rl-steps")
+    add(
+        "--curves", metavar="TABLE", help="Pass@1 along RL, as for `quagpredict race`: shows the race; needs --rl-steps"
+    )
     add_options(parser)
 
 
@@ -76,17 +78,3 @@ def _race(args: argparse.Namespace, source: Any) -> Any:
     )
     say_notes(found.notes, "race")
     return found
-
-
-def called() -> str:
-    """Return the command line of this process as it can be typed again.
-
-    Examples
-    --------
-    >>> isinstance(called(), str)
-    True
-    """
-    import shlex
-    import sys
-
-    return shlex.join(["quagpredict", *sys.argv[1:]])

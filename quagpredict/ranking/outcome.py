@@ -137,17 +137,10 @@ def outcome(
         first = table.filter(pl.col("score") == pl.col("score").max()).sort("candidate")
         reached = float(np.mean(first["merit"].to_numpy()))
         regret = max(best[0] - reached, 0.0)
-        choices.append(
-            Choice(
-                name,
-                first["candidate"][0],
-                sign * reached,
-                regret,
-                _spearman(table),
-                *within.get(name, _UNKNOWN),
-                runs_to_best=_runs_to_best(table),
-            )
+        choice = Choice(
+            name, first["candidate"][0], sign * reached, regret, _spearman(table), *within.get(name, _UNKNOWN)
         )
+        choices.append(choice._replace(runs_to_best=_runs_to_best(table)))
     return Outcome(target, known.height, best[1], sign * best[0], tuple(choices))
 
 

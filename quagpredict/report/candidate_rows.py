@@ -1,10 +1,8 @@
 """The candidates of a ranking as rows of a page: numbers, interval bars, and what stands behind each."""
 
 from collections.abc import Mapping
-from math import ceil, floor
+from math import ceil, floor, log10
 from typing import Any
-
-import polars as pl
 
 from quagpredict.ranking import Ranking
 from quagpredict.ranking.flags import KINDS
@@ -12,6 +10,7 @@ from quagpredict.report.decision import chosen, rule_in_words, with_unit
 from quagpredict.report.formats import UNKNOWN, heading, is_share, measured, number, percent, plain, score
 from quagpredict.report.markup import breakable, facts, name, text
 from quagpredict.report.page_data import LOSS, Measured
+from quagpredict.schema import BY_NAME
 
 #: Candidates in the table before the others are asked for.
 FIRST_ROWS = 30
@@ -20,7 +19,7 @@ _OWN = ("rank", "candidate", "base_model", "prediction", "low", "high", "expecte
 
 
 def bases_of(ranking: Ranking) -> list[str]:
-    """Return the base models by the number of their candidates, most first; one empty name where none is known."""
+    """Return the base models, those with most candidates first; an empty name where none is known."""
     if "base_model" not in ranking.frame.columns:
         return [""]
     counted = (
@@ -39,7 +38,7 @@ def first_by(ranking: Ranking) -> dict[str, list[str]]:
 
 
 def values_of(ranking: Ranking, found: Measured, most: int) -> list[dict[str, Any]]:
-    """Return what the page's figures and its sorting need of each candidate; shares in per cent, unknown values None."""
+    """Return what figures and sorting need of each candidate; shares in per cent, unknown values None."""
     scale = 100.0 if is_share(ranking.target) else 1.0
     bases, firsts, taken = bases_of(ranking), first_by(ranking), set(chosen(ranking))
     finished = set(ranking.finished)
@@ -94,9 +93,10 @@ def candidate_table(ranking: Ranking, found: Measured, values: list[dict[str, An
         else:
             down = "" if key in ("loss", "regret") else ' data-down="1"'
             heads.append(f'<th class="r {kind}"><button data-key="{key}"{down}>{head}</button></th>')
+    digits = {key: _digits(values, key) for key, *_ in columns if key != "range"}
     details = _details(ranking)
     bodies = [
-        _body(ranking, place, value, row, columns, (low, high), details.get(row["candidate"], []))
+        _body(place, value, row, columns, digits, (low, high), details.get(row["candidate"], []))
         for place, (value, row) in enumerate(zip(values, ranking.frame.iter_rows(named=True), strict=False))
     ]
     return f'<table class="candidates"><thead><tr>{"".join(heads)}</tr></thead>{"".join(bodies)}</table>'
@@ -161,11 +161,11 @@ def interval_bar(
 
 
 def _body(
-    ranking: Ranking,
     place: int,
     value: Mapping[str, Any],
     row: Mapping[str, Any],
     columns: list[tuple[str, str, str, str]],
+    digits: Mapping[str, int],
     scale: tuple[float, float],
     details: list[tuple[str, str]],
 ) -> str:
@@ -175,10 +175,10 @@ def _body(
         if key == "range":
             # A result needs no interval: it is shown as what RL gave.
             known = value["finished"] and value["low"] == value["high"]
-            ends = (None, None, None) if known else (value["low"], value["predicted"], value["high"])
-            cells.append(f'<td class="range">{interval_bar(*ends, value["actual"], scale)}</td>')
+            low, middle, high = (None,) * 3 if known else (value["low"], value["predicted"], value["high"])
+            cells.append(f'<td class="range">{interval_bar(low, middle, high, value["actual"], scale)}</td>')
         else:
-            cells.append(f'<td class="r {kind}">{_shown(ranking, key, value[key], unit)}</td>')
+            cells.append(f'<td class="r {kind}">{_shown(key, value[key], unit, digits[key])}</td>')
     more = facts(details, "more-facts") if details else "Nothing more is known of it."
     return (
         f'<tbody class="{kinds}" data-at="{place}"><tr class="row">{"".join(cells)}</tr>'
@@ -186,14 +186,20 @@ def _body(
     )
 
 
-def _shown(ranking: Ranking, key: str, value: float | None, unit: str) -> str:
+def _digits(values: list[dict[str, Any]], key: str) -> int:
+    """Return how many digits behind the point give four that say something, the same for a whole column."""
+    largest = max((abs(value[key]) for value in values if value[key] is not None), default=0.0)
+    return max(0, 3 - floor(log10(largest))) if largest > 0.0 else 3
+
+
+def _shown(key: str, value: float | None, unit: str, digits: int) -> str:
     if value is None:
         return UNKNOWN
     if unit == "percent":
         return f"{value:.0f}"
     if is_share(unit):
         return number(value, 2 if key == "teaches" else 1)
-    return measured(unit, value)
+    return measured(unit, value) if unit in BY_NAME else number(value, digits)
 
 
 def _who(value: Mapping[str, Any], flags: list[str]) -> str:
@@ -253,10 +259,8 @@ def _details(ranking: Ranking) -> dict[str, list[tuple[str, str]]]:
     if ranking.by_benchmark is not None:
         for row in ranking.by_benchmark.drop_nulls().iter_rows(named=True):
             ends = f"{score(ranking.target, row['low'], 0)} to {with_unit(ranking, row['high'], 0)}"
-            found[row["candidate"]].append(
-                (
-                    breakable(row["benchmark"]),
-                    f"{percent(row['before'], 0)} before RL, {with_unit(ranking, row['prediction'], 0)} predicted ({ends})",
-                )
+            told = (
+                f"{percent(row['before'], 0)} before RL, {with_unit(ranking, row['prediction'], 0)} predicted ({ends})"
             )
+            found[row["candidate"]].append((breakable(row["benchmark"]), told))
     return found

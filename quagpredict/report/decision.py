@@ -198,15 +198,16 @@ def _sentence(ranking: Ranking, taken: tuple[str, ...]) -> str:
 def _kept(ranking: Ranking, best: dict[str, Any]) -> str:
     """Return that the best result is in hand, and who could still beat it."""
     text = (
-        f"Keep {marked(best['candidate'])}, whose result of {with_unit(ranking, best['prediction'])} is the best of all "
-        f"{ranking.frame.height:,} with a chance of {percent(best['p_best'], 0)} %"
+        f"Keep {marked(best['candidate'])}, whose result of {with_unit(ranking, best['prediction'])} is the best of "
+        f"all {ranking.frame.height:,} with a chance of {percent(best['p_best'], 0)} %"
     )
     left = ranking.frame.filter(pl.col("rank").is_not_null() & ~has_result(ranking))
     if left.is_empty():
         return f"{text}."
     row = left.row(0, named=True)
     ends = f"{score(ranking.target, row['low'], 0)} to {with_unit(ranking, row['high'], 0)}"
-    return f"{text}; of those without one {marked(row['candidate'])} is next, predicted {with_unit(ranking, row['prediction'])} ({ends})."
+    predicted = f"predicted {with_unit(ranking, row['prediction'])} ({ends})"
+    return f"{text}; of those without one {marked(row['candidate'])} is next, {predicted}."
 
 
 def _after(ranking: Ranking) -> str:

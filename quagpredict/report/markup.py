@@ -31,14 +31,24 @@ def name(candidate: str) -> str:
 
 
 def breakable(value: str) -> str:
-    """Return a text as HTML that may be broken behind ``.``, ``-``, ``_``, ``/`` and ``:``."""
-    return re.sub(r"([.\-_/:]+)(?=[^.\-_/:])", r"\1<wbr>", text(value))
+    """Return a text as HTML that may be broken behind ``.``, ``-``, ``_``, ``/`` and ``:``, but not within a number."""
+    return re.sub(r"(?:(?<!\d)[.:]|[\-_/]|[.:](?!\d))+(?=[^.\-_/:])", r"\g<0><wbr>", text(value))
 
 
 def sentence(marked: str) -> str:
-    """Return a sentence of a decision as HTML, its names shown as names."""
-    parts = re.split(f"{NAME}(.*?){END}", marked)
-    return "".join(name(part) if place % 2 else escape(part) for place, part in enumerate(parts))
+    """Return a sentence of a decision as HTML, its names shown as names, each with the sign that follows it.
+
+    Examples
+    --------
+    >>> sentence(f"Take {NAME}a{END}, 5 %.")
+    'Take <span class="kept"><span class="name">a</span>,</span> 5&nbsp;%.'
+    """
+    parts = re.split(f"{NAME}(.*?){END}([.,;:]?)", marked)
+    html = escape(parts[0])
+    for place in range(1, len(parts), 3):
+        candidate, sign, rest = parts[place : place + 3]
+        html += f'<span class="kept">{name(candidate)}{sign}</span>{escape(rest)}'
+    return html.replace(" %", "&nbsp;%")
 
 
 def table(

@@ -44,7 +44,9 @@ def ranking_html(ranking: Any) -> str:
     places = [str(place or "–") for place in shown["rank"]]
     reasons = "".join(f"<p>{sentence(reason)}</p>" for reason in (decision.doubt, decision.free) if reason)
     head = f"<p><strong>{sentence(decision.sentence)}</strong></p>{reasons}"
-    return _shown(head, {"#": places, "candidate": list(shown["candidate"]), **columns}, ranking.frame.height, ranking.notes)
+    return _shown(
+        head, {"#": places, "candidate": list(shown["candidate"]), **columns}, ranking.frame.height, ranking.notes
+    )
 
 
 def race_html(race: Any) -> str:
@@ -69,4 +71,6 @@ def _shown(head: str, columns: dict[str, list[str]], count: int, notes: tuple[st
     more = f"<p>... and {count - len(rows):,} more candidates, see <code>.frame</code></p>" if count > len(rows) else ""
     said = "".join(f"<li>{text(note)}</li>" for note in notes)
     listed = f"<ul>{said}</ul>" if said else ""
-    return f"<div>{head}<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>{more}{listed}</div>"
+    return (
+        f"<div>{head}<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>{more}{listed}</div>"
+    )

@@ -1,7 +1,7 @@
 """A ranking as one HTML page that needs no network: the decision, the candidates, figures, where the numbers come from.
 
-The page is whole without its script: decision, tables and notes are there as HTML. The script sorts, filters and draws the
-figures with Observable Plot, which is inlined. `docs/decisions/021-the-page.md` says why.
+Decision, tables and notes are there without the script. It sorts, filters, and draws the figures with Observable Plot,
+which is inlined; `docs/decisions/021-the-page.md` says why.
 """
 
 import json
@@ -165,8 +165,12 @@ def _trust(ranking: Ranking) -> str:
         own = [flag for flag in ranking.flags if flag.kind == kind]
         if not own:
             continue
-        named = "; ".join(f"{breakable(flag.candidate)} ({text(flag.detail)})" for flag in own[:_NAMED])
-        rest = f"; and {len(own) - _NAMED:,} more" if len(own) > _NAMED else ""
+        details = {flag.detail for flag in own}
+        if len(details) == 1 and len(own) > 1:  # said once
+            named, rest = text(own[0].detail), ""
+        else:
+            named = "; ".join(f"{breakable(flag.candidate)} ({text(flag.detail)})" for flag in own[:_NAMED])
+            rest = f"; and {len(own) - _NAMED:,} more" if len(own) > _NAMED else ""
         of = f"{len(own):,} of {ranking.frame.height:,}"
         items.append(f"<b>{text(kind.replace('-', ' '))}</b>, {of}: {text(meaning)}. {named}{rest}")
     return section("How far to trust it", "", f'<ul class="notes">{"".join(f"<li>{item}</li>" for item in items)}</ul>')

@@ -72,8 +72,10 @@ def measured_of(ranking: Ranking, candidates: Any = None, files: Any = None) -> 
     (64, ((1, 0.4, None, None), (64, 0.8, None, None)), (('table', ''),))
     """
     order = ranking.frame.select("candidate").head(MOST)
+    named_files: tuple[tuple[str, str], ...] = ()
+    ids: dict[str, tuple[str, ...]] = {}
     if candidates is None:
-        rows, named_files, ids = ranking.frame.head(MOST), (), {}
+        rows = ranking.frame.head(MOST)
     else:
         read = read_corpus(candidates, nested=ranking.frame.height <= 4 * MOST, allow_mixed_protocols=True)
         ids = {
@@ -81,7 +83,10 @@ def measured_of(ranking: Ranking, candidates: Any = None, files: Any = None) -> 
             for column, said in _IDS.items()
             if column in read.columns
         }
-        named_files = tuple((name, file_digest(name) if Path(name).is_file() else "") for name in files_of(candidates if files is None else files))
+        named_files = tuple(
+            (name, file_digest(name) if Path(name).is_file() else "")
+            for name in files_of(candidates if files is None else files)
+        )
         rows = order.join(read.unique("candidate", keep="first"), on="candidate", how="left", maintain_order="left")
     columns = pass_at_columns(rows)
     large = next((name for name in reversed(columns) if pass_at(name) <= LARGE_K), "")
@@ -95,7 +100,11 @@ def measured_of(ranking: Ranking, candidates: Any = None, files: Any = None) -> 
     )
     curves = {row["candidate"]: _curve(row, columns) for row in rows.head(MOST_CURVES).iter_rows(named=True)}
     return Measured(
-        table, pass_at(large) if large else 0, curves, named_files, {said: found for said, found in ids.items() if found}
+        table,
+        pass_at(large) if large else 0,
+        curves,
+        named_files,
+        {said: found for said, found in ids.items() if found},
     )
 
 

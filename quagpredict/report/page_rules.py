@@ -43,15 +43,13 @@ def rules(ranking: Ranking, gpu_hours_per_run: float | None) -> str:
         if judged:
             cells += _judged(ranking, judged.get(rule), gpu_hours_per_run)
         rows.append(cells)
-    about = (
-        "Sorting by a measurement costs nothing and needs no finished run: a prediction is worth what it adds to that."
-    )
+    about = "Sorting by a measurement costs nothing: a prediction is worth what it adds to that."
     if ranking.outcome:
+        best = with_unit(ranking, ranking.outcome.best_actual)
         about += (
-            f" Of the {ranking.outcome.finished:,} whose score after RL is known, regret is what a rule's first ended below "
-            f"the best, {with_unit(ranking, ranking.outcome.best_actual)}; “runs until the best” is how far down each list "
-            "the best stands."
+            f" Of the {ranking.outcome.finished:,} whose score after RL is known, regret is how far a rule's first "
         )
+        about += f"ended below the best, {best}; “runs until the best” is how far down each list the best stands."
     return section("What the free rules would take", about, table(heads, rows, 2, classes=["ours"]))
 
 

@@ -31,9 +31,9 @@ def ranking_figure(ranking: Ranking, path: str | Path) -> Path:
         from matplotlib.figure import Figure
 
         frame = ranking.frame.head(DRAWN)
-        title = wrap(unmarked(decide(ranking).sentence), 92)
+        title = wrap(unmarked(decide(ranking).sentence), 88)
         height = 0.27 * frame.height + 0.95 + 0.18 * len(title)
-        figure = Figure(figsize=(8.4, height), layout="constrained")
+        figure = Figure(figsize=(9.6, height), layout="constrained")
         axis = figure.subplots()
         _draw(ranking, axis)
         figure.suptitle("\n".join(title), x=0.01, ha="left", fontsize=10.5, fontweight="bold", color=INK)
@@ -60,9 +60,14 @@ def _draw(ranking: Ranking, axis: Any) -> None:
             known = True
             axis.plot(scale * row["actual"], place, "D", color=INK, fillstyle="none", markersize=5.5)
         if row["candidate"] in firsts:
-            note = f"first by {', '.join(firsts[row['candidate']])}"
+            note = wrap(f"first by {', '.join(firsts[row['candidate']])}", 34)
             axis.annotate(
-                note, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=7.5, color=SOFT
+                "\n".join(note),
+                (1.01, place),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                fontsize=7.5,
+                color=SOFT,
             )
     names = axis.set_yticks(range(frame.height), [plain(name) for name in frame["candidate"]])
     for tick, name in zip(names, frame["candidate"], strict=True):
@@ -91,4 +96,6 @@ def _legend(axis: Any, bases: list[str]) -> None:
         axis.plot([], [], MARKERS[place], color=color_of(place), label=plain(base))
     if len(bases) > len(COLORS):
         axis.plot([], [], MARKERS[-1], color=SOFT, label="others")
-    axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=6, handletextpad=0.1, columnspacing=1.2, borderpad=0.0)
+    axis.legend(
+        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=6, handletextpad=0.1, columnspacing=1.2, borderpad=0.0
+    )

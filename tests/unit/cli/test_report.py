@@ -1,0 +1,32 @@
+"""``quagpredict report``, and `rank --out` of a page."""
+
+import pytest
+
+from quagpredict.cli import main
+
+
+@pytest.mark.parametrize(("name", "begins"), [("a.html", "<!doctype html>"), ("a.md", "**Take `")])
+def test_report_and_rank_write_what_the_ending_says(workplace, monkeypatch, capsys, name, begins):
+    monkeypatch.chdir(workplace)
+    assert main(["report", "runs/", "--out", f"report-{name}", "--gpu-hours-per-run", "12"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert f"wrote report-{name}" in shown.err
+    text = (workplace / f"report-{name}").read_text(encoding="utf-8")
+    assert text.startswith(begins)
+    assert "GPU-hours" in text
+    assert main(["rank", "runs/", "--out", f"rank-{name}"]) == 0
+    assert (workplace / f"rank-{name}").read_text(encoding="utf-8").startswith(begins)
+
+
+def test_a_wrong_call_says_what_to_do(workplace, monkeypatch, capsys):
+    monkeypatch.chdir(workplace)
+    for words, said in (
+        (["report", "runs/", "--out", "a.pdf"], "must end in .html, .md, .png"),
+        (["report", "--out", "a.html"], "name the candidates"),
+        (["report", "runs/", "--curves", "c.csv"], "--curves needs --rl-steps N"),
+        (["rank", "runs/", "--out", "a.pdf"], "must end in .csv, .json, .txt, .html, .md or .png"),
+    ):
+        assert main(words) == 2
+        assert said in capsys.readouterr().err
+    assert not list(workplace.glob("a.*"))

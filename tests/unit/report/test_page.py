@@ -1,0 +1,204 @@
+"""The page holds what the ranking holds, asks for nothing, and no name breaks it."""
+
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from importlib.resources import files
+
+import polars as pl
+import pytest
+
+from quagpredict.corpus import write_corpus
+from quagpredict.errors import UsageError
+from quagpredict.racing import race
+from quagpredict.ranking import rank
+from quagpredict.report.page_data import measured_of
+from quagpredict.report.page_figures import coverage
+from quagpredict.report.reporting import write_report
+from quagpredict.shipped import shipped_path
+from quagpredict.surrogates import fit
+from quagpredict.validation.synthetic import synthetic_corpus
+
+RUNS = synthetic_corpus(40, problems=12, samples_before=64, seed=3).frame
+OPEN = RUNS.drop([name for name in RUNS.columns if name.startswith("post_") or name in ("rl_seed", "rl_recipe_id")])
+# What these files are upstream, so that no one edits them here.
+VENDORED = {
+    "d3.min.js": "f2094bbf6141b359722c4fe454eb6c4b0f0e42cc10cc7af921fc158fceb86539",
+    "plot.umd.min.js": "4358086467740777dd788d6b27a95cebdbaefdd50c730a3060117073bd7134cb",
+}
+
+
+class Reader(HTMLParser):
+    """Reads a page as a browser does: what lies in it, what it would fetch, its texts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.fetched, self.open, self.texts, self.rows, self.data = [], [], [], 0, ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("meta", "wbr", "input", "br", "link", "img"):
+            self.open.append(tag)
+        self.fetched += [value for name, value in attributes if name in ("src", "href", "srcset", "action")]
+        self.rows += tag == "tr" and ("class", "row") in attributes
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] == ["script"] and data.startswith('{"candidates"'):
+            self.data = json.loads(data)
+        elif self.open[-1:] != ["script"] and self.open[-1:] != ["style"]:
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join("".join(self.texts).split())
+
+
+@pytest.fixture(scope="module")
+def surrogate():
+    return fit(RUNS.with_columns("run-" + pl.col("candidate")), "ridge", "both")
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(ranking, **settings):
+        path = write_report(ranking, tmp_path / "page.html", **settings)
+        return Reader(path.read_text(encoding="utf-8"))
+
+    return write
+
+
+def test_the_page_holds_every_number_of_the_ranking(surrogate, written):
+    ranking = rank(OPEN, surrogate, truth=RUNS, gate=0.5, next_run=True)
+    page = written(ranking, candidates=OPEN)
+    assert page.open == []
+    assert page.fetched == []
+    assert page.rows == ranking.frame.height == len(page.data["candidates"])
+    for value, row in zip(page.data["candidates"], ranking.frame.iter_rows(named=True), strict=True):
+        assert (value["name"], value["rank"]) == (row["candidate"], row["rank"])
+        keys = {"prediction": "predicted", "low": "low", "high": "high", "actual": "actual", "p_best": "p_best"}
+        for column, key in (keys | {"expected_regret": "regret", "p_clear": "p_clear"}).items():
+            assert value[key] == pytest.approx(100 * row[column], rel=1e-5, abs=1e-4)
+    held, count = coverage(ranking)
+    inside = [row["low"] <= row["actual"] <= row["high"] for row in ranking.frame.iter_rows(named=True)]
+    assert (held, count) == (sum(inside), len(inside))
+    assert f"{held} of {count} results" in page.text
+
+
+def test_curves_are_those_of_the_counts_with_intervals(surrogate, written):
+    page = written(rank(OPEN, surrogate), candidates=OPEN)
+    own = OPEN.row(by_predicate=pl.col("candidate") == page.data["candidates"][0]["name"], named=True)
+    for k, mean, low, high in page.data["candidates"][0]["curve"]:
+        assert mean == pytest.approx(100 * own[f"pre_pass_at_{k}"], rel=1e-5)
+        assert low <= mean <= high
+    flat = measured_of(rank(OPEN, surrogate), OPEN.drop("pre_problems"))
+    assert all(low is None for curve in flat.curves.values() for _, _, low, _ in curve)
+    assert measured_of(rank(OPEN, surrogate)).files == ()
+
+
+def test_no_name_breaks_the_page_or_leaves_its_text(written):
+    names = ["</script><script>alert(1)</script>", "a\x1b[31m&amp;<b>", "-->'\"", "naïve 模型", "\x02x\x03"]
+    table = pl.DataFrame(
+        {"candidate": names, "base_model": names, "pre_pass_at_1": [0.5, 0.4, 0.3, 0.2, 0.1], "pre_pass_at_64": 0.6}
+    )
+    page = written(rank(table, None), candidates=table, title="<i>", command="echo '</script>'")
+    assert page.open == []
+    assert page.rows == 5
+    assert {value["name"] for value in page.data["candidates"]} == {re.sub(r"[\x00-\x1f]", "?", name) for name in names}
+    assert "</script><script>alert(1)</script>" in page.text.replace(" ", "")
+    assert "\x1b" not in page.text
+
+
+def test_files_are_told_with_the_digest_of_their_bytes(written, tmp_path):
+    path = tmp_path / "mine.parquet"
+    write_corpus(OPEN.head(6), path)
+    page = written(rank(path, None), candidates=path, command="quagpredict report mine.parquet", gpu_hours_per_run=20)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in page.text
+    assert "quagpredict report mine.parquet" in page.text
+    assert OPEN["eval_protocol_id"][0] in page.text
+    assert "120 GPU-hours" in page.text
+    of_a_frame = written(rank(OPEN.head(6), None), candidates=OPEN.head(6), files=path)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in of_a_frame.text
+
+
+def test_results_of_its_own_are_no_test_of_the_intervals(written):
+    some = RUNS.with_columns(post_pass_at_1=pl.when(pl.int_range(pl.len()) < 30).then("post_pass_at_1"))
+    ranking = rank(some, "ridge:both")
+    assert coverage(ranking) is None
+    page = written(ranking, candidates=some)
+    assert page.text.count("has its result") == 30
+    assert "Predicted against actual" not in page.text
+
+
+def test_the_race_is_shown_as_it_stands(written):
+    who = pl.DataFrame(
+        {"candidate": ["a", "b", "c"], "pre_pass_at_1": [0.2, 0.3, 0.1], "pre_pass_at_16": [0.5, 0.5, 0.2]}
+    )
+    points = pl.DataFrame(
+        {"candidate": ["a", "a", "b"], "step": [0, 50, 50], "pass_at_1": [0.2, 0.31, 0.45]},
+    )
+    columns = ["candidate", "base_model", "rl_seed", "post_curve"]
+    learnt = pl.read_parquet(shipped_path("datasets/lab-2/corpus.parquet"), columns=columns)
+    found = race(who, points, rl_steps=200, budget=400, learn_from=[learnt])
+    page = written(rank(who, None), candidates=who, race=found)
+    runs = {run["name"]: run for run in page.data["race"]["runs"]}
+    assert runs["a"]["curve"] == [[0, 20.0], [50, 31.0]]
+    told = dict(found.frame.select("candidate", "action").iter_rows())
+    assert {name: run["action"] for name, run in runs.items()}.items() <= told.items()
+    assert "The race" in page.text
+
+
+def test_what_is_refused(tmp_path):
+    ranking = rank(OPEN.head(3), None)
+    with pytest.raises(UsageError, match=r"must end in \.html, \.md, \.png"):
+        write_report(ranking, tmp_path / "page.pdf")
+    with pytest.raises(UsageError, match="expected a number above 0"):
+        write_report(ranking, tmp_path / "page.html", gpu_hours_per_run=-1.0)
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_report(ranking, tmp_path / "taken" / "page.html")
+
+
+def test_the_libraries_are_what_was_published():
+    assets = files("quagpredict.report") / "assets"
+    found = {name: hashlib.sha256((assets / name).read_bytes()).hexdigest() for name in VENDORED}
+    assert found == VENDORED
+    assert {file.name for file in assets.iterdir()} == {*VENDORED, "d3.LICENSE", "plot.LICENSE", "page.css", "page.js"}
+
+
+def test_a_table_a_picture_and_a_notebook_say_the_same(surrogate, tmp_path):
+    ranking = rank(OPEN, surrogate)
+    first = ranking.frame["candidate"][0]
+    text = write_report(ranking, tmp_path / "a.md", title="Ours").read_text(encoding="utf-8")
+    assert text.startswith(f"# Ours\n\n**Take `{first}` through RL first")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 20
+    assert len({line.count("|") for line in rows}) == 1
+    assert "... and 20 more candidates." in text
+    assert write_report(ranking, tmp_path / "a.png").read_bytes()[1:4] == b"PNG"
+    assert write_report(rank(OPEN, None), tmp_path / "b.png").read_bytes()[1:4] == b"PNG"
+    shown = Reader(ranking._repr_html_())
+    assert shown.open == []
+    assert f"Take {first} through RL first" in shown.text
+    assert all(note in shown.text for note in ranking.notes)
+    assert "<script" not in ranking._repr_html_()
+
+
+def test_signs_of_markdown_stay_signs(tmp_path):
+    table = pl.DataFrame({"candidate": ["a|b`c", "*d*"], "pre_pass_at_1": [0.5, 0.4], "pre_pass_at_64": [0.7, 0.8]})
+    text = write_report(rank(table, None), tmp_path / "a.md", title="<i> *x*").read_text(encoding="utf-8")
+    assert "`a\\|b'c`" in text
+    assert text.startswith("# &lt;i> \\*x\\*\n")
+
+
+def test_printing_gives_the_terminals_table(surrogate, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    ranking = rank(OPEN, surrogate)
+    lines = str(ranking).splitlines()
+    assert lines[0].startswith("Predicted Pass@1 after RL and chance to be best in per cent")
+    assert max(map(len, lines)) <= 100
+    assert all(name in str(ranking) for name in ranking.frame["candidate"])
+    assert repr(ranking).startswith("Ranking(40 candidates by the surrogate 'ridge'")
