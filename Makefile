@@ -18,7 +18,7 @@ DEMO   = $(if $(wildcard .venv/installed),.venv,.venv-demo)/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo docs test test-vllm test-postgresql check format bench wheel clean clean-env
+.PHONY: help demo docs test test-vllm test-postgresql test-browser check format bench wheel clean clean-env
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -36,6 +36,10 @@ test-vllm: .venv-vllm/installed  ## the tests of the vLLM engine, on the real vL
 test-postgresql: .venv/installed  ## twenty kills of a search on a PostgreSQL server of its own (needs initdb)
 	$(FULL) $(PIP) psycopg2-binary
 	$(FULL) -m pytest tests/search_kills/postgresql.py
+
+test-browser: .venv/installed  ## pages of every kind in a real Chromium (needs chromium; QUAGPREDICT_SCREENSHOTS=folder keeps pictures)
+	$(FULL) $(PIP) playwright
+	$(FULL) -m pytest tests/browser/page.py
 
 check: .venv/installed  ## formatting, lint and types
 	$(FULL) -m ruff format --check .

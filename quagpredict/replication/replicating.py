@@ -22,6 +22,9 @@ from quagpredict.validation.calibration_curve import CalibrationCurve, calibrati
 #: Surrogates that are judged beside the paper's predictors.
 OURS = ("average:pass_at_1+pass_at_64+loss:log-logit", "mixed:both:log-logit", "effective_k", "sharpening")
 
+#: Rules that need no finished run; SFT Pass@1 is there by itself.
+FREE = ("proxy:pass_at_64", "proxy:loss")
+
 Say = Callable[[str], None]
 
 
@@ -118,6 +121,7 @@ def replication_of(
     checkpoints = checkpoint_choice(frame, seed=seed)
     tell(f"{name}: how many finished runs")
     shown = [model for model in models if model.endswith("log-logit") or model in surrogates]
+    shown += _possible(FREE, frame)[0]
     curve = calibration_curve(frame, shown, designs="random", repeats=max(repeats // 2, 5), seed=seed, split=None)
     free = free_rules(frame, seed=seed)
     claims = tuple(claims_of(report, found))

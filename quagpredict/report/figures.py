@@ -8,6 +8,7 @@ import polars as pl
 from quagpredict.errors import UsageError
 from quagpredict.files import written_aside
 from quagpredict.optional import require
+from quagpredict.report.style import color_of, name_lines, styled
 
 if TYPE_CHECKING:
     from quagpredict.validation.calibration_curve import CalibrationCurve
@@ -37,27 +38,48 @@ def curve_figure(curve: "CalibrationCurve", path: str | Path, metric: str = "spe
     frame = curve.frame.filter(metric=metric)
     if not frame.height:
         raise UsageError(f"no model has the metric '{metric}'")
+    with styled():
+        figure = _curves(curve, frame, metric)
+        return write_figure(figure, path)
+
+
+def _curves(curve: "CalibrationCurve", frame: pl.DataFrame, metric: str) -> Any:
     designs = frame["design"].unique(maintain_order=True).to_list()
-    models = frame["model"].unique(maintain_order=True).to_list()
-    figure, axes = new_figure(len(designs))
+    # What was asked for comes first; what is beyond five lines is grey.
+    models = sorted(frame["model"].unique(maintain_order=True), key=_is_baseline)
+    figure, axes = new_figure(len(designs), width=4.2 * len(designs) + 2.2)
+    drawn = []
     for axis, design in zip(axes, designs, strict=True):
+        lines = []
         for place, model in enumerate(models):
-            own = frame.filter(design=design, model=model).sort("runs")
-            plain = model.startswith(("proxy:", "linear:pass_at_1")) or model == "mean"
-            style = {"linestyle": ":" if plain else "-", "color": f"C{place % 10}", "linewidth": 1.2 if plain else 1.8}
-            axis.plot(own["runs"], own["mean"], marker="" if plain else ".", label=model, **style)
+            own = frame.filter(design=design, model=model).sort("runs").drop_nulls("mean")
+            if not own.height:
+                continue
+            plain = _is_baseline(model)
+            style = {"linestyle": ":" if plain else "-", "color": color_of(place), "linewidth": 1.2 if plain else 1.8}
+            axis.plot(own["runs"], own["mean"], marker="" if plain else ".", **style)
+            lines.append((float(own["runs"][-1]), float(own["mean"][-1]), model, color_of(place)))
         axis.set_xscale("log", base=2)
         axis.xaxis.set_major_formatter(_whole())
         axis.set_xlabel("finished RL runs that it was fitted on")
         axis.set_title("chosen at random" if design == "random" else f"chosen by {design} design")
-        axis.grid(alpha=0.3)
+        drawn.append((axis, lines))
     values = frame.filter(pl.col("runs") >= min(5, int(frame["runs"].max())))["mean"]  # type: ignore[arg-type]
     low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
     # A model on its first few runs can be off by orders of magnitude; that must not flatten all the rest.
     axes[0].set_ylim(max(low, min(high - 2.0, 0.0)) - 0.05, high + 0.05)
     axes[0].set_ylabel(f"{_NAMES.get(metric, metric)}, {curve.test} candidates left out")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
-    return write_figure(figure, path)
+    for axis, lines in drawn:
+        first, last = axis.get_xlim()
+        axis.set_xlim(first, last * (last / first) ** 0.6 if lines else last)  # room for the names
+    figure.draw_without_rendering()
+    for axis, lines in drawn:
+        name_lines(axis, lines, size=7.0)
+    return figure
+
+
+def _is_baseline(model: str) -> bool:
+    return model.startswith(("proxy:", "linear:pass_at_1")) or model == "mean"
 
 
 def sensitivity_figure(found: "Sensitivity", path: str | Path, metric: str = "spearman") -> Path:
@@ -68,6 +90,11 @@ def sensitivity_figure(found: "Sensitivity", path: str | Path, metric: str = "sp
     frame = found.frame.filter(metric=metric, problems=found.problems)
     if not frame.height:
         raise UsageError(f"no model has the metric '{metric}'")
+    with styled():
+        return write_figure(_by_k(found, frame, metric), path)
+
+
+def _by_k(found: "Sensitivity", frame: pl.DataFrame, metric: str) -> Any:
     models = frame["model"].unique(maintain_order=True).to_list()
     figure, axes = new_figure(len(models))
     samples = frame["samples"].unique().sort().to_list()
@@ -82,10 +109,9 @@ def sensitivity_figure(found: "Sensitivity", path: str | Path, metric: str = "sp
         axis.xaxis.set_major_formatter(_whole())
         axis.set_xlabel("k of Pass@k")
         axis.set_title({"proxy": "Pass@k as it is", "linear": "fitted as a line"}.get(model, "fitted with the loss"))
-        axis.grid(alpha=0.3)
     axes[0].set_ylabel(f"{_NAMES.get(metric, metric)}, {found.candidates} candidates")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
-    return write_figure(figure, path)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=6)
+    return figure
 
 
 def check_figure_path(path: str | Path) -> None:

@@ -21,7 +21,7 @@ from quagpredict.report.page_figures import coverage, curves, pairs, race_part, 
 from quagpredict.report.page_rules import rules, within_bases
 from quagpredict.version import own_version
 
-_LIBRARIES = ("d3.min.js", "plot.umd.min.js")
+_SCRIPTS = ("d3.min.js", "plot.umd.min.js", "figures.js", "page.js")
 # Refuses whatever is not in the file itself, should anything ever ask for it.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 # Candidates named for one kind of flag before the rest is only counted.
@@ -71,8 +71,8 @@ def page(
         f"<title>{text(name_of)}</title>\n<style>\n{_asset('page.css')}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(part for part in parts if part)
         + f'\n</main>\n<script type="application/json" id="data">{_embedded(data)}</script>\n'
-        + "".join(f"<script>{_asset(library)}</script>\n" for library in _LIBRARIES)
-        + f"<script>\n{_asset('page.js')}</script>\n</body>\n</html>\n"
+        + "".join(f"<script>\n{_asset(script)}</script>\n" for script in _SCRIPTS)
+        + "</body>\n</html>\n"
     )
 
 

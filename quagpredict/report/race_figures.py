@@ -9,9 +9,11 @@ import polars as pl
 from quagpredict.racing import Race
 from quagpredict.report.figures import check_figure_path, new_figure, write_figure
 from quagpredict.report.formats import plain
+from quagpredict.report.race_tables import action_in_words
+from quagpredict.report.style import BAND, MOST, SOFT, color_of, name_lines, styled
 
-#: Runs with a colour and a name; those with the best forecasts that are not told to stop come first.
-_NAMED = 8
+# Room to the right of the last step, for intervals side by side and names, in whole runs.
+_ROOM = 1.5
 
 
 def race_figure(found: Race, path: str | Path) -> Path:
@@ -36,47 +38,46 @@ def race_figure(found: Race, path: str | Path) -> Path:
     check_figure_path(path)
     frame = found.frame.filter((pl.col("step") > 0) | pl.col("action").is_in(["start", "wait"]))
     order = frame.with_columns(ended=pl.col("action") == "stop").sort("ended", maintain_order=True)
-    figure, (axis,) = new_figure(1, width=7.6)
     points = found.curves.partition_by("candidate", as_dict=True)
-    drawn = max(frame.height, 1)
-    for place, row in enumerate(order.iter_rows(named=True)):
-        own = points.get((row["candidate"],))
-        named = place < _NAMED and not row["ended"]
-        color = f"C{place % 10}" if named else "0.6"
-        _draw(axis, row, own, found.rl_steps, place / drawn, {"color": color, "alpha": 1.0 if named else 0.8}, named)
-    axis.set_xlabel("RL steps")
-    axis.set_ylabel("Pass@1")
-    axis.set_xlim(-0.02 * found.rl_steps, 1.12 * found.rl_steps)
-    axis.axvline(found.rl_steps, color="0.8", linewidth=0.8, zorder=0)
-    axis.plot([], [], color="0.4", marker=".", label="measured")
-    axis.plot([], [], color="0.4", linestyle=":", marker="_", label="forecast, 90 %")
-    axis.plot([], [], color="0.4", marker="x", linestyle="", label="stop")
-    axis.grid(alpha=0.3)
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=7)
-    return write_figure(figure, path)
+    with styled():
+        figure, (axis,) = new_figure(1, width=8.4)
+        lines = []
+        # Those with the best forecasts that are not told to stop have a colour and a name.
+        for place, row in reversed(list(enumerate(order.iter_rows(named=True)))):
+            named = place < MOST and not row["ended"]
+            style = {"color": color_of(place)} if named else {"color": SOFT, "alpha": 0.6}
+            end = _draw(axis, row, points.get((row["candidate"],)), found.rl_steps, place if named else MOST, style)
+            if named and end is not None:
+                told = action_in_words(row["action"], row["until"])
+                lines.append((1.17 * found.rl_steps, end, f"{plain(row['candidate'])}: {told}", style["color"]))
+        axis.set_xlabel("RL steps")
+        axis.set_title("Pass@1 along RL: measured, and forecast with its 90 % interval (broken); × stops")
+        axis.set_xlim(-0.02 * found.rl_steps, (1.0 + _ROOM / 2) * found.rl_steps)
+        axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= found.rl_steps])
+        axis.axvline(found.rl_steps, color=BAND, linewidth=0.8, zorder=0)
+        figure.draw_without_rendering()
+        name_lines(axis, lines)
+        return write_figure(figure, path)
 
 
 def _draw(
-    axis: Any,
-    row: dict[str, Any],
-    own: pl.DataFrame | None,
-    steps: int,
-    place: float,
-    style: dict[str, Any],
-    named: bool,
-) -> None:
-    """Draw one run; its forecast stands a little beyond the end, so that bars lie side by side."""
-    label = f"{plain(row['candidate'])}: {row['action']}" if named else None
+    axis: Any, row: dict[str, Any], own: pl.DataFrame | None, steps: int, place: int, style: dict[str, Any]
+) -> float | None:
+    """Draw one run, and return the score at which it ends; forecasts stand side by side beyond the last step."""
+    strong = place < MOST
     at, score = (own["step"].to_numpy(), own["pass_at_1"].to_numpy()) if own is not None else (np.zeros(0), np.zeros(0))
-    axis.plot(at, score, marker=".", linewidth=1.8 if named else 1.0, label=label, **style)
+    axis.plot(at, score, marker=".", linewidth=1.8 if strong else 1.0, **style)
+    measured = float(score[-1]) if len(at) else None
     if row["state"] == "finished":
-        return
+        return measured
     if row["action"] == "stop" and len(at):
-        axis.plot(at[-1], score[-1], marker="x", markersize=8, linestyle="", **style)
-    if row["forecast"] is None:
-        return
-    beyond = steps * (1.02 + 0.08 * place)
+        axis.plot(at[-1], score[-1], marker="x", markersize=7, linestyle="", **style)
+        return measured
+    if row["forecast"] is None or not strong:
+        return measured
+    beyond = steps * (1.03 + 0.025 * place)
     if len(at):
-        axis.plot([at[-1], beyond], [score[-1], row["forecast"]], linestyle=":", linewidth=0.9, **style)
+        axis.plot([at[-1], beyond], [score[-1], row["forecast"]], linestyle=":", linewidth=1.0, **style)
     axis.plot(beyond, row["forecast"], marker="_", markersize=7, linestyle="", **style)
-    axis.plot([beyond, beyond], [row["low"], row["high"]], linewidth=1.6 if named else 0.9, **style)
+    axis.plot([beyond, beyond], [row["low"], row["high"]], linewidth=1.6, **style)
+    return float(row["forecast"])

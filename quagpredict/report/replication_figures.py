@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from quagpredict.errors import InvalidDataError
 from quagpredict.files import written_aside
-from quagpredict.optional import require
+from quagpredict.report.style import BAND, COLORS, INK, MARKERS, MOST, SOFT, color_of, name_lines, styled
+from quagpredict.validation.within_base import within_base
 
 if TYPE_CHECKING:
     from quagpredict.replication import Replication
 
-_WIDE = (9.0, 3.4)
-_MARKERS = ("o", "s", "^", "D", "v", "P")
+_WIDE = (9.0, 3.6)
 _MEASURED = {
     "pre_pass_at_1": "SFT Pass@1",
     "pre_held_out_loss_nats": "held-out loss, nats per token",
@@ -27,6 +28,9 @@ RULES = {
     "linear:both:log-logit": "loss and Pass@64, fitted",
     "mean": "at random",
 }
+# What the number of finished runs is told of: the rules that need none, and what `rank` fits on few runs and on more.
+_FREE = {"proxy:pass_at_64": "Pass@64", "proxy:loss": "held-out loss", "proxy:pass_at_1": "SFT Pass@1"}
+_LEARNT = {"average:pass_at_1+pass_at_64+loss:log-logit": "average of three", "effective_k": "effective k"}
 
 
 def draw(replication: "Replication", folder: str | Path) -> dict[str, Path]:
@@ -42,18 +46,18 @@ def draw(replication: "Replication", folder: str | Path) -> dict[str, Path]:
     MissingExtraError
         If matplotlib is not installed (extra ``plot``).
     """
-    require("matplotlib")
-    from matplotlib.figure import Figure
-
     drawn = {}
     parts = {"before-and-after": _scatter, "which-k": _by_k, "which-step": _by_step}
-    for name, part in (parts | {"regret": _regret, "finished-runs": _curve}).items():
-        figure = Figure(figsize=_WIDE, layout="constrained")
-        if part(replication, figure):
-            path = Path(folder) / f"{replication.name}-{name}.png"
-            with written_aside(path) as aside:
-                figure.savefig(aside, format="png", dpi=120, metadata={"Software": None})
-            drawn[name] = path
+    with styled():
+        from matplotlib.figure import Figure
+
+        for name, part in (parts | {"regret": _regret, "finished-runs": _curve}).items():
+            figure = Figure(figsize=_WIDE, layout="constrained")
+            if part(replication, figure):
+                path = Path(folder) / f"{replication.name}-{name}.png"
+                with written_aside(path) as aside:
+                    figure.savefig(aside, format="png", dpi=120, metadata={"Software": None})
+                drawn[name] = path
     return drawn
 
 
@@ -71,19 +75,45 @@ def _scatter(replication: "Replication", figure: Any) -> bool:
                 axis.plot(
                     100 * part[column] if column.startswith("pre_pass") else part[column],
                     100 * part["post_pass_at_1"],
-                    _MARKERS[place % len(_MARKERS)],
-                    color=f"C{place}",
+                    MARKERS[min(place, MOST - 1)],
+                    color=color_of(place),
                     markersize=4,
                     fillstyle="full" if filled else "none",
                     linestyle="none",
                     label=base if filled else None,
                 )
         axis.set_xlabel(_MEASURED[column] + (", %" if column.startswith("pre_pass") else ""))
+        axis.set_title(_correlations(frame, column), fontsize=8.5, color=SOFT)
         if "loss" in column:
             _logarithmic(axis, (1, 2, 5))
     axes[0].set_ylabel("Pass@1 after RL, %")
-    axes[0].legend(title="hollow: instance level" if levels else None, fontsize=7, title_fontsize=7)
+    if len(bases) > 1 or levels:
+        handles, names = axes[0].get_legend_handles_labels()
+        said = "; hollow: instance level" if levels else ""
+        figure.legend(
+            handles, names, loc="outside upper left", ncols=6, title=f"base model{said}", title_fontsize=8,
+            alignment="left", handletextpad=0.1, columnspacing=1.4, borderpad=0.1,
+        )  # fmt: skip
     return True
+
+
+def _correlations(frame: pl.DataFrame, column: str) -> str:
+    """Return the rank correlations of what is drawn: within base models first; positive is as it should be."""
+    measured = frame.drop_nulls(column)
+    sign = -1.0 if "loss" in column else 1.0
+    bases = (
+        measured["base_model"].fill_null("").to_list() if "base_model" in measured.columns else [""] * measured.height
+    )
+    parts = []
+    for said, groups in (("within a base", bases), ("all", [""] * measured.height)):
+        try:
+            found = within_base(
+                measured["post_pass_at_1"].to_numpy(), {"": sign * measured[column].to_numpy()}, groups, draws=0
+            )
+        except InvalidDataError:  # no base model has two candidates
+            continue
+        parts.append(f"{said} {found[''].spearman[0]:.2f}")
+    return f"Spearman {', '.join(parts)}" if parts else ""
 
 
 def _by_k(replication: "Replication", figure: Any) -> bool:
@@ -96,15 +126,17 @@ def _by_k(replication: "Replication", figure: Any) -> bool:
     axes = figure.subplots(1, len(scenarios), sharey=True, squeeze=False)[0]
     for axis, scenario in zip(axes, scenarios, strict=True):
         part = rows.filter(scenario=scenario).sort("k").drop_nulls(("mean", "low", "high"))
-        axis.plot(part["k"], part["mean"], "o-")
+        axis.plot(part["k"], part["mean"], "o-", color=COLORS[0], markersize=4)
         low, high = part["low"].clip(0.0, 1.0).to_numpy(), part["high"].clip(0.0, 1.0).to_numpy()
-        axis.fill_between(part["k"].to_numpy(), low, high, alpha=0.2)
-        axis.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
+        axis.fill_between(part["k"].to_numpy(), low, high, color=COLORS[0], alpha=0.15, linewidth=0)
+        axis.axhline(0.5, color=SOFT, linewidth=0.8, linestyle=":")
         axis.set_xscale("log", base=2)
         axis.set_xticks([k for k in (1, 4, 16, 64, 256) if k <= part["k"][-1]])
         axis.xaxis.set_major_formatter("{x:.0f}")
         axis.set_xlabel("k")
-        axis.set_title(scenario, fontsize=9)
+        axis.set_title(scenario)
+    axes[0].annotate("by chance", (0.98, 0.5), (0, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
+                     ha="right", fontsize=7.5, color=SOFT)  # fmt: skip
     axes[0].set_ylabel("pairs of a base model that\nPass@k before RL puts in order")
     return True
 
@@ -116,19 +148,31 @@ def _by_step(replication: "Replication", figure: Any) -> bool:
     parts = [(title, part) for title, part in parts if part["step"].n_unique() > 1]
     if not parts:
         return False
-    names = {"linear:pass_at_1": "SFT Pass@1", "linear:loss:log-logit": "held-out loss (log)"}
-    names |= {"linear:pass_at_64:log-logit": "Pass@64 (logit)", "linear:both:log-logit": "both"}
+    names = {"linear:pass_at_1": "SFT Pass@1", "linear:loss:log-logit": "held-out loss"}
+    names |= {"linear:pass_at_64:log-logit": "Pass@64", "linear:both:log-logit": "loss and Pass@64"}
     axes = figure.subplots(1, len(parts), sharey=True, squeeze=False)[0]
+    drawn = []
     for axis, (title, part) in zip(axes, parts, strict=True):
+        first, last = int(part["step"].min()), int(part["step"].max())  # type: ignore[arg-type]
+        apart, lines = 0.012 * (last - first), []
         for place, (model, label) in enumerate(names.items()):
             line = part.filter(pl.col("model") == model).sort("step").drop_nulls(("mean", "low", "high"))
-            axis.plot(line["step"], line["mean"], "o-", color=f"C{place}", label=label)
-            low, high = line["low"].clip(0.0, 1.0).to_numpy(), line["high"].clip(0.0, 1.0).to_numpy()
-            axis.fill_between(line["step"].to_numpy(), low, high, color=f"C{place}", alpha=0.1)
+            if not line.height:
+                continue
+            # Side by side, since intervals of one step that lie over each other cannot be told apart.
+            steps = line["step"].to_numpy() + apart * (place - 1.5)
+            axis.vlines(
+                steps, line["low"].clip(0.0, 1.0), line["high"].clip(0.0, 1.0), color=color_of(place), alpha=0.35
+            )
+            axis.plot(steps, line["mean"], "o-", color=color_of(place), markersize=4)
+            lines.append((float(steps[-1]), line["mean"][-1], label, color_of(place)))
+        drawn.append((axis, lines))
+        axis.set_xticks(part["step"].unique().sort().to_list())
         axis.set_xlabel("RL steps after which the score counts")
-        axis.set_title(f"{title}, {part['candidates'][0]} candidates", fontsize=9)
+        axis.set_title(f"{title}, {part['candidates'][0]} candidates")
+        axis.set_xlim(first - 0.06 * (last - first), last + 0.42 * (last - first))
     axes[0].set_ylabel("pairs of a base model in order")
-    axes[0].legend(fontsize=7)
+    _name_all(figure, drawn)
     return True
 
 
@@ -148,35 +192,51 @@ def _regret(replication: "Replication", figure: Any) -> bool:
             if not part.height:
                 continue
             row = part.row(0, named=True)
-            axis.barh(place, 100 * row["mean"], color="C0" if model in RULES else "C1")
+            axis.barh(place, 100 * row["mean"], color=BAND if model in RULES else COLORS[0])
             if row["low"] is not None and row["high"] is not None:
                 low = max(0.0, row["low"])  # a regret below 0 there is none
-                axis.plot([100 * low, 100 * row["high"]], [place, place], color="black", linewidth=1)
-        axis.set_title(scenario, fontsize=9)
+                axis.plot([100 * low, 100 * row["high"]], [place, place], color=INK, linewidth=1)
+        axis.set_title(scenario)
+        axis.grid(axis="x")
+        axis.grid(visible=False, axis="y")
         axis.set_xlabel("regret in a base, points")
-    axes[0].set_yticks(range(len(labels)), labels, fontsize=7)
+    axes[0].set_yticks(range(len(labels)), labels, fontsize=8)
     axes[0].invert_yaxis()
     return True
 
 
 def _curve(replication: "Replication", figure: Any) -> bool:
     rows = replication.curve.frame.filter(design="random")
-    # The mean's regret would dwarf the others'; the pages' tables have it.
-    left_out = ("mean", "linear:pass_at_1:log-logit")  # a line in one measurement orders as the measurement does
-    models = [model for model in rows["model"].unique().sort() if model not in left_out]
-    axes = figure.subplots(1, 2)
     metrics = {"pairwise_accuracy": "pairs of a base model in order", "regret_1_in_base": "regret in a base, points"}
+    there = set(rows["model"])
+    shown = {model: name for model, name in (_LEARNT | _FREE).items() if model in there}
+    if not shown:
+        return False
+    axes, drawn = figure.subplots(1, 2), []
     for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
-        for place, model in enumerate(models):
+        lines = []
+        for place, (model, name) in enumerate(shown.items()):
             part = rows.filter(model=model, metric=metric).sort("runs").drop_nulls("mean")
-            scale = 100 if metric.startswith("regret") else 1
-            style = ":" if model.startswith("proxy") else "-" if place < 10 else "-."
-            axis.plot(part["runs"], scale * part["mean"], style, color=f"C{place % 10}", label=_short(model))
+            if not part.height:
+                continue
+            values = (100 if metric.startswith("regret") else 1) * part["mean"]
+            # What needs no finished run is broken: it is as good with none.
+            axis.plot(part["runs"], values, ":" if model in _FREE else "-", color=color_of(place))
+            lines.append((float(part["runs"][-1]), float(values[-1]), name, color_of(place)))
         _logarithmic(axis, (1, 2, 5))
-        axis.set_xlabel("finished RL runs fitted on")
-        axis.set_ylabel(label)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=6)
+        axis.set_xlim(right=3.6 * max(line[0] for line in lines) if lines else None)
+        axis.set_xlabel("finished RL runs fitted on (broken: needs none)")
+        axis.set_title(label)
+        drawn.append((axis, lines))
+    _name_all(figure, drawn)
     return True
+
+
+def _name_all(figure: Any, drawn: "list[tuple[Any, list[tuple[float, float, str, str]]]]") -> None:
+    """Write the names of lines at their ends, once the places of all axes are known."""
+    figure.draw_without_rendering()
+    for axis, lines in drawn:
+        name_lines(axis, lines)
 
 
 def _logarithmic(axis: Any, ticks: tuple[int, ...]) -> None:
@@ -187,8 +247,3 @@ def _logarithmic(axis: Any, ticks: tuple[int, ...]) -> None:
     axis.xaxis.set_major_locator(LogLocator(subs=ticks))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter("{x:g}")
-
-
-def _short(model: str) -> str:
-    """Return a model's name without what all share."""
-    return model.replace(":log-logit", "").replace("pass_at_1+pass_at_64+loss", "three").replace("pass_at_", "Pass@")

@@ -1,4 +1,4 @@
-"""Figures of a search: history, importance of parameters, the simplex, prediction against the score after RL."""
+"""Figures of a search: history, importance of parameters, the mixtures, prediction against the score after RL."""
 
 import warnings
 from pathlib import Path
@@ -9,12 +9,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.mixture_search.rounds import Outcome
-from quagpredict.optional import require
 from quagpredict.report.search_tables import search_frame
+from quagpredict.report.style import COLORS, INK, SOFT, styled
 
 Floats = NDArray[np.float64]
 
-_BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9730d", "#9aa0a6"
+_BLUE, _ORANGE, _GREY = COLORS[0], COLORS[1], SOFT
+# Mixtures beside the best, and sources that have a name of their own.
+_BEST, _SOURCES = 5, 12
 
 
 def write_figures(outcome: Outcome, folder: str | Path) -> list[Path]:
@@ -27,23 +29,23 @@ def write_figures(outcome: Outcome, folder: str | Path) -> list[Path]:
     MissingExtraError
         If matplotlib is not installed.
     """
-    require("matplotlib").use("Agg")
-    pyplot = require("matplotlib.pyplot")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     made = []
-    for name, draw in (
-        ("history", _history),
-        ("importance", _importance),
-        ("simplex", _simplex),
-        ("verified", _verified),
-    ):
-        figure, axes = pyplot.subplots(figsize=(6.4, 4.2), layout="constrained")
-        if draw(outcome, axes):
-            path = folder / f"{name}.png"
-            figure.savefig(path, dpi=150)
-            made.append(path)
-        pyplot.close(figure)
+    with styled():
+        from matplotlib.figure import Figure
+
+        for name, draw in (
+            ("history", _history),
+            ("importance", _importance),
+            ("mixtures", _mixtures),
+            ("verified", _verified),
+        ):
+            figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+            if draw(outcome, figure.subplots()):
+                path = folder / f"{name}.png"
+                figure.savefig(path, dpi=150)
+                made.append(path)
     return made
 
 
@@ -64,7 +66,7 @@ def _history(outcome: Outcome, axes: Any) -> bool:
         best = np.maximum.accumulate(complete["value"].to_numpy())
         axes.step(complete["trial"], scale * best, where="post", color=_BLUE, linewidth=1, label="best so far")
     axes.set(xlabel="trial", ylabel=label, title="History")
-    axes.legend(frameon=False, fontsize=8)
+    axes.figure.legend(loc="outside upper right", ncols=4)
     return True
 
 
@@ -80,31 +82,40 @@ def _importance(outcome: Outcome, axes: Any) -> bool:
         warnings.simplefilter("ignore")
         found = optuna.importance.get_param_importances(study, params=sorted(searched))
     names = list(found)[::-1]
-    axes.barh(names, [found[name] for name in names], color=_BLUE)
+    axes.barh(names, [found[name] for name in names], height=0.62, color=_BLUE)
+    axes.grid(axis="x")
+    axes.grid(visible=False, axis="y")
     axes.set(xlabel="importance (PED-ANOVA)", title="Which parameters matter")
     axes.tick_params(axis="y", labelsize=8)
     return True
 
 
-def _simplex(outcome: Outcome, axes: Any) -> bool:
-    """Place each mixture at the mean of its sources' corners, weighted by share: for three sources, the triangle."""
-    frame = search_frame(outcome).filter(pl.col("state") == "complete").sort("value")
+def _mixtures(outcome: Outcome, axes: Any) -> bool:
+    """Draw the share of every source: a bar for the best mixture, dots for the next, a line for the mean of all."""
+    frame = search_frame(outcome).filter(pl.col("state") == "complete").sort("value", descending=True, nulls_last=True)
     names = [column for column in frame.columns if column.startswith("share_")]
-    if frame.is_empty() or len(names) < 3:
+    if frame.is_empty() or len(names) < 2:
         return False
-    angles = np.pi / 2 + 2 * np.pi * np.arange(len(names)) / len(names)
-    corners = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    scale, label = _unit(outcome)
-    points = frame.select(names).to_numpy() @ corners
-    closed = np.concatenate([corners, corners[:1]])
-    axes.plot(closed[:, 0], closed[:, 1], color=_GREY, linewidth=0.8)
-    drawn = axes.scatter(points[:, 0], points[:, 1], c=scale * frame["value"].to_numpy(), s=28, cmap="viridis")
-    axes.scatter(points[-1:, 0], points[-1:, 1], s=110, facecolors="none", edgecolors=_ORANGE, linewidths=1.5)
-    for (x, y), name in zip(1.13 * corners, names, strict=True):
-        axes.text(x, y, name.removeprefix("share_"), ha="center", va="center", fontsize=8)
-    axes.set(xlim=(-1.45, 1.45), ylim=(-1.25, 1.3), aspect="equal", title="Mixtures (best circled)")
-    axes.axis("off")
-    axes.figure.colorbar(drawn, ax=axes, shrink=0.8, label=label)
+    # The largest of the best on top; what is beyond is one row.
+    order = sorted(names, key=lambda name: -float(frame[name][0]))
+    shares = {name.removeprefix("share_"): frame[name] for name in order[:_SOURCES]}
+    if len(order) > _SOURCES:
+        rest = order[_SOURCES:]
+        shares[f"{len(rest)} more"] = frame.select(pl.sum_horizontal(rest).alias("rest"))["rest"]
+    for place, values in enumerate(shares.values()):
+        best, mean = 100 * float(values[0]), 100 * float(values.mean())  # type: ignore[arg-type]
+        axes.barh(place, best, height=0.62, color=_BLUE, label="best" if place == 0 else None)
+        others = 100 * values.to_numpy()[1:_BEST]
+        axes.plot(others, np.full(len(others), place), "o", color=INK, fillstyle="none", markersize=4.5,
+                  label=f"next {len(others)}" if place == 0 and len(others) else None)  # fmt: skip
+        axes.vlines(mean, place - 0.4, place + 0.4, color=_ORANGE, label="mean of all" if place == 0 else None)
+        axes.annotate(f"{best:.0f} %", (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+    axes.set_yticks(range(len(shares)), list(shares))
+    axes.invert_yaxis()
+    axes.grid(axis="x")
+    axes.grid(visible=False, axis="y")
+    axes.set(xlabel="share of the mixture, per cent", xlim=(0, None), title=f"Mixtures of {frame.height} trials")
+    axes.figure.legend(loc="outside upper right", ncols=3)
     return True
 
 

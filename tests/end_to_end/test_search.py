@@ -83,4 +83,4 @@ def test_the_training_program_takes_the_recommended_recipe_as_it_is(searched: Pa
 
 
 def test_the_figures_are_there(searched: Path) -> None:
-    assert {path.name for path in searched.glob("figures/*.png")} == {"history.png", "simplex.png", "verified.png"}
+    assert {path.name for path in searched.glob("figures/*.png")} == {"history.png", "mixtures.png", "verified.png"}

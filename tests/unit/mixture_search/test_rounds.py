@@ -131,7 +131,7 @@ def test_the_printed_table_fits_80_columns(outcome):
 
 def test_the_figures_are_drawn(outcome, tmp_path):
     made = write_figures(outcome, tmp_path)
-    assert [path.name for path in made] == ["history.png", "importance.png", "simplex.png", "verified.png"]
+    assert [path.name for path in made] == ["history.png", "importance.png", "mixtures.png", "verified.png"]
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in made)
 
 

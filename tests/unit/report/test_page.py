@@ -166,7 +166,14 @@ def test_the_libraries_are_what_was_published():
     assets = files("quagpredict.report") / "assets"
     found = {name: hashlib.sha256((assets / name).read_bytes()).hexdigest() for name in VENDORED}
     assert found == VENDORED
-    assert {file.name for file in assets.iterdir()} == {*VENDORED, "d3.LICENSE", "plot.LICENSE", "page.css", "page.js"}
+    assert {file.name for file in assets.iterdir()} == {
+        *VENDORED,
+        "d3.LICENSE",
+        "plot.LICENSE",
+        "page.css",
+        "page.js",
+        "figures.js",
+    }
 
 
 def test_a_table_a_picture_and_a_notebook_say_the_same(surrogate, tmp_path):
