@@ -18,7 +18,7 @@ _ARGUMENT = re.compile(
 _NAME = re.compile(r"`(?P<name>[a-z_]+)`", re.ASCII)
 _FUNCTION = re.compile(r"`quagpredict\.(?P<name>[a-z_]+)`", re.ASCII)
 # Functions that a command does not have the name of.
-_COMMAND_OF = {"import_run": "import", "score_checkpoint": "evaluate"}
+_COMMAND_OF = {"import_run": "import", "score_checkpoint": "evaluate", "write_report": "report"}
 
 
 def options_of(command: str) -> dict[str, str]:
