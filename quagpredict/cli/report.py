@@ -49,13 +49,12 @@ def run(args: argparse.Namespace) -> int:
     check_report_path(args.out)
     if args.curves and (args.rl_steps is None or args.rl_steps != int(args.rl_steps)):
         raise UsageError("--curves needs --rl-steps N, the RL steps of a whole run, a whole number")
-    ranking, source = ranked(args)
+    ranking = ranked(args)
     written = write_report(
         ranking,
         args.out,
-        candidates=source,
         files=[*args.tables, *args.candidates],
-        race=_race(args, source) if args.curves else None,
+        race=_race(args, ranking) if args.curves else None,
         title=args.title,
         gpu_hours_per_run=args.gpu_hours_per_run,
         command=called(),
@@ -65,11 +64,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _race(args: argparse.Namespace, source: Any) -> Any:
+def _race(args: argparse.Namespace, ranking: Any) -> Any:
     from quagpredict.racing import race
 
     found = race(
-        source,
+        ranking.candidates,
         args.curves,
         rl_steps=int(args.rl_steps),
         gate=args.gate,

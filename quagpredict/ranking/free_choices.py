@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from quagpredict.ranking.outcome import free_orders
 from quagpredict.ranking.result import FreeChoice
+from quagpredict.validation.free_orders import free_orders
 
 
 def free_choices(frame: pl.DataFrame) -> tuple[FreeChoice, ...]:

@@ -217,17 +217,19 @@ def _ranked(
     notes += fitted.notes if fitted is not None and made_here else ()
     low = column_of(target).better == "lower" if minimize is None else minimize
     if fitted is None:
-        return screened(shown, own, target, asked, minimize=low, notes=notes)
-    return predicted(
-        shown,
-        own,
-        fitted,
-        asked,
-        minimize=low,
-        allow_mixed=allow_mixed_protocols,
-        allow_base=allow_unvalidated_base,
-        notes=notes,
-    )
+        ranking = screened(shown, own, target, asked, minimize=low, notes=notes)
+    else:
+        ranking = predicted(
+            shown,
+            own,
+            fitted,
+            asked,
+            minimize=low,
+            allow_mixed=allow_mixed_protocols,
+            allow_base=allow_unvalidated_base,
+            notes=notes,
+        )
+    return replace(ranking, weights=weights)
 
 
 def _loaded(surrogate: FittedSurrogate | str | Path | None, target: str | None) -> FittedSurrogate | None:

@@ -1,5 +1,6 @@
 """What a ranking is made of; plain values, all scores as fractions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -223,6 +224,8 @@ class Ranking:
         among all and within each base model; empty if the lowest target is best: no rule costs nothing then.
     finished : tuple of str
         Candidates that have a result of their own, in the order of `frame`; one that `truth` told does not count.
+    weights : mapping of str to float
+        Benchmark -> its weight in every score; empty if scores are means over problems.
     """
 
     frame: pl.DataFrame
@@ -240,6 +243,7 @@ class Ranking:
     candidates: Any = field(default=None, compare=False)
     free_choices: tuple[FreeChoice, ...] = ()
     finished: tuple[str, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return one line: the table is in `frame`.

@@ -10,6 +10,7 @@ import polars as pl
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.columns import pass_at, pass_at_columns
 from quagpredict.corpus.files import files_of
+from quagpredict.corpus.weights import weighted
 from quagpredict.files import file_digest
 from quagpredict.metrics.coverage import pass_at_k_curve
 from quagpredict.ranking import Ranking
@@ -59,7 +60,7 @@ def measured_of(ranking: Ranking, candidates: Any = None, files: Any = None) -> 
     ----------
     ranking : Ranking
     candidates : source, optional
-        What was ranked, as `read_corpus` reads it; without it there is only what the ranking holds.
+        What was ranked, as `read_corpus` reads it; by default what the ranking was made of.
     files : source, optional
         What `candidates` was made of, where it is a frame.
 
@@ -67,17 +68,22 @@ def measured_of(ranking: Ranking, candidates: Any = None, files: Any = None) -> 
     --------
     >>> from quagpredict.ranking import rank
     >>> table = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.5, 0.4], "pre_pass_at_64": [0.7, 0.8]})
-    >>> found = measured_of(rank(table, None), table)
+    >>> found = measured_of(rank(table, None))
     >>> found.large_k, found.curves["b"], found.files
     (64, ((1, 0.4, None, None), (64, 0.8, None, None)), (('table', ''),))
     """
     order = ranking.frame.select("candidate").head(MOST)
+    candidates = ranking.candidates if candidates is None else candidates
     named_files: tuple[tuple[str, str], ...] = ()
     ids: dict[str, tuple[str, ...]] = {}
     if candidates is None:
         rows = ranking.frame.head(MOST)
     else:
-        read = read_corpus(candidates, nested=ranking.frame.height <= 4 * MOST, allow_mixed_protocols=True)
+        read = read_corpus(
+            candidates, nested=bool(ranking.weights) or ranking.frame.height <= 4 * MOST, allow_mixed_protocols=True
+        )
+        if ranking.weights:
+            read = weighted(read, ranking.weights)
         ids = {
             said: tuple(read[column].drop_nulls().unique().sort())
             for column, said in _IDS.items()

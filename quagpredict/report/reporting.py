@@ -38,7 +38,7 @@ def write_report(
         an issue, ``.png`` a picture of the candidates (needs the extra ``plot``).
     candidates : source, optional
         The candidates that were ranked, as `read_corpus` reads them: they bring the curves of Pass@k, the losses, the
-        ids of protocols and the digests of files. Without them the page has what the ranking holds.
+        ids of protocols and the digests of files. By default those that the ranking was made of.
     files : source, optional
         The files that the candidates came from, where `candidates` is a frame that was made of them.
     race : Race, optional
@@ -68,7 +68,7 @@ def write_report(
     >>> from quagpredict.ranking import rank
     >>> table = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.5, 0.4], "pre_pass_at_64": [0.7, 0.8]})
     >>> with TemporaryDirectory() as folder:
-    ...     path = write_report(rank(table), f"{folder}/ranking.html", candidates=table)
+    ...     path = write_report(rank(table), f"{folder}/ranking.html")
     ...     "<h1>Take" in path.read_text(encoding="utf-8")
     True
     """

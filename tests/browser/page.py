@@ -104,12 +104,12 @@ def browser() -> Iterator[Any]:
 def results(path: Path) -> None:
     candidates, truth = "datasets/lab/candidates/*.parquet", "datasets/lab/outcomes.parquet"
     ranking = qp.rank(candidates, "lab", truth=truth, gate=0.5, next_run=True)
-    qp.write_report(ranking, path, candidates=candidates, gpu_hours_per_run=24, title="The lab")
+    qp.write_report(ranking, path, gpu_hours_per_run=24, title="The lab")
 
 
 def before(path: Path) -> None:
     candidates = "datasets/lab-2/candidates/*.parquet"
-    qp.write_report(qp.rank(candidates, "lab-2", gate=0.9), path, candidates=candidates)
+    qp.write_report(qp.rank(candidates, "lab-2", gate=0.9), path)
 
 
 def screening(path: Path) -> None:
@@ -121,7 +121,7 @@ def screening(path: Path) -> None:
             "pre_held_out_loss_nats": [0.5 + 0.01 * place**2 for place in range(9)],
         }
     )
-    qp.write_report(qp.rank(table, None, budget=3), path, candidates=table)
+    qp.write_report(qp.rank(table, None, budget=3), path)
 
 
 def race(path: Path) -> None:
@@ -137,7 +137,7 @@ def race(path: Path) -> None:
     table = runs.drop(after)
     found = qp.race(table, curves, rl_steps=300, budget=600, parallel=2)
     ranking = qp.rank(table, "lab-2")
-    qp.write_report(ranking, path, candidates=table, race=found)
+    qp.write_report(ranking, path, race=found)
 
 
 def many(path: Path) -> None:
@@ -152,7 +152,7 @@ def many(path: Path) -> None:
     ).with_columns(pre_pass_at_64=0.4 + 0.4 * pl.col("pre_pass_at_1"))
     after = pl.col("pre_pass_at_64") - 0.05 * pl.col("pre_held_out_loss_nats")
     table = table.with_columns(post_pass_at_1=pl.when(pl.int_range(count) < 40).then(after))
-    qp.write_report(qp.rank(table, "ridge:both"), path, candidates=table)
+    qp.write_report(qp.rank(table, "ridge:both"), path)
 
 
 def loss(path: Path) -> None:
@@ -161,12 +161,12 @@ def loss(path: Path) -> None:
         {"candidate": [f"mix-{place}" for place in range(count)], "web": draw.uniform(size=count)}
     ).with_columns(loss=2.0 + 0.3 * pl.col("web") + 0.05 * pl.Series(draw.normal(size=count)))
     table = table.with_columns(loss=pl.when(pl.int_range(count) < 16).then("loss"))
-    qp.write_report(qp.rank(table, "ridge", features=["web"], target="loss", minimize=True), path, candidates=table)
+    qp.write_report(qp.rank(table, "ridge", features=["web"], target="loss", minimize=True), path)
 
 
 def one(path: Path) -> None:
     table = pl.DataFrame({"candidate": ["only"], "pre_pass_at_1": [0.3], "pre_pass_at_64": [0.6]})
-    qp.write_report(qp.rank(table, None), path, candidates=table)
+    qp.write_report(qp.rank(table, None), path)
 
 
 MAKERS = {

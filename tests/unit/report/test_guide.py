@@ -24,4 +24,4 @@ def test_its_commands_run(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = doctest.testfile(str(GUIDE), module_relative=False, optionflags=doctest.ELLIPSIS)
-    assert (found.attempted, found.failed) == (4, 0)
+    assert (found.attempted, found.failed) == (3, 0)

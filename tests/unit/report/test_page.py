@@ -18,7 +18,7 @@ from quagpredict.report.page_figures import coverage
 from quagpredict.report.reporting import write_report
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates import fit
-from quagpredict.validation.synthetic import synthetic_corpus
+from quagpredict.testing.synthetic import synthetic_corpus
 
 RUNS = synthetic_corpus(40, problems=12, samples_before=64, seed=3).frame
 OPEN = RUNS.drop([name for name in RUNS.columns if name.startswith("post_") or name in ("rl_seed", "rl_recipe_id")])
@@ -73,7 +73,7 @@ def written(tmp_path):
 
 def test_the_page_holds_every_number_of_the_ranking(surrogate, written):
     ranking = rank(OPEN, surrogate, truth=RUNS, gate=0.5, next_run=True)
-    page = written(ranking, candidates=OPEN)
+    page = written(ranking)
     assert page.open == []
     assert page.fetched == []
     assert page.rows == ranking.frame.height == len(page.data["candidates"])
@@ -89,14 +89,14 @@ def test_the_page_holds_every_number_of_the_ranking(surrogate, written):
 
 
 def test_curves_are_those_of_the_counts_with_intervals(surrogate, written):
-    page = written(rank(OPEN, surrogate), candidates=OPEN)
+    page = written(rank(OPEN, surrogate))
     own = OPEN.row(by_predicate=pl.col("candidate") == page.data["candidates"][0]["name"], named=True)
     for k, mean, low, high in page.data["candidates"][0]["curve"]:
         assert mean == pytest.approx(100 * own[f"pre_pass_at_{k}"], rel=1e-5)
         assert low <= mean <= high
     flat = measured_of(rank(OPEN, surrogate), OPEN.drop("pre_problems"))
     assert all(low is None for curve in flat.curves.values() for _, _, low, _ in curve)
-    assert measured_of(rank(OPEN, surrogate)).files == ()
+    assert measured_of(rank(OPEN, surrogate)).files == (("table", ""),)
 
 
 def test_no_name_breaks_the_page_or_leaves_its_text(written):
@@ -104,7 +104,7 @@ def test_no_name_breaks_the_page_or_leaves_its_text(written):
     table = pl.DataFrame(
         {"candidate": names, "base_model": names, "pre_pass_at_1": [0.5, 0.4, 0.3, 0.2, 0.1], "pre_pass_at_64": 0.6}
     )
-    page = written(rank(table, None), candidates=table, title="<i>", command="echo '</script>'")
+    page = written(rank(table, None), title="<i>", command="echo '</script>'")
     assert page.open == []
     assert page.rows == 5
     assert {value["name"] for value in page.data["candidates"]} == {re.sub(r"[\x00-\x1f]", "?", name) for name in names}
@@ -115,12 +115,12 @@ def test_no_name_breaks_the_page_or_leaves_its_text(written):
 def test_files_are_told_with_the_digest_of_their_bytes(written, tmp_path):
     path = tmp_path / "mine.parquet"
     write_corpus(OPEN.head(6), path)
-    page = written(rank(path, None), candidates=path, command="quagpredict report mine.parquet", gpu_hours_per_run=20)
+    page = written(rank(path, None), command="quagpredict report mine.parquet", gpu_hours_per_run=20)
     assert hashlib.sha256(path.read_bytes()).hexdigest() in page.text
     assert "quagpredict report mine.parquet" in page.text
     assert OPEN["eval_protocol_id"][0] in page.text
     assert "120 GPU-hours" in page.text
-    of_a_frame = written(rank(OPEN.head(6), None), candidates=OPEN.head(6), files=path)
+    of_a_frame = written(rank(OPEN.head(6), None), files=path)
     assert hashlib.sha256(path.read_bytes()).hexdigest() in of_a_frame.text
 
 
@@ -128,7 +128,7 @@ def test_results_of_its_own_are_no_test_of_the_intervals(written):
     some = RUNS.with_columns(post_pass_at_1=pl.when(pl.int_range(pl.len()) < 30).then("post_pass_at_1"))
     ranking = rank(some, "ridge:both")
     assert coverage(ranking) is None
-    page = written(ranking, candidates=some)
+    page = written(ranking)
     assert page.text.count("has its result") == 30
     assert "Predicted against actual" not in page.text
 
@@ -143,7 +143,7 @@ def test_the_race_is_shown_as_it_stands(written):
     columns = ["candidate", "base_model", "rl_seed", "post_curve"]
     learnt = pl.read_parquet(shipped_path("datasets/lab-2/corpus.parquet"), columns=columns)
     found = race(who, points, rl_steps=200, budget=400, learn_from=[learnt])
-    page = written(rank(who, None), candidates=who, race=found)
+    page = written(rank(who, None), race=found)
     runs = {run["name"]: run for run in page.data["race"]["runs"]}
     assert runs["a"]["curve"] == [[0, 20.0], [50, 31.0]]
     told = dict(found.frame.select("candidate", "action").iter_rows())
