@@ -45,11 +45,12 @@ def race_figure(found: Race, path: str | Path) -> Path:
         # Those with the best forecasts that are not told to stop have a colour and a name.
         for place, row in reversed(list(enumerate(order.iter_rows(named=True)))):
             named = place < MOST and not row["ended"]
-            style = {"color": color_of(place)} if named else {"color": SOFT, "alpha": 0.6}
+            color = color_of(place) if named else SOFT
+            style = {"color": color, "alpha": 1.0 if named else 0.6}
             end = _draw(axis, row, points.get((row["candidate"],)), found.rl_steps, place if named else MOST, style)
             if named and end is not None:
                 told = action_in_words(row["action"], row["until"])
-                lines.append((1.17 * found.rl_steps, end, f"{plain(row['candidate'])}: {told}", style["color"]))
+                lines.append((1.17 * found.rl_steps, end, f"{plain(row['candidate'])}: {told}", color))
         axis.set_xlabel("RL steps")
         axis.set_title("Pass@1 along RL: measured, and forecast with its 90 % interval (broken); × stops")
         axis.set_xlim(-0.02 * found.rl_steps, (1.0 + _ROOM / 2) * found.rl_steps)
