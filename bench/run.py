@@ -20,6 +20,7 @@ BENCHMARKS = (
     "validation",
     "ranking",
     "importing",
+    "size",
 )
 
 

@@ -8,7 +8,7 @@ reads them compares it first. Files of other tools are read in a process apart; 
 import hashlib
 import io
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,28 @@ def read_parquet(path: str | Path, columns: Sequence[str] | None = None) -> pl.D
     return _read(path, columns)
 
 
+def parquet_parts(path: str | Path, columns: Sequence[str], rows: int) -> Iterator[pl.DataFrame]:
+    """Yield the table of a Parquet file in parts of `rows` rows, in order; errors are those of `read_parquet`.
+
+    One part is in memory at a time, and the row groups that it lies in.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_parquet(pl.DataFrame({"a": range(5)}), f"{folder}/a.parquet")
+    ...     [part["a"].to_list() for part in parquet_parts(f"{folder}/a.parquet", ["a"], 2)]
+    [[0, 1], [2, 3], [4]]
+    """
+    sealed = is_sealed(path)
+
+    def read(function: Callable[..., Any], *words: Any) -> Any:
+        return function(path, *words) if sealed else read_apart(function, path, *words)
+
+    for first in range(0, read(_height), rows):
+        yield read(_read_part, list(columns), first, rows)
+
+
 def parquet_columns(path: str | Path) -> list[str]:
     """Return the names of the columns of a Parquet file, whoever wrote it; errors are those of `read_parquet`."""
     if not is_sealed(path):
@@ -126,6 +148,23 @@ def _read(path: str | Path, columns: Sequence[str] | None) -> pl.DataFrame:
         return pl.read_parquet(
             path, columns=None if columns is None else list(columns), glob=False, hive_partitioning=False
         )
+    except pl.exceptions.PolarsError as error:
+        raise InvalidDataError(
+            f"{path}: this is no valid parquet file ({' '.join(str(error).split())[:200]})"
+        ) from None
+
+
+def _height(path: str | Path) -> int:
+    return int(_scanned(path, lambda table: table.select(pl.len())).item())
+
+
+def _read_part(path: str | Path, columns: list[str], first: int, rows: int) -> pl.DataFrame:
+    return _scanned(path, lambda table: table.select(columns).slice(first, rows))
+
+
+def _scanned(path: str | Path, chosen: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
+    try:
+        return chosen(pl.scan_parquet(path, glob=False, hive_partitioning=False)).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
         raise InvalidDataError(
             f"{path}: this is no valid parquet file ({' '.join(str(error).split())[:200]})"

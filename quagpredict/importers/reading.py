@@ -175,7 +175,7 @@ def as_correct(value: Any, path: Path) -> bool:
     raise InvalidDataError(f"{path}: a verdict must be true, false, 0 or 1, got {value!r:.60}")
 
 
-def verdicts(values: pl.Series, path: Path, threshold: float | None = None) -> pl.Series:
+def verdicts(values: pl.Series, path: Path, threshold: float | None = None, first: int = 0) -> pl.Series:
     """Return which texts of a column mean correct; null stays null.
 
     Parameters
@@ -186,6 +186,8 @@ def verdicts(values: pl.Series, path: Path, threshold: float | None = None) -> p
         Named in errors.
     threshold : float, optional
         A number of at least this is correct; without it only 0 and 1 are verdicts.
+    first : int
+        Place of the first of them in the file, for errors.
 
     Returns
     -------
@@ -214,11 +216,11 @@ def verdicts(values: pl.Series, path: Path, threshold: float | None = None) -> p
         row = int(wrong.arg_true()[0])
         if threshold is None and number[row] is not None:
             raise InvalidDataError(
-                f"{path}: '{values.name}' is {values[row]!r:.60} in record {row + 1}, and only 0 and 1 are verdicts: "
-                "say from which value on a sample is correct (option threshold)"
+                f"{path}: '{values.name}' is {values[row]!r:.60} in record {first + row + 1}, and only 0 and 1 are "
+                "verdicts: say from which value on a sample is correct (option threshold)"
             )
         raise InvalidDataError(
             f"{path}: '{values.name}' must be {'true, false, 0 or 1' if threshold is None else 'a number'}, "
-            f"got {values[row]!r:.60} in record {row + 1}"
+            f"got {values[row]!r:.60} in record {first + row + 1}"
         )
     return number >= (0.5 if threshold is None else threshold)

@@ -2,15 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.files import stem_of
+from quagpredict.importers.batches import LARGE, ROWS, added, as_digests, batches, is_large
+from quagpredict.importers.files import stem_of, suffix_of
 from quagpredict.importers.reading import Reading, part_of_samples, verdicts
-from quagpredict.importers.tables import header, text_columns
+from quagpredict.importers.tables import chosen_columns, header, text_columns
 
 _NAME = "samples"
 _LONGEST_ID = 100  # characters: a longer one is a prompt, and is stored as its digest
@@ -49,26 +51,74 @@ def read(
         If a named column is not there, an id is missing, or a value is not a verdict.
     """
     given = {"correct": correct, "response": response, "gold": gold, "benchmark": benchmark, "truncated": truncated}
-    parts, left_out, graded_by = [], [], []
+    parts, left_out, graded_by, notes = [], [], [], []
     stated = True
     for number, path in enumerate(paths):
-        named = {key: name for key, name in given.items() if name is not None}
-        table = text_columns(path, [id, *named.values()], [key for key, name in given.items() if name is None])
-        columns = {"id": id} | {key: name or key for key, name in given.items() if (name or key) in table.columns}
+        named = [id, *(name for name in given.values() if name is not None)]
+        usual = [key for key, name in given.items() if name is None]
+        large = is_large(path)
+        table = None if large else text_columns(path, named, usual)
+        there = chosen_columns(path, header(path), named, usual) if table is None else table.columns
+        columns = {"id": id} | {key: name or key for key, name in given.items() if (name or key) in there}
         if "correct" not in columns and not {"response", "gold"} <= columns.keys():
             raise InvalidDataError(
                 f"{path}: there is no column of verdicts (option correct), and none of responses and gold answers to "
                 f"make them from; there are {', '.join(header(path)[:20])}"
             )
-        samples = pl.DataFrame({key: table[name].alias(key) for key, name in columns.items()})
-        part, why = part_of_table(
-            samples, path, number, _NAME if len(paths) == 1 else stem_of(path), columns.get("correct", ""), threshold
-        )
-        parts.append(part)
-        left_out += why
-        stated &= "benchmark" in columns and not samples["benchmark"].is_null().any()
+        called = _NAME if len(paths) == 1 else stem_of(path)
+        if table is None:
+            counted = _part_of_large(path, number, called, columns, threshold)
+            notes.append(counted.note)
+        else:
+            samples = pl.DataFrame({key: table[name].alias(key) for key, name in columns.items()})
+            part, why = part_of_table(samples, path, number, called, columns.get("correct", ""), threshold)
+            counted = _Counted(part, why, "benchmark" in columns and not samples["benchmark"].is_null().any())
+        parts.append(counted.part)
+        left_out += counted.left_out
+        stated &= counted.stated
         graded_by.append(columns.get("correct", "") + ("" if threshold is None else f" >= {threshold:g}"))
-    return Reading(pl.concat(parts), [{} for _ in paths], (), (), left_out, (), stated, graded_by)
+    return Reading(pl.concat(parts), [{} for _ in paths], (), (), left_out, notes, stated, graded_by)
+
+
+class _Counted(NamedTuple):
+    """One table: its problems, what was left out, whether it names its benchmarks, and what to know about it."""
+
+    part: pl.DataFrame
+    left_out: list[str]
+    stated: bool
+    note: str = ""
+
+
+def _part_of_large(
+    path: Path, file: int, benchmark: str, columns: Mapping[str, str], threshold: float | None
+) -> _Counted:
+    """Count the samples of a table that is read in parts; of the responses those of the first part are kept."""
+    if "correct" not in columns:
+        raise InvalidDataError(
+            f"{path}: has no column of verdicts (option correct), and is too large to be graded here: split it into "
+            f"files of at most {LARGE[suffix_of(path)] >> 20} MiB"
+        )
+    kept = {key: name for key, name in columns.items() if key != "gold"}
+    parts: list[pl.DataFrame] = []
+    stated = "benchmark" in columns
+    first, lacking, lacks = 0, 0, ""
+    for table in batches(path, list(dict.fromkeys(kept.values()))):
+        samples = pl.DataFrame({key: table[name].alias(key) for key, name in kept.items()})
+        if "response" in kept:
+            samples = samples.with_columns(as_digests(samples["response"])) if not parts else samples.drop("response")
+        stated &= "benchmark" in columns and not samples["benchmark"].is_null().any()
+        rows = _rows(samples, path, benchmark, columns["correct"], threshold, first)
+        unknown = rows["correct"].is_null()
+        lacks = lacks or (rows["problem_id"].filter(unknown)[0] if unknown.any() else "")
+        lacking += int(unknown.sum())
+        first += rows.height
+        parts.append(part_of_samples(rows.filter(~unknown), file))
+    if lacking == first:
+        raise InvalidDataError(f"{path}: none of its {first:,} samples has a verdict in '{columns['correct']}'")
+    note = f"{path}: read in parts, since it is large: its samples cannot be graded again" + (
+        f", and {ROWS:,} responses were held against each other" if "response" in kept else ""
+    )
+    return _Counted(added(parts), _left_out(path, lacking, first, lacks), stated, note)
 
 
 def part_of_table(
@@ -94,8 +144,28 @@ def part_of_table(
     InvalidDataError
         If an id is missing or a value is not a verdict.
     """
+    table = _rows(samples, path, benchmark, verdict, threshold)
+    left_out = []
+    # A table without any verdict has to be graded again; a single one that lacks is of a sample that went wrong.
+    if (unknown := table["correct"].is_null()).any() and not unknown.all():
+        left_out = _left_out(path, int(unknown.sum()), table.height, table["problem_id"].filter(unknown)[0])
+        table = table.filter(~unknown)
+    return part_of_samples(table, file), left_out
+
+
+def _left_out(path: Path, lacking: int, samples: int, name: str) -> list[str]:
+    said = f"{path}: {lacking} of {samples} samples have no verdict (the first is of problem '{name:.60}')"
+    return [said] if lacking else []
+
+
+def _rows(
+    samples: pl.DataFrame, path: Path, benchmark: str, verdict: str, threshold: float | None, first: int = 0
+) -> pl.DataFrame:
+    """Return the samples as `part_of_samples` takes them; `first` is the place of the first of them in the file."""
     if (lacking := samples["id"].is_null()).any():
-        raise InvalidDataError(f"{path}: record {int(lacking.arg_true()[0]) + 1} has no id: every sample needs one")
+        raise InvalidDataError(
+            f"{path}: record {first + int(lacking.arg_true()[0]) + 1} has no id: every sample needs one"
+        )
     columns = [short_ids(samples["id"]).alias("problem_id")]
     has = samples.columns
     columns.append(
@@ -104,24 +174,15 @@ def part_of_table(
         else pl.Series("benchmark", [benchmark]).new_from_index(0, samples.height)
     )
     if "correct" in has:
-        columns.append(verdicts(samples["correct"].alias(verdict), path, threshold).alias("correct"))
+        columns.append(verdicts(samples["correct"].alias(verdict), path, threshold, first).alias("correct"))
     else:
         columns.append(pl.Series("correct", [None], pl.Boolean).new_from_index(0, samples.height))
     columns += [samples[name] for name in ("gold",) if name in has]
     if "response" in has:
         columns.append(said(samples["response"]).fill_null(""))
     if "truncated" in has:
-        columns.append(verdicts(samples["truncated"], path).fill_null(False).alias("truncated"))
-    table = pl.DataFrame(columns)
-    left_out = []
-    # A table without any verdict has to be graded again; a single one that lacks is of a sample that went wrong.
-    if (unknown := table["correct"].is_null()).any() and not unknown.all():
-        name = table["problem_id"].filter(unknown)[0]
-        left_out.append(
-            f"{path}: {unknown.sum()} of {table.height} samples have no verdict (the first is of problem '{name:.60}')"
-        )
-        table = table.filter(~unknown)
-    return part_of_samples(table, file), left_out
+        columns.append(verdicts(samples["truncated"], path, first=first).fill_null(False).alias("truncated"))
+    return pl.DataFrame(columns)
 
 
 def short_ids(ids: pl.Series) -> pl.Series:

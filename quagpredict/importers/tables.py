@@ -17,7 +17,7 @@ from quagpredict.importers.files import is_plain, suffix_of, text_of
 from quagpredict.importers.records import as_text, first_record, json_columns, json_value
 from quagpredict.parquet import parquet_columns, read_parquet
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 def header(path: Path) -> list[str]:
@@ -33,11 +33,11 @@ def header(path: Path) -> list[str]:
         return list(_guarded(path, "Parquet", lambda: parquet_columns(path)))
     if suffix == ".json":
         return _json_table(path)[0]
-    if suffix not in _SEPARATORS:
+    if suffix not in SEPARATORS:
         return list(first_record(path))
     with text_of(path) as handle:
         try:
-            return next(csv.reader(handle, delimiter=_SEPARATORS[suffix]), [])
+            return next(csv.reader(handle, delimiter=SEPARATORS[suffix]), [])
         except csv.Error as error:
             raise InvalidDataError(f"{path}: this is not a valid CSV file ({error})") from None
 
@@ -52,21 +52,17 @@ def text_columns(path: Path, names: Sequence[str], optional: Sequence[str] = ())
     """
     there = header(path)
     suffix = suffix_of(path)
-    lines = suffix not in (*_SEPARATORS, ".parquet", ".json")
+    lines = suffix not in (*SEPARATORS, ".parquet", ".json")
     if lines:
         table = json_columns(path, [*names, *optional])
         # A key may be absent from the first record, and there in the next.
         there += [name for name in table.columns if name not in there and table[name].null_count() < table.height]
-    for name in (*names, *(name for name in optional if name in there)):
-        if there.count(name) != 1:
-            what = "is missing" if name not in there else "appears twice"
-            raise InvalidDataError(f"{path}: the column '{name}' {what}; there are {', '.join(there[:20]) or 'none'}")
-    wanted = [*names, *(name for name in optional if name in there)]
+    wanted = chosen_columns(path, there, names, optional)
     if lines:
         return table.select(wanted)
     if suffix == ".parquet":
         frame: pl.DataFrame = _guarded(path, "Parquet", lambda: read_parquet(path, wanted))
-        return frame.select(_text(frame[name]) for name in wanted)
+        return frame.select(text_of_values(frame[name]) for name in wanted)
     if suffix == ".json":
         places = [there.index(name) for name in wanted]
         rows = [[as_text(row[place]) for place in places] for row in _json_table(path)[1]]
@@ -75,9 +71,25 @@ def text_columns(path: Path, names: Sequence[str], optional: Sequence[str] = ())
     if not is_plain(path):
         with text_of(path) as handle:
             source = handle.read().encode()
-    read = partial(pl.read_csv, source, columns=wanted, separator=_SEPARATORS[suffix], infer_schema=False, glob=False)
+    read = partial(pl.read_csv, source, columns=wanted, separator=SEPARATORS[suffix], infer_schema=False, glob=False)
     table = _guarded(path, "CSV", read)
     return pl.DataFrame(table.select(wanted))
+
+
+def chosen_columns(path: Path, there: Sequence[str], names: Sequence[str], optional: Sequence[str]) -> list[str]:
+    """Return the columns to read: all of `names`, and of `optional` those that are there.
+
+    Raises
+    ------
+    InvalidDataError
+        If one of `names` is not there, or one to read stands twice.
+    """
+    wanted = [*names, *(name for name in optional if name in there)]
+    for name in wanted:
+        if there.count(name) != 1:
+            what = "is missing" if name not in there else "appears twice"
+            raise InvalidDataError(f"{path}: the column '{name}' {what}; there are {', '.join(there[:20]) or 'none'}")
+    return wanted
 
 
 def _json_table(path: Path) -> tuple[list[str], list[list[Any]]]:
@@ -96,7 +108,8 @@ def _json_table(path: Path) -> tuple[list[str], list[list[Any]]]:
     return list(map(str, columns)), data
 
 
-def _text(values: pl.Series) -> pl.Series:
+def text_of_values(values: pl.Series) -> pl.Series:
+    """Return a column as text: numbers as they are written, nested values as JSON; null stays null."""
     dtype = values.dtype
     if dtype == pl.String:
         return values

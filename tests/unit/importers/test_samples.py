@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from quagpredict.answers import GradingPolicy
 from quagpredict.errors import InvalidDataError, UsageError
-from quagpredict.importers import import_run
+from quagpredict.importers import batches, import_run
 from quagpredict.importers.records import json_columns, json_lines
+from quagpredict.importers.samples import read
 
 ROWS = [
     {"problem": name, "reward": reward, "text": f"a long response {place} to {name}: \\boxed{{{place}}}", "answer": "1"}
@@ -150,3 +151,58 @@ def test_the_fast_and_the_careful_reading_agree(rows, nan, tmp_path_factory):
                 assert (
                     json.loads(text) == pytest.approx(value) if isinstance(value, float) else json.loads(text) == value
                 )
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".tsv"])
+@given(data=st.data())
+@settings(max_examples=8)
+def test_a_table_that_is_read_in_parts_gives_the_same(tmp_path_factory, suffix, data):
+    rows = data.draw(
+        st.lists(
+            st.fixed_dictionaries(
+                {
+                    "id": st.sampled_from(["p", "q", "r", "a prompt " * 20]),
+                    "correct": st.sampled_from([True, False, None]),
+                    "benchmark": st.sampled_from(["aime", "math"]),
+                    "truncated": st.booleans(),
+                }
+            ),
+            min_size=1,
+            max_size=30,
+        ).filter(lambda rows: any(row["correct"] is not None for row in rows))
+    )
+    file = written(tmp_path_factory.mktemp("table"), rows, suffix)
+    size = data.draw(st.integers(4, 12))
+    whole = read([file])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "LARGE", dict.fromkeys(batches.LARGE, 0))
+        patch.setattr(batches, "ROWS", size)
+        parted = read([file])
+    names = ["benchmark", "problem_id", "n", "c", "truncated"]
+    assert sorted(parted.problems.select(names).rows()) == sorted(whole.problems.select(names).rows())
+    assert (parted.left_out, parted.stated) == (whole.left_out, whole.stated)
+
+
+def test_a_large_table_keeps_of_its_responses_what_tells_copies(tmp_path, monkeypatch):
+    long = "the same long response again and again, word for word, to the last of all its words"
+    rows = [{"id": name, "correct": place == 0, "response": long} for name in "pq" for place in range(3)]
+    file = written(tmp_path, rows, ".parquet")
+    monkeypatch.setattr(batches, "LARGE", {".parquet": 0, ".csv": 0})
+    with pytest.raises(InvalidDataError, match="100% of the pairs of responses to one problem are the same text"):
+        import_run("samples", [file], candidate="a")
+    found = import_run("samples", [file], candidate="a", allow_duplicates=True)
+    assert counts(found) == {"p": (3, 1), "q": (3, 1)}
+    assert "read in parts, since it is large" in " ".join(found.audit.notes)
+    with pytest.raises(InvalidDataError, match=r"no column of verdicts .* too large to be graded here: split it into"):
+        import_run("samples", [written(tmp_path, [{"id": "p", "response": "1", "gold": "1"}], ".csv")], candidate="a")
+
+
+def test_errors_of_a_large_table_name_the_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "LARGE", {".csv": 0})
+    monkeypatch.setattr(batches, "ROWS", 2)
+    for wrong, said in (({"correct": "maybe"}, "got 'maybe' in record 5"), ({"id": None}, "record 5 has no id")):
+        rows = [{"id": "p", "correct": "1", **(wrong if place == 4 else {})} for place in range(6)]
+        with pytest.raises(InvalidDataError, match=said):
+            import_run("samples", [written(tmp_path, rows, ".csv")], candidate="a")
+    with pytest.raises(InvalidDataError, match="none of its 2 samples has a verdict in 'correct'"):
+        import_run("samples", [written(tmp_path, [{"id": "p", "correct": None}] * 2, ".csv")], candidate="a")

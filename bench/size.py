@@ -1,0 +1,93 @@
+"""Ten million samples become counts and a curve, beside a quarter of them, each in a process of its own.
+
+In processor time, of all threads; the memory is the most that the process ever held, and does not grow with the table.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from timing import Figure
+
+ROWS = 10_000_000
+SAMPLES = 250  # a problem
+_PART = 500_000
+_IMPORT = """
+import json, resource, sys
+from quagpredict.importers import import_run
+found = import_run("samples", [sys.argv[1]], candidate="a", protocol="bench")
+used = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps({
+    "n": int(found.problems["n"].sum()),
+    "curve": found.row["pre_pass_at_64"].item(),
+    "seconds": sum(one.ru_utime + one.ru_stime for one in used),
+    "gib": max(one.ru_maxrss for one in used) / 2**20,
+}))
+"""
+
+
+class _Run(NamedTuple):
+    n: int
+    curve: float
+    seconds: float
+    gib: float
+
+
+def _written(path: Path, rows: int) -> Path:
+    """Write samples with responses, a part at a time: the bench must not need the memory that it measures."""
+    random = np.random.default_rng(0)
+    parts = []
+    for first in range(0, rows, _PART):
+        place = np.arange(first, min(first + _PART, rows))
+        part = pl.DataFrame({"place": place, "correct": random.random(place.size) < 0.3}).select(
+            pl.format("p{}", pl.col("place") // SAMPLES).alias("id"),
+            "correct",
+            pl.format("Let us think step by step, and see what remains of it: {} is what I get.", "place").alias(
+                "response"
+            ),
+        )
+        parts.append(path.with_name(f"{path.stem}-{first}.part"))
+        part.write_parquet(parts[-1])
+    pl.scan_parquet(parts).sink_parquet(path)
+    for part_file in parts:
+        part_file.unlink()
+    return path
+
+
+def imported(path: Path) -> _Run:
+    """Import a file in a new process, and return what it found and took."""
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORT, str(path)],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "POLARS_MAX_THREADS": "2"},
+    )
+    return _Run(**json.loads(done.stdout))
+
+
+def measure() -> list[Figure]:
+    """One import of each size, after one of the smaller that warms the disk; promised is at most 5 times the time."""
+    figures = []
+    with tempfile.TemporaryDirectory() as folder:
+        quarter, whole = (_written(Path(folder) / f"{rows}.parquet", rows) for rows in (ROWS // 4, ROWS))
+        imported(quarter)
+        small, large = imported(quarter), imported(whole)
+        assert (small.n, large.n) == (ROWS // 4, ROWS)
+        figures.append(
+            Figure(
+                f"import of {ROWS:,} samples, {large.gib:.2f} GiB",
+                large.seconds,
+                f"{ROWS // 4:,} of them",
+                small.seconds,
+                "<= 5 x, <= 1.5 GiB",
+                large.seconds <= 5 * small.seconds and large.gib <= 1.5,
+                f"processor time; the smaller took {small.gib:.2f} GiB",
+            )
+        )
+    return figures

@@ -1,0 +1,94 @@
+"""Large tables of samples, read a part at a time and counted as they come: the memory is that of one part."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from quagpredict.errors import InvalidDataError
+from quagpredict.importers.files import is_plain, suffix_of
+from quagpredict.importers.reading import PART
+from quagpredict.importers.tables import SEPARATORS, text_of_values
+from quagpredict.parquet import parquet_parts
+
+#: Bytes from which on a table is read in parts. Texts are packed well in Parquet.
+LARGE = {".parquet": 64 * 2**20, ".csv": 256 * 2**20, ".tsv": 256 * 2**20}
+ROWS = 1_000_000  # of a part
+_LONGEST_TEXT = 64  # characters: of a longer response its digest is kept, which tells as well whether two are the same
+
+
+def is_large(path: Path) -> bool:
+    """Say whether a table is read in parts: one of Parquet, CSV or TSV, plain, and past the size in `LARGE`."""
+    least = LARGE.get(suffix_of(path))
+    return least is not None and is_plain(path) and path.stat().st_size > least
+
+
+def batches(path: Path, names: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """Yield a table's columns as text, at most `ROWS` rows at a time, in their order.
+
+    Parameters
+    ----------
+    path : Path
+    names : sequence of str
+        Columns that are there.
+
+    Raises
+    ------
+    InvalidDataError
+        If the file cannot be read.
+    """
+    if suffix_of(path) == ".parquet":
+        for part in parquet_parts(path, names, ROWS):
+            yield part.select(text_of_values(part[name]) for name in names)
+        return
+    table = pl.scan_csv(path, separator=SEPARATORS[suffix_of(path)], infer_schema=False, glob=False)
+    try:
+        yield from table.select(names).collect_batches(chunk_size=ROWS)
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidDataError(f"{path}: this is not a valid CSV file ({why:.200})") from None
+
+
+def as_digests(texts: pl.Series) -> pl.Series:
+    """Return texts, where a long one is replaced by its digest.
+
+    Examples
+    --------
+    >>> as_digests(pl.Series(["yes", None, "word " * 20])).to_list()
+    ['yes', None, 'text-5155cba6d0f1ee41b9a71b75']
+    """
+    long = texts.filter(texts.str.len_chars() > _LONGEST_TEXT).unique()
+    made = [f"text-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:24]}" for text in long]
+    return texts.replace(pl.Series(long), pl.Series(made, dtype=pl.String)) if made else texts
+
+
+def added(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return the problems of several parts of one table as one: their counts are added.
+
+    Parameters
+    ----------
+    parts : sequence of polars.DataFrame
+        Tables of `PART`.
+
+    Examples
+    --------
+    >>> from quagpredict.importers.reading import ProblemRow, part_of
+    >>> first = part_of([ProblemRow("b", "p", 4, 1), ProblemRow("b", "q", 2, 2)])
+    >>> added([first, part_of([ProblemRow("b", "p", 3, 3)])]).select("problem_id", "n", "c").rows()
+    [('p', 7, 4), ('q', 2, 2)]
+    """
+    return (
+        pl.concat(parts)
+        .group_by("benchmark", "problem_id", maintain_order=True)
+        .agg(
+            pl.col("n").sum(),
+            pl.when(pl.col("c").is_null().any()).then(None).otherwise(pl.col("c").sum()).alias("c"),
+            pl.col("responses").explode(empty_as_null=False, keep_nulls=False),
+            pl.col("gold").drop_nulls().first(),
+            pl.col("truncated").explode(empty_as_null=False, keep_nulls=False),
+            pl.col("by_line").first(),
+            pl.col("file").first(),
+        )
+        .select(pl.col(name).cast(dtype) for name, dtype in PART.items())
+    )
