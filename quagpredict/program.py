@@ -87,28 +87,44 @@ def _versions() -> dict[str, str]:
 
 _SPENT = "quagpredict_spent.json"  # in a checkpoint: seconds of work that led to it
 
+#: Folder in which an RL run that pauses leaves what it goes on from: weights, optimizer and random state.
+PAUSED = "paused"
 
-def last_checkpoint(output_dir: str | Path) -> Path | None:
+
+def last_checkpoint(output_dir: str | Path, before: int | None = None) -> Path | None:
     """Return the last checkpoint in a folder that training can go on from, None without one.
 
-    One that holds the model alone, or that was cut off while it was written, is none.
+    One that holds the model alone, or that was cut off while it was written, is none; nor is one of the step `before`
+    or a later one.
 
     Examples
     --------
     >>> last_checkpoint("no/such/folder") is None
     True
     """
-    found = [path for path in Path(output_dir).glob("checkpoint-*") if path.name[11:].isdecimal() and _resumable(path)]
-    return max(found, key=lambda path: int(path.name[11:]), default=None)
+    steps = {path: path.name[11:] for path in Path(output_dir).glob("checkpoint-*")}
+    found = {path: int(step) for path, step in steps.items() if step.isdecimal() and _resumable(path)}
+    usable = [path for path, step in found.items() if before is None or step < before]
+    return max(usable, key=lambda path: found[path], default=None)
 
 
-def where_to_go_on(config: Any) -> tuple[str | None, float]:
+def _steps_done(checkpoint: Path) -> int:
+    try:
+        return int(json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))["global_step"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return 0
+
+
+def where_to_go_on(config: Any, before: int | None = None) -> tuple[str | None, float]:
     """Return the checkpoint that a training goes on from, None for the beginning, and the seconds spent before it.
 
     Parameters
     ----------
     config : transformers.TrainingArguments
-        Its ``resume_from_checkpoint``, else the last checkpoint in ``output_dir`` that holds the optimizer's state.
+        Its ``resume_from_checkpoint``, or the last checkpoint in ``output_dir`` that holds the optimizer's state,
+        whichever is further: an attempt that was cut off need not go back to where it began.
+    before : int, optional
+        A checkpoint of this step or a later one in ``output_dir`` does not count.
 
     Examples
     --------
@@ -117,9 +133,11 @@ def where_to_go_on(config: Any) -> tuple[str | None, float]:
     (None, 0.0)
     """
     asked = config.resume_from_checkpoint
-    checkpoint = Path(asked) if isinstance(asked, str) else last_checkpoint(config.output_dir)
-    if checkpoint is None:
+    own = last_checkpoint(config.output_dir, before)
+    checkpoints = [path for path in (Path(asked) if isinstance(asked, str) else None, own) if path is not None]
+    if not checkpoints:
         return None, 0.0
+    checkpoint = max(checkpoints, key=_steps_done)
     try:
         spent = float(json.loads((checkpoint / _SPENT).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError):

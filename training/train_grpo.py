@@ -5,9 +5,11 @@ TRL's GRPOTrainer with TRL's own key names (GRPOConfig, ModelConfig, ScriptArgum
 `accelerate launch`, with `use_vllm: true` in the recipe for the rollouts.
 """
 
+import shutil
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, disable_progress_bars, load_dataset
@@ -23,6 +25,7 @@ from quagpredict.errors import InvalidDataError, RecipeError
 from quagpredict.files import digest
 from quagpredict.lab import Mixture
 from quagpredict.program import (
+    PAUSED,
     parse_trl_recipe,
     run_program,
     where_to_go_on,
@@ -59,6 +62,12 @@ class GRPORecipeArguments(ScriptArguments):
     keep_steps: list[int] = field(
         default_factory=list, metadata={"help": "Steps after which the checkpoint is kept, in at-STEP/."}
     )
+    pause_at: int | None = field(
+        default=None,
+        metadata={
+            "help": "Step after which the run pauses; resume_from_checkpoint: OUTPUT_DIR/paused goes on with it."
+        },
+    )
 
 
 def main(arguments: list[str]) -> None:
@@ -79,7 +88,9 @@ def main(arguments: list[str]) -> None:
         raise RecipeError("use_peft: an adapter alone cannot be measured; train full weights")
     candidate = base_digest(model_config.model_name_or_path, model_config.model_revision)
 
-    checkpoint, spent = where_to_go_on(config)
+    check_pause(recipe.pause_at, config)
+    # A checkpoint of the pause itself was not moved into its place before a kill: the way to it is gone again.
+    checkpoint, spent = where_to_go_on(config, before=recipe.pause_at)
 
     set_seed(config.seed)
     load_config(model_config.model_name_or_path, model_config.model_revision)  # damaged or quantised: said at once
@@ -107,10 +118,15 @@ def main(arguments: list[str]) -> None:
     )
     if config.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(KeepCheckpoints(trainer, recipe.keep_steps, started - spent))
+    trainer.add_callback(KeepCheckpoints(trainer, recipe.keep_steps, recipe.pause_at, started - spent))
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model(config.output_dir)
+    trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
+        if recipe.pause_at is not None:
+            paused = Path(config.output_dir, PAUSED)
+            shutil.rmtree(paused, ignore_errors=True)
+            Path(config.output_dir, f"checkpoint-{recipe.pause_at}").rename(paused)
         write_record(
             config.output_dir,
             program="training/train_grpo.py",
@@ -121,18 +137,42 @@ def main(arguments: list[str]) -> None:
     trainer.accelerator.wait_for_everyone()  # one that ended early could take this one along
 
 
-class KeepCheckpoints(TrainerCallback):
-    """Saves the model after certain steps; tells checkpoints what they cost."""
+def check_pause(step: int | None, config: GRPOConfig) -> None:
+    """Refuse a pause after which the run could not go on as if it had never paused."""
+    if step is None:
+        return
+    if not 0 < step < config.max_steps:
+        raise RecipeError(f"pause_at: expected a step from 1 to {config.max_steps - 1}, before max_steps, got {step}")
+    if config.save_only_model:
+        raise RecipeError("pause_at: needs the optimizer's state, so not save_only_model: true")
+    if config.use_vllm:
+        print("note: vLLM's random state is not saved: a run that paused goes on with other draws", file=sys.stderr)
+    # Responses that are drawn for several steps are not saved.
+    period = config.steps_per_generation * config.num_iterations
+    if step * config.gradient_accumulation_steps % period:
+        raise RecipeError(
+            f"pause_at: {step} steps end amid responses that are drawn for several: pause after a multiple of "
+            f"{period} / {config.gradient_accumulation_steps} steps (steps_per_generation x num_iterations / "
+            "gradient_accumulation_steps)"
+        )
 
-    def __init__(self, trainer: GRPOTrainer, steps: list[int], started: float) -> None:
+
+class KeepCheckpoints(TrainerCallback):
+    """Saves the model after certain steps, ends at a pause, tells checkpoints what they cost."""
+
+    def __init__(self, trainer: GRPOTrainer, steps: list[int], pause_at: int | None, started: float) -> None:
         self.started = started
         self.trainer = trainer
         self.steps = set(steps)
+        self.pause_at = pause_at
 
-    def on_step_end(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
-        """Save if this is a step that is asked for."""
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Save if this is a step that is asked for; end here, with all that is needed to go on, if it is the pause."""
         if state.global_step in self.steps:
             self.trainer.save_model(f"{args.output_dir}/at-{state.global_step}")
+        if state.global_step == self.pause_at:
+            control.should_save = control.should_training_stop = True
+        return control
 
     def on_save(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
         """Write what a checkpoint cost, in the process that writes it."""

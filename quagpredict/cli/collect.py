@@ -15,6 +15,7 @@ examples:
   quagpredict collect collectors/plans/paper-qwen3-4b.yaml --estimate
   quagpredict collect collectors/plans/lab.yaml --workers 2 --records datasets/lab/records-*.parquet
   quagpredict collect collectors/plans/lab-2.yaml --until evaluate-pre --only 'plain.*'
+  quagpredict collect collectors/plans/lab-race.yaml --in-full
 """
 
 
@@ -38,6 +39,9 @@ def add_parser(subparsers: Any) -> None:
         "--only", nargs="+", action="extend", default=[], metavar="PATTERN", help="only candidates of these names"
     )
     parser.add_argument("--retry-failed", action="store_true", help="try failed stages again")
+    parser.add_argument(
+        "--in-full", action="store_true", help="take all runs to the end, whatever the plan's race says"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print every stage's command line and do nothing")
     parser.add_argument(
         "--records",
@@ -73,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     plan = Plan.from_yaml(args.plan)
     out = args.out or Path("runs") / plan.name
     if args.dry_run:
-        for stage, state, command in planned_commands(plan, out, args.limit, until=args.until, only=args.only):
+        selection = {"until": args.until, "only": args.only, "in_full": args.in_full}
+        for stage, state, command in planned_commands(plan, out, args.limit, **selection):
             print(f"# {stage.id}: {state}\n{command}")
         return 0
     if args.estimate:
@@ -86,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
             until=args.until,
             only=args.only,
             retry_failed=args.retry_failed,
+            in_full=args.in_full,
             records=args.records or (),
             fork_server=args.fork_server,
             launcher=args.launcher,

@@ -32,7 +32,8 @@ def pack(plan: Plan, work: str | Path, out: str | Path) -> list[Path]:
 
     A row is a stage: its line of the ledger, and the counts if it is an evaluation. A base model that the plan makes is
     there with all its files, since every later stage needs it. Candidates that are measured and not yet taken through
-    RL are there too: where their RL goes on, their weights are made again, and must be what the record says.
+    RL are there too: where their RL goes on, their weights are made again, and must be what the record says. So are the
+    decisions of a race, and the runs that it stopped.
 
     Parameters
     ----------
@@ -53,6 +54,8 @@ def pack(plan: Plan, work: str | Path, out: str | Path) -> list[Path]:
     written = []
     for base, stages in _done(plan, attempts):
         rows = [_packed(folder, stage, done[stage.id]) for stage in stages]
+        # Each archive has the decisions of a race, which are about all bases.
+        rows += [_packed_decision(attempt) for stage, attempt in done.items() if stage.startswith("race/")]
         path = Path(out) / f"records-{base}.parquet"
         write_parquet(pl.DataFrame(rows, schema=_SCHEMA), path, compression="zstd", compression_level=19)
         written.append(path)
@@ -127,6 +130,10 @@ def _packed(folder: WorkFolder, stage: Stage, attempt: Attempt) -> dict[str, Any
         "problems": counts,
         "files": files,
     }
+
+
+def _packed_decision(attempt: Attempt) -> dict[str, Any]:
+    return {"stage": attempt.stage, "attempt": canonical_json(asdict(attempt)), "problems": None, "files": None}
 
 
 def _read(path: Path) -> list[tuple[Attempt, dict[str, Any]]]:

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from quagpredict.collection.launch import (
 from quagpredict.collection.ledger import Attempt, Ledger, locked
 from quagpredict.collection.programs import Programs
 from quagpredict.collection.progress import Progress, mean_seconds, remaining_seconds, spoken
+from quagpredict.collection.rounds import decide, is_raced, rounds_of, said
 from quagpredict.collection.rows import Rows
 from quagpredict.collection.stages import (
     ROLE_OF,
@@ -39,10 +40,12 @@ from quagpredict.engines.choose import check_engine
 from quagpredict.errors import QuagpredictError, StageError, UsageError
 from quagpredict.evaluation import read_suite
 from quagpredict.evaluation.grading import check_grading
+from quagpredict.files import write_json
 from quagpredict.plans.parts import LAUNCHERS
 from quagpredict.plans.plan import Plan
-from quagpredict.run_record import RunRecord, read_record
+from quagpredict.run_record import RECORD_NAME, RunRecord, read_record
 from quagpredict.shipped import matches, shipped_path
+from quagpredict.version import own_version
 
 _ROWS_BETWEEN_WRITES = 8
 _LOSSES_BORNE = 3
@@ -92,6 +95,7 @@ def collect(
     until: Kind | None = None,
     only: Sequence[str] = (),
     retry_failed: bool = False,
+    in_full: bool = False,
     records: Sequence[str | Path] = (),
     fork_server: str | Path | None = None,
     launcher: str | None = None,
@@ -116,6 +120,8 @@ def collect(
         Only candidates whose names match one of these patterns, as in a shell.
     retry_failed : bool
         Try again what failed in an earlier call.
+    in_full : bool
+        Take every run to its end and measure it at every rung, whatever the race of the plan says.
     records : sequence of path or glob
         Archives of this collection from elsewhere, see `pack`: what they hold is not done again.
     fork_server : path, optional
@@ -136,7 +142,7 @@ def collect(
     UsageError
         If another process collects into the same folder, a fork server is given to a plan that does not fork, the
         plan's evaluation engine, or what grades its answers, is unknown or not installed, `until` is no kind of stage,
-        or a pattern of `only` matches nothing.
+        a pattern of `only` matches nothing, or a part is asked for that only the race of the plan could choose.
     RecipeError
         If the plan's suite cannot be read.
     InvalidDataError
@@ -170,14 +176,15 @@ def collect(
             raise type(error)(f"plan '{plan.name}': evaluation.engine: {error} (a dry run works without)") from None
         check_grading(read_suite(plan.evaluation.suite.path))
     stages = selected(stages_of(plan), until, only)
+    raced = is_raced(plan, until, only, limit, in_full=in_full)
     work = WorkFolder(out or Path("runs") / plan.name)
     archives = [file for name in records for file in matches(name) or [Path(name)]]
     try:
         work.logs.mkdir(parents=True, exist_ok=True)
         put = unpack(archives, work.root) if archives else 0
         with locked(work.root) as lock, contextlib.closing(Ledger(work.ledger)) as ledger:
-            collection = _Collection(plan, mode, work, ledger, lock, stages, limit, retry_failed, watch)
-            with Progress(len(collection.stages)) as progress:
+            collection = _Collection(plan, mode, work, ledger, lock, stages, limit, retry_failed, watch, raced=raced)
+            with Progress() as progress:
                 if archives:
                     progress.say(f"{put} stages taken from the archives")
                 collection.run(progress, workers, fork_server)
@@ -198,8 +205,11 @@ class _Collection:
         limit: int | None,
         retry_failed: bool,
         watch: Callable[[Mapping[str, Path]], None] | None,
+        *,
+        raced: bool,
     ) -> None:
         self._watch = watch
+        self._raced = raced
         self._plan = plan
         self._mode = mode
         self._lock = lock
@@ -219,6 +229,12 @@ class _Collection:
         self.stages: Sequence[Stage] = stages
         if limit is not None:
             self.stages = limited(stages, self._states(stages), limit)
+        self._ask_race()
+
+    def _ask_race(self) -> None:
+        """Take the stages that the race asks for by now."""
+        if self._raced:
+            self.stages = rounds_of(self._plan, self._chosen, self._attempts).stages
 
     def _states(self, stages: Sequence[Stage]) -> dict[str, State]:
         return states_of(stages, self._attempts, self._without_weights)
@@ -226,6 +242,8 @@ class _Collection:
     def run(self, progress: Progress, workers: int, fork_server: str | Path | None) -> None:
         for identity in self._saved:
             progress.say(f"saved {identity}: it had finished when the last collect was cut off")
+        if self._raced and (decisions := rounds_of(self._plan, self._chosen, self._attempts).decisions):
+            progress.say(f"race/{len(decisions)}: {said(self._plan, decisions[-1])}")
         try:
             while not self._hopeless() and "ready" in self._states(self.stages).values():
                 try:
@@ -253,25 +271,28 @@ class _Collection:
         return next((kind for kind, n in failed.items() if n >= _FAILURES_BORNE and kind not in done), None)
 
     def _run_with_one_launcher(self, progress: Progress, workers: int, fork_server: str | Path | None) -> None:
-        programs = tuple(dict.fromkeys(str(shipped_path(stage.program)) for stage in self.stages))
+        stages = self._chosen if self._raced else self.stages
+        programs = tuple(dict.fromkeys(str(shipped_path(stage.program)) for stage in stages))
         server = None if fork_server is None else Path(fork_server)
         options = self._plan.launch.options.get(self._mode, {})
         setting = Setting(environment_of(self._plan), self._work.logs, programs, server, self._lock, options)
         launcher = launcher_of(self._mode, setting)
         with contextlib.closing(launcher):
-            starts = [] if self._mode == "spawn" else [f"({self._mode} starts)"]
-            progress.show(self._count_done(self._states(self.stages)), starts, self._remaining(workers))
+            self._show(progress, [] if self._mode == "spawn" else [f"({self._mode} starts)"], workers)
             launcher.wait_until_ready()
             while True:
                 states = self._states(self.stages)
                 means = mean_seconds(self._attempts)
                 ready = () if self._hopeless() else next_stages(self.stages, states, self._running, means)
+                if ready and ready[0].kind == "race":  # nothing else is ready then, and nothing runs
+                    self._decide(ready[0], progress)
+                    continue
                 for stage in ready[: workers - len(self._running)]:
                     self._start(stage, launcher, progress)
                 self._stop_late(launcher)
                 if not self._running:
                     return
-                progress.show(self._count_done(states), self._running, self._remaining(workers))
+                self._show(progress, self._running, workers)
                 if self._watch is not None:
                     self._watch({identity: running.place.folder for identity, running in self._running.items()})
                 for ended in launcher.ended(timeout=0.5):
@@ -279,6 +300,10 @@ class _Collection:
                     self._losses = 0
                     progress.say(self._line(attempt, workers))
                     self._update_tables(attempt, progress)
+
+    def _show(self, progress: Progress, running: Iterable[str], workers: int) -> None:
+        done = self._count_done(self._states(self.stages))
+        progress.show(done, len(self.stages), running, self._remaining(workers))
 
     def _count_done(self, states: Mapping[str, State]) -> int:
         return list(states.values()).count("done")
@@ -335,20 +360,51 @@ class _Collection:
             config=self._work.given(stage),
             exit_code=ended.exit_code,
         )
+        self._write_down(attempt, place)
         if record is not None:
+            self._without_weights = {part for part in self._without_weights if not _is_of(part, stage.id)}
+            if (spent := self._work.drop_paused(stage)) is not None:
+                self._without_weights.add(spent)
+        self._ask_race()
+        return attempt
+
+    def _write_down(self, attempt: Attempt, place: Place) -> None:
+        """Put an attempt that ended into the ledger, and what it made in its place."""
+        if attempt.status == "done":
             self._work.flush(place.folder)
         self._ledger.append(attempt)  # from here on it has happened; `recover` does the rest if we are cut off
         self._attempts.append(attempt)
-        if record is None:
-            self._work.give_up(place.folder)
+        if attempt.status == "done":
+            self._work.keep(place.folder, attempt.stage)
         else:
-            self._work.keep(place.folder, stage.id)
-            self._without_weights.discard(stage.id)
-        return attempt
+            self._work.give_up(place.folder)
+
+    def _decide(self, stage: Stage, progress: Progress) -> None:
+        """Take the next decision of the race, which is a stage that runs here."""
+        started, clock = datetime.now(UTC), time.monotonic()
+        place = self._work.next_place(stage)
+        self._work.prepare(stage, place)
+        decision = decide(self._plan, stage, self._rows.frame(self._attempts))
+        seconds = round(time.monotonic() - clock, 3)
+        record = RunRecord(stage.program, decision, seconds, {"quagpredict": own_version()})
+        write_json(place.folder / RECORD_NAME, record.as_dict())
+        add_to_log(place, said(self._plan, decision))
+        attempt = Attempt(
+            key=stage.key,
+            stage=stage.id,
+            status="done",
+            record=record,
+            log=str(place.log.relative_to(self._work.root)),
+            started=started.isoformat(timespec="seconds"),
+            seconds=seconds,
+        )
+        self._write_down(attempt, place)
+        progress.say(f"{stage.id}: {said(self._plan, decision)}")
+        self._ask_race()
 
     def _same_as_before(self, stage: Stage, place: Place, record: RunRecord | None) -> RunRecord | None:
         """Return the record of a stage, or None if its weights were made again and are not those that were measured."""
-        if record is None or stage.id not in self._without_weights:
+        if record is None or not any(_is_of(part, stage.id) for part in self._without_weights):
             return record
         before = read_record(self._work.stage(stage.id))
         changed = other_weights(before, record)
@@ -381,7 +437,7 @@ class _Collection:
         self._running.clear()
 
     def summary(self) -> Summary:
-        states = self._states(self._chosen)
+        states = self._states(self.stages if self._raced else self._chosen)
         last = {attempt.stage: attempt for attempt in self._attempts}
         counted = list(states.values())
         return Summary(
@@ -391,3 +447,8 @@ class _Collection:
             blocked=tuple(identity for identity, state in states.items() if state == "blocked"),
             rows=self._rows.frame(self._attempts).height,
         )
+
+
+def _is_of(part: str, stage: str) -> bool:
+    """Return whether what `WorkFolder.without_weights` names belongs to a stage."""
+    return part == stage or part.startswith(f"{stage}/")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from quagpredict.collection.launch import command_of
 from quagpredict.collection.ledger import read_ledger
+from quagpredict.collection.rounds import is_raced, rounds_of
 from quagpredict.collection.stages import Kind, Stage, State, limited, selected, stages_of, states_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.plans.plan import Plan
@@ -18,10 +19,12 @@ def planned_commands(
     *,
     until: Kind | None = None,
     only: Sequence[str] = (),
+    in_full: bool = False,
 ) -> Iterator[tuple[Stage, State, str]]:
     """Yield every stage that `collect` would run or has run, with its state and its exact command line.
 
-    Nothing is written.
+    Nothing is written. Of a race that is all that was decided so far, and last the next decision, whose command line is
+    a comment.
 
     The config that a command names is written when the stage is started; it holds the paths of the stages before it,
     which are known from the start.
@@ -30,6 +33,11 @@ def planned_commands(
     work = WorkFolder(out or Path("runs") / plan.name)
     attempts = list(work.still_there(read_ledger(work.ledger))) if work.ledger.exists() else []
     stages = selected(stages_of(plan), until, only)
+    if is_raced(plan, until, only, limit, in_full=in_full):
+        stages = rounds_of(plan, stages, attempts).stages
     states = states_of(stages, attempts, work.without_weights(attempts))
     for stage in stages if limit is None else limited(stages, states, limit):
-        yield stage, states[stage.id], shlex.join(command_of(plan, stage, work.next_place(stage).config))
+        if stage.kind == "race":
+            yield stage, states[stage.id], f"# decided by collect, from {len(stage.inputs)} measurements"
+        else:
+            yield stage, states[stage.id], shlex.join(command_of(plan, stage, work.next_place(stage).config))

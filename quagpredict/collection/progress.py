@@ -34,6 +34,8 @@ def remaining_seconds(
 ) -> float | None:
     """Return the time that is left, or None as long as a kind of stage that is left was never measured.
 
+    It is None too while a race has something to decide, since nobody knows then what will be run.
+
     It is the work that is left shared by the workers, but no less than the longest chain of stages that must follow
     one another. Stages that failed or are blocked are not counted.
 
@@ -50,7 +52,7 @@ def remaining_seconds(
         How many stages run at once.
     """
     left = [stage for stage in stages if states[stage.id] in ("ready", "waiting")]
-    if any(stage.kind not in means for stage in left):
+    if any(stage.kind == "race" or stage.kind not in means for stage in left):
         return None
     chain: dict[str, float] = {}
     total = 0.0
@@ -80,10 +82,9 @@ def spoken(seconds: float | None) -> str:
 class Progress:
     """Shows a collection on stderr; a context manager."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self) -> None:
         self._bar: Any = None
         self._task: Any = None
-        self._total = total
 
     def __enter__(self) -> "Progress":
         if sys.stderr.isatty():
@@ -93,7 +94,7 @@ class Progress:
 
             columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
             self._bar = Bar(*columns, console=Console(stderr=True), refresh_per_second=2)
-            self._task = self._bar.add_task("", total=self._total)
+            self._task = self._bar.add_task("", total=None)
             self._bar.start()
         return self
 
@@ -103,11 +104,11 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def show(self, done: int, running: Iterable[str], remaining: float | None) -> None:
-        """Say where the collection stands; a terminal only."""
+    def show(self, done: int, total: int, running: Iterable[str], remaining: float | None) -> None:
+        """Say where the collection stands; a terminal only. The total grows where a race asks for more."""
         if self._bar is not None:
             text = f"{spoken(remaining)} left  {' '.join(running)}"
-            self._bar.update(self._task, completed=done, description=text)
+            self._bar.update(self._task, completed=done, total=total, description=text)
 
     def say(self, line: str) -> None:
         """Print a line, above the bar if there is one."""

@@ -22,7 +22,8 @@ class Rows:
     """The rows that can be made so far, each made once.
 
     A candidate has a row for every run that was measured again, and as long as there is none, one row without a target.
-    A candidate whose evaluation before RL is not done has no row. Rows are in plan order.
+    A run that a race has stopped is in that row, with its curve. A candidate whose evaluation before RL is not done has
+    no row. Rows are in plan order.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ class Rows:
                 frames.append(self._row(row, done, run=True))
             elif row.candidate.name not in finished:
                 finished.add(row.candidate.name)
-                frames.append(self._row(row, done, run=False))
+                frames.append(self._row(row, done, run=_is_paused(row, done)))
         return pl.concat(frames)
 
     def write(self, attempts: Sequence[Attempt], candidate: str | None = None) -> int:
@@ -108,28 +109,29 @@ class Rows:
             return assemble_row(identity, pre["measurement"], pre_problems, costs=costs)
         assert row.grpo is not None
         assert row.post is not None
-        post, rl = _results(done[row.post]), _results(done[row.grpo])
-        if post["eval_protocol_id"] != pre["eval_protocol_id"]:
+        grpo, last = _last_measured(row, done)
+        rl, measured = _results(done[grpo]), _results(done[last])
+        if measured["eval_protocol_id"] != pre["eval_protocol_id"]:
             raise IncomparableError(
-                f"{row.post}: measured under protocol {post['eval_protocol_id']}, but {row.pre} under "
+                f"{last}: measured under protocol {measured['eval_protocol_id']}, but {row.pre} under "
                 f"{pre['eval_protocol_id']}; the two must be the same: run one of them again"
             )
-        measured, taken = _input(done[row.pre], "checkpoint"), _input(done[row.grpo], "candidate")
-        if None not in (measured, taken) and measured != taken:
+        before, taken = _input(done[row.pre], "checkpoint"), _input(done[grpo], "candidate")
+        if None not in (before, taken) and before != taken:
             raise InvalidDataError(
-                f"{row.grpo}: RL began from other weights than {row.pre} measured (digests {taken} and {measured}): "
+                f"{grpo}: RL began from other weights than {row.pre} measured (digests {taken} and {before}): "
                 "the checkpoint was changed in between; remove the folder of the wrong stage to have it made again"
             )
+        identity |= {"rl_recipe_id": row.rl_recipe_id, "rl_seed": row.rl_seed}
+        costs["rl"] = _cost(done, grpo)
+        curves = {"rl_curve": rl["rl_curve"], "post_curve": self._curve(row, done)}
+        if last != row.post:  # no target, and no length that it would be the target of
+            return assemble_row(identity, pre["measurement"], pre_problems, costs=costs, **curves)
         # A run that was taken further counts at the recipe's end.
-        steps = self._plan.rl.steps if row.candidate.rl_further and self._plan.rl else rl["rl_steps"]
-        identity |= {"rl_recipe_id": row.rl_recipe_id, "rl_seed": row.rl_seed, "rl_steps": steps}
-        costs |= {"rl": _cost(done, row.grpo), "post_evaluation": _cost(done, row.post)}
-        return assemble_row(
-            *(identity, pre["measurement"], pre_problems, post["measurement"], self._problems(row.post)),
-            rl_curve=rl["rl_curve"],
-            post_curve=self._curve(row, done),
-            costs=costs,
-        )
+        identity["rl_steps"] = self._plan.rl.steps if row.candidate.rl_further and self._plan.rl else rl["rl_steps"]
+        costs["post_evaluation"] = _cost(done, row.post)
+        post = (measured["measurement"], self._problems(row.post))
+        return assemble_row(identity, pre["measurement"], pre_problems, *post, costs=costs, **curves)
 
     def _curve(self, row: Row, done: Mapping[str, Attempt]) -> list[dict[str, Any]]:
         """Return the measurements before, along, at the end of and after a run, by step."""
@@ -154,7 +156,23 @@ class Rows:
 
 def _parts(row: Row) -> tuple[str, ...]:
     """Return the stages that a row is made of."""
-    return tuple(part for part in (row.sft, row.pre, row.grpo, row.post, *row.along.values()) if part is not None)
+    whole = (row.sft, row.pre, row.grpo, row.post, *row.along.values(), *row.paused.values())
+    return tuple(part for part in whole if part is not None)
+
+
+def _is_paused(row: Row, done: Mapping[str, Attempt]) -> bool:
+    """Return whether a run was measured at a pause."""
+    return any(row.along[step] in done for step in row.paused)
+
+
+def _last_measured(row: Row, done: Mapping[str, Attempt]) -> tuple[str, str]:
+    """Return the last part of a run that was measured, and its measurement."""
+    assert row.grpo is not None
+    assert row.post is not None
+    if row.post in done:
+        return row.grpo, row.post
+    step = max(step for step in row.paused if row.along[step] in done)
+    return row.paused[step], row.along[step]
 
 
 def done_attempts(stages: Mapping[str, Stage], attempts: Iterable[Attempt]) -> dict[str, Attempt]:

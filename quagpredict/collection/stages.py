@@ -11,9 +11,11 @@ from quagpredict.files import digest
 from quagpredict.plans.parts import Candidate
 from quagpredict.plans.plan import Plan
 from quagpredict.plans.recipe import recipe_id, rl_recipe_id
+from quagpredict.program import PAUSED
 
-Kind = Literal["base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post"]
+Kind = Literal["base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post", "race"]
 State = Literal["done", "ready", "waiting", "failed", "blocked"]
+# The kinds that a program runs. A decision of a race is taken by `collect` itself: see `quagpredict.collection.rounds`.
 KINDS: tuple[Kind, ...] = ("base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post")
 # Kind -> the program that runs it, as a plan names programs.
 ROLE_OF: dict[Kind, str] = {
@@ -22,7 +24,9 @@ ROLE_OF: dict[Kind, str] = {
 }
 _SPEED_ONLY = {"batch_size", "workers", "engine_settings"}  # keys of evaluation that no result depends on
 # Which kind is taken for the longer one before any was measured.
-_LONGEST_FIRST: tuple[Kind, ...] = ("grpo", "base", "sft", "evaluate-pre", "evaluate-post", "evaluate-along")
+_LONGEST_FIRST: tuple[Kind, ...] = ("grpo", "base", "sft", "evaluate-pre", "evaluate-post", "evaluate-along", "race")
+_MODEL, _CHECKPOINT = "model_name_or_path", "checkpoint"  # config keys that tell a program its model
+RESUME = "resume_from_checkpoint"  # and what a paused run goes on from
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ class Stage:
         Digest of program, config and the inputs' keys: equal keys, equal work.
     candidate : str
         The candidate it belongs to; for a base, the first candidate that needs it.
-    within : str
-        The part of the inputs' folders that is meant, e.g. ``at-50``; empty for the whole.
+    parts : mapping
+        Config key -> the part of that input's folder that is meant, e.g. ``at-50``; absent for the whole.
     """
 
     kind: Kind
@@ -54,17 +58,28 @@ class Stage:
     inputs: Mapping[str, str]
     key: str
     candidate: str
-    within: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
         """``{kind}/{name}``."""
         return f"{self.kind}/{self.name}"
 
+    @property
+    def needs(self) -> dict[str, str]:
+        """Config key -> what of which stage is needed there: ``{kind}/{name}``, or ``{kind}/{name}/{part}``."""
+        return {
+            key: f"{identity}/{self.parts[key]}" if key in self.parts else identity
+            for key, identity in self.inputs.items()
+        }
+
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the corpus: a candidate, and a run of it if there is one; with the stages that it is made of."""
+    """One row of the corpus: a candidate, and a run of it if there is one; with the stages that it is made of.
+
+    `along` are the measurements on the way, `paused` the parts of the run before each pause; both by step.
+    """
 
     candidate: Candidate
     rl_seed: int | None
@@ -75,6 +90,7 @@ class Row:
     grpo: str | None
     post: str | None
     along: Mapping[int, str] = field(default_factory=dict)
+    paused: Mapping[int, str] = field(default_factory=dict)
 
 
 def run_name(candidate: Candidate, rl_seed: int) -> str:
@@ -119,16 +135,17 @@ class _Stages:
             self._add_candidate(candidate)
 
     def _add(
-        self, kind: Kind, name: str, role: str, config: Mapping[str, Any], owner: str, key: str, model: _Model
+        self, kind: Kind, name: str, role: str, config: Mapping[str, Any], owner: str, models: Mapping[str, _Model]
     ) -> str:
-        """Add a stage unless it is there; `key` is the config key that tells its program its model."""
+        """Add a stage unless it is there; `models` are by the config keys that tell its program its models."""
         identity = f"{kind}/{name}"
         if identity in self.found:
             return identity
         program = self._plan.programs[role]
-        inputs = {key: model.stage} if model.stage else {}
+        inputs = {key: model.stage for key, model in models.items() if model.stage}
+        parts = {key: model.within for key, model in models.items() if model.within}
         config = {k: v for k, v in config.items() if k not in inputs and k != "output_dir"}
-        config |= {} if model.value is None else {key: model.value}
+        config |= {key: model.value for key, model in models.items() if model.value is not None}
         content: dict[str, Any] = {
             "program": program,
             "config": config,
@@ -139,9 +156,10 @@ class _Stages:
             # Of an engine's settings, this one alone changes results by more than the order of additions.
             dtype = {k: v for k, v in config.get("engine_settings", {}).items() if k == "dtype"}
             content["config"] = {k: v for k, v in config.items() if k not in _SPEED_ONLY} | suite | dtype
-        if model.within:
-            content["within"] = model.within
-        self.found[identity] = Stage(kind, name, program, config, inputs, digest(content), owner, model.within)
+        for key, part in parts.items():
+            if key != RESUME:  # always the same part
+                content["within"] = part
+        self.found[identity] = Stage(kind, name, program, config, inputs, digest(content), owner, parts)
         return identity
 
     def _add_candidate(self, candidate: Candidate) -> None:
@@ -149,15 +167,16 @@ class _Stages:
         base = plan.base(candidate.base)
         model = _Model(base.model_name_or_path)
         if base.pretrain is not None:
-            model = _Model(stage=self._add("base", base.name, "base", base.pretrain, name, "", _Model()))
+            model = _Model(stage=self._add("base", base.name, "base", base.pretrain, name, {}))
         if candidate.data is not None:
             config = {**sft_config(plan, candidate), **self._kept_epochs(candidate)}
-            sft = self._add("sft", candidate.sft_name, "sft", config, name, "model_name_or_path", model)
+            sft = self._add("sft", candidate.sft_name, "sft", config, name, {_MODEL: model})
             part = "" if candidate.checkpoint_epoch is None else checkpoint_folder(candidate.checkpoint_epoch)
             model = _Model(stage=sft, within=part)
-        self._add("evaluate-pre", name, "evaluate", _evaluation(plan, "before"), name, "checkpoint", model)
+        self._add("evaluate-pre", name, "evaluate", _evaluation(plan, "before"), name, {_CHECKPOINT: model})
         for seed in candidate.rl_seeds:
-            self._add_run(candidate, seed, model)
+            add = self._add_run if plan.race is None else self._add_raced_run
+            add(candidate, seed, model)
 
     def _add_run(self, candidate: Candidate, seed: int, model: _Model) -> None:
         plan, name, run = self._plan, candidate.name, run_name(candidate, seed)
@@ -170,16 +189,31 @@ class _Stages:
             config["max_steps"] = last
         if kept:
             config["keep_steps"] = kept
-        grpo = self._add("grpo", run, "rl", config, name, "model_name_or_path", model)
+        grpo = self._add("grpo", run, "rl", config, name, {_MODEL: model})
+        for step in (plan.rl.steps, *along):
+            part = "" if step == last else checkpoint_folder(step)
+            self._add_measured(run, step, _Model(stage=grpo, within=part), name)
 
-        def measured(kind: Literal["evaluate-along", "evaluate-post"], stage: str, step: int) -> None:
-            which: Literal["along", "after"] = "along" if kind == "evaluate-along" else "after"
-            part = _Model(stage=grpo, within="" if step == last else checkpoint_folder(step))
-            self._add(kind, stage, "evaluate", _evaluation(plan, which), name, "checkpoint", part)
+    def _add_raced_run(self, candidate: Candidate, seed: int, model: _Model) -> None:
+        """Add a run in parts, each of which pauses at a rung and goes on from the one before."""
+        plan, name, run = self._plan, candidate.name, run_name(candidate, seed)
+        assert plan.rl is not None
+        models = {_MODEL: model}
+        for step in (*measured_along(plan, candidate), plan.rl.steps):
+            last = step == plan.rl.steps
+            config = {**plan.rl.recipe.config, "seed": seed} | ({} if last else {"pause_at": step})
+            grpo = self._add("grpo", run if last else f"{run}@{step}", "rl", config, name, models)
+            self._add_measured(run, step, _Model(stage=grpo), name)
+            models = {_MODEL: model, RESUME: _Model(stage=grpo, within=PAUSED)}
 
-        measured("evaluate-post", run, plan.rl.steps)
-        for step in along:
-            measured("evaluate-along", f"{run}@{step}", step)
+    def _add_measured(self, run: str, step: int, model: _Model, owner: str) -> None:
+        plan = self._plan
+        assert plan.rl is not None
+        if step == plan.rl.steps:
+            self._add("evaluate-post", run, "evaluate", _evaluation(plan, "after"), owner, {_CHECKPOINT: model})
+        else:
+            along = _evaluation(plan, "along")
+            self._add("evaluate-along", f"{run}@{step}", "evaluate", along, owner, {_CHECKPOINT: model})
 
     def _kept_epochs(self, candidate: Candidate) -> dict[str, Any]:
         """Return the key that makes an SFT run keep the checkpoints that are candidates of their own."""
@@ -189,7 +223,9 @@ class _Stages:
 
 
 def measured_along(plan: Plan, candidate: Candidate) -> tuple[int, ...]:
-    """Return the steps other than the recipe's last at which the runs of a candidate are measured."""
+    """Return the steps other than the recipe's last at which the runs of a candidate are, or can be, measured."""
+    if plan.race is not None:
+        return plan.race.rungs
     return () if plan.rl is None else (*plan.rl.measure_at, *candidate.rl_further)
 
 
@@ -203,7 +239,7 @@ def stages_of(plan: Plan) -> tuple[Stage, ...]:
 
 def rows_of(plan: Plan) -> tuple[Row, ...]:
     """Return the rows that the finished corpus can have, in plan order: one a run; one for a candidate without runs."""
-    rl_id = rl_recipe_id(plan.rl.recipe.config) if plan.rl else None
+    rl_id = rl_recipe_id(_as_it_comes_out(plan)) if plan.rl else None
     rows: list[Row] = []
     for candidate in plan.candidates:
         trained = candidate.data is not None
@@ -215,11 +251,23 @@ def rows_of(plan: Plan) -> tuple[Row, ...]:
         pre = f"evaluate-pre/{candidate.name}"
         for seed in candidate.rl_seeds:
             run = run_name(candidate, seed)
-            along = {step: f"evaluate-along/{run}@{step}" for step in measured_along(plan, candidate)}
-            rows.append(Row(candidate, seed, identity, rl_id, sft, pre, f"grpo/{run}", f"evaluate-post/{run}", along))
+            steps = measured_along(plan, candidate)
+            along = {step: f"evaluate-along/{run}@{step}" for step in steps}
+            paused = {} if plan.race is None else {step: f"grpo/{run}@{step}" for step in steps}
+            stages = (sft, pre, f"grpo/{run}", f"evaluate-post/{run}")
+            rows.append(Row(candidate, seed, identity, rl_id, *stages, along, paused))
         if not candidate.rl_seeds:
             rows.append(Row(candidate, None, identity, None, sft, pre, None, None))
     return tuple(rows)
+
+
+def _as_it_comes_out(plan: Plan) -> dict[str, Any]:
+    """Return the RL recipe; with its pauses, if a run that paused ends otherwise than one that did not."""
+    assert plan.rl is not None
+    config = dict(plan.rl.recipe.config)
+    if plan.race is not None and config.get("use_vllm"):  # its random state is not saved
+        config["pause_at"] = list(plan.race.rungs)
+    return config
 
 
 def states_of(
@@ -237,8 +285,8 @@ def states_of(
         Each after its inputs.
     attempts : iterable of Attempt
     without_weights : collection of str
-        Identities of stages that are done and whose weights are not there any more: they are run again if a stage
-        among `stages` still has to be run that needs them, and are done otherwise.
+        What of stages that are done has lost its weights, as `Stage.needs` names it: they are run again if a stage
+        among `stages` still has to be run that needs it, and are done otherwise.
     """
     finished: dict[str, str] = {}  # a stage's folder holds what its last finished attempt made
     last: dict[tuple[str, str], str] = {}
@@ -262,7 +310,7 @@ def states_of(
     again: set[str] = set()  # what has to be made once more, each before what needs it
     for stage in reversed(stages):
         if states[stage.id] in ("ready", "waiting", "blocked") or stage.id in again:
-            again |= {identity for identity in stage.inputs.values() if identity in without_weights}
+            again |= {stage.inputs[key] for key, needed in stage.needs.items() if needed in without_weights}
     for stage in stages:
         needed = {states[identity] for identity in stage.inputs.values()}
         if states[stage.id] in ("failed", "done") and stage.id not in again:

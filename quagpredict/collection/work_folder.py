@@ -12,7 +12,7 @@ import yaml
 
 from quagpredict.collection.ledger import Attempt, Ledger, flush
 from quagpredict.collection.results import checked_record
-from quagpredict.collection.stages import Stage
+from quagpredict.collection.stages import RESUME, Stage
 from quagpredict.errors import InvalidDataError
 from quagpredict.program import last_checkpoint
 from quagpredict.run_record import RECORD_NAME, RunRecord, read_record
@@ -88,13 +88,12 @@ class WorkFolder:
 
     def resolved(self, stage: Stage, output_dir: Path) -> dict[str, Any]:
         """Return the whole config of a stage, with the paths of its inputs and of its outputs."""
-        inputs = {key: str(self.stage(identity) / stage.within) for key, identity in stage.inputs.items()}
+        inputs = {key: str(self.stage(needed)) for key, needed in stage.needs.items()}
         return {**stage.config, **inputs, "output_dir": str(output_dir)}
 
     def given(self, stage: Stage) -> dict[str, Any]:
         """Return the config of a stage as the ledger keeps it: inputs relative to this folder, no ``output_dir``."""
-        part = f"/{stage.within}" if stage.within else ""
-        return {**stage.config, **{key: f"stages/{identity}{part}" for key, identity in stage.inputs.items()}}
+        return {**stage.config, **{key: f"stages/{needed}" for key, needed in stage.needs.items()}}
 
     def flush(self, attempt_folder: Path) -> None:
         """Flush what an attempt made to disk; the ledger may say that it is done only then."""
@@ -127,17 +126,29 @@ class WorkFolder:
                 yield attempt
 
     def without_weights(self, attempts: Iterable[Attempt]) -> set[str]:
-        """Return the stages that are done and lack a file of weights that their record lists.
+        """Return what of the stages that are done lacks a file of weights that its record lists.
 
-        Archives leave weights out, and somebody may have removed them to save space.
+        That is ``{kind}/{name}`` for the files at the top of a stage's folder, ``{kind}/{name}/{part}`` for those in a
+        part of it. Archives leave weights out, and somebody may have removed them to save space.
         """
-        found: set[str] = set()
+        found: dict[str, set[str]] = {}
         for attempt in attempts:
             if attempt.status == "done" and attempt.record is not None:
                 place = self.stage(attempt.stage)
-                gone = any(not (place / name).is_file() for name in _weights(attempt.record))
-                (found.add if gone else found.discard)(attempt.stage)
-        return found
+                gone = [Path(name) for name in _weights(attempt.record) if not (place / name).is_file()]
+                parts = ("/".join((attempt.stage, *name.parts[:-1][:1])) for name in gone)
+                found[attempt.stage] = set(parts)
+        return set().union(*found.values())
+
+    def drop_paused(self, stage: Stage) -> str | None:
+        """Remove what a stage went on from, now that it is done; return what that was, as `without_weights` names it.
+
+        It holds the optimizer's state, several times the size of the model.
+        """
+        paused = stage.needs.get(RESUME)
+        if paused is not None:
+            shutil.rmtree(self.stage(paused), ignore_errors=True)
+        return paused
 
     def recover(self, stages: Sequence[Stage], ledger: Ledger) -> list[str]:
         """Bring a folder that a crash left behind into order; return the stages whose finished work was saved.

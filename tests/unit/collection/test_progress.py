@@ -75,8 +75,8 @@ def test_times_in_words(seconds: float, text: str) -> None:
 
 def test_without_a_terminal_there_are_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    with Progress(3) as progress:
-        progress.show(1, ["sft/a"], 5.0)
+    with Progress() as progress:
+        progress.show(1, 3, ["sft/a"], 5.0)
         progress.say("[1/3] sft/a: done")
     assert sys.stderr.getvalue() == "[1/3] sft/a: done\n"  # type: ignore[attr-defined]
 
@@ -89,9 +89,9 @@ def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with Progress(3) as progress:
+    with Progress() as progress:
         progress.say("[1/3] sft/[bold]: done")
-        progress.show(1, ["grpo/a"], None)
+        progress.show(1, 3, ["grpo/a"], None)
     said = sys.stderr.getvalue()  # type: ignore[attr-defined]
     assert "[1/3] sft/[bold]: done" in said
     assert "1/3" in said.split("done")[-1]

@@ -96,7 +96,9 @@ def test_a_run_is_measured_along_the_way_and_may_be_taken_further(write_plan: Wr
         "keep_steps": [2, 4, 7, 9],
     }
     measured = {
-        stage.id: stage.within for stage in by_id.values() if stage.inputs.get("checkpoint", "").startswith("g")
+        stage.id: stage.parts.get("checkpoint", "")
+        for stage in by_id.values()
+        if stage.inputs.get("checkpoint", "").startswith("g")
     }
     assert measured == {
         f"evaluate-post/{run}": "at-7",  # a score counts where the recipe ends
@@ -119,7 +121,7 @@ def test_a_checkpoint_shares_its_runs_sft_stage(write_plan: WritePlan) -> None:
     by_id = {stage.id: stage for stage in stages_of(plan)}
     assert [identity for identity in by_id if identity.startswith("sft/")] == [f"sft/{name}"]
     assert by_id[f"sft/{name}"].config["keep_epochs"] == [1.0, 2.0]
-    parts = {stage.name: stage.within for stage in by_id.values() if stage.kind == "evaluate-pre"}
+    parts = {stage.name: stage.parts.get("checkpoint", "") for stage in by_id.values() if stage.kind == "evaluate-pre"}
     assert parts == {name: "", f"{name}@e1": "at-1", f"{name}@e2": "at-2"}
     assert len({stage.key for stage in by_id.values()}) == len(by_id)
     rows = rows_of(plan)
