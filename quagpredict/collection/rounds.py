@@ -15,8 +15,8 @@ from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import KINDS, Kind, Stage, rows_of, states_of
 from quagpredict.errors import UsageError
 from quagpredict.files import digest
-from quagpredict.plans.plan import Plan
 from quagpredict.plans.parts import Race
+from quagpredict.plans.plan import Plan
 from quagpredict.racing import race
 
 #: What stands where the program of a stage does.

@@ -179,6 +179,11 @@ def _race(section: Section, rl: ReinforcementLearning | None, candidates: tuple[
         raise section.error("gate", f"expected a score, a candidate or no-sft, got {gate!r}")
     prior = section.text("prior", "default")
     learn_from = section.listed("learn_from", str) if "learn_from" in section.content else None
+    for position, path in enumerate(learn_from or ()):
+        try:
+            shipped_path(path)
+        except UsageError as error:
+            raise section.error(f"learn_from[{position}]", str(error)) from None
     return Race(
         budget=section.number("budget", 1, 1e15),
         rungs=tuple(rungs),

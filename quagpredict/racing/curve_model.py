@@ -76,8 +76,10 @@ class CurveModel:
 
     Attributes
     ----------
-    plain, with_k : Part
-        Without and with Pass@16.
+    plain : Part
+        Without Pass@16.
+    with_k : Part or None
+        With it; None if it was not measured along the runs that were learnt from.
     level, spread : float
         Mean and deviation of the scores at the end, for a run of which nothing was measured.
     runs, bases : int
@@ -85,11 +87,16 @@ class CurveModel:
     """
 
     plain: Part
-    with_k: Part
+    with_k: Part | None
     level: float
     spread: float
     runs: int
     bases: int
+
+    @property
+    def best(self) -> Part:
+        """The part that knows most."""
+        return self.plain if self.with_k is None else self.with_k
 
     def forecast(self, fraction: Floats, score: Floats, at_k: Floats, k: int, responses: Floats) -> Forecast:
         """Forecast the score at the end; all arrays have one shape.
@@ -109,8 +116,11 @@ class CurveModel:
         h = 1.0 - np.sqrt(np.clip(fraction, 0.0, 1.0))
         stretch = np.log(USUAL_K) / np.log(k) if k > 1 else np.nan
         g = (LOGIT.forward(at_k) - x) * stretch
-        found = [_forecast(part, h, terms, x, responses) for part, terms in ((self.plain, [x]), (self.with_k, [x, g]))]
-        mean, own, loading = (np.where(np.isfinite(g), both, one) for one, both in zip(*found, strict=True))
+        mean, own, loading = _forecast(self.plain, h, [x], x, responses)
+        if self.with_k is not None:
+            both = _forecast(self.with_k, h, [x, g], x, responses)
+            known = np.isfinite(g)
+            mean, own, loading = (np.where(known, *two) for two in zip(both, (mean, own, loading), strict=True))
         nothing = ~np.isfinite(x)
         return Forecast(
             np.where(nothing, self.level, mean),
@@ -160,7 +170,7 @@ def learn_curves(corpora: Sequence[pl.DataFrame]) -> CurveModel:
     end = LOGIT.forward(ends["end"].to_numpy())
     return CurveModel(
         plain=plain,
-        with_k=_part(with_k, with_k=True) if with_k["base"].n_unique() > 1 else plain,
+        with_k=_part(with_k, with_k=True) if with_k["base"].n_unique() > 1 else None,
         level=float(end.mean()),
         spread=float(end.std()),
         runs=table["run"].n_unique(),

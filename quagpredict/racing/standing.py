@@ -153,8 +153,8 @@ def prior_forecast(model: CurveModel, mean: Floats, low: Floats, high: Floats) -
     whole = np.isfinite(middle) & np.isfinite(reach)
     middle, reach = np.where(whole, middle, np.nan), np.where(whole, reach, np.nan)
     variance = np.maximum((reach / (2.0 * Z90)) ** 2, 1e-6)
-    own = np.minimum(variance, model.with_k.own.sum())
-    return Forecast(middle, own, np.sqrt(np.minimum(variance - own, model.with_k.shared)))
+    own = np.minimum(variance, model.best.own.sum())
+    return Forecast(middle, own, np.sqrt(np.minimum(variance - own, model.best.shared)))
 
 
 def standing(grid: Grid, seen: NDArray[np.int64], base: NDArray[np.int64], steps: float) -> Standing:

@@ -2,9 +2,12 @@
 
 import json
 import math
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ import pytest
 import yaml
 
 from quagpredict.collection.collecting import collect
+from quagpredict.collection.ledger import read_ledger
 from quagpredict.corpus import read_corpus
 from quagpredict.evaluation import read_samples
 from quagpredict.files import file_digest
@@ -186,6 +190,46 @@ def test_a_run_taken_further_passes_the_shorter_runs_end(collected, tmp_path):
     assert digests[0] == digests[1] != digests[2]
     record = json.loads((tmp_path / "long" / "record.json").read_text())
     assert record["outputs"]["at-3/model.safetensors"] == digests[1]
+
+
+def test_a_race_that_is_killed_ends_with_the_weights_of_undisturbed_runs(collected, tmp_path):
+    """The runs of `collected`, raced: they pause, are measured, go on; what reaches its end equals what never paused."""
+    plan = yaml.safe_load((collected.parent / "plan.yaml").read_text())
+    del plan["rl"]["measure_at"]
+    plan["race"] = {"budget": 54, "rungs": [10, 20], "measure_cost": 1, "prior": "none", "tolerance": 0}
+    (tmp_path / "race.yaml").write_text(yaml.safe_dump(plan))
+    work = tmp_path / "work"
+    shutil.copytree(collected, work)  # the base, SFT and what was measured before RL are the same stages
+    before = len(read_ledger(work / "ledger.jsonl"))
+
+    words = [sys.executable, "-m", "quagpredict", "collect", str(tmp_path / "race.yaml"), "--out", str(work)]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL, start_new_session=True) as cut_off:
+        while not any(a.stage.startswith("grpo/") for a in read_ledger(work / "ledger.jsonl")[before:]):
+            assert cut_off.poll() is None
+            time.sleep(0.05)
+        os.kill(cut_off.pid, signal.SIGKILL)
+    summary = collect(Plan.from_yaml(tmp_path / "race.yaml"), work)
+    assert (summary.left, summary.failed) == (0, ())
+    attempts = read_ledger(work / "ledger.jsonl")[before:]
+    stages = [attempt.stage for attempt in attempts]
+    assert len(stages) == len(set(stages))
+    decisions = [attempt.record.results for attempt in attempts if attempt.stage.startswith("race/")]
+    assert decisions[-1]["over"]
+    assert decisions[-1]["spent"] <= 54
+    rows = {row["candidate"]: row for row in read_corpus(work / "corpus.parquet", nested=True).iter_rows(named=True)}
+    whole = {row["candidate"]: row for row in read_corpus(collected / "corpus.parquet").iter_rows(named=True)}
+    ended = [name for name, row in rows.items() if row["post_pass_at_1"] is not None]
+    assert ended == [decisions[-1]["choice"]]  # RL steps for one whole run and a part of the other
+    for name in ended:
+        run = f"stages/grpo/{name}.rl-s0/model.safetensors"
+        assert file_digest(work / run) == file_digest(collected / run)
+        assert rows[name]["rl_curve"] == whole[name]["rl_curve"]
+        assert rows[name]["post_pass_at_1"] == whole[name]["post_pass_at_1"]
+    (stopped,) = (row for name, row in rows.items() if name not in ended)
+    steps = [point["step"] for point in stopped["post_curve"]]
+    assert steps[0] == 0
+    assert set(steps[1:]) <= {10, 20}
+    assert steps[1:]
 
 
 @pytest.mark.parametrize(

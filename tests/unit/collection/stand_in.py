@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-INPUTS = ("model_name_or_path", "checkpoint")
+INPUTS = ("model_name_or_path", "checkpoint", "resume_from_checkpoint")
 KEPT = ("keep_steps", "keep_epochs")
 
 
@@ -27,6 +27,8 @@ def main(arguments):
     if "needs" in config and not Path(config["needs"]).exists():
         print("error: told to fail", file=sys.stderr)
         return 3
+    if (name := os.environ.get("STAND_IN_FAILS")) and name in folder.as_posix():
+        return 1
     if config.get("forget"):
         return 0
     time.sleep(float(os.environ.get("STAND_IN_SECONDS", "0")) * (0.5 + int(seed[:4], 16) / 65536))
@@ -39,7 +41,10 @@ def main(arguments):
     elif "max_steps" in config:
         curve = [dict.fromkeys(("reward", "reward_std", "zero_variance_share", "entropy"), 0.5)]
         curve = [{**point, "step": 1, "completion_length": 9.0, "clipped_share": 0.0} for point in curve]
-        results = {"rl_curve": curve, "rl_steps": config["max_steps"]}
+        results = {"rl_curve": curve, "rl_steps": config.get("pause_at", config["max_steps"])}
+        if "pause_at" in config:
+            (folder / "paused").mkdir()
+            (folder / "paused" / "model.safetensors").write_text(f"{seed} paused")
     else:
         results = {}
     (folder / "model.safetensors").write_text(seed)

@@ -284,7 +284,7 @@ def test_a_limit_takes_the_first_candidates_that_are_not_finished(write_plan: Wr
     assert limited(stages, states_of(stages, [attempt(stage) for stage in stages]), 2) == ()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(data=st.data())
 def test_whatever_happens_every_stage_ends_in_order(write_plan: WritePlan, data: st.DataObject) -> None:
     """Run, fail and forget at random: nothing starts before its inputs, nothing runs twice, all are done in the end."""

@@ -1,0 +1,314 @@
+"""A race in a plan: what may run follows from the plan and the ledger, however often it is cut off."""
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from quagpredict.cli import main
+from quagpredict.collection import planned_commands, rounds
+from quagpredict.collection.archive import pack
+from quagpredict.collection.collecting import Summary, collect
+from quagpredict.collection.ledger import Attempt, read_ledger
+from quagpredict.collection.rounds import is_raced, rounds_of
+from quagpredict.collection.stages import Stage, rows_of, stages_of, states_of
+from quagpredict.corpus import read_corpus
+from quagpredict.errors import RecipeError, UsageError
+from quagpredict.plans.plan import Plan
+from quagpredict.run_record import RunRecord
+
+WritePlan = Callable[..., Path]
+NAMES = [f"weak.broad-16x{epochs}-lr0.001-s0" for epochs in (1, 2, 3)]
+GRID = {"data": "broad", "unique_examples": 16, "epochs": [1, 2, 3], "learning_rate": 1e-3, "seed": 0}
+RACE: dict[str, Any] = {"budget": 16, "rungs": [2, 4], "measure_cost": 0.5, "prior": "none"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Finished runs of two bases to learn from, whose ends are hard to tell."""
+    file = tmp_path_factory.mktemp("finished") / "corpus.parquet"
+    random = Random(0)
+    ends = [sorted(random.uniform(0.1, 0.9) for _ in range(3)) for _ in range(24)]
+    curves = [[{"step": s, "pass_at_1": score} for s, score in zip((0, 100, 400), end, strict=True)] for end in ends]
+    rows = [{"candidate": f"{i}", "base_model": "ab"[i % 2], "post_curve": curve} for i, curve in enumerate(curves)]
+    pl.DataFrame(rows).write_parquet(file)
+    return file
+
+
+@pytest.fixture
+def write_race(write_plan: WritePlan, finished: Path) -> WritePlan:
+    def write(**changes: Any) -> Path:
+        race = {**RACE, "learn_from": [str(finished)], **changes.pop("race", {})}
+        return write_plan(candidates=[{"base": "weak", **GRID, "scenario": "random"}], race=race, **changes)
+
+    return write
+
+
+def decisions_in(work: Path) -> list[dict[str, Any]]:
+    taken = [attempt for attempt in read_ledger(work / "ledger.jsonl") if attempt.stage.startswith("race/")]
+    return [dict(attempt.record.results) for attempt in taken if attempt.record is not None]
+
+
+def test_a_run_is_a_chain_of_parts_that_pause(write_race: WritePlan) -> None:
+    plan = Plan.from_yaml(write_race())
+    by_id = {stage.id: stage for stage in stages_of(plan)}
+    run = f"grpo/{NAMES[0]}.rl-s0"
+    first, second, last = by_id[f"{run}@2"], by_id[f"{run}@4"], by_id[run]
+    assert first.config == {"max_steps": 7, "seed": 0, "pause_at": 2}
+    assert first.needs == {"model_name_or_path": f"sft/{NAMES[0]}"}
+    assert second.needs == {"model_name_or_path": f"sft/{NAMES[0]}", "resume_from_checkpoint": f"{run}@2/paused"}
+    assert last.config == {"max_steps": 7, "seed": 0}
+    assert last.needs["resume_from_checkpoint"] == f"{run}@4/paused"
+    assert by_id[f"evaluate-along/{run[5:]}@4"].needs == {"checkpoint": f"{run}@4"}
+    assert by_id[f"evaluate-post/{run[5:]}"].needs == {"checkpoint": run}
+    assert sum(stage.candidate == NAMES[0] for stage in by_id.values() if stage.kind != "base") == 2 + 2 * 3
+
+
+def test_nothing_of_rl_is_asked_for_before_the_first_decision(write_race: WritePlan) -> None:
+    plan = Plan.from_yaml(write_race())
+    stages = stages_of(plan)
+    start = rounds_of(plan, stages, [])
+    assert [stage.kind for stage in start.stages] == ["base", *["sft", "evaluate-pre"] * 3, "race"]
+    assert states_of(start.stages, [])["race/1"] == "waiting"
+    before = [done(stage) for stage in start.stages[:-1]]
+    assert states_of(rounds_of(plan, stages, before).stages, before)["race/1"] == "ready"
+
+
+def done(stage: Stage, status: Any = "done", results: dict[str, Any] | None = None) -> Attempt:
+    record = None if results is None else RunRecord("p", results, 1.0)
+    return Attempt(stage.key, stage.id, status, record, "", "", 1.0)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(data=st.data())
+def test_decisions_follow_from_what_ended_not_from_the_order_in_which_it_ended(
+    write_race: WritePlan, data: st.DataObject
+) -> None:
+    """Stages end or fail in any order; a decision comes when none is left, and no run goes farther than was decided."""
+    plan = Plan.from_yaml(write_race(race={"parallel": 3}))
+    stages = stages_of(plan)
+    attempts: list[Attempt] = []
+    ends = {stage.id: data.draw(st.sampled_from(["done", "done", "done", "failed"])) for stage in stages[1:]}
+    farthest = dict.fromkeys(NAMES, 0)
+    for _ in range(80):
+        now = rounds_of(plan, stages, attempts)
+        states = states_of(now.stages, attempts)
+        ready = [stage for stage in now.stages if states[stage.id] == "ready"]
+        for stage in now.stages:
+            if stage.kind in ("grpo", "evaluate-along"):
+                assert int(stage.name.partition("@")[2] or 7) <= farthest[stage.candidate]
+        if not ready:
+            break
+        stage = data.draw(st.sampled_from(ready))
+        if stage.kind != "race":
+            attempts.append(done(stage, ends.get(stage.id, "done")))
+            continue
+        assert ready == [stage]
+        again = data.draw(st.permutations(attempts))
+        assert rounds_of(plan, stages, again) == now
+        on = [name for name in NAMES if farthest[name] < 7 and name not in stage.config["failed"]]
+        moves = []
+        for name in data.draw(st.lists(st.sampled_from(on), unique=True)) if on else []:
+            farthest[name] = data.draw(st.sampled_from([step for step in (2, 4, 7) if step > farthest[name]]))
+            moves.append({"candidate": name, "until": farthest[name], "cost": 1.0})
+        attempts.append(done(stage, results={**stage.config, "moves": moves, "over": not moves}))
+    end = rounds_of(plan, stages, attempts)
+    assert end.over or not any(stage.kind == "race" for stage in end.stages)
+    assert end.spent == sum(len(decision["moves"]) for decision in end.decisions)
+
+
+@pytest.mark.usefixtures("inline")
+def test_a_race_is_carried_out(write_race: WritePlan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, work = write_race(), tmp_path / "work"
+    assert main(["collect", str(file), "--out", str(work)]) == 0
+    said = capsys.readouterr().err
+    decisions = decisions_in(work)
+    assert decisions[-1]["over"]
+    assert f"race/{len(decisions)}: over: take {decisions[-1]['choice']}" in said
+    assert f"race/1: {decisions[0]['moves'][0]['cost']:g} of 16 RL steps; start" in said
+    spent = sum(move["cost"] for decision in decisions for move in decision["moves"])
+    assert decisions[-1]["spent"] == spent <= 16
+    corpus = read_corpus(work / "corpus.parquet", nested=True)
+    assert corpus["candidate"].to_list() == NAMES
+    for row in corpus.iter_rows(named=True):
+        until = max(
+            (m["until"] for d in decisions for m in d["moves"] if m["candidate"] == row["candidate"]), default=0
+        )
+        steps = [point["step"] for point in row["post_curve"] or []]
+        assert (row["post_pass_at_1"] is not None) == (until == 7)  # stopped: a curve and no target
+        assert max(steps, default=0) == until
+        assert (row["rl_steps"], row["rl_seed"]) == (7 if until == 7 else None, 0 if until else None)
+    choice = corpus.filter(candidate=decisions[-1]["choice"])
+    assert choice["post_pass_at_1"].item() is not None
+    # What a run went on from, many times its size, is there only where it may still go on.
+    for row in rows_of(Plan.from_yaml(file)):
+        parts = [step for step, stage in row.paused.items() if (work / "stages" / stage / "paused").exists()]
+        made = [step for step, stage in row.paused.items() if (work / "stages" / stage).exists()]
+        finished = (work / "stages" / str(row.grpo)).exists()
+        assert parts == ([] if finished else made[-1:])
+
+    ledger = (work / "ledger.jsonl").read_bytes()
+    assert main(["collect", str(file), "--out", str(work)]) == 0
+    assert (work / "ledger.jsonl").read_bytes() == ledger
+    assert capsys.readouterr().err.startswith(f"race/{len(decisions)}: over: take {decisions[-1]['choice']}")
+    states = [state for _, state, _ in planned_commands(file, work)]
+    assert set(states) == {"done"}
+
+
+@pytest.mark.usefixtures("inline")
+def test_cut_off_after_every_stage_it_takes_the_same_decisions(write_race: WritePlan, tmp_path: Path) -> None:
+    plan = Plan.from_yaml(write_race())
+    collect(plan, tmp_path / "whole")
+
+    def cut_off_after_one() -> Callable[[object], None]:
+        seen: list[object] = []
+
+        def watch(running: object) -> None:
+            seen.append(running)
+            if len(seen) > 1:  # one stage is done, the next one runs
+                raise KeyboardInterrupt
+
+        return watch
+
+    times = 0
+    while True:
+        try:
+            summary = collect(plan, tmp_path / "cut", watch=cut_off_after_one())
+            break
+        except KeyboardInterrupt:
+            times += 1
+    assert times >= 10
+    assert summary.left == 0
+    assert decisions_in(tmp_path / "cut") == decisions_in(tmp_path / "whole")
+    ours, theirs = (
+        pl.read_parquet(tmp_path / name / "corpus.parquet").select(pl.exclude("^cost_.*$")) for name in ("cut", "whole")
+    )
+    assert ours.equals(theirs)
+
+
+@pytest.mark.usefixtures("inline")
+def test_after_the_race_all_runs_may_be_finished(write_race: WritePlan, tmp_path: Path) -> None:
+    plan, work = Plan.from_yaml(write_race(race={"budget": 9})), tmp_path / "work"
+    raced = collect(plan, work)
+    decisions = decisions_in(work)
+    assert read_corpus(work / "corpus.parquet")["post_pass_at_1"].null_count() > 0
+    summary = collect(plan, work, in_full=True)
+    assert summary.done > raced.done
+    assert decisions_in(work) == decisions
+    corpus = read_corpus(work / "corpus.parquet", nested=True)
+    assert corpus["post_pass_at_1"].null_count() == 0
+    assert [[point["step"] for point in curve] for curve in corpus["post_curve"]] == [[0, 2, 4, 7]] * 3
+    stages = [attempt.stage for attempt in read_ledger(work / "ledger.jsonl")]
+    assert len(stages) == len(set(stages))  # nothing twice: stopped runs went on from where they had paused
+
+
+@pytest.mark.usefixtures("inline")
+def test_a_larger_budget_goes_on_with_a_race_that_was_over(write_race: WritePlan, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    collect(Plan.from_yaml(write_race(race={"budget": 7.5})), work)
+    first = decisions_in(work)
+    collect(Plan.from_yaml(write_race(race={"budget": 100, "tolerance": 0})), work)
+    assert decisions_in(work)[: len(first)] == first
+    assert len(decisions_in(work)) > len(first)
+    assert decisions_in(work)[-1]["spent"] > first[-1]["spent"]
+
+
+@pytest.mark.usefixtures("inline")
+def test_a_run_that_fails_is_out_of_the_race_and_the_others_go_on(
+    write_race: WritePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, work = Plan.from_yaml(write_race(race={"budget": 40, "tolerance": 0})), tmp_path / "work"
+    first = collect_until_first_move(plan, tmp_path / "probe")
+    monkeypatch.setenv("STAND_IN_FAILS", f"grpo/{first}")
+    summary = collect(plan, work)
+    assert [attempt.stage.partition(".rl-")[0] for attempt in summary.failed] == [f"grpo/{first}"]
+    decisions = decisions_in(work)
+    assert decisions[-1]["over"]
+    assert decisions[-1]["choice"] != first
+    rows = {row["candidate"]: row for row in decisions[1]["candidates"]}
+    assert rows[first]["action"] in ("stop", "leave")
+    monkeypatch.delenv("STAND_IN_FAILS")
+    collect(plan, work, retry_failed=True)  # mended: what was asked for is done, what was decided stays
+    assert decisions_in(work)[: len(decisions)] == decisions
+
+
+def collect_until_first_move(plan: Plan, work: Path) -> str:
+    collect(plan, work)
+    return str(decisions_in(work)[0]["moves"][0]["candidate"])
+
+
+@pytest.mark.usefixtures("inline")
+def test_the_records_of_a_race_go_on_elsewhere(write_race: WritePlan, tmp_path: Path) -> None:
+    plan = Plan.from_yaml(write_race())
+    collect(plan, tmp_path / "here")
+    archives = pack(plan, tmp_path / "here", tmp_path / "shipped")
+    summary: Summary = collect(plan, tmp_path / "there", records=archives)
+    assert summary.left == 0
+    assert decisions_in(tmp_path / "there") == decisions_in(tmp_path / "here")
+    assert len(read_ledger(tmp_path / "there" / "ledger.jsonl")) == len(read_ledger(tmp_path / "here" / "ledger.jsonl"))
+
+
+def test_a_dry_run_says_what_is_decided_by_whom(write_race: WritePlan, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["collect", str(write_race()), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert said.endswith("# race/1: waiting\n# decided by collect, from 3 measurements\n")
+    assert "grpo" not in said
+    assert main(["collect", str(write_race()), "--dry-run", "--in-full"]) == 0
+    assert f"# grpo/{NAMES[0]}.rl-s0@2: waiting" in capsys.readouterr().out
+
+
+def test_a_part_of_a_race_is_no_race(write_race: WritePlan) -> None:
+    plan = Plan.from_yaml(write_race())
+    assert is_raced(plan)
+    assert not is_raced(plan, "evaluate-pre", ["*16x1*"])
+    assert not is_raced(plan, None, ["*16x1*"], in_full=True)
+    with pytest.raises(UsageError, match=r"a race, which decides from one .* expected base, sft, .* got 'grpo'"):
+        is_raced(plan, "grpo")
+    with pytest.raises(UsageError, match=r"between all its candidates: give a part of them only with until="):
+        is_raced(plan, None, ["*16x1*"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rungs": [2, 7]}, r"race\.rungs: expected steps below max_steps of the recipe \(7\), got 7"),
+        ({"rungs": []}, r"race\.rungs: expected at least one value"),
+        ({"budget": 0}, r"race\.budget: expected a number from 1"),
+        ({"buget": 5}, r"race\.buget|unknown key"),
+        ({"gate": True}, r"race\.gate: expected a score, a candidate or no-sft, got True"),
+        ({"learn_from": ["no/such.parquet"]}, r"race\.learn_from\[0\]: .*no/such\.parquet"),
+    ],
+)
+def test_a_wrong_race_is_said_when_the_plan_is_read(write_race: WritePlan, changes: Any, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        Plan.from_yaml(write_race(race=changes))
+
+
+def test_a_race_needs_one_run_of_each_candidate(write_race: WritePlan, tmp_path: Path) -> None:
+    recipe = str(tmp_path / "rl.yaml")
+    with pytest.raises(RecipeError, match=r"one run of each candidate, .* 'weak\.broad-16x1-lr0\.001-s0' has other"):
+        Plan.from_yaml(write_race(rl={"recipe": recipe, "seeds": [0, 1]}))
+    with pytest.raises(RecipeError, match=r"give 'rungs' here, not 'rl\.measure_at'"):
+        Plan.from_yaml(write_race(rl={"recipe": recipe, "measure_at": [3]}))
+
+
+def test_a_run_whose_random_state_is_not_saved_has_an_id_of_its_own(write_race: WritePlan, tmp_path: Path) -> None:
+    def ids(text: str) -> list[str | None]:
+        (tmp_path / "rl.yaml").write_text(text)
+        plans = [Plan.from_yaml(write_race()), Plan.from_yaml(write_race(race={"rungs": [3]}))]
+        return [rows_of(plan)[0].rl_recipe_id for plan in plans]
+
+    assert len(set(ids("max_steps: 7"))) == 1
+    assert len(set(ids("{max_steps: 7, use_vllm: true}"))) == 2
+
+
+def test_words_of_a_decision(write_race: WritePlan) -> None:
+    plan = Plan.from_yaml(write_race())
+    row = {"candidate": "a", "until": None, "action": "stop"}
+    decision = {"spent": 4.0, "moves": [], "candidates": [row], "choice": None, "over": True}
+    assert rounds.said(plan, decision) == "none is worth RL; 4 of 16 RL steps; stop a"
