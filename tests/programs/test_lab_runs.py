@@ -193,7 +193,7 @@ def test_a_run_taken_further_passes_the_shorter_runs_end(collected, tmp_path):
 
 
 def test_a_race_that_is_killed_ends_with_the_weights_of_undisturbed_runs(collected, tmp_path):
-    """The runs of `collected`, raced: they pause, are measured, go on; what reaches its end equals what never paused."""
+    """The runs of `collected`, raced: they pause, are measured and go on, and end as those did that never paused."""
     plan = yaml.safe_load((collected.parent / "plan.yaml").read_text())
     del plan["rl"]["measure_at"]
     plan["race"] = {"budget": 54, "rungs": [10, 20], "measure_cost": 1, "prior": "none", "tolerance": 0}
