@@ -2,14 +2,22 @@
 
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from quagpredict.collection.archive import unpack
-from quagpredict.collection.endings import add_to_log, reason_in, record_of_end
+from quagpredict.collection.checks import check_measuring, checked_launcher
+from quagpredict.collection.deciding import decision_stage, said
+from quagpredict.collection.endings import (
+    FAILURES_BORNE,
+    add_to_log,
+    hopeless_kind,
+    reason_in,
+    record_of_end,
+    same_as_before,
+)
 from quagpredict.collection.launch import (
     Ended,
     Launcher,
@@ -22,37 +30,26 @@ from quagpredict.collection.launch import (
 from quagpredict.collection.ledger import Attempt, Ledger, locked
 from quagpredict.collection.programs import Programs
 from quagpredict.collection.progress import Progress, mean_seconds, remaining_seconds, spoken
-from quagpredict.collection.rounds import decide, is_raced, rounds_of, said
+from quagpredict.collection.rounds import is_raced, rounds_of
 from quagpredict.collection.rows import Rows
+from quagpredict.collection.selection import limited, selected
 from quagpredict.collection.stages import (
     ROLE_OF,
     Kind,
     Stage,
     State,
-    limited,
     next_stages,
-    selected,
     stages_of,
     states_of,
 )
-from quagpredict.collection.work_folder import Place, WorkFolder, other_weights
-from quagpredict.engines.choose import check_engine
+from quagpredict.collection.work_folder import Place, WorkFolder
 from quagpredict.errors import QuagpredictError, StageError, UsageError
-from quagpredict.evaluation import read_suite
-from quagpredict.evaluation.grading import check_grading
-from quagpredict.files import write_json
-from quagpredict.plans.parts import LAUNCHERS
 from quagpredict.plans.plan import Plan
-from quagpredict.run_record import RECORD_NAME, RunRecord, read_record
+from quagpredict.run_record import read_record
 from quagpredict.shipped import matches, shipped_path
-from quagpredict.version import own_version
 
 _ROWS_BETWEEN_WRITES = 8
 _LOSSES_BORNE = 3
-# Stages of one kind that may fail before the first succeeds: what is wrong with all of them is no reason to train on.
-_FAILURES_BORNE = 3
-
-_OUR_EVALUATION = "collectors/evaluate_checkpoint.py"  # a program of the user's own may know other engines
 
 
 @dataclass(frozen=True)
@@ -161,20 +158,8 @@ def collect(
     (0, True)
     """
     plan = plan if isinstance(plan, Plan) else Plan.from_yaml(plan)
-    mode = plan.launch.mode if launcher is None else launcher
-    if mode not in LAUNCHERS:
-        raise UsageError(f"launcher: expected one of {', '.join(LAUNCHERS)}, got '{mode}'")
-    if fork_server is not None and mode != "fork":
-        raise UsageError(f"a fork server is for plans with 'launch: {{mode: fork}}'; '{plan.name}' has {mode}")
-    if mode == "fork" and plan.launch.accelerate:
-        raise UsageError(f"launcher: '{plan.name}' starts stages with accelerate, which a fork cannot be")
-    # Said before the first stage: SFT of hours would otherwise end in checkpoints that nothing here can measure.
-    if plan.programs["evaluate"] == _OUR_EVALUATION:
-        try:
-            check_engine(plan.evaluation.engine)
-        except UsageError as error:
-            raise type(error)(f"plan '{plan.name}': evaluation.engine: {error} (a dry run works without)") from None
-        check_grading(read_suite(plan.evaluation.suite.path))
+    mode = checked_launcher(plan, launcher, fork_server)
+    check_measuring(plan)
     stages = selected(stages_of(plan), until, only)
     raced = is_raced(plan, until, only, limit, in_full=in_full)
     work = WorkFolder(out or Path("runs") / plan.name)
@@ -245,7 +230,7 @@ class _Collection:
         if self._raced and (decisions := rounds_of(self._plan, self._chosen, self._attempts).decisions):
             progress.say(f"race/{len(decisions)}: {said(self._plan, decisions[-1])}")
         try:
-            while not self._hopeless() and "ready" in self._states(self.stages).values():
+            while not hopeless_kind(self._attempts) and "ready" in self._states(self.stages).values():
                 try:
                     self._run_with_one_launcher(progress, workers, fork_server)
                 except StageError as error:
@@ -259,16 +244,10 @@ class _Collection:
             with contextlib.suppress(QuagpredictError):
                 self._rows.write(self._attempts)
             raise
-        if kind := self._hopeless():
-            progress.say(f"the first {_FAILURES_BORNE} stages of the kind '{kind}' failed: nothing more is started")
+        if kind := hopeless_kind(self._attempts):
+            progress.say(f"the first {FAILURES_BORNE} stages of the kind '{kind}' failed: nothing more is started")
         self._rows.refresh(self._attempts)
         self._rows.write(self._attempts)
-
-    def _hopeless(self) -> str | None:
-        """Return the kind of stage of which none has ever succeeded and several have failed: so would the rest."""
-        done = {attempt.stage.partition("/")[0] for attempt in self._attempts if attempt.status == "done"}
-        failed = Counter(attempt.stage.partition("/")[0] for attempt in self._attempts if attempt.status == "failed")
-        return next((kind for kind, n in failed.items() if n >= _FAILURES_BORNE and kind not in done), None)
 
     def _run_with_one_launcher(self, progress: Progress, workers: int, fork_server: str | Path | None) -> None:
         stages = self._chosen if self._raced else self.stages
@@ -283,7 +262,7 @@ class _Collection:
             while True:
                 states = self._states(self.stages)
                 means = mean_seconds(self._attempts)
-                ready = () if self._hopeless() else next_stages(self.stages, states, self._running, means)
+                ready = () if hopeless_kind(self._attempts) else next_stages(self.stages, states, self._running, means)
                 if ready and ready[0].kind == "race":  # nothing else is ready then, and nothing runs
                     self._decide(ready[0], progress)
                     continue
@@ -348,7 +327,9 @@ class _Collection:
         if stage.id in self._late:
             self._late.discard(stage.id)
             add_to_log(place, f"error: ended after {self._limit(stage):g} s, the plan's launch.time_limits")
-        record = self._same_as_before(stage, place, record_of_end(stage, place, ended.exit_code))
+        record = record_of_end(stage, place, ended.exit_code)
+        if record is not None and any(_is_of(part, stage.id) for part in self._without_weights):
+            record = same_as_before(record, read_record(self._work.stage(stage.id)), place)
         attempt = Attempt(
             key=stage.key,
             stage=stage.id,
@@ -381,43 +362,11 @@ class _Collection:
 
     def _decide(self, stage: Stage, progress: Progress) -> None:
         """Take the next decision of the race, which is a stage that runs here."""
-        started, clock = datetime.now(UTC), time.monotonic()
         place = self._work.next_place(stage)
-        self._work.prepare(stage, place)
-        decision = decide(self._plan, stage, self._rows.frame(self._attempts))
-        seconds = round(time.monotonic() - clock, 3)
-        record = RunRecord(stage.program, decision, seconds, {"quagpredict": own_version()})
-        write_json(place.folder / RECORD_NAME, record.as_dict())
-        add_to_log(place, said(self._plan, decision))
-        attempt = Attempt(
-            key=stage.key,
-            stage=stage.id,
-            status="done",
-            record=record,
-            log=str(place.log.relative_to(self._work.root)),
-            started=started.isoformat(timespec="seconds"),
-            seconds=seconds,
-        )
+        attempt = decision_stage(self._plan, stage, self._rows.frame(self._attempts), self._work, place)
         self._write_down(attempt, place)
-        progress.say(f"{stage.id}: {said(self._plan, decision)}")
+        progress.say(f"{stage.id}: {attempt.record and said(self._plan, attempt.record.results)}")
         self._ask_race()
-
-    def _same_as_before(self, stage: Stage, place: Place, record: RunRecord | None) -> RunRecord | None:
-        """Return the record of a stage, or None if its weights were made again and are not those that were measured."""
-        if record is None or not any(_is_of(part, stage.id) for part in self._without_weights):
-            return record
-        before = read_record(self._work.stage(stage.id))
-        changed = other_weights(before, record)
-        if changed is None:
-            return record
-        with place.log.open("a", encoding="utf-8") as log:
-            log.write(
-                f"error: {changed} was made again and is not what it was: SHA-256 {record.outputs.get(changed)}, the "
-                f"record says {before.outputs[changed]}. What was measured belongs to the first: another processor or "
-                "another release of torch can do this. To have the candidate made and measured anew, remove the "
-                "folders of this stage and of what was measured of it\n"
-            )
-        return None
 
     def _update_tables(self, attempt: Attempt, progress: Progress) -> None:
         if attempt.status == "failed" or not attempt.stage.startswith("evaluate"):

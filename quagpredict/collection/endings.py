@@ -1,17 +1,30 @@
 """How a stage ended: with a record, or with a reason in its log."""
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.results import checked_record
 from quagpredict.collection.stages import Stage
-from quagpredict.collection.work_folder import Place
+from quagpredict.collection.work_folder import Place, other_weights
 from quagpredict.errors import QuagpredictError
 from quagpredict.files import printable
 from quagpredict.run_record import RECORD_NAME, RunRecord
 
+#: Stages of one kind that may fail before the first succeeds: what is wrong with all of them is no reason to train on.
+FAILURES_BORNE = 3
+
 _END_OF_LOG = 8192  # bytes in which the reason of a failure is looked for
 _ERROR_LINE = re.compile(r"error: |[A-Za-z_][\w.]*(Error|Exception)\b")  # ours, or the last line of a traceback
+
+
+def hopeless_kind(attempts: Sequence[Attempt]) -> str | None:
+    """Return the kind of stage of which none has ever succeeded and several have failed: so would the rest."""
+    done = {attempt.stage.partition("/")[0] for attempt in attempts if attempt.status == "done"}
+    failed = Counter(attempt.stage.partition("/")[0] for attempt in attempts if attempt.status == "failed")
+    return next((kind for kind, n in failed.items() if n >= FAILURES_BORNE and kind not in done), None)
 
 
 def record_of_end(stage: Stage, place: Place, exit_code: int) -> RunRecord | None:
@@ -32,6 +45,24 @@ def record_of_end(stage: Stage, place: Place, exit_code: int) -> RunRecord | Non
             place, f"note: the program had finished when it ended with exit code {exit_code}: what it made is kept"
         )
     return record
+
+
+def same_as_before(record: RunRecord, before: RunRecord, place: Place) -> RunRecord | None:
+    """Return the record of weights that were made again, or None if they are not those that were measured.
+
+    Why is added to the log.
+    """
+    changed = other_weights(before, record)
+    if changed is None:
+        return record
+    add_to_log(
+        place,
+        f"error: {changed} was made again and is not what it was: SHA-256 {record.outputs.get(changed)}, the record "
+        f"says {before.outputs[changed]}. What was measured belongs to the first: another processor or another "
+        "release of torch can do this. To have the candidate made and measured anew, remove the folders of this stage "
+        "and of what was measured of it",
+    )
+    return None
 
 
 def add_to_log(place: Place, line: str) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from quagpredict.collection.launch import command_of
 from quagpredict.collection.ledger import read_ledger
 from quagpredict.collection.rounds import is_raced, rounds_of
-from quagpredict.collection.stages import Kind, Stage, State, limited, selected, stages_of, states_of
+from quagpredict.collection.selection import limited, selected
+from quagpredict.collection.stages import Kind, Stage, State, stages_of, states_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.plans.plan import Plan
 

@@ -9,18 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-import polars as pl
-
 from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import KINDS, Kind, Stage, rows_of, states_of
 from quagpredict.errors import UsageError
 from quagpredict.files import digest
-from quagpredict.plans.parts import Race
 from quagpredict.plans.plan import Plan
-from quagpredict.racing import race
 
-#: What stands where the program of a stage does.
-DECIDER = "quagpredict.race"
+_DECIDER = "quagpredict.race"  # stands where the program of a stage does
 _UNDECIDED = ("base", "sft", "evaluate-pre")  # run for all candidates, whatever is decided
 _MEASURED = ("evaluate-pre", "evaluate-along", "evaluate-post")
 
@@ -33,7 +28,7 @@ class Rounds(NamedTuple):
     stages : tuple of Stage
         What may be run so far, each stage after its inputs; the last is the next decision, unless the race is over.
     decisions : tuple of mapping
-        What each decision says, see `decide`; oldest first.
+        What each decision says, see `quagpredict.collection.deciding.decide`; oldest first.
     """
 
     stages: tuple[Stage, ...]
@@ -42,7 +37,7 @@ class Rounds(NamedTuple):
     @property
     def spent(self) -> float:
         """What the decisions so far cost, in RL steps; runs that failed are paid for too."""
-        return _spent(self.decisions)
+        return total_cost(self.decisions)
 
     @property
     def over(self) -> bool:
@@ -120,93 +115,14 @@ def rounds_of(plan: Plan, stages: Sequence[Stage], attempts: Iterable[Attempt]) 
     if not evidence:
         return Rounds(wanted, tuple(decisions))
     failed = {stage.candidate for stage in wanted if states[stage.id] in ("failed", "blocked")}
-    config = {"evidence": evidence, "failed": sorted(failed), "spent": _spent(decisions), "terms": terms}
+    config = {"evidence": evidence, "failed": sorted(failed), "spent": total_cost(decisions), "terms": terms}
     inputs = {identity: identity for identity in evidence}
-    decision = Stage("race", str(len(decisions) + 1), DECIDER, config, inputs, digest(config), "")
+    decision = Stage("race", str(len(decisions) + 1), _DECIDER, config, inputs, digest(config), "")
     return Rounds((*wanted, decision), tuple(decisions))
 
 
-def decide(plan: Plan, stage: Stage, candidates: pl.DataFrame) -> dict[str, Any]:
-    """Take a decision.
-
-    Parameters
-    ----------
-    plan : Plan
-    stage : Stage
-        The decision to take, from `rounds_of`.
-    candidates : polars.DataFrame
-        The rows of the collection so far, with the measurements along RL.
-
-    Returns
-    -------
-    dict
-        JSON values: ``moves`` (``candidate``, ``until``, ``gain``, ``cost``, ``why``); ``candidates``, which is
-        `quagpredict.racing.Race.frame`; ``choice``, ``expected_regret`` and ``over`` as there, ``notes``; and what it
-        was taken from: ``evidence``, the keys of the measurements, ``failed``, ``spent`` before it, ``terms``.
-
-    Raises
-    ------
-    QuagpredictError
-        As `quagpredict.race` does.
-    """
-    terms = plan.race
-    assert plan.rl is not None
-    assert terms is not None
-    raced = [candidate.name for candidate in plan.candidates if candidate.rl_seeds]
-    frame = candidates.filter(pl.col("candidate").is_in(raced))
-    found = race(
-        frame,
-        rl_steps=plan.rl.steps,
-        budget=max(terms.budget - stage.config["spent"], 0.0),
-        measure_cost=terms.measure_cost,
-        parallel=terms.parallel,
-        rungs=terms.rungs,
-        prior=_prior(terms),
-        learn_from=terms.learn_from,
-        stopped=[name for name in stage.config["failed"] if name in set(frame["candidate"])],
-        gate=terms.gate,
-        margin=terms.margin,
-        gate_probability=terms.gate_probability,
-        tolerance=terms.tolerance,
-    )
-    moves = found.frame.filter(pl.col("until").is_not_null())
-    return {
-        **stage.config,
-        "moves": moves.select("candidate", "until", "gain", "cost", "why").to_dicts(),
-        "candidates": found.frame.to_dicts(),
-        "choice": found.choice,
-        "expected_regret": None if found.choice is None else found.expected_regret,
-        "over": found.over,
-        "notes": list(found.notes),
-    }
-
-
-def said(plan: Plan, decision: Mapping[str, Any]) -> str:
-    """Return a decision in words, in one line."""
-    assert plan.rl is not None
-    assert plan.race is not None
-    parts = [f"{_spent([decision]) + decision['spent']:g} of {plan.race.budget:g} RL steps"]
-    by_action: dict[str, list[str]] = {}
-    for row in decision["candidates"]:
-        name = row["candidate"] if row["until"] is None else f"{row['candidate']} to {row['until']}"
-        by_action.setdefault(row["action"], []).append(name)
-    parts += [f"{action} {', '.join(names)}" for action, names in by_action.items() if action in ("start", "go on")]
-    if stopped := by_action.get("stop"):
-        parts.append(f"stop {', '.join(stopped)}")
-    if decision["choice"] is None:
-        return f"none is worth RL; {'; '.join(parts)}"
-    regret = f"expected regret {100 * decision['expected_regret']:.1f} points"
-    whole = plan.rl.steps * sum(bool(candidate.rl_seeds) for candidate in plan.candidates)
-    if decision["over"]:
-        return f"over: take {decision['choice']}, {regret}; {parts[0]} were spent, all runs in full are {whole}"
-    return "; ".join([*parts, f"stopping here: {decision['choice']}, {regret}"])
-
-
-def _prior(terms: Race) -> str | None:
-    return None if terms.prior == "none" else terms.prior
-
-
-def _spent(decisions: Iterable[Mapping[str, Any]]) -> float:
+def total_cost(decisions: Iterable[Mapping[str, Any]]) -> float:
+    """Return what decisions cost together, in RL steps."""
     return float(sum(move["cost"] for decision in decisions for move in decision["moves"]))
 
 

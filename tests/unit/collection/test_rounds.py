@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quagpredict.cli import main
-from quagpredict.collection import planned_commands, rounds
+from quagpredict.collection import planned_commands
 from quagpredict.collection.archive import pack
 from quagpredict.collection.collecting import Summary, collect
+from quagpredict.collection.deciding import said
 from quagpredict.collection.ledger import Attempt, read_ledger
 from quagpredict.collection.rounds import is_raced, rounds_of
 from quagpredict.collection.stages import Stage, rows_of, stages_of, states_of
@@ -126,11 +127,11 @@ def test_decisions_follow_from_what_ended_not_from_the_order_in_which_it_ended(
 def test_a_race_is_carried_out(write_race: WritePlan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, work = write_race(), tmp_path / "work"
     assert main(["collect", str(file), "--out", str(work)]) == 0
-    said = capsys.readouterr().err
+    err = capsys.readouterr().err
     decisions = decisions_in(work)
     assert decisions[-1]["over"]
-    assert f"race/{len(decisions)}: over: take {decisions[-1]['choice']}" in said
-    assert f"race/1: {decisions[0]['moves'][0]['cost']:g} of 16 RL steps; start" in said
+    assert f"race/{len(decisions)}: over: take {decisions[-1]['choice']}" in err
+    assert f"race/1: {decisions[0]['moves'][0]['cost']:g} of 16 RL steps; start" in err
     spent = sum(move["cost"] for decision in decisions for move in decision["moves"])
     assert decisions[-1]["spent"] == spent <= 16
     corpus = read_corpus(work / "corpus.parquet", nested=True)
@@ -255,9 +256,9 @@ def test_the_records_of_a_race_go_on_elsewhere(write_race: WritePlan, tmp_path: 
 
 def test_a_dry_run_says_what_is_decided_by_whom(write_race: WritePlan, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["collect", str(write_race()), "--dry-run"]) == 0
-    said = capsys.readouterr().out
-    assert said.endswith("# race/1: waiting\n# decided by collect, from 3 measurements\n")
-    assert "grpo" not in said
+    out = capsys.readouterr().out
+    assert out.endswith("# race/1: waiting\n# decided by collect, from 3 measurements\n")
+    assert "grpo" not in out
     assert main(["collect", str(write_race()), "--dry-run", "--in-full"]) == 0
     assert f"# grpo/{NAMES[0]}.rl-s0@2: waiting" in capsys.readouterr().out
 
@@ -311,4 +312,4 @@ def test_words_of_a_decision(write_race: WritePlan) -> None:
     plan = Plan.from_yaml(write_race())
     row = {"candidate": "a", "until": None, "action": "stop"}
     decision = {"spent": 4.0, "moves": [], "candidates": [row], "choice": None, "over": True}
-    assert rounds.said(plan, decision) == "none is worth RL; 4 of 16 RL steps; stop a"
+    assert said(plan, decision) == "none is worth RL; 4 of 16 RL steps; stop a"

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quagpredict.collection.ledger import Attempt
-from quagpredict.collection.stages import Stage, limited, next_stages, rows_of, selected, stages_of, states_of
+from quagpredict.collection.selection import limited, selected
+from quagpredict.collection.stages import Stage, next_stages, rows_of, stages_of, states_of
 from quagpredict.errors import UsageError
 from quagpredict.plans.plan import Plan
 

@@ -1,0 +1,49 @@
+"""What is held against this machine before the first stage of a plan is started."""
+
+from pathlib import Path
+
+from quagpredict.engines.choose import check_engine
+from quagpredict.errors import UsageError
+from quagpredict.evaluation import read_suite
+from quagpredict.evaluation.grading import check_grading
+from quagpredict.plans.parts import LAUNCHERS
+from quagpredict.plans.plan import Plan
+
+_OUR_EVALUATION = "collectors/evaluate_checkpoint.py"  # a program of the user's own may know other engines
+
+
+def checked_launcher(plan: Plan, launcher: str | None, fork_server: str | Path | None) -> str:
+    """Return the name of the launcher: the one that is asked for, or the plan's.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name, or it does not go with the plan or with a fork server.
+    """
+    mode = plan.launch.mode if launcher is None else launcher
+    if mode not in LAUNCHERS:
+        raise UsageError(f"launcher: expected one of {', '.join(LAUNCHERS)}, got '{mode}'")
+    if fork_server is not None and mode != "fork":
+        raise UsageError(f"a fork server is for plans with 'launch: {{mode: fork}}'; '{plan.name}' has {mode}")
+    if mode == "fork" and plan.launch.accelerate:
+        raise UsageError(f"launcher: '{plan.name}' starts stages with accelerate, which a fork cannot be")
+    return mode
+
+
+def check_measuring(plan: Plan) -> None:
+    """Refuse a plan whose candidates cannot be measured here: hours of SFT would end in what nobody measures.
+
+    Raises
+    ------
+    UsageError
+        If the engine, or what grades the answers, is unknown or not installed.
+    RecipeError
+        If the suite cannot be read.
+    """
+    if plan.programs["evaluate"] != _OUR_EVALUATION:
+        return
+    try:
+        check_engine(plan.evaluation.engine)
+    except UsageError as error:
+        raise type(error)(f"plan '{plan.name}': evaluation.engine: {error} (a dry run works without)") from None
+    check_grading(read_suite(plan.evaluation.suite.path))

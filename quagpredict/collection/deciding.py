@@ -1,0 +1,123 @@
+"""A decision of a plan's race: taken, put into words, and written down as a stage that is done."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from quagpredict.collection.endings import add_to_log
+from quagpredict.collection.ledger import Attempt
+from quagpredict.collection.rounds import total_cost
+from quagpredict.collection.stages import Stage
+from quagpredict.collection.work_folder import Place, WorkFolder
+from quagpredict.files import write_json
+from quagpredict.plans.parts import Race
+from quagpredict.plans.plan import Plan
+from quagpredict.racing import race
+from quagpredict.run_record import RECORD_NAME, RunRecord
+from quagpredict.version import own_version
+
+
+def decision_stage(plan: Plan, stage: Stage, candidates: pl.DataFrame, work: WorkFolder, place: Place) -> Attempt:
+    """Run the stage that takes a decision, as a program would: record and log are in its place in the end.
+
+    See `decide`.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    work.prepare(stage, place)
+    decision = decide(plan, stage, candidates)
+    seconds = round(time.monotonic() - clock, 3)
+    record = RunRecord(stage.program, decision, seconds, {"quagpredict": own_version()})
+    write_json(place.folder / RECORD_NAME, record.as_dict())
+    add_to_log(place, said(plan, decision))
+    return Attempt(
+        key=stage.key,
+        stage=stage.id,
+        status="done",
+        record=record,
+        log=str(place.log.relative_to(work.root)),
+        started=started.isoformat(timespec="seconds"),
+        seconds=seconds,
+    )
+
+
+def decide(plan: Plan, stage: Stage, candidates: pl.DataFrame) -> dict[str, Any]:
+    """Take a decision.
+
+    Parameters
+    ----------
+    plan : Plan
+    stage : Stage
+        The decision to take, from `rounds_of`.
+    candidates : polars.DataFrame
+        The rows of the collection so far, with the measurements along RL.
+
+    Returns
+    -------
+    dict
+        JSON values: ``moves`` (``candidate``, ``until``, ``gain``, ``cost``, ``why``); ``candidates``, which is
+        `quagpredict.racing.Race.frame`; ``choice``, ``expected_regret`` and ``over`` as there, ``notes``; and what it
+        was taken from: ``evidence``, the keys of the measurements, ``failed``, ``spent`` before it, ``terms``.
+
+    Raises
+    ------
+    QuagpredictError
+        As `quagpredict.race` does.
+    """
+    terms = plan.race
+    assert plan.rl is not None
+    assert terms is not None
+    raced = [candidate.name for candidate in plan.candidates if candidate.rl_seeds]
+    frame = candidates.filter(pl.col("candidate").is_in(raced))
+    found = race(
+        frame,
+        rl_steps=plan.rl.steps,
+        budget=max(terms.budget - stage.config["spent"], 0.0),
+        measure_cost=terms.measure_cost,
+        parallel=terms.parallel,
+        rungs=terms.rungs,
+        prior=_prior(terms),
+        learn_from=terms.learn_from,
+        stopped=[name for name in stage.config["failed"] if name in set(frame["candidate"])],
+        gate=terms.gate,
+        margin=terms.margin,
+        gate_probability=terms.gate_probability,
+        tolerance=terms.tolerance,
+    )
+    moves = found.frame.filter(pl.col("until").is_not_null())
+    return {
+        **stage.config,
+        "moves": moves.select("candidate", "until", "gain", "cost", "why").to_dicts(),
+        "candidates": found.frame.to_dicts(),
+        "choice": found.choice,
+        "expected_regret": None if found.choice is None else found.expected_regret,
+        "over": found.over,
+        "notes": list(found.notes),
+    }
+
+
+def said(plan: Plan, decision: Mapping[str, Any]) -> str:
+    """Return a decision in words, in one line."""
+    assert plan.rl is not None
+    assert plan.race is not None
+    parts = [f"{total_cost([decision]) + decision['spent']:g} of {plan.race.budget:g} RL steps"]
+    by_action: dict[str, list[str]] = {}
+    for row in decision["candidates"]:
+        name = row["candidate"] if row["until"] is None else f"{row['candidate']} to {row['until']}"
+        by_action.setdefault(row["action"], []).append(name)
+    parts += [f"{action} {', '.join(names)}" for action, names in by_action.items() if action in ("start", "go on")]
+    if stopped := by_action.get("stop"):
+        parts.append(f"stop {', '.join(stopped)}")
+    if decision["choice"] is None:
+        return f"none is worth RL; {'; '.join(parts)}"
+    regret = f"expected regret {100 * decision['expected_regret']:.1f} points"
+    whole = plan.rl.steps * sum(bool(candidate.rl_seeds) for candidate in plan.candidates)
+    if decision["over"]:
+        return f"over: take {decision['choice']}, {regret}; {parts[0]} were spent, all runs in full are {whole}"
+    return "; ".join([*parts, f"stopping here: {decision['choice']}, {regret}"])
+
+
+def _prior(terms: Race) -> str | None:
+    return None if terms.prior == "none" else terms.prior
