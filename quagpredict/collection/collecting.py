@@ -42,8 +42,8 @@ from quagpredict.collection.stages import (
     stages_of,
     states_of,
 )
-from quagpredict.collection.work_folder import Place, WorkFolder
-from quagpredict.errors import QuagpredictError, StageError, UsageError
+from quagpredict.collection.work_folder import Place, WorkFolder, belongs_to
+from quagpredict.errors import QuagpredictError, StageError
 from quagpredict.plans.plan import Plan
 from quagpredict.run_record import read_record
 from quagpredict.shipped import matches, shipped_path
@@ -328,7 +328,7 @@ class _Collection:
             self._late.discard(stage.id)
             add_to_log(place, f"error: ended after {self._limit(stage):g} s, the plan's launch.time_limits")
         record = record_of_end(stage, place, ended.exit_code)
-        if record is not None and any(_is_of(part, stage.id) for part in self._without_weights):
+        if record is not None and any(belongs_to(part, stage.id) for part in self._without_weights):
             record = same_as_before(record, read_record(self._work.stage(stage.id)), place)
         attempt = Attempt(
             key=stage.key,
@@ -343,7 +343,7 @@ class _Collection:
         )
         self._write_down(attempt, place)
         if record is not None:
-            self._without_weights = {part for part in self._without_weights if not _is_of(part, stage.id)}
+            self._without_weights = {part for part in self._without_weights if not belongs_to(part, stage.id)}
             if (spent := self._work.drop_paused(stage)) is not None:
                 self._without_weights.add(spent)
         self._ask_race()
@@ -396,8 +396,3 @@ class _Collection:
             blocked=tuple(identity for identity, state in states.items() if state == "blocked"),
             rows=self._rows.frame(self._attempts).height,
         )
-
-
-def _is_of(part: str, stage: str) -> bool:
-    """Return whether what `WorkFolder.without_weights` names belongs to a stage."""
-    return part == stage or part.startswith(f"{stage}/")

@@ -206,6 +206,11 @@ def other_weights(before: RunRecord, now: RunRecord) -> str | None:
     return next((name for name in _weights(before) if now.outputs.get(name) != before.outputs[name]), None)
 
 
+def belongs_to(part: str, stage: str) -> bool:
+    """Return whether what `WorkFolder.without_weights` names belongs to a stage."""
+    return part == stage or part.startswith(f"{stage}/")
+
+
 def _weights(record: RunRecord) -> list[str]:
     return [name for name in record.outputs if name.endswith(_WEIGHTS)]
 
