@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.progress import mean_seconds
-from quagpredict.collection.stages import KINDS, Kind, Stage, stages_of
+from quagpredict.collection.stages import KINDS, RESUME, Kind, Stage, stages_of
 from quagpredict.errors import UsageError
 from quagpredict.plans.parts import Assumptions, Candidate
 from quagpredict.plans.plan import Plan
@@ -55,6 +55,8 @@ def estimate(plan: Plan, attempts: Iterable[Attempt] = ()) -> list[KindCost]:
     - evaluation: problems x samples x tokens of a response over the rate of generation;
     - RL: a step's responses are generated at that rate and trained on as in SFT.
 
+    Of a race, RL and what is measured along and after it count by the share of all runs in full that the budget pays.
+
     Loading, saving and grading are left out, and so is the waiting of GPUs for the longest response. Disk is that of
     weights (2 bytes a parameter in bfloat16), and while training of the checkpoints that a stage goes on from (12 bytes
     more, of AdamW in float32); samples and logs are small beside them.
@@ -88,6 +90,9 @@ def estimate(plan: Plan, attempts: Iterable[Attempt] = ()) -> list[KindCost]:
         else:
             seconds = [_seconds(plan, stage, assumed) for stage in stages]
             hours, how = sum(seconds) / 3600, _how(kind, assumed)
+        if plan.race is not None and kind in ("grpo", "evaluate-along", "evaluate-post"):
+            share = _raced_share(plan, of_kind)
+            hours, how = hours * share, f"{how}; the race has budget for {share:.0%} of all runs in full"
         gpu_hours = disk = working = None
         if assumed is not None:
             gpu_hours = hours * assumed.gpus
@@ -97,6 +102,15 @@ def estimate(plan: Plan, attempts: Iterable[Attempt] = ()) -> list[KindCost]:
     return costs
 
 
+def _raced_share(plan: Plan, of_kind: Mapping[Kind, list[Stage]]) -> float:
+    """Return which share of all runs in full, each measured at every rung, the budget of a race pays for."""
+    assert plan.race is not None
+    assert plan.rl is not None
+    measured = len(of_kind["evaluate-along"]) + len(of_kind["evaluate-post"])
+    whole = len(of_kind["evaluate-post"]) * plan.rl.steps + measured * plan.race.measure_cost
+    return min(plan.race.budget / whole, 1.0)
+
+
 def _gib(plan: Plan, stage: Stage, assumed: Assumptions) -> tuple[float, float]:
     """Return what a stage leaves on disk, and what it keeps there to go on from, in GiB; 0 where nothing is trained."""
     if stage.kind not in ("sft", "grpo"):
@@ -104,9 +118,12 @@ def _gib(plan: Plan, stage: Stage, assumed: Assumptions) -> tuple[float, float]:
     parameters = assumed.parameters[_candidate(plan, stage).base] / 2**30
     weights = parameters * _BYTES.get(str(stage.config.get("dtype")), 4)
     models = 1 + len(stage.config.get("keep_epochs", stage.config.get("keep_steps", ())))
+    # Of a run that pauses, one state is there at a time: as large as what it would go on from after a kill.
+    paused = "pause_at" in stage.config and RESUME not in stage.inputs
     resumable = stage.config.get("save_strategy", "steps") != "no"
     copies = int(stage.config.get("save_total_limit") or 1) + 1  # the new one is written before the oldest goes
-    return models * weights, copies * (weights + parameters * _OPTIMIZER) if resumable else 0.0
+    state = weights + parameters * _OPTIMIZER
+    return models * weights + paused * state, copies * state if resumable else 0.0
 
 
 def _candidate(plan: Plan, stage: Stage) -> Candidate:
@@ -123,9 +140,17 @@ def _seconds(plan: Plan, stage: Stage, assumed: Assumptions) -> float:
         return _training(tokens, parameters, config, assumed)
     if stage.kind == "grpo":
         responses = _responses_a_step(config, assumed)
-        tokens = config["max_steps"] * responses * assumed.tokens_per_response
+        steps = config.get("pause_at", config["max_steps"]) - _steps_before(stage)
+        tokens = steps * responses * assumed.tokens_per_response
         return _generation(tokens, assumed) + _training(tokens, parameters, config, assumed)
     return _generation(assumed.problems * config["samples"] * assumed.tokens_per_response, assumed)
+
+
+def _steps_before(stage: Stage) -> int:
+    """Return after how many steps a part of a run begins."""
+    if RESUME not in stage.inputs:
+        return 0
+    return int(stage.inputs[RESUME].rpartition("@")[2])
 
 
 def _training(tokens: float, parameters: float, config: Mapping[str, Any], assumed: Assumptions) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from quagpredict.cli import main
-from quagpredict.collection.estimate import estimate
+from quagpredict.collection.estimate import KindCost, estimate
 from quagpredict.collection.ledger import Attempt
 from quagpredict.errors import UsageError
 from quagpredict.plans.plan import Plan
@@ -59,6 +59,23 @@ def test_disk_is_that_of_the_weights_and_of_checkpoints_to_go_on_from(file: Path
     grpo = next(cost for cost in estimate(Plan.from_yaml(file)) if cost.kind == "grpo")
     assert grpo.disk_gib == pytest.approx(2 * 2 * billion)
     assert grpo.working_gib == 0
+
+
+def test_a_race_costs_what_its_budget_pays_for(file: Path) -> None:
+    def grpo(race: str) -> KindCost:
+        file.write_text(plain + race)
+        return next(cost for cost in estimate(Plan.from_yaml(file)) if cost.kind == "grpo")
+
+    plain = file.read_text()
+    alone = grpo("")
+    whole, half = (grpo(f"race: {{budget: {budget}, rungs: [3, 5]}}") for budget in (10, 5))
+    assert (alone.stages, whole.stages) == (1, 3)
+    assert whole.hours == pytest.approx(alone.hours)
+    assert half.hours == pytest.approx(alone.hours / 2)
+    assert half.how.endswith("the race has budget for 50% of all runs in full")
+    assert alone.disk_gib is not None
+    # Three models, and one state to go on from.
+    assert whole.disk_gib == pytest.approx(3 * alone.disk_gib + 4 * alone.disk_gib)
 
 
 def test_what_was_measured_is_taken_before_what_is_assumed(file: Path) -> None:
