@@ -13,8 +13,8 @@ from quagpredict.collection.rounds import total_cost
 from quagpredict.collection.stages import Stage
 from quagpredict.collection.work_folder import Place, WorkFolder
 from quagpredict.files import write_json
-from quagpredict.plans.parts import Race
 from quagpredict.plans.plan import Plan
+from quagpredict.plans.race import RaceRules
 from quagpredict.racing import race
 from quagpredict.run_record import RECORD_NAME, RunRecord
 from quagpredict.version import own_version
@@ -119,5 +119,5 @@ def said(plan: Plan, decision: Mapping[str, Any]) -> str:
     return "; ".join([*parts, f"stopping here: {decision['choice']}, {regret}"])
 
 
-def _prior(terms: Race) -> str | None:
+def _prior(terms: RaceRules) -> str | None:
     return None if terms.prior == "none" else terms.prior

@@ -57,32 +57,6 @@ class ReinforcementLearning:
 
 
 @dataclass(frozen=True)
-class Race:
-    """How the runs of a plan are raced: see `quagpredict.race`, whose arguments these are.
-
-    Attributes
-    ----------
-    budget : float
-        Of the whole race, in RL steps.
-    rungs : tuple of int
-        Steps at which a run may pause and be measured.
-    measure_cost : float
-        What a measurement costs, in RL steps.
-    """
-
-    budget: float
-    rungs: tuple[int, ...]
-    measure_cost: float = 0.0
-    parallel: int = 1
-    prior: str = "default"
-    learn_from: tuple[str, ...] | None = None
-    gate: str | float | None = None
-    margin: float = 0.0
-    gate_probability: float = 0.5
-    tolerance: float = 0.001
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """How candidates are measured before RL, runs after it, and runs on the way."""
 

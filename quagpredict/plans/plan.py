@@ -21,9 +21,9 @@ from quagpredict.plans.parts import (
     Candidate,
     Evaluation,
     Launch,
-    Race,
     ReinforcementLearning,
 )
+from quagpredict.plans.race import RaceRules, race_of
 from quagpredict.plans.recipe import Recipe
 from quagpredict.plans.section import NAME, Section
 from quagpredict.shipped import shipped_or_given, shipped_path
@@ -62,7 +62,7 @@ class Plan:
     launch: Launch
     programs: Mapping[str, str]
     assumptions: Assumptions | None = None
-    race: Race | None = None
+    race: RaceRules | None = None
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> "Plan":
@@ -91,7 +91,7 @@ class Plan:
         if not NAME.fullmatch(name):
             raise top.error("name", f"expected letters, digits and _ . + -, got {name!r}")
         assumed = _assumptions(top.section("estimate"), bases) if "estimate" in top.content else None
-        race = _race(top.section("race"), rl, candidates) if "race" in top.content else None
+        race = race_of(top.section("race"), rl, candidates) if "race" in top.content else None
         return cls(name, bases, data, sft, rl, evaluation, candidates, launch, programs, assumed, race)
 
     def base(self, name: str) -> Base:
@@ -157,45 +157,6 @@ def _rl(section: Section) -> ReinforcementLearning:
     if along and along[-1] >= rl.steps:
         raise section.error("measure_at", f"expected steps below max_steps of the recipe ({rl.steps}), got {along[-1]}")
     return rl
-
-
-def _race(section: Section, rl: ReinforcementLearning | None, candidates: tuple[Candidate, ...]) -> Race:
-    numbers = ("measure_cost", "margin", "gate_probability", "tolerance")
-    section.only("budget", "rungs", "parallel", "prior", "learn_from", "gate", *numbers)
-    if rl is None or rl.steps < 1:
-        raise section.error("rungs", "a race needs an 'rl' recipe that says 'max_steps'")
-    if rl.measure_at:
-        raise section.error("rungs", "runs are measured where they pause: give 'rungs' here, not 'rl.measure_at'")
-    for candidate in candidates:
-        if len(candidate.rl_seeds) > 1 or candidate.rl_further:
-            raise section.error(
-                "rungs", f"a race has one run of each candidate, to the recipe's end; '{candidate.name}' has other runs"
-            )
-    rungs = sorted(section.listed("rungs", int, low=1))
-    if rungs[-1] >= rl.steps:
-        raise section.error("rungs", f"expected steps below max_steps of the recipe ({rl.steps}), got {rungs[-1]}")
-    gate = section.content.get("gate")
-    if gate is not None and (isinstance(gate, bool) or not isinstance(gate, str | int | float)):
-        raise section.error("gate", f"expected a score, a candidate or no-sft, got {gate!r}")
-    prior = section.text("prior", "default")
-    learn_from = section.listed("learn_from", str) if "learn_from" in section.content else None
-    for position, path in enumerate(learn_from or ()):
-        try:
-            shipped_path(path)
-        except UsageError as error:
-            raise section.error(f"learn_from[{position}]", str(error)) from None
-    return Race(
-        budget=section.number("budget", 1, 1e15),
-        rungs=tuple(rungs),
-        measure_cost=section.number("measure_cost", 0, 1e15, 0.0),
-        parallel=section.whole("parallel", 1, 1),
-        prior=prior,
-        learn_from=None if learn_from is None else tuple(learn_from),
-        gate=gate,
-        margin=section.number("margin", -1, 1, 0.0),
-        gate_probability=section.number("gate_probability", 1e-6, 1, 0.5),
-        tolerance=section.number("tolerance", 0, 1, 0.001),
-    )
 
 
 def _evaluation(section: Section) -> Evaluation:
