@@ -5,6 +5,7 @@ TRL's GRPOTrainer with TRL's own key names (GRPOConfig, ModelConfig, ScriptArgum
 `accelerate launch`, with `use_vllm: true` in the recipe for the rollouts.
 """
 
+import json
 import shutil
 import sys
 import time
@@ -109,7 +110,7 @@ def main(arguments: list[str]) -> None:
         attn_implementation=model_config.attn_implementation,
     )
 
-    trainer = GRPOTrainer(
+    trainer = ResumableTrainer(
         model=model,
         reward_funcs=accuracy_reward(policy, tokenizer, model),
         args=config,
@@ -119,6 +120,7 @@ def main(arguments: list[str]) -> None:
     if config.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
     trainer.add_callback(KeepCheckpoints(trainer, recipe.keep_steps, recipe.pause_at, started - spent))
+    trainer.epochs_done = 0 if checkpoint is None else epochs_before(Path(checkpoint))
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model(config.output_dir)
     trainer.accelerator.wait_for_everyone()
@@ -155,6 +157,28 @@ def check_pause(step: int | None, config: GRPOConfig) -> None:
             f"{period} / {config.gradient_accumulation_steps} steps (steps_per_generation x num_iterations / "
             "gradient_accumulation_steps)"
         )
+
+
+class ResumableTrainer(GRPOTrainer):
+    """TRL's trainer; in a later epoch too it goes on with the prompts that a run would have had that was never cut off.
+
+    TRL draws the order of the prompts of every epoch from one stream of random numbers, and transformers begins that
+    stream anew in the epoch of the checkpoint.
+    """
+
+    epochs_done = 0
+
+    def _get_train_sampler(self, *args: Any) -> Any:
+        sampler = super()._get_train_sampler(*args)
+        for _ in range(self.epochs_done):
+            next(iter(sampler), None)
+        return sampler
+
+
+def epochs_before(checkpoint: Path) -> int:
+    """Return how many epochs were whole when a checkpoint was written."""
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    return int(float(state.get("epoch") or 0.0) + 1e-6)
 
 
 class KeepCheckpoints(TrainerCallback):
