@@ -30,7 +30,7 @@ LOGIT = parse_transform(SCALE)
 # Penalties of squares of the coefficients, and of how far bases differ: the first keep the fit defined, no more.
 _RIDGE, _RIDGE_BASE = 0.01, 4.0
 # Variance of a forecast by h, for weights only: what is far from the end is less certain.
-_QUIET, _FAR = 0.01, 0.25
+QUIET, FAR = 0.01, 0.25
 _LEAST = 1e-4
 
 
@@ -140,7 +140,8 @@ def learn_curves(corpora: Sequence[pl.DataFrame]) -> CurveModel:
     ----------
     corpora : sequence of polars.DataFrame
         With ``base_model`` and ``post_curve``, measured with Pass@16 for the model that uses it. Rows without are
-        passed over. The base models of different corpora count as different.
+        passed over, and so are runs that did not end, where there is a column ``post_pass_at_1`` to tell. The base
+        models of different corpora count as different.
 
     Raises
     ------
@@ -178,11 +179,17 @@ def learn_curves(corpora: Sequence[pl.DataFrame]) -> CurveModel:
     )
 
 
+def named_bases(place: int) -> pl.Expr:
+    """Return the base models of a corpus, named so that those of different corpora differ."""
+    return pl.format(f"{place}:{{}}", pl.col("base_model").cast(pl.String).fill_null(""))
+
+
 def _points(corpus: pl.DataFrame, place: int) -> pl.DataFrame:
     """Return one row for each pair of a measurement and a later one, the end."""
-    named = pl.format(f"{place}:{{}}", pl.col("base_model").cast(pl.String).fill_null(""))
+    ended = pl.col("post_pass_at_1").is_not_null() if "post_pass_at_1" in corpus.columns else pl.lit(value=True)
     long = (
-        corpus.select(base=named, points="post_curve")
+        corpus.filter(ended)
+        .select(base=named_bases(place), points="post_curve")
         .with_row_index("row")
         .with_columns(run=pl.format(f"{place}:{{}}", "row"))
         .explode("points", empty_as_null=False, keep_nulls=False)
@@ -212,11 +219,11 @@ def _part(table: pl.DataFrame, *, with_k: bool) -> Part:
     terms = [x, LOGIT.forward(table["at_k"].to_numpy()) - x] if with_k else [x]
     A, gain = _terms(h, terms), y - x
     names, base = np.unique(table["base"].to_numpy(), return_inverse=True)
-    weight = 1.0 / np.sqrt(_QUIET + _FAR * h**2)
+    weight = 1.0 / np.sqrt(QUIET + FAR * h**2)
     error = np.empty_like(gain)
     for place in range(len(names)):
         out = base == place
-        error[out] = gain[out] - A[out] @ _fitted(A[~out], gain[~out], h[~out], base[~out], weight[~out])
+        error[out] = gain[out] - A[out] @ ridge(A[~out], gain[~out], h[~out], base[~out], weight[~out])
     # What a base's runs of one length share at one step, and what each has alone.
     groups = (
         table.select(group=pl.struct("base", "end_step", "step"), error=pl.Series(error), h=pl.Series(h))
@@ -225,24 +232,24 @@ def _part(table: pl.DataFrame, *, with_k: bool) -> Part:
     )
     groups = groups.filter(pl.col("len") > 2)
     size, at, mean, var = (groups[name].to_numpy().astype(np.float64) for name in ("len", "h", "error", "var"))
-    own = _growing(at, var, size)
+    own = growing(at, var, size)
     beyond = np.maximum(mean**2 - var / size, 0.0)
     shared = float((at**2 * beyond).sum() / (at**4).sum())
     # Few bases tell little of how far bases differ.
-    return Part(_fitted(A, gain, h, base, weight), own, shared * (1.0 + 2.0 / len(names)))
+    return Part(ridge(A, gain, h, base, weight), own, shared * (1.0 + 2.0 / len(names)))
 
 
-def _fitted(A: Floats, gain: Floats, h: Floats, base: NDArray[np.intp], weight: Floats) -> Floats:
-    """Return coefficients by ridge regression, with a level of each base that is left out of what is returned."""
-    levels = (base[:, None] == np.unique(base)) * h[:, None]
+def ridge(A: Floats, gain: Floats, level: Floats, base: NDArray[np.intp], weight: Floats) -> Floats:
+    """Return coefficients by ridge regression; each base also has one, of `level`, which is not returned."""
+    levels = (base[:, None] == np.unique(base)) * level[:, None]
     X = np.hstack([A, levels]) * weight[:, None]
     penalty = np.diag([_RIDGE] * A.shape[1] + [_RIDGE_BASE] * levels.shape[1])
     return np.asarray(np.linalg.solve(X.T @ X + penalty, X.T @ (gain * weight))[: A.shape[1]], dtype=np.float64)
 
 
-def _growing(h: Floats, variance: Floats, size: Floats) -> Floats:
+def growing(h: Floats, variance: Floats, size: Floats) -> Floats:
     """Return c0 and c1 of variance = c0 + c1 h², neither below a least value, by weighted least squares."""
-    weight = np.sqrt(size) / (_QUIET + _FAR * h**2)
+    weight = np.sqrt(size) / (QUIET + FAR * h**2)
     X = np.column_stack([np.ones_like(h), h**2]) * weight[:, None]
     found = np.linalg.lstsq(X, variance * weight, rcond=None)[0]
     if found[0] < _LEAST:

@@ -12,7 +12,7 @@ from quagpredict.corpus.reading import read_raw
 from quagpredict.errors import CorpusError, UsageError
 
 _PASS_AT = re.compile(r"(?:pre_)?pass_at_([1-9][0-9]*)")
-COLUMNS = ("candidate", "step", "pass_at_1", "pass_at_k", "responses")
+COLUMNS = ("candidate", "step", "pass_at_1", "pass_at_k", "responses", "reward")
 #: The k that curves are learnt with; a curve with another is brought to it.
 USUAL_K = 16
 
@@ -23,8 +23,9 @@ class Curves(NamedTuple):
     Attributes
     ----------
     frame : polars.DataFrame
-        ``candidate``, ``step``, ``pass_at_1``, ``pass_at_k`` and ``responses`` (null where not known), by candidate and
-        step. Step 0 is before RL.
+        ``candidate``, ``step``, ``pass_at_1``, ``pass_at_k``, ``responses`` and ``reward`` (null where not known), by
+        candidate and step. Step 0 is before RL. A row without ``pass_at_1`` has a training reward: the last one of a
+        run that was not measured since its RL began.
     k : int
         Of ``pass_at_k``; 0 if no measurement has one.
     """
@@ -41,8 +42,8 @@ def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves") ->
     source : path, polars.DataFrame, pandas.DataFrame or None
         Either a long table, one row a measurement: ``candidate``, ``step`` (RL steps done), ``pass_at_1``, and where
         known ``pass_at_K`` (such as ``pass_at_16``) and ``n``, the responses that were drawn in all, problems times
-        samples. Or a table of candidates with the nested column ``post_curve``. None takes ``post_curve`` of
-        `candidates`, if there is one.
+        samples; ``reward``, the mean training reward of the last steps, where the suite was not measured. Or a table
+        of candidates with the nested column ``post_curve``. None takes ``post_curve`` of `candidates`, if there is one.
     candidates : polars.DataFrame
         Where a candidate has no step 0, its ``pre_pass_at_1`` is one.
     label : str
@@ -72,7 +73,7 @@ def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves") ->
         label = str(source) if isinstance(source, (str, Path)) else label
         table = plain_table(source, label)
     long = _nested(table, label) if "post_curve" in table.columns else table if source is not None else None
-    measured = _before(candidates, 0).clear() if long is None else _checked(long, label)
+    measured = _before(candidates, 0).clear() if long is None else _without_old_rewards(_checked(long, label))
     k = 0 if long is None else _k_of(long.columns, label)
     k = k or _k_of([name for name in candidates.columns if name.startswith("pre_")], label)
     strangers = measured.join(candidates, on="candidate", how="anti")
@@ -81,7 +82,7 @@ def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves") ->
             f"{label}: '{strangers['candidate'][0]}' is none of the {candidates.height} candidates; name it as in "
             "their table, or leave its rows out"
         )
-    started = measured.filter(pl.col("step") == 0)
+    started = measured.filter(pl.col("step") == 0, pl.col("pass_at_1").is_not_null())
     before = _before(candidates, k).join(started, on="candidate", how="anti")
     return Curves(pl.concat([before, measured]).sort("candidate", "step"), k)
 
@@ -152,23 +153,32 @@ def _before(candidates: pl.DataFrame, k: int) -> pl.DataFrame:
         pass_at_1=column("pre_pass_at_1"),
         pass_at_k=column(f"pre_pass_at_{k}"),
         responses=column("pre_samples_per_problem") * column("pre_problems_count"),
+        reward=pl.lit(None, dtype=pl.Float64),
     ).filter(pl.col("pass_at_1").is_not_null())
 
 
 def _checked(long: pl.DataFrame, label: str) -> pl.DataFrame:
     missing = [name for name in ("candidate", "step", "pass_at_1") if name not in long.columns]
+    if missing == ["pass_at_1"] and "reward" in long.columns:
+        long, missing = long.with_columns(pass_at_1=pl.lit(None, dtype=pl.Float64)), []
     if missing:
         raise CorpusError(
             f"{label}: column '{missing[0]}' is missing; expected one row a measurement with candidate, step, "
-            "pass_at_1 and, where known, pass_at_16 and n"
+            "pass_at_1 and, where known, pass_at_16 and n; or, where nothing was measured, reward"
         )
     k = _k_of(long.columns, label)
-    for name in ("candidate", "step", "pass_at_1", f"pass_at_{k}", "n"):
+    for name in ("candidate", "step", "pass_at_1", f"pass_at_{k}", "n", "reward"):
         dtype = long.schema.get(name, pl.Null())
         if not (dtype.is_numeric() or dtype in (pl.String, pl.Null, pl.Categorical, pl.Enum)):
             expected = "names" if name == "candidate" else "numbers"
             raise CorpusError(f"{label}: column '{name}' must hold {expected}, not {dtype}")
-    named: Mapping[str, str] = {"step": "step", "pass_at_1": "pass_at_1", "pass_at_k": f"pass_at_{k}", "responses": "n"}
+    named: Mapping[str, str] = {
+        "step": "step",
+        "pass_at_1": "pass_at_1",
+        "pass_at_k": f"pass_at_{k}",
+        "responses": "n",
+        "reward": "reward",
+    }
     columns = {
         name: long[own].cast(pl.Float64, strict=False) if own in long.columns else pl.Series([None] * long.height)
         for name, own in named.items()
@@ -181,7 +191,8 @@ def _checked(long: pl.DataFrame, label: str) -> pl.DataFrame:
         if lost is not None and lost.any():
             raise _wrong(label, frame, int(lost.arg_true()[0]), own, "a number", long[own][int(lost.arg_true()[0])])
     share = "a fraction from 0 to 1"
-    step, score, at_k, n = (frame[name] for name in ("step", "pass_at_1", "pass_at_k", "responses"))
+    step, score, at_k, n, reward = (frame[name] for name in named)
+    reward = reward.fill_nan(None)
     for bad, own, expected in (
         (frame["candidate"].is_null(), "candidate", "a name"),
         (
@@ -189,7 +200,8 @@ def _checked(long: pl.DataFrame, label: str) -> pl.DataFrame:
             "step",
             "a whole number, 0 or more",
         ),
-        (~((score >= 0) & (score <= 1)).fill_null(False), "pass_at_1", share),
+        (~((reward >= 0) & (reward <= 1)).fill_null(True), "reward", f"{share}, the share of responses that are right"),
+        (~((score >= 0) & (score <= 1)).fill_null(reward.is_not_null()), "pass_at_1", share),
         (~((at_k >= 0) & (at_k <= 1)).fill_null(True), f"pass_at_{k}", share),
         ((at_k < score - 1e-9).fill_null(False), f"pass_at_{k}", "at least pass_at_1, which one set of samples gives"),
         (~((n >= 1) & n.is_finite()).fill_null(True), "n", "the responses drawn in all, 1 or more"),
@@ -202,7 +214,16 @@ def _checked(long: pl.DataFrame, label: str) -> pl.DataFrame:
         raise CorpusError(
             f"{label}: '{twice['candidate'][0]}' has two measurements at step {twice['step'][0]:g}; keep one"
         )
-    return frame.with_columns(pl.col("step").cast(pl.Int64))
+    return frame.with_columns(pl.col("step").cast(pl.Int64), reward=reward)
+
+
+def _without_old_rewards(frame: pl.DataFrame) -> pl.DataFrame:
+    """Leave out rewards of runs that were measured since RL began, and all but the last of other runs."""
+    scored = pl.col("pass_at_1").is_not_null()
+    measured = (scored & (pl.col("step") > 0)).any().over("candidate")
+    last = pl.col("step") == pl.col("step").max().over("candidate")
+    kept = frame.filter(scored | (~measured & last & (pl.col("step") > 0)))
+    return kept.with_columns(reward=pl.when(pl.col("pass_at_1").is_null()).then("reward"))
 
 
 def _wrong(label: str, frame: pl.DataFrame, row: int, column: str, expected: str, got: Any) -> CorpusError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from quagpredict.errors import CorpusError, UsageError, argument
 from quagpredict.racing.before_rl import forecast_before_rl
 from quagpredict.racing.continuing import Ahead, Plan, Terms, plan_moves
 from quagpredict.racing.curve_model import CurveModel, Forecast, learn_curves
-from quagpredict.racing.curves import USUAL_K, Curves, read_curves
+from quagpredict.racing.curves import COLUMNS, USUAL_K, Curves, read_curves
 from quagpredict.racing.result import Race
+from quagpredict.racing.rewards import RewardModel, learn_rewards
 from quagpredict.racing.standing import Grid, Standing, grid_of, standing, with_prior
 from quagpredict.racing.telling import told
 from quagpredict.ranking.decisions import Bar, chances
@@ -39,7 +41,7 @@ def race(
     parallel: int = 1,
     rungs: Sequence[int] | None = None,
     prior: Any = "default",
-    learn_from: Sequence[Any] | None = None,
+    learn_from: Any = None,
     stopped: Sequence[str] = (),
     gate: str | float | None = None,
     margin: float = 0.0,
@@ -57,7 +59,8 @@ def race(
     curves : path or frame, optional
         Pass@1 along RL, see `read_curves`: a long table (``candidate``, ``step``, ``pass_at_1``, and where known
         ``pass_at_16`` and ``n``), or the nested column ``post_curve``; by default that of the candidates. A training
-        reward is another measurement than the suite's Pass@1, and does not belong here.
+        reward is another measurement than the suite's Pass@1: it may stand in a column ``reward``, and is used for runs
+        that were not measured since their RL began.
     rl_steps : int
         RL steps of a whole run. A run that was measured there is finished.
     budget : float, optional
@@ -70,9 +73,9 @@ def race(
         Steps at which runs can be measured; by default an eighth, a quarter and a half of `rl_steps`.
     prior : Ranking, table, path or None
         Predictions before RL, such as a ranking; see `forecast_before_rl`.
-    learn_from : sequence of sources, optional
+    learn_from : source or list of sources, optional
         Corpora of finished runs with ``post_curve``, on two base models or more together; by default the shipped ones.
-        Rows of the candidates themselves are left out.
+        Rows of the candidates themselves, and of runs that were stopped, are left out.
     stopped : sequence of str
         Candidates whose runs cannot go on.
     gate : float or str, optional
@@ -113,7 +116,7 @@ def race(
     measured = _with_results(read_curves(curves, frame), frame, rl_steps)
     names = frame["candidate"].to_list()
     base = _bases(frame)
-    grid, seen = _grid(measured, names, model, before, terms.steps)
+    grid, seen = _grid(measured, names, model, before, terms.steps, learn_rewards(corpora))
     now = standing(grid, seen, base, terms.steps)
     ahead = _ahead(grid, seen, model, before, measured.k, asked, terms.steps)
     barred = np.isin(np.array(names), list(stopped))
@@ -181,13 +184,11 @@ def _one_row_each(frame: pl.DataFrame) -> None:
         )
 
 
-def _corpora(learn_from: Sequence[Any] | None, frame: pl.DataFrame) -> tuple[list[pl.DataFrame], str]:
+def _corpora(learn_from: Any, frame: pl.DataFrame) -> tuple[list[pl.DataFrame], str]:
     """Return the runs to learn from, without the candidates', and what to call them."""
     key = [name for name in ("candidate", "base_model") if name in frame.columns]
     own = frame.select(key)
-    sources = list(
-        CORPORA if learn_from is None else [learn_from] if isinstance(learn_from, (str, pl.DataFrame)) else learn_from
-    )
+    sources = CORPORA if learn_from is None else learn_from if isinstance(learn_from, list | tuple) else [learn_from]
     corpora = []
     for source in sources:
         corpus = read_corpus(source)
@@ -197,7 +198,7 @@ def _corpora(learn_from: Sequence[Any] | None, frame: pl.DataFrame) -> tuple[lis
                 "along RL"
             )
         corpora.append(corpus.join(own, on=key, how="anti") if set(key) <= set(corpus.columns) else corpus)
-    return corpora, ", ".join(str(one) if isinstance(one, str) else "a table" for one in sources)
+    return corpora, ", ".join(str(one) if isinstance(one, str | Path) else "a table" for one in sources)
 
 
 def _with_results(curves: Curves, frame: pl.DataFrame, rl_steps: int) -> Curves:
@@ -205,7 +206,7 @@ def _with_results(curves: Curves, frame: pl.DataFrame, rl_steps: int) -> Curves:
     long = curves.frame
     if "post_pass_at_1" in frame.columns:
         at_k = f"post_pass_at_{curves.k}"
-        ended = frame.select(
+        results = frame.select(
             pl.col("candidate").cast(pl.String),
             step=(pl.col("rl_steps").fill_null(rl_steps) if "rl_steps" in frame.columns else pl.lit(rl_steps)).cast(
                 pl.Int64
@@ -213,9 +214,16 @@ def _with_results(curves: Curves, frame: pl.DataFrame, rl_steps: int) -> Curves:
             pass_at_1=pl.col("post_pass_at_1").cast(pl.Float64),
             pass_at_k=(pl.col(at_k) if at_k in frame.columns else pl.lit(None)).cast(pl.Float64),
             responses=pl.lit(None, dtype=pl.Float64),
+            reward=pl.lit(None, dtype=pl.Float64),
         ).filter(pl.col("pass_at_1").is_not_null())
-        new = ended.join(long, on=["candidate", "step"], how="anti")
+        new = results.join(long, on=["candidate", "step"], how="anti")
         long = pl.concat([long, new]).sort("candidate", "step")
+    ended = long.filter((pl.col("step") == rl_steps) & pl.col("pass_at_1").is_null())
+    if ended.height:
+        raise CorpusError(
+            f"'{ended['candidate'][0]}' has only a training reward at step {rl_steps}, the end of its run, and that is "
+            "no score: measure it on the suite, and give its 'pass_at_1'"
+        )
     beyond = long.filter(pl.col("step") > rl_steps)
     if beyond.height:
         raise CorpusError(
@@ -234,7 +242,12 @@ def _bases(frame: pl.DataFrame) -> NDArray[np.int64]:
 
 
 def _grid(
-    curves: Curves, names: list[str], model: CurveModel, before: Forecast, steps: float
+    curves: Curves,
+    names: list[str],
+    model: CurveModel,
+    before: Forecast,
+    steps: float,
+    rewards: RewardModel | None,
 ) -> tuple[Grid, NDArray[np.int64]]:
     """Return the forecasts at every measurement; a run of which nothing was measured has one of step 0."""
     parts = curves.frame.partition_by("candidate", as_dict=True)
@@ -243,13 +256,14 @@ def _grid(
     # What is predicted before RL is the start, also where the score before RL was not measured.
     unmeasured = [part.is_empty() or part["step"][0] > 0 for part in each]
     seen = np.array([part.height + new for part, new in zip(each, unmeasured, strict=True)], dtype=np.int64)
-    table = np.full((4, len(names), int(seen.max(initial=1))), np.nan)
+    table = np.full((5, len(names), int(seen.max(initial=1))), np.nan)
     for row, (part, new) in enumerate(zip(each, unmeasured, strict=True)):
         table[0, row, 0] = 0.0
-        for place, name in enumerate(("step", "pass_at_1", "pass_at_k", "responses")):
+        for place, name in enumerate(COLUMNS[1:]):
             table[place, row, int(new) : seen[row]] = part[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    step, score, at_k, responses = table
-    return grid_of(model, step, score, at_k, curves.k, responses, steps, before), seen
+    step, score, at_k, responses, reward = table
+    by_reward = rewards.forecast(step / steps, reward) if rewards is not None else None
+    return grid_of(model, step, score, at_k, curves.k, responses, steps, before, by_reward), seen
 
 
 def _ahead(

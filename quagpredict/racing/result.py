@@ -10,9 +10,6 @@ from quagpredict.ranking.result import Gate
 if TYPE_CHECKING:
     import pandas as pd
 
-#: What a run may be told to do.
-ACTIONS = ("start", "go on", "wait", "done", "stop", "leave")
-
 
 @dataclass(frozen=True)
 class Race:

@@ -96,6 +96,7 @@ def grid_of(
     responses: Floats,
     steps: float,
     prior: Forecast,
+    by_reward: Forecast | None = None,
 ) -> Grid:
     """Return the forecasts at each measurement, the prediction before RL included.
 
@@ -109,8 +110,13 @@ def grid_of(
         RL steps of a whole run.
     prior : Forecast
         From before RL, arrays (n,); NaN where nothing was predicted, so that the curve speaks alone.
+    by_reward : Forecast, optional
+        From training rewards, arrays (n, m), NaN where there is none: taken where no score was measured.
     """
     found = model.forecast(step / steps, score, at_k, k, responses)
+    if by_reward is not None:
+        known = ~np.isfinite(score) & np.isfinite(by_reward.mean)
+        found = Forecast(*(np.where(known, *two) for two in zip(by_reward, found, strict=True)))
     return Grid(
         step, score, Forecast(*(np.where(np.isnan(step), np.nan, part) for part in with_prior(found, step, prior)))
     )
@@ -188,7 +194,7 @@ def standing(grid: Grid, seen: NDArray[np.int64], base: NDArray[np.int64], steps
         total += np.bincount(base[at], lever * moved / noise, minlength=bases)
     last = seen - 1
     step, score = grid.step[rows, last], grid.score[rows, last]
-    done = step >= steps
+    done = (step >= steps) & np.isfinite(score)
     here = mean[rows, last] + loading[rows, last] * (total / precision)[base]
     # What a run has shown it is taken to keep.
     here = np.where(np.isfinite(score), np.maximum(here, LOGIT.forward(score)), here)

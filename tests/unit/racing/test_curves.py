@@ -49,6 +49,27 @@ def test_scores_before_rl_are_step_0_unless_measured():
     assert read_curves(None, WHO.select("candidate")).frame.is_empty()
 
 
+def test_a_training_reward_stands_in_where_nothing_was_measured_since_rl_began():
+    along = pl.DataFrame(
+        {
+            "candidate": ["a", "a", "b", "b", "b"],
+            "step": [10, 20, 10, 50, 60],
+            "pass_at_1": [None, None, None, 0.25, None],
+            "reward": [0.3, 0.4, 0.5, 0.6, 0.7],
+        }
+    )
+    expected = [("a", 0, 0.1, None), ("a", 20, None, 0.4), ("b", 0, 0.2, None), ("b", 50, 0.25, None)]
+    assert read_curves(along, WHO).frame.select("candidate", "step", "pass_at_1", "reward").rows() == expected
+    alone = along.filter(candidate="a").drop("pass_at_1")
+    assert read_curves(alone, WHO).frame.select("candidate", "step", "pass_at_1", "reward").rows() == expected[:3]
+    with pytest.raises(
+        CorpusError, match="'reward' of 'a' at step 10 must be a fraction from 0 to 1, the share of res"
+    ):
+        read_curves(along.with_columns(reward=pl.col("reward") * 100), WHO)
+    with pytest.raises(CorpusError, match="'pass_at_1' of 'a' at step 10 must be a fraction from 0 to 1, got None"):
+        read_curves(along.with_columns(reward=None), WHO)
+
+
 def test_the_k_nearest_to_16_is_taken():
     table = LONG.rename({"pass_at_16": "pass_at_8"}).with_columns(pass_at_4=pl.lit(0.6), pass_at_256=pl.lit(0.9))
     assert read_curves(table, WHO).k == 8
