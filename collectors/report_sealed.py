@@ -124,12 +124,50 @@ def page(waves: list[Wave], corpus: pl.DataFrame, given: argparse.Namespace, com
             f"{wave.manifest['candidates']} | {done} | `{wave.manifest['sha256'][:16]}` |"
         )
     for wave in waves:
-        lines += ["", f"## {wave.name}", "", *_tables(wave.frame), *_searches(wave.frame, given.trials)]
+        lines += ["", f"## {wave.name}", "", *_primary(wave.frame)]
+        lines += [*_tables(wave.frame), *_searches(wave.frame, given.trials)]
+    if len(waves) > 1:
+        lines += ["", "## All seals together", "", *_together(waves)]
     lines += ["", *_ceiling(corpus)]
     return "\n".join(lines) + "\n"
 
 
+def _primary(frame: pl.DataFrame, rule: str = "default") -> list[str]:
+    """Say what the design fixed in advance: the default of `rank` against each yardstick."""
+    judged = judge(frame.filter(pl.col("rule").is_in([rule, *YARDSTICKS])))
+    if not {rule, *YARDSTICKS} <= set(judged):
+        return []
+    lines = ["The comparisons that were fixed in advance, within a base, 90 % intervals:", ""]
+    for name in YARDSTICKS:
+        less = judged[rule].less(judged[name])
+        regret, pairs = (_with_interval(100 * values, 1) for values in (less.regret, less.pairs))
+        low, high = np.quantile(less.regret[1:], (0.05, 0.95))
+        verdict = "chooses better" if high < 0 else "chooses worse" if low > 0 else "no difference is established"
+        lines.append(f"- **{rule} against {name}**: regret {regret} points, pairs in order {pairs} points: {verdict}.")
+    return [*lines, ""]
+
+
+def _together(waves: list[Wave]) -> list[str]:
+    """Judge the rules that stand in every seal, over all bases; the default is another in each."""
+    shared = set.intersection(*(set(wave.frame["rule"]) for wave in waves)) - {"default"}
+    frame = pl.concat([wave.frame for wave in waves]).filter(pl.col("rule").is_in(shared))
+    told = "Rules that stand in every seal; what a name stood for may have changed between them, see the design."
+    return [f"{told} Exploratory.", "", *_table(frame)]
+
+
 def _tables(frame: pl.DataFrame) -> list[str]:
+    lines = _table(frame)
+    lines += ["", "### Levels, over all bases", "", "| rule | R² | bias, points | 90 % interval holds |"]
+    lines.append("| --- | ---: | ---: | ---: |")
+    for (rule,), part in frame.filter(pl.col("predicted").is_not_null()).group_by("rule", maintain_order=True):
+        y, mean = part["actual"].to_numpy(), part["predicted"].to_numpy()
+        held = float(interval_coverage(y, part["low"].to_numpy(), part["high"].to_numpy()))
+        share = f"{100 * held:.0f} %" if np.isfinite(held) else ""
+        lines.append(f"| {rule} | {float(r2(y, mean)):.2f} | {100 * float(np.mean(mean - y)):+.1f} | {share} |")
+    return [*lines, *_chosen(frame), *_misses(frame)]
+
+
+def _table(frame: pl.DataFrame) -> list[str]:
     judged = judge(frame)
     counted = frame.group_by("base_model", maintain_order=True).agg(pl.col("candidate").n_unique())
     bases = ", ".join(f"{base} ({count})" for base, count in counted.rows())
@@ -149,14 +187,11 @@ def _tables(frame: pl.DataFrame) -> list[str]:
             _with_interval(100 * own.regret, 1),
         ]
         lines.append(f"| {' | '.join([rule, *cells, *over])} |")
-    lines += ["", "### Levels, over all bases", "", "| rule | R² | bias, points | 90 % interval holds |"]
-    lines.append("| --- | ---: | ---: | ---: |")
-    for (rule,), part in frame.filter(pl.col("predicted").is_not_null()).group_by("rule", maintain_order=True):
-        y, mean = part["actual"].to_numpy(), part["predicted"].to_numpy()
-        held = float(interval_coverage(y, part["low"].to_numpy(), part["high"].to_numpy()))
-        share = f"{100 * held:.0f} %" if np.isfinite(held) else ""
-        lines.append(f"| {rule} | {float(r2(y, mean)):.2f} | {100 * float(np.mean(mean - y)):+.1f} | {share} |")
-    lines += ["", "### Whom each rule chose", "", "| rule | " + " | ".join(sorted(frame["base_model"].unique())) + " |"]
+    return lines
+
+
+def _chosen(frame: pl.DataFrame) -> list[str]:
+    lines = ["", "### Whom each rule chose", "", "| rule | " + " | ".join(sorted(frame["base_model"].unique())) + " |"]
     lines.append("| --- |" + " --- |" * frame["base_model"].n_unique())
     cells = []
     for base in sorted(frame["base_model"].unique()):
@@ -169,7 +204,7 @@ def _tables(frame: pl.DataFrame) -> list[str]:
             first = part.filter(base_model=base).sort("score", descending=True).row(0, named=True)
             cells.append(f"{_short(first)} {100 * first['actual']:.1f} %")
         lines.append(f"| {rule} | " + " | ".join(cells) + " |")
-    return [*lines, *_misses(frame)]
+    return lines
 
 
 def _searches(frame: pl.DataFrame, trials: list[int]) -> list[str]:
