@@ -42,6 +42,13 @@ def centred(field: Field, values: Floats) -> Floats:
     return out
 
 
+def interval(mean: Floats, own: Floats, loading: Floats, end: Floats) -> tuple[float, float, Floats]:
+    """Return how often 90 % intervals hold, their mean width in points, and the errors on the logit."""
+    reach = Z90 * np.sqrt(own + loading**2)
+    width = LOGIT.inverse(mean + reach) - LOGIT.inverse(mean - reach)
+    return float(np.mean(np.abs(end - mean) <= reach)), float(100 * width.mean()), end - mean
+
+
 def lengths(tested: pl.DataFrame, learnt: list[pl.DataFrame]) -> None:
     """Print how forecasts do where a whole run is shorter or longer than those of the corpus mostly are."""
     model = learn_curves(learnt)
@@ -69,12 +76,13 @@ def main() -> None:
     for title, tested in fields():
         grids = tested.grids
         print(f"\n{title}: within bases, pairs in order / squared correlation / regret in points")
-        rules = ["Pass@1", "Pass@16", "training reward", *grids]
+        rules = ["Pass@1", "Pass@16", "training reward", *grids, "training reward alone"]
         print("| step | " + " | ".join([*rules[:3], *(f"forecast, {rule}" for rule in rules[3:])]) + " |")
         print("| ---: |" + " ---: |" * len(rules))
         for place, rung in enumerate(RUNGS):
             scores = [tested.seen[rule][:, place] for rule in rules[:3]]
-            scores += [grids[rule].forecast.mean[:, place] for rule in rules[3:]]
+            scores += [grids[rule].forecast.mean[:, place] for rule in grids]
+            scores += [tested.by_reward.mean[:, place] if place else scores[3]]
             cells = [
                 "{:.2f} / {:.2f} / {:.1f}".format(*within(tested, one)) if np.isfinite(one).all() else "-"
                 for one in scores
@@ -83,20 +91,19 @@ def main() -> None:
         print(
             "\n90 % intervals: share that holds, mean width in points; differences within a base; correlation of errors"
         )
-        print("| step | hold | width | hold within a base | with the prediction's errors |")
-        print("| ---: | ---: | ---: | ---: | ---: |")
+        print("| step | hold | width | hold within a base | with the prediction's errors | by reward: hold | width |")
+        print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
         mean, own, loading = grids["with the prediction before RL"].forecast
         alone, end = grids["curves alone"].forecast.mean, LOGIT.forward(tested.end)
         before = centred(tested, end - mean[:, 0])
         for place, rung in enumerate(RUNGS):
-            reach = Z90 * np.sqrt(own[:, place] + loading[:, place] ** 2)
-            missed = end - mean[:, place]
-            width = LOGIT.inverse(mean[:, place] + reach) - LOGIT.inverse(mean[:, place] - reach)
+            held, width, missed = interval(mean[:, place], own[:, place], loading[:, place], end)
+            by_reward = interval(*(part[:, place] for part in tested.by_reward), end)
             inside = np.abs(centred(tested, missed)) <= Z90 * np.sqrt(own[:, place])
             together = np.corrcoef(before, centred(tested, end - alone[:, place]))[0, 1]
             print(
-                f"| {rung} | {np.mean(np.abs(missed) <= reach):.2f} | {100 * width.mean():.0f} | {inside.mean():.2f} "
-                f"| {together:.2f} |"
+                f"| {rung} | {held:.2f} | {width:.0f} | {inside.mean():.2f} | {together:.2f} "
+                f"| {by_reward[0]:.2f} | {by_reward[1]:.0f} |"
             )
         name = title.partition(",")[0]
         lengths(runs[name], [runs[other] for other in TESTED[name][1]])

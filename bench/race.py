@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from quagpredict.corpus import read_corpus
 from quagpredict.racing.continuing import Ahead, Terms, plan_moves
 from quagpredict.racing.curve_model import Forecast, learn_curves
+from quagpredict.racing.rewards import learn_rewards
 from quagpredict.racing.standing import Grid, grid_of, prior_forecast, standing
 from quagpredict.ranking.decisions import chances
 from quagpredict.shipped import shipped_path
@@ -51,6 +52,7 @@ class Field:
     screening: Floats
     seen: dict[str, Floats]
     grids: dict[str, Grid]
+    by_reward: Forecast
 
     def regret(self, rows: Rows, chosen: int) -> float:
         """Return in points what choosing one of the rows costs."""
@@ -92,7 +94,7 @@ def field(tested: pl.DataFrame, steps: int, learnt: Sequence[pl.DataFrame]) -> F
         whole = tested.select("candidate").join(wide, on="candidate", maintain_order="left")
         return whole.select(map(str, rungs)).cast(pl.Float64).to_numpy()
 
-    score, at_16 = table("pass_at_1"), table("pass_at_16")
+    score, at_16, reward = table("pass_at_1"), table("pass_at_16"), table("reward")
     before = predict_across(tested, learnt)
     names = ("hierarchical", "hierarchical_low", "hierarchical_high")
     prior = prior_forecast(model, *(before[name].to_numpy() for name in names))
@@ -103,6 +105,11 @@ def field(tested: pl.DataFrame, steps: int, learnt: Sequence[pl.DataFrame]) -> F
         name: grid_of(model, step, score, at_16, 16, unknown, steps, one)
         for name, one in (("with the prediction before RL", prior), ("curves alone", nothing))
     }
+    rewards = learn_rewards(learnt)
+    assert rewards is not None
+    by_reward = grid_of(
+        model, step, unknown, unknown, 16, unknown, steps, prior, rewards.forecast(step / steps, reward)
+    ).forecast
     screening = screen(tested)
     key = screening.key.to_numpy() - 1e6 * screening.screened_out.to_numpy()
     return Field(
@@ -111,8 +118,9 @@ def field(tested: pl.DataFrame, steps: int, learnt: Sequence[pl.DataFrame]) -> F
         score[:, -1],
         tested["pre_pass_at_64"].to_numpy(),
         key,
-        {"Pass@1": score, "Pass@16": at_16, "training reward": table("reward")},
+        {"Pass@1": score, "Pass@16": at_16, "training reward": reward},
         grids,
+        by_reward,
     )
 
 
