@@ -234,8 +234,8 @@ def _nested(name: str, dtype: pl.DataType, description: str, heading: str = "") 
 
 
 NESTED = (
-    _nested("pre_problems", PROBLEMS, "counts of each problem before RL", "counts of each problem"),
-    _nested("post_problems", PROBLEMS, "counts of each problem after RL", "counts of each problem"),
+    _nested("pre_problems", PROBLEMS, "counts of each problem before RL", "Pass@k at all k"),
+    _nested("post_problems", PROBLEMS, "counts of each problem after RL", "Pass@k at all k"),
     _nested("rl_curve", CURVE, "training log of GRPO"),
     _nested("post_curve", POINTS, "measurements along RL, before and after it included"),
 )

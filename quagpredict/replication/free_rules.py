@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from quagpredict.corpus.benchmarks import benchmark_scores, geometric_mean
 from quagpredict.corpus.columns import column_of
-from quagpredict.errors import InvalidDataError
+from quagpredict.errors import CorpusError, InvalidDataError
 from quagpredict.validation.within_base import WithinBase, within_base
 
 Floats = NDArray[np.float64]
@@ -24,7 +24,7 @@ _SCHEMA = {
 }
 
 
-def free_rules(frame: pl.DataFrame, *, draws: int = 1000, seed: int = 0) -> pl.DataFrame:
+def free_rules(frame: pl.DataFrame, *, draws: int = 1000, seed: int = 0, source: str = "table") -> pl.DataFrame:
     """Judge the free rules on a table of finished runs.
 
     Parameters
@@ -34,6 +34,8 @@ def free_rules(frame: pl.DataFrame, *, draws: int = 1000, seed: int = 0) -> pl.D
         what is resampled, ``recipe_scenario`` splits the table too. A rule whose column is missing is left out.
     draws, seed : int
         Of the bootstrap over base models and, within each, kinds of data.
+    source : str
+        What to call the table in errors.
 
     Returns
     -------
@@ -42,6 +44,11 @@ def free_rules(frame: pl.DataFrame, *, draws: int = 1000, seed: int = 0) -> pl.D
         of a base model, a fraction): ``value`` with its 90 % interval, ``gain`` over SFT Pass@1 on the same draws; and
         ``kind``, without which the gain (for SFT Pass@1 itself the value) changes most, with what it is then.
 
+    Raises
+    ------
+    CorpusError
+        If a column is missing without which no rule can be judged.
+
     Examples
     --------
     >>> from quagpredict.testing.synthetic import synthetic_corpus
@@ -49,6 +56,9 @@ def free_rules(frame: pl.DataFrame, *, draws: int = 1000, seed: int = 0) -> pl.D
     >>> found["rule"].unique(maintain_order=True).to_list()[:2]
     ['SFT Pass@1', 'Pass@64']
     """
+    for column in ("candidate", "post_pass_at_1"):
+        if column not in frame.columns:
+            raise CorpusError(f"{source}: column '{column}' is missing: rules are judged on the runs that have it")
     runs = frame.filter(pl.col("post_pass_at_1").is_not_null())
     truth = runs.group_by("candidate").agg(pl.col("post_pass_at_1").mean().alias("_truth"))
     candidates = runs.unique("candidate", keep="first", maintain_order=True).join(truth, on="candidate")

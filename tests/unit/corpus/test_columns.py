@@ -57,7 +57,7 @@ def test_the_schema_is_its_own_meaning_and_every_column_has_a_heading() -> None:
         assert column_of(column.name) is BY_NAME[column.name]
         assert column.heading
     headings = {"pre_pass_at_64": "Pass@64", "post_pass_at_64": "Pass@64", "pre_held_out_loss_nats": "loss"}
-    headings |= {"pre_problems": "counts of each problem", "recipe_epochs": "recipe epochs", "web_share": "web share"}
+    headings |= {"pre_problems": "Pass@k at all k", "recipe_epochs": "recipe epochs", "web_share": "web share"}
     assert {name: column_of(name).heading for name in headings} == headings
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from quagpredict.errors import CorpusError
 from quagpredict.replication.free_rules import BASELINE, free_rules
 from quagpredict.testing.synthetic import synthetic_corpus
 
@@ -48,8 +49,8 @@ def test_what_was_not_measured_is_no_rule() -> None:
     frame = corpus().drop("pre_pass_at_64", "pre_problems", "pre_held_out_loss_nats")
     assert free_rules(frame, draws=5)["rule"].unique().to_list() == [BASELINE]
     assert free_rules(frame.drop("pre_pass_at_1"), draws=5).is_empty()
-    with pytest.raises(Exception, match="post_pass_at_1"):
-        free_rules(frame.drop("post_pass_at_1"))
+    with pytest.raises(CorpusError, match=r"^lab: column 'post_pass_at_1' is missing: rules are judged on the runs"):
+        free_rules(frame.drop("post_pass_at_1"), source="lab")
 
 
 def test_intervals_hold_their_values() -> None:
