@@ -21,7 +21,7 @@ from quagpredict.corpus import read_corpus
 from quagpredict.corpus.benchmarks import benchmark_scores
 from quagpredict.corpus.columns import benchmark_column
 from quagpredict.ranking.belief import Belief
-from quagpredict.ranking.calibration import condition
+from quagpredict.ranking.conditioning import condition
 from quagpredict.ranking.decisions import chances
 from quagpredict.ranking.next_run import regret_reductions
 from quagpredict.ranking.predicting import believe

@@ -30,10 +30,13 @@ if TYPE_CHECKING:
     from quagpredict.racing import race
     from quagpredict.ranking import rank
     from quagpredict.replication import replicate
+    from quagpredict.report.card import save_validated
     from quagpredict.report.reporting import write_report
     from quagpredict.surrogates import SurrogateRegressor, fit
     from quagpredict.surrogates.store import load_surrogate, save_surrogate
     from quagpredict.validation import fit_validated, validate
+    from quagpredict.validation.learning_curve import learning_curve
+    from quagpredict.validation.sensitivity import sensitivity
 
 __all__ = [
     "CheckpointError",
@@ -57,6 +60,7 @@ __all__ = [
     "grade",
     "import_run",
     "import_runs",
+    "learning_curve",
     "load_surrogate",
     "pass_at_k",
     "race",
@@ -64,8 +68,10 @@ __all__ = [
     "read_corpus",
     "replicate",
     "save_surrogate",
+    "save_validated",
     "score_checkpoint",
     "search",
+    "sensitivity",
     "validate",
     "write_corpus",
     "write_imported",
@@ -83,6 +89,7 @@ _HOME = {
     "grade": "answers",
     "import_run": "importers",
     "import_runs": "importers",
+    "learning_curve": "validation.learning_curve",
     "load_surrogate": "surrogates.store",
     "pass_at_k": "metrics",
     "race": "racing",
@@ -90,8 +97,10 @@ _HOME = {
     "read_corpus": "corpus",
     "replicate": "replication",
     "save_surrogate": "surrogates.store",
+    "save_validated": "report.card",
     "score_checkpoint": "evaluation",
     "search": "mixture_search",
+    "sensitivity": "validation.sensitivity",
     "validate": "validation",
     "write_corpus": "corpus",
     "write_imported": "importers",

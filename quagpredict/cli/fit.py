@@ -80,8 +80,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fit, validate and store."""
-    from quagpredict.report.card import surrogate_card
-    from quagpredict.surrogates.store import save_surrogate
+    from quagpredict.report.card import save_validated
     from quagpredict.validation import fit_validated
 
     made = fit_validated(
@@ -101,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     )
     say_notes(made.notes, "fit")
     fitted = made.surrogate
-    path = save_surrogate(fitted, args.out, surrogate_card(fitted, made.report, made.name))
+    path = save_validated(made, args.out)
     say(
         f"fitted '{fitted.name}' of {_shown(fitted.features)} on {fitted.training_rows} candidates "
         f"({fitted.dropped_rows} without '{fitted.target}' left out); wrote {path.parent}"

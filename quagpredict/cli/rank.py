@@ -21,7 +21,7 @@ from quagpredict.cli.inputs import (
     weights_of,
 )
 
-PARAMETERS = {"next_run": "next", "calibrate=False": "no_calibrate"}
+PARAMETERS = {"next_run": "next", "condition=False": "no_condition"}
 DESCRIPTION = """\
 Order measured candidates by their predicted score after RL, and decide: who is likely to be best, which to take through
 RL together (--budget), whose run would teach most (--next), who is worth RL at all (--gate). Candidates that have their
@@ -103,7 +103,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "say who clears a score (a fraction, 0.7), a candidate by name, or 'no-sft', RL from the own base model",
         "probability with which a candidate must clear the gate (default: 0.5)",
     )
-    add("--no-calibrate", action="store_true", help="do not learn from the results that candidates have already")
+    add("--no-condition", action="store_true", help="do not learn from the results that candidates have already")
     add("--allow-mixed-protocols", action="store_true", help="rank although eval protocols or RL recipes differ")
     add(
         "--allow-unvalidated-base",
@@ -150,7 +150,7 @@ def ranked(args: argparse.Namespace) -> Any:
             gate=args.gate,
             margin=args.margin,
             gate_probability=args.gate_probability,
-            calibrate=not args.no_calibrate,
+            condition=not args.no_condition,
             minimize=args.minimize,
             weights=weights_of(args.weights),
             columns=_columns(args.columns or ()),

@@ -100,10 +100,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Validate and print."""
-    from quagpredict.corpus import read_corpus
-    from quagpredict.corpus.columns import column_of
-    from quagpredict.corpus.weights import weighted
-
     if args.figure:
         from quagpredict.optional import require
         from quagpredict.report.figures import check_figure_path
@@ -116,26 +112,24 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--design chooses the runs of a curve: add --curve")
     if args.weights and args.sensitivity:
         raise UsageError("--weights: --sensitivity judges Pass@k over all problems; leave one of them out")
-    frame = read_corpus(args.corpus)
-    if weights := weights_of(args.weights):
-        frame = weighted(frame, weights, source=" ".join(args.corpus))
-    shared = {
+    runs = args.corpus
+    shared: dict[str, Any] = {
         "target": args.target,
         "top_m": args.top_m,
-        "maximize": not (args.minimize or column_of(args.target).better == "lower"),
+        "minimize": args.minimize or None,
         "seed": args.seed,
         "split": None if args.split == "all" else args.split,
         "source": " ".join(args.corpus),
     }
     if args.sensitivity:
-        return _sensitivity(args, frame, shared)
-    shared |= {"features": args.features, "groups": args.groups}
+        return _sensitivity(args, runs, shared)
+    shared |= {"features": args.features, "groups": args.groups, "weights": weights_of(args.weights)}
     shared |= {"repeats": args.repeats} if args.repeats else {}
     shared |= {"baseline": args.baseline} if args.baseline else {}
-    return _curve(args, frame, shared) if args.curve else _protocols(args, frame, shared)
+    return _curve(args, runs, shared) if args.curve else _protocols(args, runs, shared)
 
 
-def _protocols(args: argparse.Namespace, frame: Any, shared: dict[str, Any]) -> int:
+def _protocols(args: argparse.Namespace, runs: list[str], shared: dict[str, Any]) -> int:
     from quagpredict.report.progress import progress_of
     from quagpredict.report.validation_tables import print_validation, validation_csv, validation_json
     from quagpredict.validation import validate
@@ -143,21 +137,21 @@ def _protocols(args: argparse.Namespace, frame: Any, shared: dict[str, Any]) -> 
     chosen = {"protocol": args.protocol} if args.protocol else {}
     with progress_of("models") as progress:
         report = validate(
-            frame, args.surrogate, scenarios=args.scenario, jobs=args.jobs, progress=progress, **chosen, **shared
+            runs, args.surrogate, scenarios=args.scenario, jobs=args.jobs, progress=progress, **chosen, **shared
         )
     makers = {"csv": partial(validation_csv, report), "json": partial(validation_json, report)}
     _show(args, makers, lambda console: print_validation(report, console), report.notes)
     return 0
 
 
-def _curve(args: argparse.Namespace, frame: Any, shared: dict[str, Any]) -> int:
+def _curve(args: argparse.Namespace, runs: list[str], shared: dict[str, Any]) -> int:
     from quagpredict.report.curve_tables import frame_csv, frame_json, print_curve
     from quagpredict.report.progress import progress_of
-    from quagpredict.validation.calibration_curve import calibration_curve
+    from quagpredict.validation.learning_curve import learning_curve
 
     designs = {"designs": args.design} if args.design else {}
     with progress_of("numbers of runs") as progress:
-        curve = calibration_curve(frame, args.surrogate, progress=progress, **designs, **shared)
+        curve = learning_curve(runs, args.surrogate, progress=progress, **designs, **shared)
     makers = {"csv": partial(frame_csv, curve), "json": partial(frame_json, curve)}
     _show(args, makers, lambda console: print_curve(curve, console), curve.notes)
     if args.figure:
@@ -167,11 +161,11 @@ def _curve(args: argparse.Namespace, frame: Any, shared: dict[str, Any]) -> int:
     return 0
 
 
-def _sensitivity(args: argparse.Namespace, frame: Any, shared: dict[str, Any]) -> int:
+def _sensitivity(args: argparse.Namespace, runs: list[str], shared: dict[str, Any]) -> int:
     from quagpredict.report.curve_tables import frame_csv, frame_json, print_sensitivity
     from quagpredict.validation.sensitivity import sensitivity
 
-    found = sensitivity(frame, **shared)
+    found = sensitivity(runs, **shared)
     makers = {"csv": partial(frame_csv, found), "json": partial(frame_json, found)}
     _show(args, makers, lambda console: print_sensitivity(found, console), found.notes)
     if args.figure:

@@ -30,8 +30,8 @@ def options_of(command: str) -> dict[str, str]:
     Examples
     --------
     >>> options = options_of("rank")
-    >>> options["top_m"], options["next_run=True"], options["calibrate=False"]
-    ('--top-m', '--next', '--no-calibrate')
+    >>> options["top_m"], options["next_run=True"], options["condition=False"]
+    ('--top-m', '--next', '--no-condition')
     """
     (choices,) = (action.choices for action in build_parser(command)._actions if isinstance(action.choices, dict))
     found, flags = {}, set()
@@ -52,8 +52,8 @@ def on_the_command_line(text: str, command: str) -> str:
     --------
     >>> on_the_command_line('gate="nobody": expected a score', "rank")
     '--gate nobody: expected a score'
-    >>> on_the_command_line("pass calibrate=False, or fit one (`quagpredict.fit`)", "rank")
-    'pass --no-calibrate, or fit one (`quagpredict fit`)'
+    >>> on_the_command_line("pass condition=False, or fit one (`quagpredict.fit`)", "rank")
+    'pass --no-condition, or fit one (`quagpredict fit`)'
     """
     if command not in COMMANDS:
         return text

@@ -188,6 +188,17 @@ def column_of(name: str) -> Column:
     return Column(name, pl.Float64(), "", None, None, "feature", "")
 
 
+def minimized(target: str, minimize: bool | None = None) -> bool:
+    """Return whether the lowest target is best: as the caller says, else as the schema says of its losses.
+
+    Examples
+    --------
+    >>> minimized("post_held_out_loss_nats"), minimized("post_pass_at_1"), minimized("my_loss", True)
+    (True, False, True)
+    """
+    return column_of(target).better == "lower" if minimize is None else minimize
+
+
 @cache
 def pass_at(name: str) -> int:
     """Return k of a flat column of Pass@k over all problems; 0 for any other column.

@@ -89,11 +89,9 @@ def assembled(
         target=target,
         notes=(*notes, lacking) if missing else tuple(notes),
         flags=tuple(sorted(flags, key=lambda flag: place[flag.candidate])),
-        outcome=outcome(
-            frame, parts.by_itself, "prediction" if surrogate else "screening", target, lower_is_better=minimize
-        ),
+        outcome=outcome(frame, parts.by_itself, "prediction" if surrogate else "screening", target, minimize=minimize),
         contributions=whole,
-        lower_is_better=minimize,
+        minimize=minimize,
         free_choices=() if minimize else free_choices(frame.filter(left if left.any() else ranked)),
         finished=tuple(table.filter(parts.done.gather(rows))["candidate"]),
     )

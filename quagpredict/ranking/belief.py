@@ -49,7 +49,7 @@ class Belief:
         Score after RL where it is known, in the target's unit; NaN elsewhere. A known score has no error.
     bounds : Bounds or None
         Values that the target can take; draws are kept inside where they are averaged.
-    lower_is_better : bool
+    minimize : bool
         Whether the best target is the smallest, as for a loss.
     """
 
@@ -61,7 +61,7 @@ class Belief:
     target_transform: str
     known: Floats
     bounds: Bounds | None = None
-    lower_is_better: bool = False
+    minimize: bool = False
 
     @property
     def std(self) -> Floats:
@@ -85,7 +85,7 @@ class Belief:
         """
         score = parse_transform(self.target_transform).inverse(self.mean)
         score = np.where(np.isfinite(self.known), self.known, score)
-        return -score if self.lower_is_better else score
+        return -score if self.minimize else score
 
     def draw(self, random: np.random.Generator, count: int) -> Draws:
         """Draw merits (scores, negated if a lower one is better) of all candidates together, (count, n).
@@ -106,7 +106,7 @@ class Belief:
             noise = parse_transform(self.target_transform).inverse(noise).astype(np.float32)
         known = np.flatnonzero(np.isfinite(self.known))
         noise[:, known] = self.known[known]
-        if self.lower_is_better:
+        if self.minimize:
             np.negative(noise, out=noise)
         return noise
 
@@ -114,11 +114,11 @@ class Belief:
         """Return merits inside the bounds of the target, where it has some."""
         if self.bounds is None:
             return merits
-        low, high = (-self.bounds.high, -self.bounds.low) if self.lower_is_better else self.bounds
+        low, high = (-self.bounds.high, -self.bounds.low) if self.minimize else self.bounds
         return np.clip(merits, low, high)
 
 
-def independent(mean: Floats, std: Floats, *, bounds: Bounds | None = None, lower_is_better: bool = False) -> Belief:
+def independent(mean: Floats, std: Floats, *, bounds: Bounds | None = None, minimize: bool = False) -> Belief:
     """Return the belief that takes normal errors of the given deviations as independent.
 
     Examples
@@ -138,5 +138,5 @@ def independent(mean: Floats, std: Floats, *, bounds: Bounds | None = None, lowe
         target_transform="identity",
         known=np.full(n, np.nan),
         bounds=bounds,
-        lower_is_better=lower_is_better,
+        minimize=minimize,
     )

@@ -40,7 +40,7 @@ class Asked(NamedTuple):
     margin: float
     gate_probability: float
     rl_steps: float | None
-    calibrate: bool
+    condition: bool
 
     def check(self) -> None:
         """Refuse what makes no sense."""
@@ -96,16 +96,16 @@ def predicted(
         count = int(fitted_on.sum())
         said.append(f"the surrogate was fitted on {count} of the candidates: its prediction of them is no test of it")
     seen = None
-    if asked.calibrate:
+    if asked.condition:
         seen, about = evidence(own, surrogate, found, asked.rl_steps, fitted_on)
         said += [about] if about else []
     bases = base_models(frame)
-    belief = believe(surrogate, X, seen, bases=bases, lower_is_better=minimize)
+    belief = believe(surrogate, X, seen, bases=bases, minimize=minimize)
     if belief.shared.shape[1] == 0:
         said.append("this surrogate tells no errors that these candidates share: chances take them as independent")
     bar = None
     if asked.gate is not None:
-        bar = parse_bar(asked.gate, asked.margin, frame, lower_is_better=minimize, target=surrogate.target)
+        bar = parse_bar(asked.gate, asked.margin, frame, minimize=minimize, target=surrogate.target)
     chance = chances(belief, top_m=asked.top_m, bar=bar)
     merits, distance = belief.merits(), prediction.distance
     ends = within(surrogate.interval(X, groups=bases) if seen is None else interval(belief), belief)
@@ -248,7 +248,7 @@ def _about_steps(surrogate: FittedSurrogate, steps: float) -> str:
 def _budget(belief: Belief, frame: pl.DataFrame, size: int) -> Budget:
     found = best_set(belief, size)
     names = frame["candidate"]
-    sign = -1.0 if belief.lower_is_better else 1.0
+    sign = -1.0 if belief.minimize else 1.0
     return Budget(
         size=size,
         candidates=tuple(names[row] for row in found.rows),

@@ -106,7 +106,7 @@ def chances(belief: Belief, *, top_m: int = 3, bar: Bar | None = None, draws: in
         best += float(inside[np.arange(len(inside)), winner].sum(dtype=np.float64))
         total += inside.sum(axis=0, dtype=np.float64)
     # Draws differ; known results may be equal, and the first of these took what is won by all.
-    known = part.known if not part.lower_is_better else -part.known
+    known = part.known if not part.minimize else -part.known
     if np.isfinite(known).any():
         first = known == np.nanmax(known)
         wins[first] = wins[first].sum() / first.sum()

@@ -139,7 +139,7 @@ def evidence(
     return (
         Evidence(frame[rows.tolist()], score[rows], np.concatenate([group, group[rows]]), known),
         f"{said}; {'they' if len(rows) == count else f'{len(rows)} of them'} correct the predictions of the others (if "
-        "the surrogate was fitted on them, they count twice: pass calibrate=False)",
+        "the surrogate was fitted on them, they count twice: pass condition=False)",
     )
 
 

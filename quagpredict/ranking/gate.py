@@ -13,7 +13,7 @@ FROM_BASE = "no-sft"
 
 
 def parse_bar(
-    text: str | float, margin: float, frame: pl.DataFrame, *, lower_is_better: bool = False, target: str = ""
+    text: str | float, margin: float, frame: pl.DataFrame, *, minimize: bool = False, target: str = ""
 ) -> Bar:
     """Return the bar that a gate names.
 
@@ -26,7 +26,7 @@ def parse_bar(
         By how much the candidate must be beaten; added to a score too.
     frame : polars.DataFrame
         The candidates.
-    lower_is_better : bool
+    minimize : bool
         Whether a lower score is better, so that the bar is a score to stay below.
     target : str
         What is predicted. A Pass@k is a fraction, and so is a bar for it.
@@ -72,7 +72,7 @@ def parse_bar(
     if pass_at(target) and not 0.0 <= threshold <= 1.0:
         hint = f"; for {threshold:g} % say gate={threshold / 100:g}" if 1.0 < threshold <= 100.0 else ""
         raise UsageError(f"{argument('gate', text)}: '{target}' is a fraction between 0 and 1{hint}")
-    merit = -(threshold - margin) if lower_is_better else threshold + margin
+    merit = -(threshold - margin) if minimize else threshold + margin
     return Bar(merit, nobody, margin)
 
 

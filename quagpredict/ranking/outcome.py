@@ -102,9 +102,7 @@ def with_truth(
     return joined.with_columns(pl.coalesce("_truth", own).alias(target)).drop("_truth")
 
 
-def outcome(
-    frame: pl.DataFrame, score: pl.Series, rule: str, target: str, *, lower_is_better: bool = False
-) -> Outcome | None:
+def outcome(frame: pl.DataFrame, score: pl.Series, rule: str, target: str, *, minimize: bool = False) -> Outcome | None:
     """Return what choosing by `score` (larger is better, null last) and by rules that cost nothing really gives.
 
     Only candidates whose target is known count, and to which `score` and post-SFT Pass@1 give a score: what one rule
@@ -114,7 +112,7 @@ def outcome(
     if target not in frame.columns or frame[target].null_count() == frame.height:
         return None
     rules = {rule: score}
-    if SFT_SCORE in frame.columns and not lower_is_better:
+    if SFT_SCORE in frame.columns and not minimize:
         rules[SFT_SCORE] = frame[SFT_SCORE]
     kept = frame[target].is_not_null()
     usable = [name for name, values in rules.items() if values.filter(kept).null_count() < int(kept.sum())]
@@ -124,9 +122,9 @@ def outcome(
         return None
     known = frame.filter(kept)
     orders = {name: rules[name].filter(kept) for name in usable}
-    if not lower_is_better:
+    if not minimize:
         orders |= {name: values for name, values in free_orders(known).items() if name not in orders}
-    sign = -1.0 if lower_is_better else 1.0
+    sign = -1.0 if minimize else 1.0
     merit = sign * known[target].cast(pl.Float64)
     names = known["candidate"]
     best = pl.DataFrame({"merit": merit, "name": names}).sort(["merit", "name"], descending=[True, False]).row(0)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from quagpredict.corpus.columns import origin
 from quagpredict.ranking.belief import Belief, Bounds
-from quagpredict.ranking.calibration import condition
+from quagpredict.ranking.conditioning import condition
 from quagpredict.ranking.contributions import of_linear, shapley
 from quagpredict.schema import BY_NAME
 from quagpredict.surrogates.fitted import Z90, FittedSurrogate, Interval, transform_columns
@@ -46,7 +46,7 @@ def believe(
     evidence: Evidence | None = None,
     *,
     bases: Sequence[str | None] | None = None,
-    lower_is_better: bool = False,
+    minimize: bool = False,
 ) -> Belief:
     """Return the joint belief of a surrogate about candidates, after learning from the finished ones.
 
@@ -59,7 +59,7 @@ def believe(
         What is known already.
     bases : sequence of str, optional
         Base model of each candidate: intervals may be calibrated for each.
-    lower_is_better : bool
+    minimize : bool
     """
     # All at once: some forms find the errors that candidates share only where they see them together.
     # An empty table has no columns that could be measured, so it is not asked for any.
@@ -81,7 +81,7 @@ def believe(
         target_transform=surrogate.target_transform,
         known=np.full(len(mean), np.nan),
         bounds=Bounds(0.0, 1.0) if column is not None and column.unit == "fraction" else None,
-        lower_is_better=lower_is_better,
+        minimize=minimize,
     )
     if evidence is None:
         return belief
@@ -106,7 +106,7 @@ def within(ends: Interval, belief: Belief) -> Interval:
     """Return intervals without what the target cannot be, such as a score above 1; they still hold the prediction."""
     if belief.bounds is None:
         return ends
-    score = -belief.merits() if belief.lower_is_better else belief.merits()
+    score = -belief.merits() if belief.minimize else belief.merits()
     return Interval(
         np.maximum(ends.low, np.minimum(score, belief.bounds.low)),
         np.minimum(ends.high, np.maximum(score, belief.bounds.high)),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from quagpredict.corpus import read_corpus
-from quagpredict.corpus.columns import PROBLEM_SET, column_of
+from quagpredict.corpus.columns import PROBLEM_SET, minimized
 from quagpredict.corpus.weights import weighted
 from quagpredict.errors import UsageError, argument
 from quagpredict.ranking.deciding import Asked, predicted, screened
@@ -39,7 +39,7 @@ def rank(
     gate: str | float | None = None,
     margin: float = 0.0,
     gate_probability: float = 0.5,
-    calibrate: bool = True,
+    condition: bool = True,
     minimize: bool | None = None,
     weights: Mapping[str, float] | None = None,
     columns: Mapping[str, str] | None = None,
@@ -82,7 +82,7 @@ def rank(
         By how much the bar must be cleared, in the target's unit.
     gate_probability : float
         Probability with which a candidate must clear the bar.
-    calibrate : bool
+    condition : bool
         Whether candidates that have the target already count with it, and correct the predictions of the others
         (see `condition`). Where all have it there is nothing to correct, and predictions stand beside the results.
     minimize : bool, optional
@@ -130,7 +130,7 @@ def rank(
     >>> rank(runs, None).surrogate is None  # screening
     True
     """
-    asked = Asked(top_m, budget, next_run, gate, margin, gate_probability, rl_steps, calibrate)
+    asked = Asked(top_m, budget, next_run, gate, margin, gate_probability, rl_steps, condition)
     asked.check()
     ranking, read = with_headers(
         lambda source: _ranked(
@@ -215,7 +215,7 @@ def _ranked(
     # A stored surrogate's card says what its fit found; of one that was made here nobody has been told yet.
     made_here = on_the_spot or (surrogate is None and all(fitted is not one for one in read))
     notes += fitted.notes if fitted is not None and made_here else ()
-    low = column_of(target).better == "lower" if minimize is None else minimize
+    low = minimized(target, minimize)
     if fitted is None:
         ranking = screened(shown, own, target, asked, minimize=low, notes=notes)
     else:

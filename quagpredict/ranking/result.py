@@ -211,7 +211,7 @@ class Ranking:
     gate : Gate or None
     next_run : NextRun or None
         None unless asked for.
-    lower_is_better : bool
+    minimize : bool
         Whether the lowest target is best.
     by_benchmark : polars.DataFrame or None
         ``candidate``, ``benchmark``, ``before`` (Pass@1 before RL), ``prediction``, ``low``, ``high`` (90 % interval),
@@ -238,7 +238,7 @@ class Ranking:
     budget: Budget | None = None
     gate: Gate | None = None
     next_run: NextRun | None = None
-    lower_is_better: bool = False
+    minimize: bool = False
     by_benchmark: pl.DataFrame | None = None
     candidates: Any = field(default=None, compare=False)
     free_choices: tuple[FreeChoice, ...] = ()

@@ -17,7 +17,7 @@ from quagpredict.replication.free_rules import free_rules
 from quagpredict.replication.targets import by_target
 from quagpredict.validation import ValidationReport, validate
 from quagpredict.validation.baselines import model_of
-from quagpredict.validation.calibration_curve import CalibrationCurve, calibration_curve
+from quagpredict.validation.learning_curve import LearningCurve, learning_curve
 
 #: Surrogates that are judged beside the paper's predictors.
 OURS = ("average:pass_at_1+pass_at_64+loss:log-logit", "mixed:both:log-logit", "effective_k", "sharpening")
@@ -48,7 +48,7 @@ class Replication:
         What choosing among the checkpoints of an SFT run costs, as `checkpoint_choice` returns it.
     free_rules : polars.DataFrame
         The rules that need no finished run, as `free_rules` returns it.
-    curve : CalibrationCurve
+    curve : LearningCurve
     claims : tuple of Claim
     """
 
@@ -59,7 +59,7 @@ class Replication:
     targets: pl.DataFrame
     checkpoints: pl.DataFrame
     free_rules: pl.DataFrame
-    curve: CalibrationCurve
+    curve: LearningCurve
     claims: tuple[Claim, ...]
     notes: tuple[str, ...] = ()
 
@@ -122,7 +122,7 @@ def replication_of(
     tell(f"{name}: how many finished runs")
     shown = [model for model in models if model.endswith("log-logit") or model in surrogates]
     shown += _possible(FREE, frame)[0]
-    curve = calibration_curve(frame, shown, designs="random", repeats=max(repeats // 2, 5), seed=seed, split=None)
+    curve = learning_curve(frame, shown, designs="random", repeats=max(repeats // 2, 5), seed=seed, split=None)
     free = free_rules(frame, seed=seed)
     claims = tuple(claims_of(report, found))
     return Replication(name, frame, report, found, targets, checkpoints, free, curve, claims, notes)

@@ -1,5 +1,6 @@
 """The card of a fitted surrogate: what it was fitted on, for what it holds, how it was validated."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quagpredict.corpus.columns import origin
@@ -14,10 +15,37 @@ from quagpredict.report.validation_tables import (
     validation_rows,
 )
 from quagpredict.report.verdict import headline
+from quagpredict.surrogates.store import save_surrogate
 
 if TYPE_CHECKING:
     from quagpredict.surrogates.fitted import FittedSurrogate
-    from quagpredict.validation import ValidationReport
+    from quagpredict.validation import ValidatedFit, ValidationReport
+
+
+def save_validated(made: "ValidatedFit", folder: str | Path) -> Path:
+    """Store what `fit_validated` made, with a card that says for what it holds and how it was validated.
+
+    Parameters
+    ----------
+    made : ValidatedFit
+    folder : path
+        As for `save_surrogate`.
+
+    Returns
+    -------
+    Path
+        The file that was written; the card lies beside it.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import quagpredict as qp
+    >>> made = qp.fit_validated("datasets/lab-pilot/corpus.parquet", "mean", repeats=2)
+    >>> with TemporaryDirectory() as folder:
+    ...     sorted(path.name for path in save_validated(made, folder).parent.iterdir())
+    ['card.md', 'surrogate.json']
+    """
+    return save_surrogate(made.surrogate, folder, surrogate_card(made.surrogate, made.report, made.name))
 
 
 def surrogate_card(

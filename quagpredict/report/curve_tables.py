@@ -1,4 +1,4 @@
-"""A calibration curve and a sensitivity as tables for the terminal, CSV or JSON."""
+"""A learning curve and a sensitivity as tables for the terminal, CSV or JSON."""
 
 from typing import TYPE_CHECKING
 
@@ -10,24 +10,24 @@ from quagpredict.report.validation_tables import plain_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from quagpredict.validation.calibration_curve import CalibrationCurve
+    from quagpredict.validation.learning_curve import LearningCurve
     from quagpredict.validation.sensitivity import Sensitivity
 
 _LARGE_K = 64  # the large k of the paper
 _SHOWN = (1, 2, 3, 5, 8, 12, 16, 24, 32, 64, 128)
 
 
-def frame_csv(result: "CalibrationCurve | Sensitivity") -> str:
+def frame_csv(result: "LearningCurve | Sensitivity") -> str:
     """Return the table of a result as CSV; scores as fractions."""
     return result.frame.write_csv()
 
 
-def frame_json(result: "CalibrationCurve | Sensitivity") -> str:
+def frame_json(result: "LearningCurve | Sensitivity") -> str:
     """Return a result as JSON; unknown values null."""
     return to_json(vars(result))
 
 
-def print_curve(curve: "CalibrationCurve", console: "Console") -> None:
+def print_curve(curve: "LearningCurve", console: "Console") -> None:
     """Print Spearman and R² of each model against the number of finished runs, a table for each metric and design."""
     from rich.text import Text
 

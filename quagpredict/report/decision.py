@@ -175,7 +175,7 @@ def _sentence(ranking: Ranking, taken: tuple[str, ...]) -> str:
             return "No candidate is left to take through RL."
         if len(ranking.finished) < ranking.frame.height and ranking.budget is None:
             return _kept(ranking, best)
-        first = ranking.frame.sort("actual", descending=not ranking.lower_is_better, nulls_last=True).row(0, named=True)
+        first = ranking.frame.sort("actual", descending=not ranking.minimize, nulls_last=True).row(0, named=True)
         return f"All have their result: {marked(first['candidate'])} is best, {with_unit(ranking, first['actual'])}."
     if ranking.surrogate is None:
         return _screened_sentence(ranking, taken, count)

@@ -1,4 +1,4 @@
-"""Figures of a validation: the calibration curve, and what k and n are worth. They need the extra ``plot``."""
+"""Figures of a validation: the learning curve, and what k and n are worth. They need the extra ``plot``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,19 +11,19 @@ from quagpredict.optional import require
 from quagpredict.report.style import color_of, name_lines, styled
 
 if TYPE_CHECKING:
-    from quagpredict.validation.calibration_curve import CalibrationCurve
+    from quagpredict.validation.learning_curve import LearningCurve
     from quagpredict.validation.sensitivity import Sensitivity
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _NAMES = {"r2": "R²", "spearman": "Spearman", "regret_1": "regret, unit of the target"}
 
 
-def curve_figure(curve: "CalibrationCurve", path: str | Path, metric: str = "spearman") -> Path:
+def curve_figure(curve: "LearningCurve", path: str | Path, metric: str = "spearman") -> Path:
     """Draw a metric against the number of finished runs, a panel for each way of choosing them, and write it.
 
     Parameters
     ----------
-    curve : CalibrationCurve
+    curve : LearningCurve
     path : path
         Ends in .png, .svg or .pdf.
     metric : str

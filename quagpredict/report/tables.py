@@ -67,7 +67,7 @@ def ranking_json(ranking: Ranking) -> str:
     value = {
         "surrogate": ranking.surrogate,
         "target": ranking.target,
-        "lower_is_better": ranking.lower_is_better,
+        "minimize": ranking.minimize,
         "notes": ranking.notes,
         "gate": ranking.gate and ranking.gate._asdict(),
         "budget": ranking.budget and ranking.budget._asdict(),
@@ -112,7 +112,7 @@ def _title(ranking: Ranking) -> str:
         return f"Screening for {score}: no score is predicted (per cent; loss in nats)"
     if is_share(target):
         return f"Predicted {score} and chance to be best in per cent, regret in points"
-    order = "the lowest is best" if ranking.lower_is_better else "the highest is best"
+    order = "the lowest is best" if ranking.minimize else "the highest is best"
     return f"Predicted {score} ({order}), chance to be best in per cent"
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from quagpredict.corpus import read_corpus
-from quagpredict.corpus.columns import column_of
 from quagpredict.corpus.weights import weighted
 from quagpredict.errors import UsageError, argument
 from quagpredict.surrogates import fit
@@ -108,7 +107,6 @@ def fit_validated(
     if repeats > 0 and fitted.training_rows < MIN_CANDIDATES:
         notes.append(f"not validated: {fitted.training_rows} finished candidates, {MIN_CANDIDATES} are needed for that")
     elif repeats > 0:
-        low = column_of(target).better == "lower" if minimize is None else minimize
         report = validate(
             frame,
             [name, *default_surrogates(frame)],
@@ -116,7 +114,7 @@ def fit_validated(
             groups=groups,
             repeats=repeats,
             seed=seed,
-            maximize=not low,
+            minimize=minimize,
             split=split,
         )
         fitted = replace(fitted, cross_base_validated=report.carries_across_bases(name))

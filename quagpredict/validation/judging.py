@@ -132,7 +132,7 @@ def judge(
     predicted: Predicted,
     groups: NDArray[np.intp],
     *,
-    maximize: bool = True,
+    minimize: bool = False,
     merit: bool = False,
     top_m: int = 3,
 ) -> Judged:
@@ -146,15 +146,15 @@ def judge(
         Of every row by every split's fit.
     groups : array (n,)
         Base model of each row, as a code.
-    maximize : bool
-        Whether a higher target is better, for regret and recall.
+    minimize : bool
+        Whether the lowest target is best, for regret and recall.
     merit : bool
         True for a proxy: higher is better whatever the target, so where a lower target is better its order is turned.
     top_m : int
         How many candidates are chosen, for regret and recall.
     """
     mean, low, high, order = predicted
-    up = 1.0 if maximize else -1.0
+    up = -1.0 if minimize else 1.0
     if order is None:
         order = up * mean if merit else mean
     repeats: dict[str, list[Floats]] = {}

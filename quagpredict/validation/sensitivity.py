@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.corpus.columns import minimized
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.metrics import pass_at_k
 from quagpredict.schema import PASS_K
@@ -84,7 +85,7 @@ def sensitivity(
     draws: int = 20,
     seed: int = 0,
     top_m: int = 3,
-    maximize: bool = True,
+    minimize: bool | None = None,
     split: str | None = "fit",
     source: str = "corpus",
 ) -> Sensitivity:
@@ -97,7 +98,7 @@ def sensitivity(
 
     Parameters
     ----------
-    frame, target, seed, top_m, maximize, split, source
+    frame, target, seed, top_m, minimize, split, source
         As for `validate`; the counts ``pre_problems`` must be there.
     ks : sequence of int, optional
         1, 2, 4, ..., 256 as far as there are samples, by default.
@@ -153,7 +154,7 @@ def sensitivity(
         else:
             tables = [_scores(counts, number, ks_of, suite, seed, None)] * draws
         setting = _Setting(suite, number, fitted=suite == whole)
-        lines += _judged(tables, setting, ks_of, rows, seed, top_m, maximize)
+        lines += _judged(tables, setting, ks_of, rows, seed, top_m, minimized(target, minimize))
     return Sensitivity(pl.DataFrame(lines, schema=SCHEMA), whole, most, len(rows.y), tuple(dict.fromkeys(notes)))
 
 
@@ -195,7 +196,7 @@ def _judged(
     rows: Rows,
     seed: int,
     top_m: int,
-    maximize: bool,
+    minimize: bool,
 ) -> Iterator[dict[str, object]]:
     bases = np.unique(np.array(rows.bases), return_inverse=True)[1].reshape(-1)
     loss = LOSS in rows.frame.columns and rows.frame[LOSS].null_count() == 0
@@ -219,7 +220,7 @@ def _judged(
             for model in models:
                 predicted = predictions(model, rows._replace(frame=frame), splits, seed=seed, intervals=0)
                 merit = model.kind == "proxy"
-                judged = judge(arrangement, rows.y, predicted, bases, maximize=maximize, merit=merit, top_m=top_m)
+                judged = judge(arrangement, rows.y, predicted, bases, minimize=minimize, merit=merit, top_m=top_m)
                 for metric, values in judged.repeats.items():
                     found.setdefault((model.name, metric), []).append(values)
         for model in models:

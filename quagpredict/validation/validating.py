@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from quagpredict.corpus.columns import minimized
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.kinds import kind_of
 from quagpredict.validation.baselines import BASELINE, OF_BASES, Model
@@ -52,7 +53,7 @@ def validate(
     repeats: int = 100,
     seed: int = 0,
     top_m: int = 3,
-    maximize: bool = True,
+    minimize: bool | None = None,
     split: str | None = "fit",
     weights: Mapping[str, float] | None = None,
     jobs: int = 1,
@@ -91,8 +92,8 @@ def validate(
         Of the random halves; the same seed gives the same report.
     top_m : int
         How many candidates would get RL, for regret and recall.
-    maximize : bool
-        Whether a higher target is better.
+    minimize : bool, optional
+        Whether the lowest target is best; by default for losses of the schema.
     split : str or None
         Only rows of this split are used, so that held-out candidates stay unseen; None uses all.
     weights : mapping of benchmark to float, optional
@@ -157,7 +158,9 @@ def validate(
             chosen.append(scenario)
     with process_pool(jobs) as pool:
         of_seeds = noise_ceiling(task.runs, task.rows.target, resamples=1).rl_seed_variance
-        judging = _Judging(task, protocols, baseline, repeats, seed, top_m, maximize, progress, pool, of_seeds, {})
+        judging = _Judging(
+            task, protocols, baseline, repeats, seed, top_m, minimized(target, minimize), progress, pool, of_seeds, {}
+        )
         for place, scenario in enumerate(chosen):
             parts += judging.scenario(scenario, place, len(chosen))
     task.notes.extend(_ceiling_notes(judging.ceilings))
@@ -214,7 +217,7 @@ class _Judging(NamedTuple):
     repeats: int
     seed: int
     top_m: int
-    maximize: bool
+    minimize: bool
     progress: Progress | None
     pool: Executor | None
     rl_seed_variance: float
@@ -263,7 +266,7 @@ class _Judging(NamedTuple):
                     rows.y,
                     predicted,
                     bases,
-                    maximize=self.maximize,
+                    minimize=self.minimize,
                     merit=model.kind == "proxy",
                     top_m=self.top_m,
                 )

@@ -157,7 +157,7 @@ def test_every_decision_is_printed_and_in_json(corpus, capsys, workplace):
     first = value["candidates"][0]
     assert {"p_top_3", "p_clear", "regret_reduction", "drivers"} <= set(first)
     assert set(value["contributions"][0]) == {"candidate", "pre_held_out_loss_nats", "pre_pass_at_64"}
-    without = ranked(capsys, *words, "--no-calibrate")
+    without = ranked(capsys, *words, "--no-condition")
     assert [row["prediction"] for row in without["candidates"]] != [row["prediction"] for row in value["candidates"]]
 
 

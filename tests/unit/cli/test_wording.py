@@ -17,7 +17,7 @@ from quagpredict.errors import argument
         ("rank", "gate=0.5 needs scores", "--gate 0.5 needs scores"),
         ("rank", "next_run=True needs scores", "--next needs scores"),
         ("rank", "margin=-0.02: too low.", "--margin -0.02: too low."),
-        ("rank", "count twice: pass calibrate=False)", "count twice: pass --no-calibrate)"),
+        ("rank", "count twice: pass condition=False)", "count twice: pass --no-condition)"),
         ("rank", "or pass allow_mixed_protocols=True", "or pass --allow-mixed-protocols"),
         ("rank", "`truth`: column 'a' is missing", "--truth: column 'a' is missing"),
         ("evaluate", 'against=["runs/*/candidate.parquet", "b"]', "--against runs/*/candidate.parquet b"),

@@ -65,7 +65,7 @@ def test_many_candidates_are_chosen_greedily_with_a_bound():
 
 
 def test_the_lowest_can_be_best():
-    belief = independent(np.array([2.0, 3.0, 2.1]), np.full(3, 0.05), lower_is_better=True)
+    belief = independent(np.array([2.0, 3.0, 2.1]), np.full(3, 0.05), minimize=True)
     assert set(best_set(belief, 2).rows) == {0, 2}
 
 

@@ -74,7 +74,7 @@ def test_few_degrees_of_freedom_have_heavy_tails():
 
 
 def test_a_lower_score_can_be_better():
-    belief = independent(np.array([2.0, 2.5, np.nan]), np.array([0.1, 0.1, np.nan]), lower_is_better=True)
+    belief = independent(np.array([2.0, 2.5, np.nan]), np.array([0.1, 0.1, np.nan]), minimize=True)
     found = chances(belief, bar=Bar(-2.2, np.full(3, -1), 0.0))
     assert found.p_best[0] > 0.99
     assert found.expected_regret[1] == pytest.approx(0.5, abs=0.02)

@@ -81,7 +81,7 @@ def test_a_base_without_its_measurement_is_not_judged(fresh, fitted):
 
 
 def test_a_lower_bar_for_a_loss():
-    bar = parse_bar("2.0", 0.1, pl.DataFrame({"candidate": ["a"]}), lower_is_better=True)
+    bar = parse_bar("2.0", 0.1, pl.DataFrame({"candidate": ["a"]}), minimize=True)
     assert bar.threshold == pytest.approx(-1.9)
 
 

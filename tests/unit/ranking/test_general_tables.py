@@ -26,7 +26,7 @@ def mixtures():
 
 def test_the_lowest_loss_is_ranked_first(mixtures):
     ranking = rank(mixtures, "fit", features=["web", "code", "books"], target="loss", minimize=True)
-    assert ranking.lower_is_better
+    assert ranking.minimize
     assert ranking.frame["prediction"].is_sorted()
     left = ranking.frame.filter(pl.col("low") != pl.col("high"))
     truth = dict(mixtures.select("candidate", "true_loss").iter_rows())

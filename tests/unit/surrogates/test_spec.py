@@ -57,7 +57,7 @@ def test_one_spec_means_the_same_to_fit_validate_and_rank() -> None:
     new = FRAME.tail(10).drop("post_pass_at_1")
     alone = fit(FRAME.head(20), spec)
 
-    ranking = rank(pl.concat([FRAME.head(20), new], how="diagonal"), spec, calibrate=False)
+    ranking = rank(pl.concat([FRAME.head(20), new], how="diagonal"), spec, condition=False)
     rows = {row["candidate"]: row["prediction"] for row in ranking.frame.iter_rows(named=True)}
     np.testing.assert_allclose([rows[name] for name in new["candidate"]], alone.predict_frame(new).mean, rtol=1e-9)
 

@@ -5,7 +5,7 @@ import pytest
 
 from quagpredict.errors import CorpusError
 from quagpredict.ranking import rank
-from quagpredict.ranking.screening import screen
+from quagpredict.validation.screening import screen
 
 
 def kinds(ranking, candidate):

@@ -103,7 +103,7 @@ def test_an_order_is_compared_with_sft_pass_at_1_as_it_is() -> None:
 def test_a_proxy_of_a_loss_to_be_lowered_is_turned() -> None:
     """Whoever predicts a loss by itself, and lower is better, orders all and regrets nothing."""
     frame = SLIM.with_columns(error=pl.col("pre_held_out_loss_nats") * 2)
-    report = validate(frame, ["linear:loss"], "k-fold", target="error", maximize=False)
+    report = validate(frame, ["linear:loss"], "k-fold", target="error", minimize=True)
     assert _value(report, "proxy:held_out_loss_nats", "spearman", "k-fold") == pytest.approx(1.0)
     assert _value(report, "proxy:held_out_loss_nats", "regret_1", "k-fold") == pytest.approx(0.0)
 
@@ -203,7 +203,7 @@ def test_anyones_table() -> None:
     )
     found = validate(
         frame, ["ridge", "linear"], ["random-halves", "leave-one-base-out"], "loss",
-        features=names[:3], groups="size", maximize=False, repeats=10, baseline="mean", top_m=2,
+        features=names[:3], groups="size", minimize=True, repeats=10, baseline="mean", top_m=2,
     )  # fmt: skip
     assert found.surrogates == ("ridge", "linear")
     assert {"mean", "linear:web", "linear:code"} <= set(found.frame["model"])
@@ -212,7 +212,7 @@ def test_anyones_table() -> None:
     assert _value(found, "linear", "r2", "leave-one-base-out") > 0.9
     assert _value(found, "linear", "regret_2", "random-halves") < 0.02
     assert _value(found, "linear", "r2", "random-halves", "gain_low") > 0
-    kinds = validate(frame, None, "random-halves", "loss", features=names[:3], maximize=False, repeats=2).surrogates
+    kinds = validate(frame, None, "random-halves", "loss", features=names[:3], minimize=True, repeats=2).surrogates
     assert {"lightgbm", "gaussian_process", "ridge"} <= set(kinds)
     assert not {"effective_k", "sharpening", "mean"} & set(kinds)
 
@@ -274,7 +274,7 @@ def test_rl_seeds_stay_on_one_side() -> None:
 def test_lower_can_be_better() -> None:
     frame = SLIM.with_columns(error=1 - pl.col("post_pass_at_1"))
     up = validate(frame, ["linear:loss"], "k-fold")
-    down = validate(frame.drop("post_pass_at_1"), ["linear:loss"], "k-fold", target="error", maximize=False)
+    down = validate(frame.drop("post_pass_at_1"), ["linear:loss"], "k-fold", target="error", minimize=True)
     for metric in ("r2", "regret_1", "regret_3", "recall_3"):
         assert _value(up, "linear:loss", metric, "k-fold") == pytest.approx(
             _value(down, "linear:loss", metric, "k-fold")

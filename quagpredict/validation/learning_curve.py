@@ -1,6 +1,6 @@
 """How many finished RL runs a surrogate needs: its accuracy against the number of runs that it was fitted on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.corpus.columns import minimized
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import resolve_features, resolve_transforms
@@ -38,7 +39,7 @@ _TEST_SHARE = 1 / 3
 
 
 @dataclass(frozen=True, eq=False)
-class CalibrationCurve:
+class LearningCurve:
     """Accuracy against the number of finished RL runs.
 
     Attributes
@@ -76,7 +77,7 @@ class CalibrationCurve:
         return int(later["runs"][0])
 
 
-def calibration_curve(
+def learning_curve(
     frame: Any,
     surrogates: str | Sequence[str] | None = None,
     target: str = "post_pass_at_1",
@@ -90,11 +91,12 @@ def calibration_curve(
     repeats: int = 50,
     seed: int = 0,
     top_m: int = 3,
-    maximize: bool = True,
+    minimize: bool | None = None,
     split: str | None = "fit",
+    weights: Mapping[str, float] | None = None,
     source: str = "corpus",
     progress: Progress | None = None,
-) -> CalibrationCurve:
+) -> LearningCurve:
     """Fit on 1, 2, 3, ... finished runs, and judge on candidates that were never among them.
 
     In each repeat a third of the candidates is left out at random; the others are put in the order in which they would
@@ -103,7 +105,7 @@ def calibration_curve(
 
     Parameters
     ----------
-    frame, surrogates, target, features, groups, baseline, seed, top_m, maximize, split, source, progress
+    frame, surrogates, target, features, groups, baseline, seed, top_m, minimize, split, weights, source, progress
         As for `validate`; of the baselines, the mean, post-SFT Pass@1 (fitted, and as a proxy) and short RL runs are
         judged.
     sizes : sequence of int, optional
@@ -125,7 +127,7 @@ def calibration_curve(
     Examples
     --------
     >>> from quagpredict.testing.synthetic import synthetic_corpus
-    >>> curve = calibration_curve(synthetic_corpus(45, seed=1).frame, ["linear:both"], sizes=[5, 30], repeats=10)
+    >>> curve = learning_curve(synthetic_corpus(45, seed=1).frame, ["linear:both"], sizes=[5, 30], repeats=10)
     >>> few, many = curve.frame.filter(design="random", model="linear:both", metric="r2").sort("runs")["mean"]
     >>> curve.test, bool(few < many)
     (15, True)
@@ -135,7 +137,9 @@ def calibration_curve(
         if design not in DESIGNS:
             raise UsageError(f"unknown design '{design}': expected one of {', '.join(DESIGNS)}")
     metric_names(top_m)  # a wrong number is said before anything is fitted
-    task = task_of(frame, surrogates, target, features=features, groups=groups, split=split, source=source)
+    task = task_of(
+        frame, surrogates, target, features=features, groups=groups, split=split, weights=weights, source=source
+    )
     check_baseline(baseline, task.models)
     rows, notes = task.rows, task.notes
     n = len(rows.y)
@@ -150,7 +154,7 @@ def calibration_curve(
     wanted = sorted({size for size in (sizes or (*_SIZES, pool)) if size <= pool})
     if not wanted or wanted[0] < 1:
         raise UsageError(f"sizes must lie from 1 to {pool}, the candidates that are not left out")
-    parts = []
+    low, parts = minimized(target, minimize), []
     for place, design in enumerate(designs):
         orders = _orders(design, Z, halves, seed)
         for number, size in enumerate(wanted):
@@ -159,8 +163,8 @@ def calibration_curve(
             splits = [
                 Split(np.sort(order[:size]), half.test, half.repeat) for order, half in zip(orders, halves, strict=True)
             ]
-            parts.append(_judged(design, size, splits, models, rows, baseline, seed, top_m, maximize))
-    return CalibrationCurve(pl.concat(parts), n, n - pool, target, baseline, tuple(dict.fromkeys(notes)))
+            parts.append(_judged(design, size, splits, models, rows, baseline, seed, top_m, low))
+    return LearningCurve(pl.concat(parts), n, n - pool, target, baseline, tuple(dict.fromkeys(notes)))
 
 
 def _design_table(rows: Rows, features: str | Sequence[str] | None) -> Floats:
@@ -194,7 +198,7 @@ def _judged(
     baseline: str,
     seed: int,
     top_m: int,
-    maximize: bool,
+    minimize: bool,
 ) -> pl.DataFrame:
     arrangement = arrange(splits, bootstrap=0, seed=seed, share=_TEST_SHARE / (1 - _TEST_SHARE))
     bases = np.unique(np.array(rows.bases), return_inverse=True)[1].reshape(-1)
@@ -203,7 +207,7 @@ def _judged(
         if not model.is_surrogate or size >= kind_of(model.kind).fewest_rows(len(model.features)):
             predicted = predictions(model, rows, splits, seed=seed, intervals=0)
             judged[model.name] = judge(
-                arrangement, rows.y, predicted, bases, maximize=maximize, merit=model.kind == "proxy", top_m=top_m
+                arrangement, rows.y, predicted, bases, minimize=minimize, merit=model.kind == "proxy", top_m=top_m
             )
     lines = list(judged_lines(judged, dict.fromkeys(judged, ""), arrangement, baseline, top_m))
     return pl.DataFrame([{"design": design, "runs": size} | line for line in lines], schema=SCHEMA)

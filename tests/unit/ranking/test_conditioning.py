@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from quagpredict.ranking import rank
 from quagpredict.ranking.belief import independent
-from quagpredict.ranking.calibration import condition
+from quagpredict.ranking.conditioning import condition
 from quagpredict.ranking.predicting import believe, interval
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.linear import fit_linear
@@ -66,7 +66,7 @@ def half_finished(runs, count):
 
 def test_finished_candidates_stay_candidates_and_correct_the_others(runs):
     fitted, table = fit(runs[:24]), half_finished(runs, 8)
-    ranking, plain = rank(table, fitted), rank(table, fitted, calibrate=False)
+    ranking, plain = rank(table, fitted), rank(table, fitted, condition=False)
     rows = {row["candidate"]: row for row in ranking.frame.iter_rows(named=True)}
     for row in table[:8].iter_rows(named=True):
         found = rows[row["candidate"]]

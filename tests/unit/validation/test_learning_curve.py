@@ -3,18 +3,18 @@ import pytest
 
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.testing.synthetic import synthetic_corpus
-from quagpredict.validation.calibration_curve import SCHEMA, CalibrationCurve, calibration_curve
+from quagpredict.validation.learning_curve import SCHEMA, LearningCurve, learning_curve
 from quagpredict.validation.run_designs import DESIGNS, choose
 
 CORPUS = synthetic_corpus(48, problems=30, seed=3)
 
 
 @pytest.fixture(scope="module")
-def curve() -> CalibrationCurve:
-    return calibration_curve(CORPUS.frame, ["linear:both", "effective_k"], sizes=[1, 3, 6, 32], repeats=12)
+def curve() -> LearningCurve:
+    return learning_curve(CORPUS.frame, ["linear:both", "effective_k"], sizes=[1, 3, 6, 32], repeats=12)
 
 
-def test_models_are_judged_from_the_runs_on_that_they_can_be_fitted_on(curve: CalibrationCurve) -> None:
+def test_models_are_judged_from_the_runs_on_that_they_can_be_fitted_on(curve: LearningCurve) -> None:
     assert list(curve.frame.schema) == list(SCHEMA)
     assert (curve.candidates, curve.test) == (48, 16)
     judged = {model: curve.frame.filter(model=model)["runs"].min() for model in curve.frame["model"].unique().to_list()}
@@ -24,7 +24,7 @@ def test_models_are_judged_from_the_runs_on_that_they_can_be_fitted_on(curve: Ca
     assert set(curve.frame["design"]) == {"random", "max-min"}
 
 
-def test_more_runs_tell_more_and_all_runs_are_the_same_by_any_design(curve: CalibrationCurve) -> None:
+def test_more_runs_tell_more_and_all_runs_are_the_same_by_any_design(curve: LearningCurve) -> None:
     for design in ("random", "max-min"):
         own = curve.frame.filter(design=design, model="linear:both", metric="r2").sort("runs")
         assert own["mean"].is_sorted()
@@ -71,13 +71,13 @@ def test_a_d_optimal_design_pins_coefficients_down() -> None:
 )
 def test_bad_calls_are_refused(arguments, error, message) -> None:
     with pytest.raises(error, match=message):
-        calibration_curve(CORPUS.frame, **arguments)
+        learning_curve(CORPUS.frame, **arguments)
     with pytest.raises(CorpusError, match="too few for a curve"):
-        calibration_curve(CORPUS.frame.head(6))
+        learning_curve(CORPUS.frame.head(6))
 
 
 def test_a_design_on_a_column_that_is_not_there_is_refused() -> None:
     with pytest.raises(CorpusError, match="pre_pass_at_99999"):
-        calibration_curve(CORPUS.frame, ["linear:both"], sizes=[6], design_features="pre_pass_at_99999", repeats=2)
+        learning_curve(CORPUS.frame, ["linear:both"], sizes=[6], design_features="pre_pass_at_99999", repeats=2)
     with pytest.raises(UsageError, match="top_m must be at least 1"):
-        calibration_curve(CORPUS.frame, ["linear:both"], sizes=[6], top_m=0, repeats=2)
+        learning_curve(CORPUS.frame, ["linear:both"], sizes=[6], top_m=0, repeats=2)
