@@ -43,7 +43,7 @@ def curve_figure(curve: "LearningCurve", path: str | Path, metric: str = "spearm
         return write_figure(figure, path)
 
 
-def _curves(curve: "CalibrationCurve", frame: pl.DataFrame, metric: str) -> Any:
+def _curves(curve: "LearningCurve", frame: pl.DataFrame, metric: str) -> Any:
     designs = frame["design"].unique(maintain_order=True).to_list()
     # What was asked for comes first; what is beyond five lines is grey.
     models = sorted(frame["model"].unique(maintain_order=True), key=_is_baseline)
