@@ -25,7 +25,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(if $(wildcard .venv/installed),.venv/installed,.venv-demo/installed)  ## rank the shipped candidates, beside what RL really gave
-	$(DEMO)/quagpredict rank --candidates datasets/lab/candidates/*.parquet --truth datasets/lab/outcomes.parquet --top 10
+	$(DEMO)/quagpredict rank --candidates datasets/lab/candidates/*.parquet --truth datasets/lab/outcomes.parquet --top 6
 
 test: .venv/installed  ## every test (TESTS=path for some, WORKERS=n processes)
 	HF_HUB_OFFLINE=1 $(FULL) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
