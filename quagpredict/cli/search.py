@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     plan = SearchPlan.from_yaml(args.space)
     allowed = {name: getattr(args, name) for name in ("allow_unvalidated_base", "allow_mixed_protocols")}
     if args.check:
-        surrogate = check_search(plan, args.surrogate, **allowed)
+        surrogate = check_search(plan, args.surrogate, method=args.method, **allowed)
         print(_described(plan))
         by = f"the surrogate '{surrogate.name}'" if surrogate is not None else "what the space file says"
         verified = f"; the best {args.verify} verified by RL in {args.rounds} rounds" if args.verify else ""

@@ -5,6 +5,7 @@ Each worker is this search once more in a process of its own: they share the stu
 
 import contextlib
 import fcntl
+import math
 import pickle
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import optuna
 import polars as pl
 
 from quagpredict.corpus import read_corpus
+from quagpredict.corpus.columns import column_of
 from quagpredict.errors import IncomparableError, QuagpredictError, UsageError, argument
 from quagpredict.files import written_aside
 from quagpredict.mixture_search.recipe_runs import RecipeRuns
@@ -27,7 +29,7 @@ from quagpredict.mixture_search.samplers import Method
 from quagpredict.mixture_search.scoring import scoring_surrogate
 from quagpredict.mixture_search.space_file import Scoring, SearchPlan
 from quagpredict.mixture_search.storage import open_storage
-from quagpredict.mixture_search.study import MixtureSearch
+from quagpredict.mixture_search.study import OBJECTIVE_OF, MixtureSearch
 from quagpredict.mixture_search.warm_start import from_corpus, from_study
 from quagpredict.optional import require
 from quagpredict.ranking.applicability import mismatches
@@ -146,6 +148,7 @@ def search(
     fitted = check_search(
         plan,
         surrogate,
+        method=method,
         allow_unvalidated_base=allow_unvalidated_base,
         allow_mixed_protocols=allow_mixed_protocols,
     )
@@ -170,6 +173,7 @@ def check_search(
     space: SearchPlan | str | Path,
     surrogate: FittedSurrogate | str | Path | None = None,
     *,
+    method: Method = "surrogate",
     allow_unvalidated_base: bool = False,
     allow_mixed_protocols: bool = False,
 ) -> FittedSurrogate | None:
@@ -182,7 +186,8 @@ def check_search(
     IncomparableError
         If it holds for another protocol, RL recipe or base, and that was not allowed.
     UsageError, SurrogateError, RecipeError
-        If it is not there, or surrogate or space are not valid.
+        If it is not there, surrogate or space are not valid, or it scores trials by a Pass@k that takes more samples a
+        problem than they are measured with.
 
     Examples
     --------
@@ -194,6 +199,12 @@ def check_search(
     fitted = scoring_surrogate(given, plan.scoring.corpus if plan.scoring else None)
     if fitted is None or plan.evaluation is None:
         return fitted
+    k = max((column_of(name).k for name in fitted.features), default=0.0)
+    if OBJECTIVE_OF.get(method) == "lower_bound" and k > plan.evaluation.samples_before:
+        raise UsageError(
+            f"search '{plan.space.name}': '{fitted.name}' reads Pass@k up to k = {k:g}, and evaluation.samples "
+            f"is {plan.evaluation.samples_before}; measure with at least {math.ceil(k)}, or name one of smaller k"
+        )
     runs = RecipeRuns(plan, "")
     row: dict[str, Any] = {"candidate": ["x"], "eval_protocol_id": [runs.eval_protocol_id]}
     row |= {"base_model": [plan.space.base.name], "rl_recipe_id": [runs.rl_recipe_id]}

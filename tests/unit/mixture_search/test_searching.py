@@ -46,3 +46,13 @@ def test_a_worker_gets_the_search_and_says_in_its_log_what_is_wrong(tmp_path: Pa
     asked = searching._Asked(plan, check_search(plan), None, tmp_path, "nothing", 2, "surrogate", 0, 0, 1, 2)
     assert searching._started(asked, 1).wait() == 2
     assert (tmp_path / "worker-1.log").read_text().startswith("error: storage 'nothing': expected a URL")
+
+
+def test_a_surrogate_that_reads_further_than_trials_are_sampled_is_refused_before_anything_is_trained() -> None:
+    plan = SearchPlan.from_yaml(SPACE)
+    assert plan.evaluation is not None
+    few = replace(plan, evaluation=replace(plan.evaluation, samples_before=32))
+    with pytest.raises(UsageError, match=r"reads Pass@k up to k = 64, and evaluation.samples is 32; .* at least 64"):
+        check_search(few)
+    # Who searches by SFT Pass@1 only notes what it predicts.
+    assert check_search(few, method="sft-pass-at-1").name == "average"
