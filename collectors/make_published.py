@@ -6,7 +6,7 @@ Reads ``pairs.csv`` (one row a number before RL and a number after it, as its so
 - ``by-benchmark.parquet``: one row a candidate and benchmark, where a study gives the same measure before and after RL;
 - ``starts-7b.parquet``: one row a candidate of the study with 33 starts of one base, a table that `validate` takes.
 
-Every study is named below with its unit. A row of a study that is not named, out of range, or there twice is refused.
+Every study is named below with its unit. A row of a study that is not named, out of range, or appears twice is refused.
 """
 
 import argparse
@@ -128,7 +128,7 @@ def kind_of(note: str) -> str:
 
 
 def check(rows: pl.DataFrame, path: Path) -> None:
-    """Refuse scores out of range, missing numbers and sources, and rows that are there twice."""
+    """Refuse scores out of range, missing numbers and sources, and rows that appear twice."""
     for column in ("source", "base_model", "sft_recipe", "rl_recipe", "benchmark", "metric_name", "pre", "post"):
         if rows[column].null_count():
             raise CorpusError(f"{path}: column '{column}': {rows[column].null_count()} values are missing")
@@ -141,7 +141,7 @@ def check(rows: pl.DataFrame, path: Path) -> None:
     # Two numbers after RL of one start and one RL are two runs of it, and stay; the same row twice is a slip.
     twice = rows.filter(rows.is_duplicated())
     if twice.height:
-        raise CorpusError(f"{path}: the row of '{twice['source'][0]}', {twice['sft_recipe'][0]}, is there twice")
+        raise CorpusError(f"{path}: the row of '{twice['source'][0]}', {twice['sft_recipe'][0]}, appears twice")
 
 
 def by_benchmark(pairs: pl.DataFrame) -> pl.DataFrame:

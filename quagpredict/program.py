@@ -115,7 +115,7 @@ def _steps_done(checkpoint: Path) -> int:
         return 0
 
 
-def where_to_go_on(config: Any, before: int | None = None) -> tuple[str | None, float]:
+def resume_point(config: Any, before: int | None = None) -> tuple[str | None, float]:
     """Return the checkpoint that a training goes on from, None for the beginning, and the seconds spent before it.
 
     Parameters
@@ -129,7 +129,7 @@ def where_to_go_on(config: Any, before: int | None = None) -> tuple[str | None, 
     Examples
     --------
     >>> from types import SimpleNamespace
-    >>> where_to_go_on(SimpleNamespace(resume_from_checkpoint=None, output_dir="no/such/folder"))
+    >>> resume_point(SimpleNamespace(resume_from_checkpoint=None, output_dir="no/such/folder"))
     (None, 0.0)
     """
     asked = config.resume_from_checkpoint

@@ -28,8 +28,8 @@ from quagpredict.lab import Mixture
 from quagpredict.program import (
     PAUSED,
     parse_trl_recipe,
+    resume_point,
     run_program,
-    where_to_go_on,
     write_record,
     write_time_spent,
 )
@@ -91,7 +91,7 @@ def main(arguments: list[str]) -> None:
 
     check_pause(recipe.pause_at, config)
     # A checkpoint of the pause itself was not moved into its place before a kill: the way to it is gone again.
-    checkpoint, spent = where_to_go_on(config, before=recipe.pause_at)
+    checkpoint, spent = resume_point(config, before=recipe.pause_at)
 
     set_seed(config.seed)
     load_config(model_config.model_name_or_path, model_config.model_revision)  # damaged or quantised: said at once

@@ -24,8 +24,8 @@ from quagpredict.lab import Mixture
 from quagpredict.plans.keys import known_keys_only
 from quagpredict.program import (
     parse_trl_recipe,
+    resume_point,
     run_program,
-    where_to_go_on,
     write_record,
     write_time_spent,
 )
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> None:
         raise RecipeError("use_peft: an adapter alone cannot be measured or taken to RL; train full weights")
     base = base_digest(model_config.model_name_or_path, model_config.model_revision)
 
-    checkpoint, spent = where_to_go_on(config)
+    checkpoint, spent = resume_point(config)
 
     set_seed(config.seed)
     load_config(model_config.model_name_or_path, model_config.model_revision)  # damaged or quantised: said at once

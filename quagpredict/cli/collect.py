@@ -24,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "collect",
         help="run the stages of a plan: bases, SFT, evaluation, RL, evaluation",
-        description="Run the stages of a plan that are not done yet. Stop it at any moment, start it again to go on.",
+        description="Run the stages of a plan that are not done yet. Stop it at any moment, start it again to resume.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
             launcher=args.launcher,
         )
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped; the same command resumes from here", file=sys.stderr)
         return 130
     print(
         f"{summary.done} stages done, {summary.left} left, {summary.rows} rows in {out / 'corpus.parquet'}",

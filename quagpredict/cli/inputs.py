@@ -91,7 +91,7 @@ def weights_of(given: Iterable[str] | None) -> dict[str, float] | None:
     Raises
     ------
     UsageError
-        If a pair is not one, or a name is there twice.
+        If a pair is not one, or a name appears twice.
 
     Examples
     --------

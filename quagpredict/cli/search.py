@@ -16,7 +16,7 @@ METHODS = ("surrogate", "sft-pass-at-1", "random", "regmix", "equal")
 DESCRIPTION = """\
 Train SFT candidates with different mixtures and settings at one budget, measure each, and score it by the lower bound
 of what a surrogate predicts after RL. --verify takes the best through RL; with --rounds the surrogate learns from them.
-The same command goes on where it was stopped or killed, and may run several times at once on one storage.
+The same command resumes where it was stopped or killed, and may run several times at once on one storage.
 """
 EPILOG = """\
 examples:
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
             **allowed,
         )
     except KeyboardInterrupt:
-        say("stopped; the same command goes on from here")
+        say("stopped; the same command resumes from here")
         raise
     makers = {"csv": partial(search_csv, outcome), "json": partial(search_json, outcome)}
     emit(args.format, makers, lambda console: print_search(outcome, console, args.top), None)

@@ -38,8 +38,8 @@ def check_corpus(frame: pl.DataFrame, source: str = "table", *, allow_mixed_prot
     NothingToRankError
         If the table has no row.
     CorpusError
-        If a column has the wrong data type, a value is out of its range, counts contradict each other, or a row is
-        there twice.
+        If a column has the wrong data type, a value is out of its range, counts contradict each other, or a row
+        appears twice.
     IncomparableError
         If rows come from several eval protocols and that was not allowed.
 
@@ -167,7 +167,7 @@ def _complaint(frame: pl.DataFrame, column: Column, row: int) -> str:
 
 
 def check_rows(frame: pl.DataFrame, source: str, *, allow_mixed_protocols: bool = False) -> None:
-    """Check that no row is there twice and that all were measured alike."""
+    """Check that no row appears twice and that all were measured alike."""
     key = [name for name in KEY if name in frame.columns]
     twice = frame.select(key).is_duplicated()
     if twice.any():

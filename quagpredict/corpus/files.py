@@ -244,7 +244,7 @@ def _read_csv(path: Path) -> pl.DataFrame:
         header = next(csv.reader(handle, delimiter=separator), [])
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
-        raise CorpusError(f"{path}: column '{twice[0]}' is there twice; keep one of them")
+        raise CorpusError(f"{path}: column '{twice[0]}' appears twice; keep one of them")
     if len(header) == 1 and ";" in header[0]:
         raise CorpusError(f"{path}: the header has one column, '{header[0][:60]}': separate columns by '{separator}'")
     return pl.read_csv(

@@ -23,7 +23,7 @@ from quagpredict.engines.tokens import Tokens, closed
 from quagpredict.errors import QuagpredictError, UsageError
 
 _BLOCK = 32  # samples of one problem that are drawn by one worker
-_DEATHS_BORNE = 3  # in a row, with nothing delivered between them
+MAX_WORKER_RESTARTS = 3  # in a row, with nothing delivered between them
 _SILENCE = 7200.0  # seconds without a word from any worker after which they are taken for dead
 
 _Item = TypeVar("_Item")
@@ -63,7 +63,7 @@ class ParallelEngine(Tokens):
         self._task = (engine, str(checkpoint), dict(settings))
         self._devices = device_groups(workers, settings.get("tensor_parallel_size", 1))
         self._workers: list[_Worker | None] = [None] * workers
-        self._deaths = 0
+        self._restarts = 0
         self.version = ""
         try:
             self._start_missing()
@@ -135,7 +135,7 @@ class ParallelEngine(Tokens):
                         worker.send((sampling, [task(item) for item in hand]))
                 for index, message in self._heard():
                     if message[0] == "result":
-                        self._deaths = 0
+                        self._restarts = 0
                         yield hands[index].pop(message[1]), message[2]
                     elif message[0] in ("done", "dead"):
                         waiting += hands.pop(index, {}).values()
@@ -182,12 +182,12 @@ class ParallelEngine(Tokens):
 
     def _bury(self, index: int, worker: "_Worker") -> None:
         self._lose(index)
-        self._deaths += 1
-        if self._deaths >= _DEATHS_BORNE:
+        self._restarts += 1
+        if self._restarts >= MAX_WORKER_RESTARTS:
             raise QuagpredictError(
-                f"{self._deaths} workers of the engine '{self.name}' ended or hung, one after the other, with nothing "
-                f"drawn (the last with exit status {worker.process.returncode}): see what they said above; memory is "
-                "the usual cause"
+                f"{self._restarts} workers of the engine '{self.name}' ended or hung, one after the other, with "
+                f"nothing drawn (the last with exit status {worker.process.returncode}): see what they said above; "
+                "memory is the usual cause"
             )
 
     def _lose(self, index: int) -> None:

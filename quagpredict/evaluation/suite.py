@@ -142,7 +142,7 @@ def read_suite(path: str | Path) -> Suite:
     seen: set[tuple[str, str]] = set()
     for problem in problems:
         if (problem.benchmark, problem.problem_id) in seen:
-            raise RecipeError(f"{path}: benchmark {problem.benchmark}: the id {problem.problem_id!r} stands twice")
+            raise RecipeError(f"{path}: benchmark {problem.benchmark}: the id {problem.problem_id!r} appears twice")
         seen.add((problem.benchmark, problem.problem_id))
     readable, unreadable = [], []
     for problem in problems:

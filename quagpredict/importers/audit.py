@@ -151,7 +151,7 @@ def _copied_file(parts: pl.DataFrame, files: Sequence[Path]) -> str | None:
 
 
 def _doubled(problems: pl.DataFrame) -> str | None:
-    """Say why responses look like copies: too many pairs are the same, or every one stands twice or more."""
+    """Say why responses look like copies: too many pairs are the same, or every one appears twice or more."""
     texts = _telling(problems.filter(pl.col("responses").list.len() > 1))
     if texts.is_empty():
         return None

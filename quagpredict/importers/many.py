@@ -116,7 +116,7 @@ def write_imported(imported: Sequence[Imported], path: str | Path) -> None:
     Raises
     ------
     CorpusError
-        If a candidate is there twice.
+        If a candidate appears twice.
     UsageError
         If there is no import, or the name does not end in ``.parquet``.
 

@@ -48,7 +48,7 @@ def text_columns(path: Path, names: Sequence[str], optional: Sequence[str] = ())
     Raises
     ------
     InvalidDataError
-        If the file cannot be read, or a column is not there or there twice; the message lists what is there.
+        If the file cannot be read, or a column is not there or appears twice; the message lists what is there.
     """
     there = header(path)
     suffix = suffix_of(path)
@@ -82,7 +82,7 @@ def chosen_columns(path: Path, there: Sequence[str], names: Sequence[str], optio
     Raises
     ------
     InvalidDataError
-        If one of `names` is not there, or one to read stands twice.
+        If one of `names` is not there, or one to read appears twice.
     """
     wanted = [*names, *(name for name in optional if name in there)]
     for name in wanted:

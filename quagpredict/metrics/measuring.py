@@ -67,7 +67,7 @@ def measurement(samples: pl.DataFrame) -> Measurement:
     ------
     InvalidDataError
         If there is no sample, a column is missing or of another type, a required value is null, a verdict is unknown,
-        a sample stands twice, or a problem has two levels.
+        a sample appears twice, or a problem has two levels.
 
     Examples
     --------

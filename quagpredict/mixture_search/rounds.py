@@ -96,7 +96,7 @@ def search_in_rounds(
 ) -> Outcome:
     """Run the trials in rounds, each with a study of its own that begins with the trials before, scored anew.
 
-    Everything is a function of the studies and of what `verify` returns, so that the same call goes on where it was
+    Everything is a function of the studies and of what `verify` returns, so that the same call resumes where it was
     stopped, and several workers can make it at once.
 
     Parameters

@@ -79,7 +79,7 @@ def search(
 ) -> Outcome:
     """Find the SFT mixture that ends best after RL, by trainings at one budget.
 
-    The same call goes on where it was stopped or killed, and may be made several times at once on one storage.
+    The same call resumes where it was stopped or killed, and may be made several times at once on one storage.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ class _Loader(yaml.SafeLoader):
             written = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else (key.tag, id(key))
             if written in seen:
                 raise yaml.composer.ComposerError(
-                    "while reading a mapping", node.start_mark, f"the key '{key.value}' is there twice", key.start_mark
+                    "while reading a mapping", node.start_mark, f"the key '{key.value}' appears twice", key.start_mark
                 )
             seen.add(written)
         return node

@@ -90,7 +90,7 @@ class Section:
             if not right or (low is not None and (entry < low or (kind is float and entry == low))):
                 raise self.error(f"{key}[{position}]", f"expected {expected}, got {entry!r}")
         if len(set(values)) != len(values):
-            raise self.error(key, f"the same value is there twice: {values}")
+            raise self.error(key, f"the same value appears twice: {values}")
         return [kind(entry) for entry in values]
 
     def number(self, key: str, low: float, high: float, default: float | None = None) -> float:

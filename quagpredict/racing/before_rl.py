@@ -62,7 +62,7 @@ def forecast_before_rl(
         if column != "candidate" and not (dtype.is_numeric() or dtype == pl.Null):
             raise UsageError(f"{argument('prior', 'TABLE')}: column '{column}' must hold numbers, not {dtype}")
     if table["candidate"].is_duplicated().any():
-        raise UsageError(f"{argument('prior', 'TABLE')}: a candidate is there twice")
+        raise UsageError(f"{argument('prior', 'TABLE')}: a candidate appears twice")
     numbers = [pl.col(column).cast(pl.Float64, strict=False) for column in (name, "low", "high")]
     own = table.select(pl.col("candidate").cast(pl.String), *numbers)
     joined = candidates.select(pl.col("candidate").cast(pl.String)).join(

@@ -179,7 +179,7 @@ def _one_row_each(frame: pl.DataFrame) -> None:
     twice = frame["candidate"].is_duplicated()
     if twice.any():
         raise CorpusError(
-            f"candidates: '{frame['candidate'].filter(twice)[0]}' is there twice; a race is between runs, so give each "
+            f"candidates: '{frame['candidate'].filter(twice)[0]}' appears twice; a race is between runs, so give each "
             "run, also one of another RL seed, its own name"
         )
 

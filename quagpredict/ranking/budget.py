@@ -69,7 +69,7 @@ def best_set(belief: Belief, size: int, *, seed: int = 0) -> BestSet:
 
     Examples
     --------
-    >>> from quagpredict.ranking.belief import independent
+    >>> from quagpredict.testing.beliefs import independent
     >>> best_set(independent(np.array([0.5, 0.4, 0.1]), np.array([0.1, 0.1, 0.1])), 2).rows
     (0, 1)
     """

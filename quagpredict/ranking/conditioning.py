@@ -35,7 +35,7 @@ def condition(belief: Belief, score: Floats, *, offset_of: NDArray[np.int64] | N
 
     Examples
     --------
-    >>> from quagpredict.ranking.belief import independent
+    >>> from quagpredict.testing.beliefs import independent
     >>> belief = independent(np.array([0.5, 0.6]), np.array([0.1, 0.1]))
     >>> shared = replace(belief, shared=np.array([[0.1], [0.1]]), own=np.array([0.01, 0.01]))
     >>> condition(shared, np.array([0.4, np.nan])).merits().round(2)

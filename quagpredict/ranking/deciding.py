@@ -15,7 +15,7 @@ from quagpredict.ranking.assembling import Parts, assembled
 from quagpredict.ranking.belief import Belief
 from quagpredict.ranking.budget import best_set
 from quagpredict.ranking.decisions import chances
-from quagpredict.ranking.finished import evidence, finished, taught
+from quagpredict.ranking.finished import evidence, finished, training_candidates
 from quagpredict.ranking.flags import measurement_flags, prediction_flags, range_flags
 from quagpredict.ranking.free_order import about_free_order
 from quagpredict.ranking.gate import judged, parse_bar
@@ -78,7 +78,7 @@ def predicted(
         The same rows with the results that may be learnt from.
     """
     # What it was fitted on says nothing about how well it predicts.
-    fitted_on = taught(own, surrogate)
+    fitted_on = training_candidates(own, surrogate)
     # By name, so that the draws do not depend on the order of the rows.
     order = frame["candidate"].arg_sort()
     frame, own, fitted_on = frame[order], own[order], fitted_on[order]

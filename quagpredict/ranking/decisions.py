@@ -76,7 +76,7 @@ def chances(belief: Belief, *, top_m: int = 3, bar: Bar | None = None, draws: in
     Examples
     --------
     >>> import numpy as np
-    >>> from quagpredict.ranking.belief import independent
+    >>> from quagpredict.testing.beliefs import independent
     >>> both = chances(independent(np.array([0.5, 0.5, np.nan]), np.array([0.1, 0.1, np.nan])), top_m=1)
     >>> both.p_best.round(1), bool((both.p_best == both.p_top)[:2].all())
     (array([0.5, 0.5, nan]), True)

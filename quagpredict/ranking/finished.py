@@ -114,12 +114,12 @@ def evidence(
     surrogate: FittedSurrogate,
     found: Sequence[Mismatch],
     rl_steps: float | None,
-    taught: pl.Series,
+    fitted_on: pl.Series,
 ) -> tuple[Evidence | None, str]:
     """Return what the surrogate can learn from the finished candidates, and a sentence about it.
 
-    Nothing if no candidate is finished or none is left to predict. Rows that have `taught` the surrogate already count
-    with their score and teach nothing more.
+    Nothing if no candidate is finished or none is left to predict. Rows that the surrogate was `fitted_on` count with
+    their score already, and correct nothing.
     """
     done = finished(frame, surrogate.target)
     if not done.any() or done.all():
@@ -129,7 +129,7 @@ def evidence(
     if "rl_steps" in surrogate.features and rl_steps is not None and "rl_steps" in frame.columns:
         # A result after fewer or more steps is evidence, but not the score after these.
         known = np.where(frame["rl_steps"].cast(pl.Float64).to_numpy() == rl_steps, known, np.nan)
-    rows = np.flatnonzero((done & ~taught).to_numpy())
+    rows = np.flatnonzero((done & ~fitted_on).to_numpy())
     count, counting = int(done.sum()), int(np.isfinite(known).sum())
     said = f"{count} candidates have a result already"
     said += ", which counts as their score" if counting == count else f"; that of {counting} is after so many RL steps"
@@ -143,7 +143,7 @@ def evidence(
     )
 
 
-def taught(frame: pl.DataFrame, surrogate: FittedSurrogate) -> pl.Series:
+def training_candidates(frame: pl.DataFrame, surrogate: FittedSurrogate) -> pl.Series:
     """Return which candidates are rows that the surrogate was fitted on, booleans (n,).
 
     They are recognised by the digests of the surrogate's training rows: name, features and score to the last bit.

@@ -43,7 +43,7 @@ def regret_reductions(belief: Belief) -> Floats:
 
     Examples
     --------
-    >>> from quagpredict.ranking.belief import independent
+    >>> from quagpredict.testing.beliefs import independent
     >>> regret_reductions(independent(np.array([0.5, 0.5, 0.1]), np.array([0.02, 0.1, 0.1]))).round(3)
     array([0.008, 0.04 , 0.   ])
     """

@@ -20,7 +20,7 @@ _UNKNOWN = (float("nan"),) * 3
 def one_row_each(frame: pl.DataFrame, target: str) -> pl.DataFrame:
     """Return one row a candidate, with the target's mean over its RL seeds; the order is kept.
 
-    A candidate that is there twice, with its result and as it was before RL, is kept with its result.
+    A candidate that appears twice, with its result and as it was before RL, is kept with its result.
 
     Raises
     ------

@@ -108,8 +108,8 @@ def fit_gaussian_process(
 
     The parameters are those of `fit_linear`. Length scale, trend and noise are those of the largest posterior on a
     fixed grid (one eigendecomposition serves all noises), the signal's variance is integrated out, so that predictions
-    are Student's t with n - 1 degrees of freedom. Nothing is drawn at random. Beyond `MOST_ROWS` rows every so-manyth
-    is used.
+    are Student's t with n - 1 degrees of freedom. Nothing is drawn at random. Of more than `MOST_ROWS` rows, so
+    many are used, evenly spaced.
 
     References
     ----------

@@ -319,5 +319,5 @@ def _refuse_constant(name: str) -> Any:
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        raise ValueError(f"a key is there twice among {', '.join(sorted(key for key, _ in pairs))[:120]}")
+        raise ValueError(f"a key appears twice among {', '.join(sorted(key for key, _ in pairs))[:120]}")
     return value

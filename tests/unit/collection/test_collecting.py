@@ -313,7 +313,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(write_plan: WritePlan
             assert process.wait(timeout=60) == 130
         finally:
             process.kill()
-    assert said.endswith("stopped; the same command goes on from here\n")
+    assert said.endswith("stopped; the same command resumes from here\n")
     assert "Traceback" not in said
     assert not list((work / "stages").glob("*/*"))
     assert collect(Plan.from_yaml(file), work).rows == 1

@@ -146,7 +146,7 @@ def test_a_wrong_cell_is_named_and_not_an_innocent_one(tmp_path):
 def test_csv_of_other_tools(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("candidate,pre_pass_at_1,pre_pass_at_1\na,0.9,0.8\n")
-    with pytest.raises(CorpusError, match="column 'pre_pass_at_1' is there twice"):
+    with pytest.raises(CorpusError, match="column 'pre_pass_at_1' appears twice"):
         read_corpus(path)
     path.write_text("candidate;pre_pass_at_1\na;0,9\n")
     with pytest.raises(CorpusError, match=r"the header has one column.*separate columns by ','"):

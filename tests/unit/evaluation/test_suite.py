@@ -106,7 +106,7 @@ def test_braces_in_a_question_stay(tmp_path):
         ({"benchmarks": [{"name": "x"}]}, "either 'lab' or 'path'"),
         ({"benchmarks": [{"name": "x", "path": "missing.jsonl"}]}, r"missing\.jsonl"),
         ({"benchmarks": [{"name": "x", "path": "p.jsonl", "question": "nope"}]}, "no value for 'nope'"),
-        ({"benchmarks": [LAB["benchmarks"][0], LAB["benchmarks"][0]]}, "stands twice"),
+        ({"benchmarks": [LAB["benchmarks"][0], LAB["benchmarks"][0]]}, "appears twice"),
         ({"benchmarks": [{"name": "x", "lab": {"problems": 3}}]}, "lab needs"),
         ({"benchmarks": [{"name": "x", "lab": {"problems": 3, "data": {"length": 3}}}]}, "unknown key 'length'"),
         ({"prompt": "no place"}, "must contain {question}"),

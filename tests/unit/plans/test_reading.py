@@ -38,8 +38,8 @@ def test_an_empty_file_is_an_empty_recipe(tmp_path: Path) -> None:
     [
         ("- a\n", "expected a mapping"),
         ("a: [1\n", "line 2, column 1: not valid YAML"),
-        ("a: 1\nb: 2\na: 3\n", "line 3, column 1: not valid YAML: the key 'a' is there twice"),
-        ("a: {b: 1, b: 2}\n", "the key 'b' is there twice"),
+        ("a: 1\nb: 2\na: 3\n", "line 3, column 1: not valid YAML: the key 'a' appears twice"),
+        ("a: {b: 1, b: 2}\n", "the key 'b' appears twice"),
         ("1: a\n", "key 1: expected text"),
         ("{a: 1}: b\n", "not valid YAML"),
     ],

@@ -182,7 +182,7 @@ def test_any_prediction_before_rl_may_be_the_start(asked, tmp_path):
     assert asked(prior=unsure).frame.filter(candidate="a")["forecast"].item() == alone["forecast"].item()
     with pytest.raises(UsageError, match="'low' must hold numbers, not String"):
         asked(prior=table.with_columns(low=pl.lit("x")))
-    with pytest.raises(UsageError, match="is there twice"):
+    with pytest.raises(UsageError, match="appears twice"):
         asked(prior=pl.concat([table, table]))
 
 
@@ -230,7 +230,7 @@ def test_wrong_tables_are_refused(asked):
     with pytest.raises(NothingToRankError):
         asked(None, WHO.head(0))
     twice = pl.concat([WHO, WHO.head(1)]).with_columns(rl_seed=pl.Series([0, 0, 0, 0, 1]))
-    with pytest.raises(CorpusError, match="is there twice"):
+    with pytest.raises(CorpusError, match="appears twice"):
         asked(None, twice)
     with pytest.raises(CorpusError, match="'base_model' and 'post_curve'"):
         asked(learn_from=[WHO])

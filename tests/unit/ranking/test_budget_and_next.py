@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quagpredict.ranking import budget
-from quagpredict.ranking.belief import independent
 from quagpredict.ranking.budget import best_set
 from quagpredict.ranking.next_run import regret_reductions
+from quagpredict.testing.beliefs import independent
 
 
 def with_factors(mean, own, shared):

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quagpredict.ranking import rank
-from quagpredict.ranking.belief import independent
 from quagpredict.ranking.conditioning import condition
 from quagpredict.ranking.predicting import believe, interval
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.linear import fit_linear
+from quagpredict.testing.beliefs import independent
 from quagpredict.testing.synthetic import synthetic_corpus
 
 

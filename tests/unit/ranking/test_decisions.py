@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quagpredict.ranking.belief import Bounds, independent
+from quagpredict.ranking.belief import Bounds
 from quagpredict.ranking.decisions import Bar, chances
+from quagpredict.testing.beliefs import independent
 
 
 @settings(max_examples=40, deadline=None)
