@@ -18,7 +18,7 @@ DEMO   = $(if $(wildcard .venv/installed),.venv,.venv-demo)/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo docs test test-vllm test-postgresql test-browser check format bench wheel clean clean-env
+.PHONY: help demo docs test test-vllm test-postgresql test-browser test-slurm check format bench wheel clean clean-env
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -41,10 +41,16 @@ test-browser: .venv/installed  ## pages of every kind in a real Chromium (needs 
 	$(FULL) $(PIP) playwright
 	$(FULL) -m pytest tests/browser/page.py
 
+test-slurm: .venv/installed  ## the SLURM launcher on a SLURM of its own (needs slurm-wlm and munge, and root)
+	QUAGPREDICT_LAUNCHERS=slurm $(FULL) tests/clusters/slurm_cluster.py $(FULL) -m pytest \
+	    $(or $(TESTS),-k slurm tests/clusters/slurm.py tests/unit/collection/test_launch.py)
+
 check: .venv/installed  ## formatting, lint and types
 	$(FULL) -m ruff format --check .
 	$(FULL) -m ruff check .
 	$(FULL) -m mypy
+	if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/long quagpredict/collection/*.sh; \
+	    else echo '!!! THE SHELL SCRIPTS WERE NOT CHECKED: no shellcheck was found' >&2; fi
 
 format: .venv/installed  ## format and mend what can be mended
 	$(FULL) -m ruff check --fix .

@@ -55,6 +55,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--launcher", metavar="NAME", help="where stages run, instead of the plan's launch.mode: fork, spawn, ..."
     )
+    parser.add_argument(
+        "--join", action="store_true", help="share the work with the collectors at this folder, here or elsewhere"
+    )
     parser.add_argument("--fork-server", type=Path, metavar="SOCKET", help="use the fork server that listens there")
     parser.set_defaults(run=run)
 
@@ -95,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
             records=args.records or (),
             fork_server=args.fork_server,
             launcher=args.launcher,
+            join=args.join,
         )
     except KeyboardInterrupt:
         print("stopped; the same command resumes from here", file=sys.stderr)

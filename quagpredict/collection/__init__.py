@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 from quagpredict.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from quagpredict.collection.collecting import Summary as Summary
     from quagpredict.collection.collecting import collect as collect
     from quagpredict.collection.planning import planned_commands as planned_commands
+    from quagpredict.collection.summary import Summary as Summary
 
 __all__ = ["Summary", "collect", "planned_commands"]
 
 _HOME = {
-    "Summary": "collecting",
+    "Summary": "summary",
     "collect": "collecting",
     "planned_commands": "planning",
 }

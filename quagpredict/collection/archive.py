@@ -4,7 +4,6 @@ A collection that takes days is carried from one machine to the next, and every 
 the records that it was made from. Both need the ledger's lines and the counts of every measurement, and no checkpoint.
 """
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from quagpredict.collection.ledger import Attempt, Ledger, attempt_of, locked, read_ledger
+from quagpredict.collection.holders import at_work
+from quagpredict.collection.ledger import Attempt, attempt_of, open_ledger, read_ledger
 from quagpredict.collection.stages import Stage, stages_of, states_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.errors import InvalidDataError
@@ -89,7 +89,7 @@ def unpack(archives: Sequence[str | Path], work: str | Path, *, bases_only: bool
     folder = WorkFolder(work)
     folder.root.mkdir(parents=True, exist_ok=True)
     put = 0
-    with locked(folder.root), contextlib.closing(Ledger(folder.ledger)) as ledger:
+    with at_work(folder.root) as holders, open_ledger(folder.ledger, holders) as ledger:
         there = {attempt.stage for attempt in folder.still_there(ledger.attempts) if attempt.status == "done"}
         for archive in archives:
             for attempt, row in _read(Path(archive)):

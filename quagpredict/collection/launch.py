@@ -6,7 +6,7 @@ A new launcher, as of a cluster's queue, is its file and its line in `quagpredic
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -25,6 +25,8 @@ _KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(8 * 2**30),
     "MALLOC_TOP_PAD_": str(2**28),
 }
+# Launchers whose programs wait in a queue, and outlive the `collect` that put them there.
+QUEUES = ("slurm",)
 _THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "RAYON")
 
 
@@ -118,6 +120,13 @@ class Launcher(Protocol):
         ------
         StageError
             If the launcher is lost.
+        """
+        ...
+
+    def still_running(self) -> Collection[str]:
+        """Return the names of programs that an earlier launcher in this work folder has started and that still run.
+
+        There are such only where programs outlive the process that had them started, as in a queue.
         """
         ...
 

@@ -1,20 +1,19 @@
 """The ledger: one JSON line for every attempt at a stage that ended, appended and flushed to disk, never rewritten."""
 
-import fcntl
+import contextlib
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from quagpredict.errors import InvalidDataError, UsageError
+from quagpredict.collection.holders import Holders
+from quagpredict.collection.leases import Leases
+from quagpredict.errors import InvalidDataError
 from quagpredict.files import canonical_json
 from quagpredict.run_record import RunRecord
-
-_DYING_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Attempt:
 
 
 class Ledger:
-    """An append-only file of attempts.
+    """The attempts of a work folder: an append-only file of this collector's own, and those of the others, read along.
 
     A line is one ``write`` and is flushed to disk before `append` returns. A last line that a crash tore is cut off
     when the ledger is opened; one that is whole but for its end of line is kept.
@@ -63,7 +62,9 @@ class Ledger:
     Parameters
     ----------
     path : path
-        Made if it is not there.
+        ``ledger.jsonl`` of the work folder.
+    own : path, optional
+        The file that this collector alone appends to, made if it is not there; `path` by default.
 
     Raises
     ------
@@ -71,13 +72,16 @@ class Ledger:
         If a line other than the last is not an attempt; the message names it.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
+    def __init__(self, path: str | Path, own: str | Path | None = None) -> None:
+        self._main = Path(path)
+        self._path = Path(own or path)
         content = self._path.read_bytes() if self._path.exists() else b""
         whole, _, tail = content.rpartition(b"\n")
         whole = whole + b"\n" if whole else b""
         missing_end = bool(tail) and attempt_of(tail) is not None
-        self.attempts: list[Attempt] = read_ledger(self._path) if self._path.exists() else []
+        self._read = {file: _whole_bytes(file) for file in ledger_files(self._main) if file != self._path}
+        self.attempts: list[Attempt] = read_ledger(self._main)
+        self._logs = {attempt.log for attempt in self.attempts}
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         if missing_end:
             os.write(self._file, b"\n")
@@ -94,22 +98,112 @@ class Ledger:
             os.ftruncate(self._file, os.fstat(self._file).st_size - written)
             raise OSError(f"{self._path}: could not write a whole line; is the disk full?")
         os.fsync(self._file)
+        self._logs.add(attempt.log)
         self.attempts.append(attempt)
 
+    def refresh(self) -> list[Attempt]:
+        """Return the attempts that other collectors have written down since this was last asked; oldest first."""
+        new = []
+        for file in ledger_files(self._main):
+            if file == self._path:
+                continue
+            with file.open("rb") as handle:
+                handle.seek(self._read.get(file, 0))
+                lines = handle.read().rpartition(b"\n")[0]
+            if lines:
+                self._read[file] = self._read.get(file, 0) + len(lines) + 1
+                found = [attempt for line in lines.split(b"\n") if (attempt := attempt_of(line)) is not None]
+                new += [attempt for attempt in found if attempt.log not in self._logs or attempt not in self.attempts]
+        self._logs.update(attempt.log for attempt in new)
+        self.attempts += new
+        return new
+
+    def knows(self, log: str) -> bool:
+        """Return whether the attempt with this log is written down, by whomever."""
+        self.refresh()
+        return log in self._logs
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; one that this collector made for itself and has written nothing to is removed."""
+        if self._path != self._main and os.fstat(self._file).st_size == 0:
+            self._path.unlink(missing_ok=True)
         os.close(self._file)
 
 
+@contextmanager
+def open_ledger(path: Path, holders: Holders) -> Iterator[Ledger]:
+    """Open the ledgers of a work folder; the main one is appended to by one collector, others have a file of their own.
+
+    Parameters
+    ----------
+    path : path
+        ``ledger.jsonl`` of the work folder.
+    holders : Holders
+        Who works there.
+    """
+    leases = Leases(path.parent, holders)
+    lease = leases.claim("ledger", forever=True)  # two that write to one file would be worse than one file more
+    own = path if lease else path.with_name(f"{path.stem}.{holders.me.id}{path.suffix}")
+    try:
+        with contextlib.closing(Ledger(path, own)) as ledger:
+            yield ledger
+    finally:
+        if lease:
+            leases.end(lease)
+
+
 def read_ledger(path: str | Path) -> list[Attempt]:
-    """Read a ledger without touching it; a torn last line is passed over.
+    """Read the ledgers of a work folder without touching them; a torn last line is passed over.
+
+    Parameters
+    ----------
+    path : path
+        ``ledger.jsonl``; those that collectors which joined have left beside it, ``ledger.ID.jsonl``, come along.
+
+    Returns
+    -------
+    list of Attempt
+        In the order in which they ended; empty if there is no such file.
 
     Raises
     ------
     InvalidDataError
         If another line is not an attempt; the message names the file and the line.
     """
-    lines = Path(path).read_bytes().split(b"\n")
+    listed = [_read_file(file) for file in ledger_files(Path(path))]
+    if len(listed) < 2:
+        return [attempt for attempts in listed for attempt in attempts]
+    # Clocks of several machines do not agree, attempts at one stage are numbered: their order is what matters.
+    by_time = sorted({_identity(attempt): attempt for one in listed for attempt in one}.values(), key=_time)
+    by_stage: dict[str, list[Attempt]] = {}
+    for attempt in by_time:
+        by_stage.setdefault(attempt.stage, []).append(attempt)
+    turns = {stage: iter(sorted(attempts, key=attempt_number)) for stage, attempts in by_stage.items()}
+    return [next(turns[attempt.stage]) for attempt in by_time]
+
+
+def ledger_files(path: Path) -> list[Path]:
+    """Return a work folder's ledgers, the main one first."""
+    others = sorted(path.parent.glob(f"{path.stem}.*{path.suffix}"))
+    return [file for file in (path, *others) if file.exists()]
+
+
+def attempt_number(attempt: Attempt) -> int:
+    """Return which attempt at its stage it was, as its log's name says; 0 if that says nothing."""
+    text = Path(attempt.log).stem.rpartition("-")[2]
+    return int(text) if text.isdecimal() else 0
+
+
+def _identity(attempt: Attempt) -> tuple[str, str, str]:
+    return attempt.stage, attempt.key, attempt.log
+
+
+def _time(attempt: Attempt) -> str:
+    return attempt.started
+
+
+def _read_file(path: Path) -> list[Attempt]:
+    lines = path.read_bytes().split(b"\n")
     attempts = []
     for number, line in enumerate(lines, start=1):
         if not line and number == len(lines):
@@ -124,47 +218,9 @@ def read_ledger(path: str | Path) -> list[Attempt]:
     return attempts
 
 
-@contextmanager
-def locked(work: str | Path) -> Iterator[int]:
-    """Hold a work folder for this process; the locks go with the process, however it ends.
-
-    Yields
-    ------
-    int
-        A file descriptor that every stage's process must inherit. It holds a second lock, which is free again only when
-        the last of them is gone; so nobody works on a folder while a stage of a killed `collect` is still dying.
-
-    Raises
-    ------
-    UsageError
-        If another process holds the folder; the message names its id.
-    """
-    own = os.open(Path(work) / "collect.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    stages = os.open(Path(work) / "stages.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        if not _taken(own, 0):
-            holder = os.pread(own, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise UsageError(f"{work}: another collect (process {holder}) works in this folder; wait or stop it")
-        os.ftruncate(own, 0)
-        os.pwrite(own, f"{os.getpid()}\n".encode(), 0)
-        if not _taken(stages, _DYING_SECONDS):
-            raise UsageError(f"{work}: stages of an earlier collect still run; 'fuser {work}/stages.lock' names them")
-        yield stages
-    finally:
-        os.close(stages)
-        os.close(own)
-
-
-def _taken(handle: int, patience: float) -> bool:
-    until = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                return False
-            time.sleep(0.02)
+def _whole_bytes(path: Path) -> int:
+    """Return the length of a ledger's whole lines."""
+    return path.read_bytes().rfind(b"\n") + 1
 
 
 def attempt_of(line: bytes) -> Attempt | None:

@@ -87,6 +87,10 @@ class LocalLauncher:
         except ConnectionError:
             raise self._lost() from None
 
+    def still_running(self) -> tuple[str, ...]:
+        """Return nothing: the supervisor kills what it has started when its `collect` is gone."""
+        return ()
+
     def kill(self, name: str) -> None:
         """Kill a program and all that it started; see `quagpredict.collection.launch.Launcher`."""
         with contextlib.suppress(ConnectionError):  # `ended` says that the supervisor is gone

@@ -5,6 +5,8 @@ answers with events on it. When the other end is gone, however that came about, 
 
 With ``--preload PROGRAM`` it first runs the top of that program, up to its ``if __name__ == "__main__"``: what the
 program imports is then already there in every stage that is forked, and nothing has to say what that is.
+
+With ``--once EXIT --log LOG -- WORDS`` it runs one command where a queue has put it; its exit code goes into EXIT.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -37,8 +40,15 @@ def main(arguments: list[str]) -> None:
     ways = parser.add_mutually_exclusive_group(required=True)
     ways.add_argument("--socket", type=int, metavar="FD", help="serve the process at the other end, then end")
     ways.add_argument("--listen", metavar="PATH", help="serve whoever connects to this socket, one after the other")
+    ways.add_argument("--once", metavar="EXIT", help="run one command and write its exit code into this file")
     parser.add_argument("--preload", action="append", default=[], metavar="PROGRAM")
+    parser.add_argument("--log", help="of the one command")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="that the one command may take")
+    parser.add_argument("command", nargs="*")
     wanted = parser.parse_args(arguments)
+    if wanted.once is not None:
+        _run_once(wanted.command, wanted.log, Path(wanted.once), wanted.seconds)
+        return
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     for program in wanted.preload:
@@ -103,18 +113,17 @@ class _Server:
         if child:
             self._running[child] = request["id"]
             return None
+        os.setsid()
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != server:
+            os._exit(1)
+        if request["run"] != "fork":
+            _execute(request["command"], request["log"])
         try:
-            os.setsid()
-            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != server:
-                os._exit(1)
             _redirect(request["log"])
-            if request["run"] == "fork":
-                return list(request["command"])
-            os.execvp(request["command"][0], request["command"])
-        except OSError as error:
-            os.write(2, f"error: {request['command'][0]}: cannot be started: {error.strerror}\n".encode())
+        except OSError:  # nobody can be told more than the exit code
             os._exit(127)
+        return list(request["command"])
 
     def _kill(self, name: str) -> None:
         for child in [child for child, known in self._running.items() if known == name]:
@@ -135,6 +144,47 @@ class _Server:
     def _tell(self, event: dict[str, Any]) -> None:
         with contextlib.suppress(ConnectionError):
             self._connection.sendall((json.dumps(event) + "\n").encode())
+
+
+def _run_once(command: list[str], log: str, exit_file: Path, seconds: float) -> None:
+    """Run a command and all that it starts to the end; told to terminate, kill them all and leave no exit code."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    runner = os.getpid()
+    child = os.fork()
+    if not child:
+        os.setsid()
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != runner:
+            os._exit(1)
+        _execute(command, log)
+
+    def stop(*_: object) -> None:
+        _kill_descendants()
+        os._exit(1)
+
+    signal.signal(signal.SIGTERM, stop)
+    until = time.monotonic() + seconds
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        if time.monotonic() > until:
+            with Path(log).open("a", encoding="utf-8") as written:
+                written.write(f"error: ended after {seconds:g} s, the plan's launch.time_limits\n")
+            until = float("inf")
+            _kill_group(child)
+        time.sleep(0.02)
+    _kill_descendants()
+    aside = exit_file.with_name(f"{exit_file.name}.aside")
+    aside.write_text(f"{os.waitstatus_to_exitcode(ended[1])}\n", encoding="utf-8")
+    aside.replace(exit_file)
+
+
+def _execute(command: list[str], log: str) -> NoReturn:
+    """Become a command, in a forked process."""
+    try:
+        _redirect(log)
+        os.execvp(command[0], command)
+    except OSError as error:
+        os.write(2, f"error: {command[0]}: cannot be started: {error.strerror}\n".encode())
+        os._exit(127)
 
 
 def _accepted(path: str) -> Iterator[socket.socket]:

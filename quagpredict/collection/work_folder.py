@@ -1,5 +1,6 @@
 """The work folder of a collection: where everything lies, and how a finished attempt becomes the stage's folder."""
 
+import contextlib
 import glob
 import re
 import shutil
@@ -35,6 +36,8 @@ class WorkFolder:
     ::
 
         ledger.jsonl                          one line an attempt that ended
+        ledger.<id>.jsonl                     the same, of a collector that joined
+        collectors/ claims/                   who works here, and at what
         stages/<kind>/<name>/                 outputs of the last finished attempt
         stages/<kind>/<name>.attempt-<key>-<number>/   outputs of an attempt that runs
         logs/<kind>-<name>-<number>.log .yaml what an attempt printed, what it was given
@@ -57,6 +60,10 @@ class WorkFolder:
         """Return the folder of a finished stage, given its ``{kind}/{name}``."""
         return self.root / "stages" / identity
 
+    def is_in_place(self, identity: str) -> bool:
+        """Return whether a finished stage's folder is there."""
+        return (self.stage(identity) / RECORD_NAME).exists()
+
     def candidate(self, name: str) -> Path:
         """Return the file with the rows of one candidate."""
         return self.root / "candidates" / f"{name}.parquet"
@@ -70,21 +77,38 @@ class WorkFolder:
         folder = folder.with_name(f"{folder.name}.attempt-{stage.key}-{number}")
         return Place(folder, self.logs / f"{stem}-{number}.yaml", self.logs / f"{stem}-{number}.log")
 
-    def prepare(self, stage: Stage, place: Place) -> None:
-        """Make an attempt's folder, with what the last one left to go on from, and write its config."""
+    def prepare(self, stage: Stage, place: Place, *, is_quiet: bool = True) -> None:
+        """Make an attempt's folder, with what the last one left to go on from, and write its config.
+
+        Parameters
+        ----------
+        stage : Stage
+        place : Place
+        is_quiet : bool
+            Whether nothing can still write to what was left; else the last of it is copied, and all of it stays.
+
+        Raises
+        ------
+        FileExistsError
+            If another attempt has that place.
+        """
         stage_folder = self.stage(stage.id)
         stage_folder.parent.mkdir(parents=True, exist_ok=True)
         pattern = f"{glob.escape(stage_folder.name)}.attempt-{stage.key}-*"
         left = sorted(stage_folder.parent.glob(pattern), key=lambda path: int(path.name.rpartition("-")[2]))
+        self.logs.mkdir(parents=True, exist_ok=True)
+        config = self.resolved(stage, place.folder)
+        with place.config.open("x", encoding="utf-8") as file:
+            yaml.safe_dump(config, file, sort_keys=False, allow_unicode=True)
+        if not is_quiet:
+            _copy_or_make(left, place.folder)
+            return
         for folder in left[:-1]:
             shutil.rmtree(folder)
         if left:
             left[-1].rename(place.folder)
         else:
             place.folder.mkdir()
-        self.logs.mkdir(parents=True, exist_ok=True)
-        config = self.resolved(stage, place.folder)
-        place.config.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
     def resolved(self, stage: Stage, output_dir: Path) -> dict[str, Any]:
         """Return the whole config of a stage, with the paths of its inputs and of its outputs."""
@@ -114,16 +138,28 @@ class WorkFolder:
         place = self.stage(identity)
         while (checkpoint := last_checkpoint(attempt_folder)) is not None:
             shutil.rmtree(checkpoint)
+        if not attempt_folder.exists():  # another collector, that found it left over, was as fast
+            return
         if place.exists():
             shutil.rmtree(place)
-        attempt_folder.rename(place)
+        with contextlib.suppress(FileNotFoundError):
+            attempt_folder.rename(place)
         flush(place.parent)
 
     def still_there(self, attempts: Iterable[Attempt]) -> Iterator[Attempt]:
         """Yield the attempts without those that are done by the ledger and whose folder somebody has removed."""
         for attempt in attempts:
-            if attempt.status != "done" or (self.stage(attempt.stage) / RECORD_NAME).exists():
+            if attempt.status != "done" or self._is_there(attempt):
                 yield attempt
+
+    def _is_there(self, attempt: Attempt) -> bool:
+        place = self.stage(attempt.stage)
+        # Another collector may be about to rename it: the places in this order, so that it is not missed in between.
+        return (
+            (place / RECORD_NAME).exists()
+            or any(path.exists() for path in place.parent.glob(f"{glob.escape(place.name)}.attempt-{attempt.key}-*"))
+            or (place / RECORD_NAME).exists()
+        )
 
     def without_weights(self, attempts: Iterable[Attempt]) -> set[str]:
         """Return what of the stages that are done lacks a file of weights that its record lists.
@@ -150,35 +186,58 @@ class WorkFolder:
             shutil.rmtree(self.stage(paused), ignore_errors=True)
         return paused
 
-    def recover(self, stages: Sequence[Stage], ledger: Ledger) -> list[str]:
-        """Bring a folder that a crash left behind into order; return the stages whose finished work was saved.
+    def left_over(self) -> dict[str, list[Path]]:
+        """Return the folders of attempts that are not in their stage's place, by the stage's identity."""
+        found: dict[str, list[Path]] = {}
+        for folder in sorted((self.root / "stages").glob("*/*.attempt-*")):
+            if match := _ATTEMPT.fullmatch(folder.name):
+                found.setdefault(f"{folder.parent.name}/{match['name']}", []).append(folder)
+        return found
+
+    def recover(
+        self, identity: str, folders: Sequence[Path], stage: Stage | None, ledger: Ledger, *, is_quiet: bool = True
+    ) -> Attempt | None:
+        """Bring what was left over of a stage into order; return the attempt whose finished work was saved.
 
         An attempt whose record is there has finished: it is written into the ledger unless it is there already, and put
-        in its place. Of the others those stay that the next attempt can go on from.
+        in its place. Of the others those stay that the next attempt can go on from. Nobody else may be at the stage.
+
+        Parameters
+        ----------
+        identity : str
+        folders : sequence of path
+            From `left_over`.
+        stage : Stage or None
+            As the plan has it now; None if it has it no more.
+        ledger : Ledger
+        is_quiet : bool
+            Whether nothing can still write there; else what has not finished is left alone.
         """
-        saved = []
-        for folder in sorted((self.root / "stages").glob("*/*.attempt-*")):
+        saved = None
+        for folder in folders:
             match = _ATTEMPT.fullmatch(folder.name)
-            if match is None:
-                continue
-            identity = f"{folder.parent.name}/{match['name']}"
-            stage = next((s for s in stages if s.id == identity and s.key == match["key"]), None)
+            assert match is not None
+            stage_then = stage if stage is not None and stage.key == match["key"] else None
             done = {attempt.stage: attempt.key for attempt in ledger.attempts if attempt.status == "done"}
-            if not _is_finished(folder, stage):
-                if stage is None or done.get(identity) == stage.key or not _can_go_on(folder):
-                    shutil.rmtree(folder)
+            if not _is_finished(folder, stage_then):
+                useless = stage_then is None or done.get(identity) == stage_then.key or not _can_go_on(folder)
+                if useless and is_quiet:
+                    shutil.rmtree(folder, ignore_errors=True)
             elif done.get(identity) == match["key"]:
                 before = self.stage(identity)
                 # Weights that were made again, and the ledger does not know it yet: only if they are what they were.
-                if _is_finished(before, stage) and other_weights(read_record(before), read_record(folder)) is not None:
+                if (
+                    _is_finished(before, stage_then)
+                    and other_weights(read_record(before), read_record(folder)) is not None
+                ):
                     shutil.rmtree(folder)
                 else:
                     self.keep(folder, identity)
-            elif stage is not None:
+            elif stage_then is not None:
                 self.flush(folder)
-                ledger.append(self._found(folder, stage, match["number"]))
+                saved = self._found(folder, stage_then, match["number"])
+                ledger.append(saved)
                 self.keep(folder, identity)
-                saved.append(identity)
             else:
                 shutil.rmtree(folder)
         return saved
@@ -209,6 +268,19 @@ def other_weights(before: RunRecord, now: RunRecord) -> str | None:
 def belongs_to(part: str, stage: str) -> bool:
     """Return whether what `WorkFolder.without_weights` names belongs to a stage."""
     return part == stage or part.startswith(f"{stage}/")
+
+
+def _copy_or_make(left: Sequence[Path], folder: Path) -> None:
+    """Copy the last of what was left, which somebody may still write to; make an empty folder where that fails."""
+    for earlier in reversed(left):
+        try:
+            shutil.copytree(earlier, folder, symlinks=True)
+        except (OSError, shutil.Error):
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            (folder / RECORD_NAME).unlink(missing_ok=True)  # what it lists may not all have come along
+            return
+    folder.mkdir()
 
 
 def _weights(record: RunRecord) -> list[str]:

@@ -20,6 +20,7 @@ PROGRAMS = {
 LAUNCHERS = {
     "fork": "quagpredict.collection.local:forked",
     "spawn": "quagpredict.collection.local:spawned",
+    "slurm": "quagpredict.collection.slurm:SlurmLauncher",
 }
 
 

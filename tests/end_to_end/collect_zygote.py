@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl  # imported, and not used before the fork
 
 import quagpredict.cli.collect
-import quagpredict.collection.collecting as collection
+import quagpredict.collection.carrying_out as collection
 from quagpredict.cli import main
 from quagpredict.collection.launch import Ended
 
@@ -28,6 +28,9 @@ class InlineLauncher:
 
     def wait_until_ready(self):
         pass
+
+    def still_running(self):
+        return ()
 
     def start(self, name, command, log, resources):
         import stand_in

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from quagpredict.collection import collecting as collect_module
+from quagpredict.collection import carrying_out
 from quagpredict.collection.launch import Ended, Resources
 
 SUITE = """\
@@ -57,6 +57,9 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
         def wait_until_ready(self) -> None:
             pass
 
+        def still_running(self) -> tuple[str, ...]:
+            return ()
+
         def start(self, name: str, command: list[str], log: Path, resources: Resources) -> None:
             with log.open("a") as said, redirect_stdout(said), redirect_stderr(said):
                 self._ended.append(Ended(name, stand_in["main"](command[2:])))
@@ -68,4 +71,4 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(collect_module, "launcher_of", InlineLauncher)
+    monkeypatch.setattr(carrying_out, "launcher_of", InlineLauncher)

@@ -13,9 +13,10 @@ import polars as pl
 import pytest
 
 from quagpredict.cli import main
-from quagpredict.collection import collecting
+from quagpredict.collection import carrying_out
 from quagpredict.collection.collecting import collect
-from quagpredict.collection.ledger import Ledger, locked, read_ledger
+from quagpredict.collection.holders import at_work
+from quagpredict.collection.ledger import Ledger, read_ledger
 from quagpredict.collection.local import LocalLauncher
 from quagpredict.collection.planning import planned_commands
 from quagpredict.collection.stages import stages_of
@@ -92,20 +93,6 @@ def test_the_way_of_launching_changes_nothing(write_plan: WritePlan, tmp_path: P
     for mode in ("fork", "spawn"):
         collect(Plan.from_yaml(write_plan(candidates=NO_SFT, launch={"mode": mode, "threads": 1})), tmp_path / mode)
     assert without_costs(tmp_path / "fork/corpus.parquet").equals(without_costs(tmp_path / "spawn/corpus.parquet"))
-
-
-@pytest.mark.usefixtures("inline")
-def test_a_launcher_can_be_named_instead_of_the_plans(
-    write_plan: WritePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    made, inline = [], collecting.launcher_of
-    monkeypatch.setattr(collecting, "launcher_of", lambda mode, setting: made.append(mode) or inline(mode, setting))
-    plan, work = write_plan(candidates=NO_SFT), tmp_path / "work"
-    assert main(["collect", str(plan), "--out", str(work), "--launcher", "spawn"]) == 0
-    assert made == ["spawn"]
-    capsys.readouterr()
-    assert main(["collect", str(plan), "--out", str(work), "--launcher", "thread"]) == 2
-    assert capsys.readouterr().err.startswith("error: launcher: expected one of fork, spawn")
 
 
 @pytest.mark.usefixtures("inline")
@@ -270,10 +257,10 @@ def test_a_planned_command_is_what_is_run(write_plan: WritePlan, tmp_path: Path)
 def test_a_second_collect_is_refused(write_plan: WritePlan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     work = tmp_path / "work"
     work.mkdir()
-    with locked(work):
+    with at_work(work):
         assert main(["collect", str(write_plan()), "--out", str(work)]) == 2
     assert capsys.readouterr().err == (
-        f"error: {work}: another collect (process {os.getpid()}) works in this folder; wait or stop it\n"
+        f"error: {work}: another collect (process {os.getpid()}) works in this folder; wait or stop it, or join it\n"
     )
 
 
@@ -332,7 +319,7 @@ def test_a_lost_supervisor_is_started_again(
                 assert self._process is not None
                 self._process.kill()
 
-    monkeypatch.setattr(collecting, "launcher_of", lambda mode, setting: Frail(setting, fork=mode == "fork"))
+    monkeypatch.setattr(carrying_out, "launcher_of", lambda mode, setting: Frail(setting, fork=mode == "fork"))
     assert collect(Plan.from_yaml(write_plan(candidates=NO_SFT)), tmp_path / "work").rows == 1
     assert capsys.readouterr().err.count("has ended; see") == 2
     assert sorted(done(tmp_path / "work")) == sorted(set(started))

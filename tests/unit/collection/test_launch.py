@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from quagpredict.cli import main
+from quagpredict.collection import carrying_out
 from quagpredict.collection.launch import (
     Ended,
     Launcher,
@@ -137,7 +139,7 @@ def test_a_program_that_ends_leaves_nothing_behind(launcher: Launcher, program: 
 def test_a_program_that_is_killed_takes_what_it_started_along(launcher: Launcher, program: str, tmp_path: Path) -> None:
     log = tmp_path / "one.log"
     launcher.start("one", [sys.executable, program, "family", "600"], log, NOTHING)
-    wait_until(lambda: log.exists() and "child" in log.read_text())
+    wait_until(lambda: launcher.ended(0) == [] and log.exists() and "child" in log.read_text())
     launcher.kill("another")
     launcher.kill("one")
     assert wait_for_end(launcher) == Ended("one", -9)
@@ -148,7 +150,7 @@ def test_a_program_that_is_killed_takes_what_it_started_along(launcher: Launcher
 def test_closing_kills_children_and_their_children(launcher: Launcher, program: str, tmp_path: Path) -> None:
     log = tmp_path / "one.log"
     launcher.start("one", [sys.executable, program, "family", "600"], log, NOTHING)
-    wait_until(lambda: log.exists() and "child" in log.read_text())
+    wait_until(lambda: launcher.ended(0) == [] and log.exists() and "child" in log.read_text())
     launcher.close()
     assert not is_alive(int(log.read_text().split()[-1]))
 
@@ -258,3 +260,17 @@ def test_what_a_stage_asks_for(write_plan: WritePlan) -> None:
     assert asked == {"sft": 8, "evaluate-pre": 8, "grpo": 8, "evaluate-post": 8}
     small = Plan.from_yaml(write_plan())
     assert {resources_of(small, stage) for stage in stages_of(small)} == {Resources(1, None)}
+
+
+@pytest.mark.usefixtures("inline")
+def test_a_launcher_can_be_named_instead_of_the_plans(
+    write_plan: WritePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, inline = [], carrying_out.launcher_of
+    monkeypatch.setattr(carrying_out, "launcher_of", lambda mode, setting: made.append(mode) or inline(mode, setting))
+    plan, work = write_plan(candidates=[{"base": "weak", "no_sft": True}]), tmp_path / "work"
+    assert main(["collect", str(plan), "--out", str(work), "--launcher", "spawn"]) == 0
+    assert made == ["spawn"]
+    capsys.readouterr()
+    assert main(["collect", str(plan), "--out", str(work), "--launcher", "thread"]) == 2
+    assert capsys.readouterr().err.startswith("error: launcher: expected one of fork, spawn")

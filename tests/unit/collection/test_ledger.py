@@ -1,4 +1,3 @@
-import fcntl
 import json
 import os
 from pathlib import Path
@@ -7,16 +6,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quagpredict.collection import ledger as module
-from quagpredict.collection.ledger import Attempt, Ledger, locked, read_ledger
-from quagpredict.errors import InvalidDataError, UsageError
+from quagpredict.collection.ledger import Attempt, Ledger, read_ledger
+from quagpredict.errors import InvalidDataError
 from quagpredict.run_record import RunRecord
 
 
 def attempt(number: int) -> Attempt:
     record = RunRecord("p", {"text": 'line\nbreak "quoted" ü', "loss": None}, 1.5, outputs={"a": "b"})
     status = "done" if number % 2 else "failed"
-    return Attempt(f"k{number}", "sft/a", status, record if number % 2 else None, "l", "t", 2.0, {"seed": 1}, 0)
+    log = f"logs/sft-a-{number}.log"
+    return Attempt(f"k{number}", "sft/a", status, record if number % 2 else None, log, "t", 2.0, {"seed": 1}, 0)
 
 
 def written(path: Path, count: int) -> bytes:
@@ -42,7 +41,7 @@ def test_opening_again_appends(tmp_path: Path) -> None:
     assert len(read_ledger(tmp_path / "ledger.jsonl")) == 3
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(cut=st.integers(0, 10_000))
 def test_a_torn_end_loses_no_whole_line_and_doubles_none(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "ledger.jsonl"
@@ -100,20 +99,37 @@ def test_a_line_is_plain_json(tmp_path: Path) -> None:
     assert {"key", "stage", "status", "record", "log", "started", "seconds", "config", "exit_code"} == set(line)
 
 
-def test_a_second_collect_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> None:
-    named = rf"another collect \(process {os.getpid()}\) works in this folder"
-    with locked(tmp_path), pytest.raises(UsageError, match=named):
-        locked(tmp_path).__enter__()
-    with locked(tmp_path):
-        pass
+def test_what_others_append_is_read_along(tmp_path: Path) -> None:
+    main = Ledger(tmp_path / "ledger.jsonl")
+    main.append(attempt(0))
+    joined = Ledger(tmp_path / "ledger.jsonl", tmp_path / "ledger.a1.jsonl")
+    assert joined.attempts == [attempt(0)]
+    main.append(attempt(1))
+    joined.append(attempt(2))
+    assert (joined.refresh(), joined.refresh()) == ([attempt(1)], [])
+    assert joined.knows(attempt(1).log)
+    assert main.refresh() == [attempt(2)]
+    with (tmp_path / "ledger.a1.jsonl").open("ab") as torn:  # as a reader sees a line that is being written
+        torn.write(b'{"key":')
+        torn.flush()
+        assert main.refresh() == []
+    for ledger in (main, joined):
+        ledger.close()
+    assert read_ledger(tmp_path / "ledger.jsonl") == [attempt(n) for n in range(3)]
 
 
-def test_a_stage_that_still_dies_holds_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with locked(tmp_path) as stages:
-        inherited = os.dup(stages)  # as a stage's process has it
-    monkeypatch.setattr(module, "_DYING_SECONDS", 0.05)
-    with pytest.raises(UsageError, match="stages of an earlier collect still run"):
-        locked(tmp_path).__enter__()
-    os.close(inherited)
-    with locked(tmp_path) as stages:
-        assert fcntl.fcntl(stages, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+def test_a_ledger_of_its_own_that_stayed_empty_goes(tmp_path: Path) -> None:
+    Ledger(tmp_path / "ledger.jsonl", tmp_path / "ledger.a1.jsonl").close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_attempts_at_a_stage_keep_their_order_whatever_the_clocks_said(tmp_path: Path) -> None:
+    def at(number: int, started: str, status: str) -> Attempt:
+        return Attempt("k", "sft/a", status, None, f"logs/sft-a-{number}.log", started, 1.0)  # type: ignore[arg-type]
+
+    first, second = at(9, "2026-01-01T12:00:00+00:00", "failed"), at(10, "2026-01-01T10:00:00+00:00", "done")
+    for own, line in ((None, second), (tmp_path / "ledger.a1.jsonl", first)):
+        ledger = Ledger(tmp_path / "ledger.jsonl", own)
+        ledger.append(line)
+        ledger.close()
+    assert read_ledger(tmp_path / "ledger.jsonl") == [first, second]

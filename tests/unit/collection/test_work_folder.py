@@ -35,7 +35,11 @@ def recover(work: WorkFolder, stages: tuple[Stage, ...], *attempts: Attempt) -> 
     ledger = Ledger(work.ledger)
     for attempt in attempts:
         ledger.append(attempt)
-    saved = work.recover(stages, ledger)
+    saved = []
+    for identity, folders in work.left_over().items():
+        stage = next((stage for stage in stages if stage.id == identity), None)
+        if work.recover(identity, folders, stage, ledger) is not None:
+            saved.append(identity)
     ledger.close()
     return saved, ledger.attempts[len(attempts) :]
 

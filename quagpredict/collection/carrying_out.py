@@ -1,0 +1,392 @@
+"""One collection as it goes on: which stages are started, how each ended, and what is told and written meanwhile."""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from quagpredict.collection.deciding import decision_stage, said
+from quagpredict.collection.endings import (
+    FAILURES_BORNE,
+    add_to_log,
+    hopeless_kind,
+    reason_in,
+    record_of_end,
+    same_as_before,
+)
+from quagpredict.collection.holders import Holders
+from quagpredict.collection.launch import (
+    QUEUES,
+    Ended,
+    Launcher,
+    Setting,
+    command_of,
+    environment_of,
+    launcher_of,
+    resources_of,
+)
+from quagpredict.collection.leases import Lease, Leases
+from quagpredict.collection.ledger import Attempt, Ledger
+from quagpredict.collection.programs import Programs
+from quagpredict.collection.progress import Progress, mean_seconds, remaining_seconds, spoken
+from quagpredict.collection.rounds import rounds_of
+from quagpredict.collection.rows import Rows
+from quagpredict.collection.selection import limited
+from quagpredict.collection.stages import (
+    RESUME,
+    ROLE_OF,
+    Stage,
+    State,
+    next_stages,
+    stages_of,
+    states_of,
+)
+from quagpredict.collection.summary import Summary, summary_of
+from quagpredict.collection.work_folder import Place, WorkFolder, belongs_to
+from quagpredict.errors import QuagpredictError, StageError
+from quagpredict.plans.plan import Plan
+from quagpredict.run_record import RECORD_NAME, read_record
+from quagpredict.shipped import shipped_path
+
+_ROWS_BETWEEN_WRITES = 8
+_LOSSES_BORNE = 3
+_LOOK_SECONDS = 1.0  # between two looks at what other collectors are at
+
+
+@dataclass(frozen=True)
+class _Running:
+    stage: Stage
+    lease: Lease
+    place: Place
+    started: datetime
+    clock: float
+
+
+class Collection:
+    """Carries out the stages of a plan in a work folder, beside other collectors if there are any."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        mode: str,
+        work: WorkFolder,
+        ledger: Ledger,
+        holders: Holders,
+        stages: Sequence[Stage],
+        limit: int | None,
+        retry_failed: bool,
+        watch: Callable[[Mapping[str, Path]], None] | None,
+        *,
+        raced: bool,
+    ) -> None:
+        self._watch = watch
+        self._raced = raced
+        self._plan = plan
+        self._mode = mode
+        self._holders = holders
+        self._leases = Leases(work.root, holders)
+        self._work = work
+        self._ledger = ledger
+        self._chosen = stages
+        self._elsewhere: dict[str, float] = {}
+        self._lost: set[str] = set()
+        self._looked = 0.0
+        self._saved = self._recover(stages_of(plan))
+        known = work.still_there(ledger.attempts)
+        self._attempts = [attempt for attempt in known if attempt.status == "done" or not retry_failed]
+        self._without_weights = work.without_weights(self._attempts)
+        self._rows = Rows(plan, work)
+        self._rows_new = 0
+        self._running: dict[str, _Running] = {}
+        self._late: set[str] = set()
+        self._programs = Programs(work.root)
+        self._losses = 0
+        self.stages: Sequence[Stage] = stages
+        if limit is not None:
+            self.stages = limited(stages, self._states(stages), limit)
+        self._ask_race()
+
+    def _ask_race(self) -> None:
+        """Take the stages that the race asks for by now."""
+        if self._raced:
+            self.stages = rounds_of(self._plan, self._chosen, self._attempts).stages
+
+    def _states(self, stages: Sequence[Stage]) -> dict[str, State]:
+        return states_of(stages, self._attempts, self._without_weights)
+
+    def _recover(self, stages: Sequence[Stage]) -> list[str]:
+        """Bring what was left over into order, where nobody is at it; return the stages whose work was saved."""
+        by_id = {stage.id: stage for stage in stages}
+        left = self._work.left_over()
+        return [identity for identity in left if self._recover_one(identity, left[identity], by_id.get(identity))]
+
+    def _recover_one(self, identity: str, folders: Sequence[Path], stage: Stage | None) -> bool:
+        lease = self._leases.claim(identity, self._ledger.knows)
+        if lease is None:
+            return False
+        saved = self._work.recover(identity, folders, stage, self._ledger, is_quiet=lease.is_quiet)
+        self._leases.end(lease, None if saved is None else saved.log)
+        return saved is not None
+
+    def run(self, progress: Progress, workers: int, fork_server: str | Path | None) -> None:
+        """Run what is ready until nothing is left, and write the table; a launcher that is lost is started again."""
+        for identity in self._saved:
+            progress.say(f"saved {identity}: it had finished when the last collect was cut off")
+        if self._raced and (decisions := rounds_of(self._plan, self._chosen, self._attempts).decisions):
+            progress.say(f"race/{len(decisions)}: {said(self._plan, decisions[-1])}")
+        try:
+            while not hopeless_kind(self._attempts) and "ready" in self._states(self.stages).values():
+                try:
+                    self._run_with_one_launcher(progress, workers, fork_server)
+                except StageError as error:
+                    self._abandon()
+                    self._losses += 1
+                    if self._losses > _LOSSES_BORNE or fork_server is not None:
+                        raise
+                    progress.say(f"{error}; starting it again")
+        except BaseException:
+            self._abandon()
+            with contextlib.suppress(QuagpredictError):
+                self._rows.write(self._attempts)
+            raise
+        if kind := hopeless_kind(self._attempts):
+            progress.say(f"the first {FAILURES_BORNE} stages of the kind '{kind}' failed: nothing more is started")
+        self._rows.refresh(self._attempts)
+        self._rows.write(self._attempts)
+        while self._learn():  # another's rows came in while these were written: the last to write has seen all
+            self._rows.write(self._attempts)
+
+    def _learn(self) -> bool:
+        """Take over what other collectors have written down; return whether there was something."""
+        new = self._ledger.refresh()
+        self._attempts += new
+        for attempt in new:
+            if attempt.status == "done":
+                stage = next((stage for stage in self._chosen if stage.id == attempt.stage), None)
+                self._note_weights(attempt.stage, None if stage is None else stage.needs.get(RESUME))
+        if new:
+            self._ask_race()
+        return bool(new)
+
+    def _note_weights(self, identity: str, spent: str | None) -> None:
+        """Note that a stage has its weights now, and that what it went on from has none any more."""
+        self._without_weights = {part for part in self._without_weights if not belongs_to(part, identity)}
+        if spent is not None:
+            self._without_weights.add(spent)
+
+    def _run_with_one_launcher(self, progress: Progress, workers: int, fork_server: str | Path | None) -> None:
+        stages = self._chosen if self._raced else self.stages
+        programs = tuple(dict.fromkeys(str(shipped_path(stage.program)) for stage in stages))
+        server = None if fork_server is None else Path(fork_server)
+        options = self._plan.launch.options.get(self._mode, {})
+        setting = Setting(environment_of(self._plan), self._work.logs, programs, server, self._holders.stages, options)
+        launcher = launcher_of(self._mode, setting)
+        with contextlib.closing(launcher):
+            self._show(progress, [] if self._mode == "spawn" else [f"({self._mode} starts)"], workers)
+            launcher.wait_until_ready()
+            while True:
+                self._learn()
+                self._start_what_is_free(workers, launcher, progress)
+                self._stop_late(launcher)
+                self._stop_lost(launcher)
+                if not self._running and not self._elsewhere:
+                    return
+                self._show(progress, self._running, workers)
+                if self._watch is not None:
+                    self._watch({identity: running.place.folder for identity, running in self._running.items()})
+                for ended in launcher.ended(timeout=0.5):
+                    self._losses = 0
+                    attempt = self._finish(ended)
+                    if attempt is None:
+                        progress.say(f"{ended.id}: another collect has taken it over; what was made here is dropped")
+                        continue
+                    progress.say(self._line(attempt, workers))
+                    self._update_tables(attempt, progress)
+
+    def _show(self, progress: Progress, running: Iterable[str], workers: int) -> None:
+        done = self._count_done(self._states(self.stages))
+        progress.show(done, len(self.stages), running, self._remaining(workers))
+
+    def _count_done(self, states: Mapping[str, State]) -> int:
+        return list(states.values()).count("done")
+
+    def _remaining(self, workers: int) -> float | None:
+        now = time.monotonic()
+        since = {identity: now - running.clock for identity, running in self._running.items()}
+        states = self._states(self.stages)
+        return remaining_seconds(self.stages, states, mean_seconds(self._attempts), since, workers)
+
+    def _line(self, attempt: Attempt, workers: int) -> str:
+        done = self._count_done(self._states(self.stages))
+        line = f"[{done}/{len(self.stages)}] {attempt.stage}: {attempt.status} in {attempt.seconds:.1f} s"
+        if attempt.status == "failed":
+            log = self._work.root / attempt.log
+            line += f" ({reason})" if (reason := reason_in(log)) else ""
+            line += f", see {log}"
+        return f"{line}; {spoken(self._remaining(workers))} left"
+
+    def _stop_late(self, launcher: Launcher) -> None:
+        for identity, running in self._running.items():
+            limit = self._limit(running.stage)
+            if limit is not None and identity not in self._late and time.monotonic() - running.clock > limit:
+                self._late.add(identity)
+                launcher.kill(identity)
+
+    def _limit(self, stage: Stage) -> float | None:
+        if self._mode in QUEUES:  # waiting is no running: the limit is kept where the stage runs
+            return None
+        return self._plan.launch.time_limits.get(ROLE_OF[stage.kind])
+
+    def _start_what_is_free(self, workers: int, launcher: Launcher, progress: Progress) -> None:
+        """Start stages until all workers have one; those that another collector is at are asked for again later."""
+        now = time.monotonic()
+        self._elsewhere = {identity: seen for identity, seen in self._elsewhere.items() if now - seen < _LOOK_SECONDS}
+        if hopeless_kind(self._attempts):
+            self._elsewhere.clear()
+        while len(self._running) < workers and not hopeless_kind(self._attempts):
+            taken = {*self._running, *self._elsewhere}
+            ready = next_stages(self.stages, self._states(self.stages), taken, mean_seconds(self._attempts))
+            if not ready:
+                return
+            lease = self._claimed(ready[0], launcher, progress)
+            if lease is None:
+                continue
+            if ready[0].kind == "race":  # nothing else is ready then, and nothing runs
+                self._decide(ready[0], lease, progress)
+            else:
+                self._start(ready[0], lease, launcher, progress)
+
+    def _claimed(self, stage: Stage, launcher: Launcher, progress: Progress) -> Lease | None:
+        """Return a lease on a stage that has to be run; None if it has not, or another collector is at it."""
+        for identity in stage.inputs.values():  # done by another, which may have been cut off before it was in place
+            if not (self._work.stage(identity) / RECORD_NAME).exists() and (left := self._work.left_over()).get(
+                identity
+            ):
+                needed = next((one for one in self._chosen if one.id == identity), None)
+                self._recover_one(identity, left[identity], needed)
+                self._elsewhere[stage.id] = time.monotonic()
+                return None
+        lease = self._leases.claim(stage.id, self._ledger.knows, running=launcher.still_running())
+        if lease is None:
+            self._elsewhere[stage.id] = time.monotonic()
+            return None
+        self._learn()
+        if self._states(self.stages).get(stage.id) != "ready":  # it was done between the last look and the claim
+            self._leases.end(lease)
+            return None
+        finished = [folder for folder in self._work.left_over().get(stage.id, ()) if (folder / RECORD_NAME).is_file()]
+        saved = self._work.recover(stage.id, finished, stage, self._ledger, is_quiet=lease.is_quiet)
+        if saved is None:
+            return lease
+        self._attempts.append(saved)
+        self._leases.end(lease, saved.log)
+        self._note_weights(stage.id, self._work.drop_paused(stage))
+        self._ask_race()
+        progress.say(f"saved {stage.id}: it had finished when the collect that ran it was cut off")
+        return None
+
+    def _start(self, stage: Stage, lease: Lease, launcher: Launcher, progress: Progress) -> None:
+        if changed := self._programs.changed(stage):
+            progress.say(changed)
+        place = self._prepared(stage, lease)
+        self._running[stage.id] = _Running(stage, lease, place, datetime.now(UTC), time.monotonic())
+        command = command_of(self._plan, stage, place.config)
+        launcher.start(stage.id, command, place.log, resources_of(self._plan, stage))
+
+    def _prepared(self, stage: Stage, lease: Lease) -> Place:
+        while True:
+            place = self._work.next_place(stage)
+            try:
+                self._work.prepare(stage, place, is_quiet=lease.is_quiet)
+            except FileExistsError:  # a collector that was fenced off had that number, and its file was not seen yet
+                continue
+            return place
+
+    def _stop_lost(self, launcher: Launcher) -> None:
+        """Kill stages that another collector has taken over, since this one was silent for too long."""
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        for identity, running in self._running.items():
+            if identity not in self._lost and not self._leases.is_ours(running.lease):
+                self._lost.add(identity)
+                launcher.kill(identity)
+
+    def _finish(self, ended: Ended) -> Attempt | None:
+        running = self._running.pop(ended.id)
+        stage, place = running.stage, running.place
+        if stage.id in self._late:
+            self._late.discard(stage.id)
+            add_to_log(place, f"error: ended after {self._limit(stage):g} s, the plan's launch.time_limits")
+        record = record_of_end(stage, place, ended.exit_code)
+        if record is not None and any(belongs_to(part, stage.id) for part in self._without_weights):
+            record = same_as_before(record, read_record(self._work.stage(stage.id)), place)
+        attempt = Attempt(
+            key=stage.key,
+            stage=stage.id,
+            status="failed" if record is None else "done",
+            record=record,
+            log=str(place.log.relative_to(self._work.root)),
+            started=running.started.isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - running.clock, 3),
+            config=self._work.given(stage),
+            exit_code=ended.exit_code,
+        )
+        self._lost.discard(stage.id)
+        if not self._write_down(attempt, place, running.lease):
+            return None
+        if record is not None:
+            self._note_weights(stage.id, self._work.drop_paused(stage))
+        self._ask_race()
+        return attempt
+
+    def _write_down(self, attempt: Attempt, place: Place, lease: Lease) -> bool:
+        """Put an attempt that ended into the ledger, and what it made in its place, unless it was taken over."""
+        if attempt.status == "done":
+            self._work.flush(place.folder)
+        if not self._leases.end(lease, attempt.log):
+            shutil.rmtree(place.folder, ignore_errors=True)
+            return False
+        self._ledger.append(attempt)  # from here on it has happened; `recover` does the rest if we are cut off
+        self._attempts.append(attempt)
+        if attempt.status == "done":
+            self._work.keep(place.folder, attempt.stage)
+        else:
+            self._work.give_up(place.folder)
+        return True
+
+    def _decide(self, stage: Stage, lease: Lease, progress: Progress) -> None:
+        """Take the next decision of the race, which is a stage that runs here."""
+        place = self._work.next_place(stage)
+        attempt = decision_stage(self._plan, stage, self._rows.frame(self._attempts), self._work, place)
+        if not self._write_down(attempt, place, lease):
+            return
+        progress.say(f"{stage.id}: {attempt.record and said(self._plan, attempt.record.results)}")
+        self._ask_race()
+
+    def _update_tables(self, attempt: Attempt, progress: Progress) -> None:
+        if attempt.status == "failed" or not attempt.stage.startswith("evaluate"):
+            return
+        candidate = next(stage.candidate for stage in self.stages if stage.id == attempt.stage)
+        self._rows_new += 1
+        try:
+            self._rows.write(self._attempts, candidate)
+            if self._rows_new % _ROWS_BETWEEN_WRITES == 0:
+                self._rows.write(self._attempts)
+        except QuagpredictError as error:  # the stages are worth more than the table, which is made again at the end
+            progress.say(f"no row for {candidate} yet: {error}")
+
+    def _abandon(self) -> None:
+        for running in self._running.values():
+            self._work.give_up(running.place.folder)
+            with contextlib.suppress(OSError):
+                self._leases.end(running.lease)
+        self._running.clear()
+
+    def summary(self) -> Summary:
+        """Return how it stands."""
+        states = self._states(self.stages if self._raced else self._chosen)
+        return summary_of(states, self._attempts, self._rows.frame(self._attempts).height)
