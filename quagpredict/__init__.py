@@ -46,6 +46,7 @@ __all__ = [
     "MissingExtraError",
     "MixtureSearch",
     "NothingToRankError",
+    "QuagpredictCallback",
     "QuagpredictError",
     "RecipeError",
     "StageError",
@@ -80,6 +81,7 @@ __all__ = [
 
 _HOME = {
     "MixtureSearch": "mixture_search",
+    "QuagpredictCallback": "callbacks",
     "SurrogateRegressor": "surrogates",
     "audit": "quagmires",
     "collect": "collection",

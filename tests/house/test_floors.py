@@ -14,11 +14,12 @@ FLOORS = (
     {"surrogates", "validation", "engines"},
     {"ranking", "evaluation", "quagmires", "importers", "diagnosis"},
     {"racing", "collection"},
-    {"report", "mixture_search", "replication"},
+    {"report", "mixture_search", "replication", "callbacks"},
     {"cli", "__main__", "testing"},
 )
 FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 TORCH_AND_FRIENDS = {"torch", "transformers", "trl", "accelerate", "datasets", "vllm", "peft", "deepspeed"}
+MAY_IMPORT_TORCH = {"engines", "callbacks"}
 # The one module that reads data sets of the hub; it imports the library when a suite asks for one.
 MAY_ALSO = {("quagpredict.evaluation.hub", "datasets")}
 # Results show themselves, as a table when they are printed and in a notebook; what shows them lies above them.
@@ -59,8 +60,8 @@ def violations(modules: dict[str, str], packages: set[str]) -> list[str]:
         unit = unit_of(module)
         for line, name in imported_names(source, module, module in packages):
             top = name.split(".")[0]
-            if top in TORCH_AND_FRIENDS and unit != "engines" and (module, top) not in MAY_ALSO:
-                wrong.append(f"{module}:{line} imports {top}; only engines may")
+            if top in TORCH_AND_FRIENDS and unit not in MAY_IMPORT_TORCH and (module, top) not in MAY_ALSO:
+                wrong.append(f"{module}:{line} imports {top}; only {' and '.join(sorted(MAY_IMPORT_TORCH))} may")
             if top != "quagpredict" or module == "quagpredict":
                 continue
             other = unit_of(name)

@@ -28,8 +28,8 @@ def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
     assert loaded_after(code, tmp_path).isdisjoint({*HEAVY, *SLOW})
 
 
-def test_every_module_but_the_engines_imports_without_torch(tmp_path: Path, modules: dict[str, Path]) -> None:
-    names = [name for name in modules if not name.startswith("quagpredict.engines")]
+def test_every_module_but_engines_and_callbacks_imports_without_torch(tmp_path: Path, modules: dict[str, Path]) -> None:
+    names = [name for name in modules if not name.startswith(("quagpredict.engines", "quagpredict.callbacks"))]
     code = "import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in names)
     assert loaded_after(code, tmp_path).isdisjoint(HEAVY)
 

@@ -1,0 +1,12 @@
+"""Callbacks for the trainers of transformers and TRL: they measure a model while it is trained."""
+
+from typing import TYPE_CHECKING
+
+from quagpredict.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from quagpredict.callbacks.while_training import QuagpredictCallback as QuagpredictCallback
+
+__all__ = ["QuagpredictCallback"]
+
+__getattr__, __dir__ = lazy_names(__name__, {"QuagpredictCallback": "while_training"})
