@@ -19,6 +19,7 @@ EXTRA_OF = {
     "vllm": "vllm",
     "matplotlib": "plot",
     "psycopg2": "postgresql",
+    "shtab": "completion",
 }
 
 

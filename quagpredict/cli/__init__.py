@@ -25,6 +25,7 @@ TRACEBACK = "QUAGPREDICT_TRACEBACK"  # the environment variable that lets an unf
 COMMANDS = {
     "audit": "list where the order after SFT reverses after RL",
     "collect": "carry a plan out: SFT, evaluation, RL, evaluation; resumable",
+    "completion": "print what a shell needs to complete commands, options and files",
     "doctor": "say what is installed, what really works here, and what to do about the rest",
     "evaluate": "measure one checkpoint on a suite",
     "fit": "fit a surrogate to finished runs",
@@ -133,8 +134,8 @@ def _run(words: Sequence[str], command: str) -> int:
     return code
 
 
-def build_parser(command: str = "") -> argparse.ArgumentParser:
-    """Return the parser; of the commands, only `command` knows its options."""
+def build_parser(*commands: str) -> argparse.ArgumentParser:
+    """Return the parser; only `commands` know their options."""
     parser = Parser(
         "quagpredict",
         description="Predict which SFT checkpoints will end best after reinforcement learning.",
@@ -144,7 +145,7 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        if name == command:
+        if name in commands:
             import_module(module_of(name)).add_parser(subparsers)
             chosen = subparsers.choices[name]
             if not chosen.epilog:
