@@ -18,7 +18,7 @@ DEMO   = $(if $(wildcard .venv/installed),.venv,.venv-demo)/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo docs test test-vllm test-postgresql test-browser test-slurm check format bench wheel clean clean-env
+.PHONY: help demo docs test test-vllm test-postgresql test-browser test-slurm test-ray check format bench wheel clean clean-env
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -44,6 +44,10 @@ test-browser: .venv/installed  ## pages of every kind in a real Chromium (needs 
 test-slurm: .venv/installed  ## the SLURM launcher on a SLURM of its own (needs slurm-wlm and munge, and root)
 	QUAGPREDICT_LAUNCHERS=slurm $(FULL) tests/clusters/slurm_cluster.py $(FULL) -m pytest \
 	    $(or $(TESTS),-k slurm tests/clusters/slurm.py tests/unit/collection/test_launch.py)
+
+test-ray: .venv/installed  ## the launcher and the replicas of Ray, on a cluster of nodes on this machine, one of which is killed
+	$(FULL) $(PIP) "ray>=2.40"
+	QUAGPREDICT_LAUNCHERS=ray $(FULL) -m pytest tests/unit/collection/test_launch.py tests/clusters/on_ray.py
 
 check: .venv/installed  ## formatting, lint and types
 	$(FULL) -m ruff format --check .

@@ -21,6 +21,7 @@ BENCHMARKS = (
     "ranking",
     "importing",
     "size",
+    "launchers",
 )
 
 

@@ -20,6 +20,7 @@ EXTRA_OF = {
     "matplotlib": "plot",
     "psycopg2": "postgresql",
     "shtab": "completion",
+    "ray": "ray",
 }
 
 

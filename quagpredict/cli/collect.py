@@ -53,11 +53,12 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--estimate", action="store_true", help="print what the whole plan costs, and run nothing")
     parser.add_argument(
-        "--launcher", metavar="NAME", help="where stages run, instead of the plan's launch.mode: fork, spawn, ..."
+        "--launcher", metavar="NAME", help="where stages run, instead of the plan's launch.mode: fork, spawn, ray, ..."
     )
     parser.add_argument(
         "--join", action="store_true", help="share the work with the collectors at this folder, here or elsewhere"
     )
+    parser.add_argument("--address", metavar="ADDRESS", help="the launcher's cluster, e.g. of Ray: auto, or HOST:PORT")
     parser.add_argument("--fork-server", type=Path, metavar="SOCKET", help="use the fork server that listens there")
     parser.set_defaults(run=run)
 
@@ -99,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
             fork_server=args.fork_server,
             launcher=args.launcher,
             join=args.join,
+            address=args.address,
         )
     except KeyboardInterrupt:
         print("stopped; the same command resumes from here", file=sys.stderr)

@@ -82,6 +82,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help=f"what draws the samples: {engine_names()} (default: auto, which is vllm where it runs on CUDA)",
     )
     add("--workers", type=int, default=1, metavar="N", help="processes, each with GPUs of its own (default: 1)")
+    add("--ray", metavar="ADDRESS", help="the workers are actors of the Ray cluster at this address, or auto")
     add(
         "--engine-setting",
         action="append",
@@ -143,6 +144,7 @@ def run(args: argparse.Namespace) -> int:
             batch_size=args.batch_size,
             workers=args.workers,
             engine_settings=engine_settings(args.engine_setting),
+            ray=args.ray,
             out=args.out,
             name=args.name or name,
             base_model=args.base_model,

@@ -3,20 +3,23 @@
 import contextlib
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from quagpredict.collection.deciding import decision_stage, said
 from quagpredict.collection.endings import (
     FAILURES_BORNE,
     add_to_log,
+    ending_of,
     hopeless_kind,
-    reason_in,
     record_of_end,
     same_as_before,
 )
+from quagpredict.collection.gpu_memory import changes_of_next, half_may_fit
 from quagpredict.collection.holders import Holders
 from quagpredict.collection.launch import (
     QUEUES,
@@ -35,15 +38,7 @@ from quagpredict.collection.progress import Progress, mean_seconds, remaining_se
 from quagpredict.collection.rounds import rounds_of
 from quagpredict.collection.rows import Rows
 from quagpredict.collection.selection import limited
-from quagpredict.collection.stages import (
-    RESUME,
-    ROLE_OF,
-    Stage,
-    State,
-    next_stages,
-    stages_of,
-    states_of,
-)
+from quagpredict.collection.stages import RESUME, ROLE_OF, Stage, State, next_stages, stages_of, states_of
 from quagpredict.collection.summary import Summary, summary_of
 from quagpredict.collection.work_folder import Place, WorkFolder, belongs_to
 from quagpredict.errors import QuagpredictError, StageError
@@ -63,6 +58,7 @@ class _Running:
     place: Place
     started: datetime
     clock: float
+    changes: Mapping[str, Any]  # keys of the stage's config that this attempt was given otherwise
 
 
 class Collection:
@@ -93,6 +89,7 @@ class Collection:
         self._chosen = stages
         self._elsewhere: dict[str, float] = {}
         self._lost: set[str] = set()
+        self._machines_lost: Counter[str] = Counter()
         self._looked = 0.0
         self._saved = self._recover(stages_of(plan))
         known = work.still_there(ledger.attempts)
@@ -200,8 +197,8 @@ class Collection:
                 for ended in launcher.ended(timeout=0.5):
                     self._losses = 0
                     attempt = self._finish(ended)
-                    if attempt is None:
-                        progress.say(f"{ended.id}: another collect has taken it over; what was made here is dropped")
+                    if isinstance(attempt, str):
+                        progress.say(f"{ended.id}: {attempt}")
                         continue
                     progress.say(self._line(attempt, workers))
                     self._update_tables(attempt, progress)
@@ -221,15 +218,13 @@ class Collection:
 
     def _line(self, attempt: Attempt, workers: int) -> str:
         done = self._count_done(self._states(self.stages))
-        line = f"[{done}/{len(self.stages)}] {attempt.stage}: {attempt.status} in {attempt.seconds:.1f} s"
-        if attempt.status == "failed":
-            log = self._work.root / attempt.log
-            line += f" ({reason})" if (reason := reason_in(log)) else ""
-            line += f", see {log}"
-        return f"{line}; {spoken(self._remaining(workers))} left"
+        line = ending_of(attempt, self._work.root / attempt.log)
+        return f"[{done}/{len(self.stages)}] {line}; {spoken(self._remaining(workers))} left"
 
     def _stop_late(self, launcher: Launcher) -> None:
         for identity, running in self._running.items():
+            if identity in launcher.waiting():
+                running = self._running[identity] = replace(running, started=datetime.now(UTC), clock=time.monotonic())
             limit = self._limit(running.stage)
             if limit is not None and identity not in self._late and time.monotonic() - running.clock > limit:
                 self._late.add(identity)
@@ -291,16 +286,17 @@ class Collection:
     def _start(self, stage: Stage, lease: Lease, launcher: Launcher, progress: Progress) -> None:
         if changed := self._programs.changed(stage):
             progress.say(changed)
-        place = self._prepared(stage, lease)
-        self._running[stage.id] = _Running(stage, lease, place, datetime.now(UTC), time.monotonic())
+        changes = changes_of_next(stage, self._attempts)
+        place = self._prepared(stage, lease, changes)
+        self._running[stage.id] = _Running(stage, lease, place, datetime.now(UTC), time.monotonic(), changes)
         command = command_of(self._plan, stage, place.config)
         launcher.start(stage.id, command, place.log, resources_of(self._plan, stage))
 
-    def _prepared(self, stage: Stage, lease: Lease) -> Place:
+    def _prepared(self, stage: Stage, lease: Lease, changes: Mapping[str, Any]) -> Place:
         while True:
             place = self._work.next_place(stage)
             try:
-                self._work.prepare(stage, place, is_quiet=lease.is_quiet)
+                self._work.prepare(stage, place, changes, is_quiet=lease.is_quiet)
             except FileExistsError:  # a collector that was fenced off had that number, and its file was not seen yet
                 continue
             return place
@@ -315,7 +311,8 @@ class Collection:
                 self._lost.add(identity)
                 launcher.kill(identity)
 
-    def _finish(self, ended: Ended) -> Attempt | None:
+    def _finish(self, ended: Ended) -> Attempt | str:
+        """Write down how a stage ended; a text says why nothing is to be written down."""
         running = self._running.pop(ended.id)
         stage, place = running.stage, running.place
         if stage.id in self._late:
@@ -324,6 +321,13 @@ class Collection:
         record = record_of_end(stage, place, ended.exit_code)
         if record is not None and any(belongs_to(part, stage.id) for part in self._without_weights):
             record = same_as_before(record, read_record(self._work.stage(stage.id)), place)
+        if record is None and ended.exit_code is None:
+            self._machines_lost[stage.id] += 1
+            if self._machines_lost[stage.id] < _LOSSES_BORNE:
+                self._work.give_up(place.folder)
+                self._leases.end(running.lease)
+                return "lost with its machine, started again"
+            add_to_log(place, f"error: its machine was lost, for the {_LOSSES_BORNE}rd time")
         attempt = Attempt(
             key=stage.key,
             stage=stage.id,
@@ -332,12 +336,13 @@ class Collection:
             log=str(place.log.relative_to(self._work.root)),
             started=running.started.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - running.clock, 3),
-            config=self._work.given(stage),
+            config={**self._work.given(stage), **running.changes},
             exit_code=ended.exit_code,
+            half_batch_next=record is None and not running.changes and half_may_fit(stage, place.log),
         )
         self._lost.discard(stage.id)
         if not self._write_down(attempt, place, running.lease):
-            return None
+            return "another collect has taken it over; what was made here is dropped"
         if record is not None:
             self._note_weights(stage.id, self._work.drop_paused(stage))
         self._ask_race()

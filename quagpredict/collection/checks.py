@@ -1,5 +1,6 @@
 """What is held against this machine before the first stage of a plan is started."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from quagpredict.engines.choose import check_engine
@@ -28,6 +29,14 @@ def checked_launcher(plan: Plan, launcher: str | None, fork_server: str | Path |
     if mode == "fork" and plan.launch.accelerate:
         raise UsageError(f"launcher: '{plan.name}' starts stages with accelerate, which a fork cannot be")
     return mode
+
+
+def with_address(plan: Plan, mode: str, address: str | None) -> Plan:
+    """Return the plan with the address of the launcher's cluster, where the call names one."""
+    if address is None:
+        return plan
+    options = {**plan.launch.options, mode: {**plan.launch.options.get(mode, {}), "address": address}}
+    return replace(plan, launch=replace(plan.launch, options=options))
 
 
 def check_measuring(plan: Plan) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from quagpredict.collection.archive import unpack
 from quagpredict.collection.carrying_out import Collection
-from quagpredict.collection.checks import check_measuring, checked_launcher
+from quagpredict.collection.checks import check_measuring, checked_launcher, with_address
 from quagpredict.collection.holders import LEASE_SECONDS, at_work
 from quagpredict.collection.launch import QUEUES
 from quagpredict.collection.ledger import open_ledger
@@ -38,6 +38,7 @@ def collect(
     launcher: str | None = None,
     join: bool = False,
     lease_seconds: float = LEASE_SECONDS,
+    address: str | None = None,
     watch: Callable[[Mapping[str, Path]], None] | None = None,
 ) -> Summary:
     """Run the stages of a plan that are not done yet.
@@ -73,6 +74,8 @@ def collect(
         file system: no stage is done twice. Without it another collector is an error.
     lease_seconds : float
         A collector that gives no sign of life for so long loses its stages to the others.
+    address : str, optional
+        Where the launcher finds its cluster, instead of ``launch.options`` of the plan.
     watch : callable, optional
         Called about twice a second with the folders that the running stages write to, by identity. An exception of it
         stops the collection; stages that run are given up, what is done stays done.
@@ -107,6 +110,7 @@ def collect(
     """
     plan = plan if isinstance(plan, Plan) else Plan.from_yaml(plan)
     mode = checked_launcher(plan, launcher, fork_server)
+    plan = with_address(plan, mode, address)
     check_measuring(plan)
     stages = selected(stages_of(plan), until, only)
     raced = is_raced(plan, until, only, limit, in_full=in_full)

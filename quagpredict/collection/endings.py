@@ -23,11 +23,12 @@ _ERROR_LINE = re.compile(r"error: |[A-Za-z_][\w.]*(Error|Exception)\b")  # ours,
 def hopeless_kind(attempts: Sequence[Attempt]) -> str | None:
     """Return the kind of stage of which none has ever succeeded and several have failed: so would the rest."""
     done = {attempt.stage.partition("/")[0] for attempt in attempts if attempt.status == "done"}
-    failed = Counter(attempt.stage.partition("/")[0] for attempt in attempts if attempt.status == "failed")
+    given_up = [attempt for attempt in attempts if attempt.status == "failed" and not attempt.half_batch_next]
+    failed = Counter(attempt.stage.partition("/")[0] for attempt in given_up)
     return next((kind for kind, n in failed.items() if n >= FAILURES_BORNE and kind not in done), None)
 
 
-def record_of_end(stage: Stage, place: Place, exit_code: int) -> RunRecord | None:
+def record_of_end(stage: Stage, place: Place, exit_code: int | None) -> RunRecord | None:
     """Return the record of an attempt that succeeded, or None; why it did not is added to its log.
 
     The record is written last, so that whoever wrote it had finished: processes of several GPUs that trip over each
@@ -35,15 +36,14 @@ def record_of_end(stage: Stage, place: Place, exit_code: int) -> RunRecord | Non
     """
     if exit_code != 0 and not (place.folder / RECORD_NAME).is_file():
         return None
+    how = "was lost with its machine" if exit_code is None else f"ended with exit code {exit_code}"
     try:
         record = checked_record(stage, place.folder)
     except QuagpredictError as error:
-        add_to_log(place, f"error: the program ended with exit code {exit_code}, but: {error}")
+        add_to_log(place, f"error: the program {how}, but: {error}")
         return None
     if exit_code != 0:
-        add_to_log(
-            place, f"note: the program had finished when it ended with exit code {exit_code}: what it made is kept"
-        )
+        add_to_log(place, f"note: the program had finished when it {how}: what it made is kept")
     return record
 
 
@@ -81,3 +81,18 @@ def reason_in(log: Path) -> str:
         return ""
     errors = [line.strip() for line in lines if _ERROR_LINE.match(line)]
     return printable(errors[-1].removeprefix("error: "))[:300] if errors else ""
+
+
+def ending_of(attempt: Attempt, log: Path) -> str:
+    """Return how an attempt ended as people are told it: where it failed with the reason, and what comes next.
+
+    Examples
+    --------
+    >>> ending_of(Attempt("key", "sft/a", "done", None, "logs/a.log", "", 4.04), Path("logs/a.log"))
+    'sft/a: done in 4.0 s'
+    """
+    line = f"{attempt.stage}: {attempt.status} in {attempt.seconds:.1f} s"
+    if attempt.status == "failed":
+        line += f" ({reason})" if (reason := reason_in(log)) else ""
+        line += f", see {log}"
+    return f"{line}; it is tried once more with half the batch" if attempt.half_batch_next else line

@@ -31,10 +31,14 @@ _THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "RAYON")
 
 
 class Ended(NamedTuple):
-    """A stage's process that ended; a negative exit code is the signal that killed it."""
+    """A stage's process that ended.
+
+    A negative exit code is the signal that killed it. Without one its machine was lost: that is no fault of the stage,
+    which is started again.
+    """
 
     id: str
-    exit_code: int
+    exit_code: int | None
 
 
 class Resources(NamedTuple):
@@ -44,8 +48,8 @@ class Resources(NamedTuple):
     ----------
     threads : int or None
         Threads of the processor.
-    gpus : int or None
-        GPUs, all on one machine.
+    gpus : float or None
+        GPUs, all on one machine; below 1 a part of one, that it shares with others.
     memory_gib : float or None
         Memory of the machine, in GiB.
     seconds : float or None
@@ -53,7 +57,7 @@ class Resources(NamedTuple):
     """
 
     threads: int | None
-    gpus: int | None
+    gpus: float | None
     memory_gib: float | None = None
     seconds: float | None = None
 
@@ -130,6 +134,10 @@ class Launcher(Protocol):
         """
         ...
 
+    def waiting(self) -> Collection[str]:
+        """Return the programs that were started and wait for room to run in: their time does not count yet."""
+        ...
+
     def kill(self, name: str) -> None:
         """Kill a program that was started and all that it started; that it ended is told by `ended`, as of any other.
 
@@ -201,7 +209,7 @@ def resources_of(plan: Plan, stage: Stage) -> Resources:
     asked = plan.launch.resources.get(role, {})
     return Resources(
         int(asked["threads"]) if "threads" in asked else plan.launch.threads,
-        int(asked["gpus"]) if "gpus" in asked else gpus,
+        asked.get("gpus", gpus),
         asked.get("memory_gib"),
         plan.launch.time_limits.get(role),
     )

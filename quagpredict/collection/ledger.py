@@ -39,7 +39,10 @@ class Attempt:
     config : mapping
         What the program was given, without ``output_dir``.
     exit_code : int or None
-        Of the program; negative is a signal; None where it was not seen (the record was found after a crash).
+        Of the program; negative is a signal; None where it was not seen (the record was found after a crash, or its
+        machine was lost).
+    half_batch_next : bool
+        It failed because a GPU had no more memory, and is tried once more with half the batch.
     """
 
     key: str
@@ -51,6 +54,7 @@ class Attempt:
     seconds: float
     config: Mapping[str, Any] = field(default_factory=dict)
     exit_code: int | None = None
+    half_batch_next: bool = False
 
 
 class Ledger:

@@ -105,6 +105,10 @@ class SlurmLauncher:
         """Start a program; it is submitted together with others by the next call of `ended`."""
         self._waiting.append((name, command, log, resources))
 
+    def waiting(self) -> Collection[str]:
+        """Return nothing: how long a stage may take is kept by SLURM, which counts from its start."""
+        return ()
+
     def still_running(self) -> Collection[str]:
         """Return the names of programs of earlier launchers in this folder that are still in the queue."""
         if self._earlier is None or time.monotonic() - self._earlier[0] > self._poll_seconds:

@@ -273,7 +273,8 @@ def states_of(
 ) -> dict[str, State]:
     """Return the state of every stage, given the attempts so far, oldest first.
 
-    ``done``: its last finished attempt has its key. ``failed``: the last attempt at this key failed. ``blocked``: a
+    ``done``: its last finished attempt has its key. ``failed``: the last attempt at this key failed, and is not to be
+    tried again with half the batch. ``blocked``: a
     stage that it needs failed or is blocked. ``waiting``: a stage that it needs is not done yet. ``ready``: it can be
     run. A changed recipe changes the keys of its stage and of all that follow from it, and of no other.
 
@@ -289,7 +290,7 @@ def states_of(
     finished: dict[str, str] = {}  # a stage's folder holds what its last finished attempt made
     last: dict[tuple[str, str], str] = {}
     for attempt in attempts:
-        last[attempt.stage, attempt.key] = attempt.status
+        last[attempt.stage, attempt.key] = "ready" if attempt.half_batch_next else attempt.status
         if attempt.status == "done":
             finished[attempt.stage] = attempt.key
     states: dict[str, State] = {}

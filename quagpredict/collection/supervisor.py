@@ -117,6 +117,7 @@ class _Server:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != server:
             os._exit(1)
+        os.environ.update(request.get("environment", {}))
         if request["run"] != "fork":
             _execute(request["command"], request["log"])
         try:

@@ -4,9 +4,10 @@ import contextlib
 import glob
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
@@ -77,13 +78,17 @@ class WorkFolder:
         folder = folder.with_name(f"{folder.name}.attempt-{stage.key}-{number}")
         return Place(folder, self.logs / f"{stem}-{number}.yaml", self.logs / f"{stem}-{number}.log")
 
-    def prepare(self, stage: Stage, place: Place, *, is_quiet: bool = True) -> None:
+    def prepare(
+        self, stage: Stage, place: Place, changes: Mapping[str, Any] = MappingProxyType({}), *, is_quiet: bool = True
+    ) -> None:
         """Make an attempt's folder, with what the last one left to go on from, and write its config.
 
         Parameters
         ----------
         stage : Stage
         place : Place
+        changes : mapping
+            Keys of the config that this attempt is given in place of the stage's.
         is_quiet : bool
             Whether nothing can still write to what was left; else the last of it is copied, and all of it stays.
 
@@ -97,7 +102,7 @@ class WorkFolder:
         pattern = f"{glob.escape(stage_folder.name)}.attempt-{stage.key}-*"
         left = sorted(stage_folder.parent.glob(pattern), key=lambda path: int(path.name.rpartition("-")[2]))
         self.logs.mkdir(parents=True, exist_ok=True)
-        config = self.resolved(stage, place.folder)
+        config = {**self.resolved(stage, place.folder), **changes}
         with place.config.open("x", encoding="utf-8") as file:
             yaml.safe_dump(config, file, sort_keys=False, allow_unicode=True)
         if not is_quiet:

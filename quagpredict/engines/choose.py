@@ -12,7 +12,9 @@ from quagpredict.nearest import did_you_mean
 from quagpredict.optional import require
 
 
-def load_engine(name: str, checkpoint: str | Path, *, workers: int = 1, **settings: Any) -> Engine:
+def load_engine(
+    name: str, checkpoint: str | Path, *, workers: int = 1, ray: str | None = None, **settings: Any
+) -> Engine:
     """Load a checkpoint into the named engine.
 
     Parameters
@@ -23,6 +25,8 @@ def load_engine(name: str, checkpoint: str | Path, *, workers: int = 1, **settin
         Folder with ``config.json``, weights and tokenizer.
     workers : int
         Processes that share the work, each with GPUs of its own where there are any.
+    ray : str, optional
+        Address of a Ray cluster, as `quagpredict.engines.ray_cluster.join` takes it: the workers are actors there.
     **settings
         The engine's own, e.g. ``batch_size``, or ``gpu_memory_utilization`` of vLLM. They are matters of speed and
         memory, but for ``dtype``, which rounds.
@@ -64,12 +68,12 @@ def load_engine(name: str, checkpoint: str | Path, *, workers: int = 1, **settin
         if key not in known:
             hint = did_you_mean(key, known, rest=f"; known are {', '.join(known)}")
             raise UsageError(f"engine '{chosen}': unknown setting '{key}'{hint}")
-    if workers == 1:
+    if workers == 1 and ray is None:
         engine: Engine = kind(checkpoint, **settings)
         return engine
     from quagpredict.engines.parallel import ParallelEngine
 
-    return ParallelEngine(chosen, checkpoint, workers=workers, settings=settings)
+    return ParallelEngine(chosen, checkpoint, workers=workers, settings=settings, ray=ray)
 
 
 def check_engine(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Several engines side by side: one process for each GPU (or group of GPUs), over one queue of blocks of samples.
+"""Several engines side by side, over one queue of blocks of samples: a process or an actor for each GPU or group.
 
 The processes share nothing, so any engine will do, and one that dies costs the block it was at. Work is handed out in
 hands that shrink: each is a share of what is left, the longest expected blocks first, so that all end at about the same
@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from quagpredict.engines.contract import Request, Response, Sampling
+from quagpredict.engines.ray_cluster import Actor, Actors
 from quagpredict.engines.tokens import Tokens, closed
 from quagpredict.errors import QuagpredictError, UsageError
 
@@ -44,6 +45,9 @@ class ParallelEngine(Tokens):
         Processes. Where there are GPUs each is given its own (as many as ``tensor_parallel_size`` in `settings`).
     settings : mapping
         Of the engine.
+    ray : str, optional
+        The workers are actors of the Ray cluster at this address instead of processes of this machine; all its machines
+        see the checkpoint under the same path.
 
     Raises
     ------
@@ -55,14 +59,27 @@ class ParallelEngine(Tokens):
         If workers die again and again.
     """
 
-    def __init__(self, engine: str, checkpoint: str | Path, *, workers: int, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        engine: str,
+        checkpoint: str | Path,
+        *,
+        workers: int,
+        settings: Mapping[str, Any],
+        ray: str | None = None,
+    ) -> None:
         super().__init__(checkpoint)
         if settings.get("max_model_len") is not None:
             self.context = settings["max_model_len"]
         self.name = engine
-        self._task = (engine, str(checkpoint), dict(settings))
-        self._devices = device_groups(workers, settings.get("tensor_parallel_size", 1))
-        self._workers: list[_Worker | None] = [None] * workers
+        task = (engine, str(Path(checkpoint).absolute()), dict(settings))
+        gpus = settings.get("tensor_parallel_size", 1)
+        self._cluster = None if ray is None else Actors(ray, task, gpus)
+        devices = [None] * workers if ray is not None else device_groups(workers, gpus)
+        self._make: Callable[[int], _Worker | Actor] = lambda index: (
+            self._cluster.actor() if self._cluster else _Worker(task, devices[index], workers)
+        )
+        self._workers: list[_Worker | Actor | None] = [None] * workers
         self._restarts = 0
         self.version = ""
         try:
@@ -82,6 +99,8 @@ class ParallelEngine(Tokens):
             if worker is not None:
                 worker.kill()
         self._workers = []
+        if self._cluster is not None:
+            self._cluster.joined.close()
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, list[Response]]]:
         """Draw the samples of all requests; see `quagpredict.engines.contract.Engine`."""
@@ -148,7 +167,7 @@ class ParallelEngine(Tokens):
             raise closed()
         for index, worker in enumerate(self._workers):
             if worker is None:
-                self._workers[index] = _Worker(self._task, self._devices[index], len(self._workers))
+                self._workers[index] = self._make(index)
 
     def _heard(self) -> Iterator[tuple[int, tuple[Any, ...]]]:
         """Wait for the workers; yield (worker, what it said), ("dead",) for one that ended.
@@ -158,15 +177,20 @@ class ParallelEngine(Tokens):
         QuagpredictError
             What a worker could not do, or that workers die again and again.
         """
-        by_connection = {one.connection: index for index, one in enumerate(self._workers) if one is not None}
-        ready = wait(list(by_connection), timeout=_SILENCE)
+        by_connection: dict[Any, int] = {
+            one.connection: index
+            for index, one in enumerate(self._workers)
+            if one is not None and one.connection is not None
+        }
+        listen = wait if self._cluster is None else self._cluster.wait
+        ready = listen(list(by_connection), timeout=_SILENCE)
         if not ready:  # none has said anything: they hang, and so do their GPUs
             for index, worker in enumerate(self._workers):
                 if worker is not None:
                     self._bury(index, worker)
                     yield index, ("dead",)
         for connection in ready:
-            index = by_connection[connection]  # type: ignore[index]
+            index = by_connection[connection]
             worker = self._workers[index]
             if worker is None:
                 continue
@@ -180,14 +204,13 @@ class ParallelEngine(Tokens):
                     self._bury(index, worker)
                 yield index, message
 
-    def _bury(self, index: int, worker: "_Worker") -> None:
+    def _bury(self, index: int, worker: "_Worker | Actor") -> None:
         self._lose(index)
         self._restarts += 1
         if self._restarts >= MAX_WORKER_RESTARTS:
             raise QuagpredictError(
                 f"{self._restarts} workers of the engine '{self.name}' ended or hung, one after the other, with "
-                f"nothing drawn (the last with exit status {worker.process.returncode}): see what they said above; "
-                "memory is the usual cause"
+                f"nothing drawn (the last with {worker.ending()}): see what they said above; memory is the usual cause"
             )
 
     def _lose(self, index: int) -> None:
@@ -234,6 +257,9 @@ class _Worker:
         except (EOFError, OSError):
             return ("dead",)
         return message
+
+    def ending(self) -> str:
+        return f"exit status {self.process.returncode}"
 
     def kill(self) -> None:
         self.process.kill()

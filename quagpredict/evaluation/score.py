@@ -116,6 +116,7 @@ def score_checkpoint(
     batch_size: int | None = None,
     workers: int = 1,
     engine_settings: Mapping[str, Any] | None = None,
+    ray: str | None = None,
     out: str | Path | None = None,
     name: str | None = None,
     base_model: str | None = None,
@@ -155,6 +156,8 @@ def score_checkpoint(
         Processes that share the work, each with GPUs of its own where there are any.
     engine_settings : mapping, optional
         Further settings of the engine, e.g. ``gpu_memory_utilization`` of vLLM.
+    ray : str, optional
+        Address of a Ray cluster, or ``"auto"``: the workers are actors there.
     out : path, optional
         Folder for ``samples/``, ``grades.parquet``, ``problems.parquet``, ``candidate.parquet``, ``summary.json``.
     name, base_model : str, optional
@@ -213,12 +216,12 @@ def score_checkpoint(
         bound["dtype"] = settings["dtype"]
     others = read_others(against, suite, k, None if out is None else Path(out)) if kind == "order" else ()
     found = () if overlap is None else check_overlap(suite, overlap, Path())
-    note = say or _silent
+    note = say or (lambda _: None)
     with contextlib.ExitStack() as stack:
 
         @cache
         def loaded() -> Engine:
-            made = load_engine(chosen, checkpoint, workers=workers, **settings)
+            made = load_engine(chosen, checkpoint, workers=workers, ray=ray, **settings)
             return stack.enter_context(contextlib.closing(made))
 
         folder = Path(out) if out is not None else Path(stack.enter_context(TemporaryDirectory()))
@@ -289,9 +292,6 @@ def score_checkpoint(
     if out is not None:
         _write(score, folder, {"suite": suite.name, "checkpoint": str(bound["checkpoint"]), "engine": score.engine})
     return score
-
-
-def _silent(_line: str) -> None: ...
 
 
 def _checked_call(

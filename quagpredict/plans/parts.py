@@ -21,6 +21,7 @@ LAUNCHERS = {
     "fork": "quagpredict.collection.local:forked",
     "spawn": "quagpredict.collection.local:spawned",
     "slurm": "quagpredict.collection.slurm:SlurmLauncher",
+    "ray": "quagpredict.collection.ray_launcher:RayLauncher",
 }
 
 

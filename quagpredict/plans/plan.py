@@ -213,9 +213,19 @@ def _resources(section: Section) -> dict[str, float]:
     for key in section.content:
         if key == "memory_gib":
             asked[key] = _above_0(section, key, "GiB")
+        elif key == "gpus":
+            asked[key] = _gpus(section)
         else:
-            asked[key] = section.whole(key, 1 if key == "threads" else 0)
+            asked[key] = section.whole(key, 1)
     return asked
+
+
+def _gpus(section: Section) -> float:
+    value = section.content["gpus"]
+    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+    if not number or (value > 1 and value != int(value)):
+        raise section.error("gpus", f"expected a whole number, or a part of one GPU such as 0.5, got {value!r}")
+    return float(value)
 
 
 def _above_0(section: Section, key: str, unit: str) -> float:

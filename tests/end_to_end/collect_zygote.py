@@ -26,6 +26,9 @@ class InlineLauncher:
     def __init__(self, *_):
         self.ended_now = []
 
+    def waiting(self):
+        return []
+
     def wait_until_ready(self):
         pass
 

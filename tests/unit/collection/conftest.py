@@ -1,5 +1,6 @@
+import os
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,21 @@ benchmarks: [{name: b, lab: {problems: 2, data: {operators: "+-", lengths: [1, 1
 sampling: {max_new_tokens: 8}
 """
 STAND_IN = str(Path(__file__).with_name("stand_in.py"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ray_of_this_machine() -> Iterator[None]:
+    """Start Ray once for all tests that run on it; they join what this process has joined."""
+    if "ray" not in os.environ.get("QUAGPREDICT_LAUNCHERS", "").split():
+        yield
+        return
+    import ray
+
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
+    size = {"num_cpus": 4, "object_store_memory": 80 * 2**20}
+    ray.init(address="local", log_to_driver=False, logging_level="ERROR", include_dashboard=False, **size)
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture
@@ -46,8 +62,12 @@ def write_plan(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def inline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the stand-ins in this process, which takes milliseconds where starting processes takes seconds."""
+def inline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Run the stand-ins in this process, which takes milliseconds where starting processes takes seconds.
+
+    What is returned may be filled with names of stages: each time one of them starts, it is lost with its machine once.
+    """
+    to_lose: list[str] = []
     stand_in = runpy.run_path(STAND_IN)
 
     class InlineLauncher:
@@ -61,8 +81,15 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
             return ()
 
         def start(self, name: str, command: list[str], log: Path, resources: Resources) -> None:
+            if name in to_lose:
+                to_lose.remove(name)
+                self._ended.append(Ended(name, None))
+                return
             with log.open("a") as said, redirect_stdout(said), redirect_stderr(said):
                 self._ended.append(Ended(name, stand_in["main"](command[2:])))
+
+        def waiting(self) -> list[str]:
+            return []
 
         def ended(self, timeout: float) -> list[Ended]:
             ended, self._ended = self._ended, []
@@ -72,3 +99,4 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
 
     monkeypatch.setattr(carrying_out, "launcher_of", InlineLauncher)
+    return to_lose

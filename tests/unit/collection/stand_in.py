@@ -32,6 +32,9 @@ def main(arguments):
     if config.get("forget"):
         return 0
     time.sleep(float(os.environ.get("STAND_IN_SECONDS", "0")) * (0.5 + int(seed[:4], 16) / 65536))
+    at_once = config.get("batch_size", config.get("per_device_train_batch_size", 0))
+    if at_once > int(os.environ.get("STAND_IN_GPU_HOLDS", at_once)):
+        return run_out(at_once)
     if "samples" in config and os.environ.get("STAND_IN_BREAKS_AFTER_SAMPLES"):
         (folder / "samples").mkdir()
         (folder / "samples" / "part").write_text("drawn once")
@@ -64,6 +67,18 @@ def main(arguments):
     (folder / "record.json.aside").rename(folder / "record.json")
     print("done", seed)
     return int(os.environ.get("STAND_IN_EXIT", "0"))
+
+
+def run_out(at_once):
+    import traceback
+
+    import torch
+
+    try:
+        raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {at_once}.00 GiB.")
+    except torch.OutOfMemoryError:
+        traceback.print_exc()
+    return 1
 
 
 def evaluate(folder, samples, seed):

@@ -155,6 +155,40 @@ def test_closing_kills_children_and_their_children(launcher: Launcher, program: 
     assert not is_alive(int(log.read_text().split()[-1]))
 
 
+@pytest.mark.parametrize("mode", ["fork", "spawn"])
+def test_a_program_sees_the_gpus_that_it_asked_for_and_waits_for_them(tmp_path: Path, mode: str) -> None:
+    """Two GPUs, which nothing here touches: the number is all that the launcher needs to know."""
+    seen, go = tmp_path / "seen.py", tmp_path / "go"
+    seen.write_text(
+        "import os, sys, time\n"
+        "if __name__ == '__main__':\n"
+        "    print(os.environ.get('CUDA_VISIBLE_DEVICES'), flush=True)\n"
+        f"    while not os.path.exists({str(go)!r} + sys.argv[1]): time.sleep(0.01)\n"
+    )
+    setting = Setting({**os.environ, "CUDA_VISIBLE_DEVICES": "5,GPU-a,9"}, tmp_path, options={"gpus": 2})
+    asked = {"half": 0.5, "other half": 0.5, "unsaid": None, "both": 2, "late": 0.5, "none": 0, "many": 3, "never": 2}
+    launcher = launcher_of(mode, setting)
+    try:
+        for name, gpus in asked.items():
+            command = [sys.executable, str(seen), name]
+            launcher.start(name, command, tmp_path / f"{name}.log", Resources(None, gpus))
+        assert wait_for_end(launcher) == Ended("many", 127)
+        assert set(launcher.waiting()) == {"both", "late", "never"}
+        launcher.kill("never")
+        assert wait_for_end(launcher) == Ended("never", -9)
+        for name in ("half", "other half", "none", "unsaid", "both", "late"):
+            Path(f"{go}{name}").touch()
+            assert wait_for_end(launcher) == Ended(name, 0)
+        assert not launcher.waiting()
+    finally:
+        launcher.close()
+    logs = {name: (tmp_path / f"{name}.log").read_text().strip() for name in asked if name != "never"}
+    assert logs == {
+        **{"half": "5", "other half": "5", "unsaid": "GPU-a", "both": "5,GPU-a", "late": "5", "none": ""},
+        "many": "error: it asks for 3 GPUs, this machine has 2",
+    }
+
+
 def test_a_command_that_does_not_exist_fails_with_a_line(tmp_path: Path) -> None:
     launcher = launcher_of("spawn", Setting(os.environ, tmp_path))
     launcher.start("one", ["no-such-tool", "launch"], tmp_path / "one.log", NOTHING)
@@ -244,11 +278,11 @@ def test_what_a_plan_says_of_resources_goes_first(write_plan: WritePlan) -> None
     launch = {
         "threads": 2,
         "time_limits": {"sft": 60},
-        "resources": {"sft": {"threads": 4, "gpus": 1, "memory_gib": 1.5}, "rl": {"gpus": 0}},
+        "resources": {"sft": {"threads": 4, "gpus": 0.5, "memory_gib": 1.5}, "rl": {"gpus": 0}},
     }
     plan = Plan.from_yaml(write_plan(launch=launch))
     asked = {stage.kind: resources_of(plan, stage) for stage in stages_of(plan)}
-    assert asked["sft"] == Resources(4, 1, 1.5, 60.0)
+    assert asked["sft"] == Resources(4, 0.5, 1.5, 60.0)
     assert asked["grpo"] == Resources(2, 0)
     assert asked["base"] == Resources(2, None)
     assert plan.plan_id == Plan.from_yaml(write_plan(launch={"threads": 2})).plan_id

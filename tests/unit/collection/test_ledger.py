@@ -96,7 +96,8 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_line_is_plain_json(tmp_path: Path) -> None:
     line = json.loads(written(tmp_path / "ledger.jsonl", 2).splitlines()[1])
-    assert {"key", "stage", "status", "record", "log", "started", "seconds", "config", "exit_code"} == set(line)
+    known = {"key", "stage", "status", "record", "log", "started", "seconds", "config", "exit_code", "half_batch_next"}
+    assert known == set(line)
 
 
 def test_what_others_append_is_read_along(tmp_path: Path) -> None:

@@ -201,7 +201,12 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "launch",
         {"resources": {"sft": {"gpus": -1}}},
-        "launch.resources.sft.gpus: expected a whole number of at least 0",
+        "launch.resources.sft.gpus: expected a whole number, or a part of one GPU such as 0.5, got -1",
+    ),
+    (
+        "launch",
+        {"resources": {"sft": {"gpus": 1.5}}},
+        "launch.resources.sft.gpus: expected a whole number, or a part of one GPU such as 0.5, got 1.5",
     ),
     ("launch", {"resources": {"rl": {"memory_gib": 0}}}, "launch.resources.rl.memory_gib: expected a number of GiB"),
     ("launch", {"options": {"thread": {}}}, "unknown key 'launch.options.thread'"),

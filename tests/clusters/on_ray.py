@@ -1,0 +1,167 @@
+"""A plan, and an engine, on a Ray cluster of two nodes on this machine, one of which is killed: `make test-ray`.
+
+What every launcher promises is tested by ``tests/unit/collection/test_launch.py``, which runs on Ray beside this file.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from quagpredict.collection import collect
+from quagpredict.collection.launch import Ended, Resources, Setting
+from quagpredict.collection.ledger import read_ledger
+from quagpredict.collection.ray_launcher import RayLauncher
+from quagpredict.engines.choose import load_engine
+from quagpredict.engines.contract import Request, Sampling
+from quagpredict.shipped import shipped_path
+
+STAND_IN = str(Path(__file__).parents[1] / "unit" / "collection" / "stand_in.py")
+SUITE = """\
+name: tiny
+benchmarks: [{name: b, lab: {problems: 2, data: {operators: "+-", lengths: [1, 1]}}}]
+sampling: {max_new_tokens: 8}
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head without room for stages, which nobody kills, and a node with two processors and two (pretended) GPUs."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
+    size = {"object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **size})
+    try:
+        cluster.add_node(num_cpus=2, num_gpus=2, **size)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        yield cluster
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def write_plan(folder: Path, **launch: Any) -> Path:
+    for name, text in {"sft": "max_length: 64", "rl": "max_steps: 7", "suite": SUITE}.items():
+        (folder / f"{name}.yaml").write_text(text)
+    grid = {"unique_examples": 16, "epochs": [1, 2, 3], "learning_rate": 1e-3, "seed": 0, "scenario": "dataset-level"}
+    content = {
+        "name": "tiny",
+        "bases": {"weak": {"family": "qwen3", "pretrain": {"steps": 5}}},
+        "data": {"broad": {"lab_data": {"lengths": [1, 6]}}},
+        "sft": {"recipe": str(folder / "sft.yaml")},
+        "rl": {"recipe": str(folder / "rl.yaml"), "seeds": [0, 1]},
+        "evaluation": {"suite": str(folder / "suite.yaml"), "samples_before": 8, "samples_after": 4},
+        "candidates": [{"base": "weak", "data": "broad", **grid}],
+        "launch": {"threads": 1, **launch},
+        "programs": dict.fromkeys(("base", "sft", "rl", "evaluate"), STAND_IN),
+    }
+    path = folder / "plan.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def comparable(work: Path) -> list[dict[str, Any]]:
+    frame = pl.read_parquet(work / "corpus.parquet")
+    return frame.select(name for name in frame.columns if not name.startswith("cost_")).to_dicts()
+
+
+def programs_of(node: Any) -> list[int]:
+    """Return the processes of stages that run on a node: its raylet's descendants that run the stand-in."""
+    parents: dict[int, int] = {}
+    stand_ins = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if STAND_IN in (folder / "cmdline").read_text():
+                stand_ins.add(int(folder.name))
+    found = {process.process.pid for process in node.all_processes["raylet"]}
+    while added := {child for child, parent in parents.items() if parent in found} - found:
+        found |= added
+    return sorted(found & stand_ins)
+
+
+def wait_for_end(launcher: RayLauncher, count: int = 1) -> list[Ended]:
+    ended: list[Ended] = []
+    until = time.monotonic() + 120
+    while len(ended) < count:
+        assert time.monotonic() < until
+        ended += launcher.ended(1)
+    return sorted(ended)
+
+
+def test_a_program_sees_the_gpus_that_it_asked_for(cluster: Any, tmp_path: Path) -> None:
+    say = [sys.executable, "-c", "import os, time; print(os.environ['CUDA_VISIBLE_DEVICES']); time.sleep(1)"]
+    asked = {"none": 0.0, "first half": 0.5, "second half": 0.5, "one": 1.0, "two": 2.0}
+    with closing(RayLauncher(Setting({**os.environ, "CUDA_VISIBLE_DEVICES": "7"}, tmp_path))) as launcher:
+        for name, gpus in asked.items():
+            launcher.start(name, say, tmp_path / f"{name}.log", Resources(1, gpus))
+        assert wait_for_end(launcher, len(asked)) == [Ended(name, 0) for name in sorted(asked)]
+        launcher.start("many", say, tmp_path / "many.log", Resources(1, 3))
+        assert set(launcher.waiting()) == {"many"}
+        launcher.kill("many")
+        assert wait_for_end(launcher) == [Ended("many", -9)]
+    seen = {name: (tmp_path / f"{name}.log").read_text().strip() for name in asked}
+    assert seen["none"] == ""
+    assert seen["first half"] == seen["second half"] != seen["one"]
+    assert {seen["first half"], seen["one"]} == {"0", "1"}
+    assert sorted(seen["two"].split(",")) == ["0", "1"]
+    note = (tmp_path / "many.log").read_text()
+    assert note == "note: no machine of the cluster has 1 CPU, 3 GPU: it waits until one joins\n"
+
+
+def test_a_plan_of_which_a_node_is_killed_gives_the_same_corpus(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = write_plan(tmp_path)
+    assert not collect(plan, tmp_path / "here").failed
+    doomed = cluster.add_node(num_cpus=2, object_store_memory=80 * 2**20)
+    killed: list[str] = []
+
+    def kill_the_node(running: dict[str, Path]) -> None:
+        begun = len(read_ledger(tmp_path / "on-ray" / "ledger.jsonl")) > 4
+        if begun and not killed and programs_of(doomed):
+            killed.extend(running)
+            cluster.remove_node(doomed, allow_graceful=False)
+
+    monkeypatch.setenv("STAND_IN_SECONDS", "3")
+    summary = collect(plan, tmp_path / "on-ray", workers=4, launcher="ray", watch=kill_the_node)
+    assert killed, "no stage ever ran on that node"
+    assert not summary.failed
+    assert comparable(tmp_path / "on-ray") == comparable(tmp_path / "here")
+    assert "lost with its machine, started again" in capsys.readouterr().err
+    attempts = read_ledger(tmp_path / "on-ray" / "ledger.jsonl")
+    assert {attempt.status for attempt in attempts} == {"done"}
+    assert sorted(attempt.stage for attempt in attempts) == sorted({attempt.stage for attempt in attempts})
+
+
+def test_replicas_on_actors_draw_what_one_engine_draws_and_one_may_die(cluster: Any) -> None:
+    import ray
+
+    checkpoint = shipped_path("datasets/lab-pilot/bases/weak")
+    sampling = Sampling(max_new_tokens=12, temperature=2.0)
+
+    def asked(engine: Any) -> list[Request]:
+        return [Request(prompt, engine.encode_prompt(prompt), 0, 100) for prompt in ("12+5=", "3*4=", "9-8=", "7")]
+
+    with closing(load_engine("transformers", checkpoint)) as engine:
+        expected = dict(engine.generate(asked(engine), sampling))
+        pair = (engine.encode_prompt("1+1="), expected[0][0].tokens)
+        (score,) = engine.completion_log_probs([pair])
+    with closing(load_engine("transformers", checkpoint, workers=2, ray="auto", batch_size=16)) as engine:
+        drawing = engine.generate(asked(engine), sampling)
+        drawn = dict([next(drawing)])
+        ray.kill(engine._workers[0]._handle)  # type: ignore[attr-defined]
+        drawn |= dict(drawing)
+        (other,) = engine.completion_log_probs([pair])
+    tokens: Callable[[Any], Any] = lambda found: {at: [one.tokens for one in some] for at, some in found.items()}  # noqa: E731
+    assert tokens(drawn) == tokens(expected)
+    assert other == pytest.approx(score, abs=1e-5)
