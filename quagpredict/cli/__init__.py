@@ -117,7 +117,8 @@ def _fault(error: BaseException, command: str) -> str:
 
     ours = [frame for frame in extract_tb(error.__traceback__) if "quagpredict" in frame.filename]
     where = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
-    said = printable(" ".join(str(error).split()))[:200]
+    said = "; ".join([str(error)[:200], *getattr(error, "__notes__", ())])
+    said = printable(" ".join(said.split()))[:400]
     return (
         f"a fault of quagpredict {version('quagpredict')} in '{command}'{where}: {type(error).__name__}"
         f"{f': {said}' if said else ''}; please report this line and the command where you got quagpredict from; "

@@ -18,6 +18,7 @@ from quagpredict.corpus.columns import origin
 from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.nested import check_problems
 from quagpredict.errors import CorpusError, InvalidDataError, NothingToRankError, QuagpredictError, UsageError
+from quagpredict.packed import packing_of
 from quagpredict.parquet import SEAL, is_sealed
 from quagpredict.schema import BY_NAME, NESTED, PROBLEM_COLUMNS, SCHEMA_VERSION
 from quagpredict.shipped import matches, shipped_or_given
@@ -184,6 +185,8 @@ def _read(path: Path, nested: bool, derived: tuple[str, ...]) -> Part:
     if suffix == ".parquet":
         part: Part = _read_safely(_parquet_part, path, nested, derived)
         return part
+    if path.is_file() and (packed := packing_of(path)) is not None:  # polars would unpack it without a limit
+        raise CorpusError(f"{path}: the file is compressed with {packed}: unpack it")
     if suffix in (".csv", ".tsv"):
         return Part(str(path), _guarded(_read_csv, path), None)
     if suffix in (".jsonl", ".ndjson"):

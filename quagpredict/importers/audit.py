@@ -93,12 +93,18 @@ def _incomplete(problems: pl.DataFrame, expected: Iterable[Expected]) -> list[st
             f"the problems have {min(sizes['n'])} to {max(sizes['n'])} samples (problem '{odd['problem_id']:.60}' of "
             f"'{odd['benchmark']}' has {odd['n']}, most have {usual}): some are missing, or runs were mixed"
         )
-    there = dict(problems.group_by("benchmark").len().rows())
-    for benchmark, count, where in dict.fromkeys(expected):
-        if 0 < there.get(benchmark, 0) < count:
+    there = {name: (count, n) for name, count, n in problems.group_by("benchmark").agg(pl.len(), pl.max("n")).rows()}
+    for benchmark, count, where, samples in dict.fromkeys(expected):
+        held, n = there.get(benchmark, (0, 0))
+        if 0 < held < count:
             found.append(
-                f"the run is partial: the files hold {there[benchmark]} of the {count} problems of '{benchmark}' that "
+                f"the run is partial: the files hold {held} of the {count} problems of '{benchmark}' that "
                 f"{where} counts"
+            )
+        if held and samples is not None and n < samples:
+            found.append(
+                f"the run is partial: the files hold {n} samples of each problem of '{benchmark}', "
+                f"{where} says {samples}"
             )
     return found
 
@@ -177,7 +183,9 @@ def _doubled(problems: pl.DataFrame) -> str | None:
     return None
 
 
-def differences(reported: Iterable[Reported], problems: pl.DataFrame, regraded: bool) -> list[Difference]:
+def differences(
+    reported: Iterable[Reported], problems: pl.DataFrame, regraded: bool, expected: Iterable[Expected] = ()
+) -> list[Difference]:
     """Compare the tool's numbers with unbiased Pass@k from the counts, benchmark by benchmark.
 
     Parameters
@@ -187,8 +195,11 @@ def differences(reported: Iterable[Reported], problems: pl.DataFrame, regraded: 
         Columns benchmark, n, c.
     regraded : bool
         Whether c is of our grader, which is then one more reason for a difference.
+    expected : iterable of Expected
+        Where the tool counts more problems than are here, that is the reason.
     """
     found = []
+    all_of_it = {one.benchmark: one.problems for one in expected}
     for one in reported:
         counts = problems.filter(pl.col("benchmark") == one.benchmark)
         if counts.is_empty():
@@ -197,6 +208,8 @@ def differences(reported: Iterable[Reported], problems: pl.DataFrame, regraded: 
         ours = float(pass_at_k(n, c, one.k).mean()) if n.min() >= one.k else None
         agrees = ours is not None and abs(ours - one.value) <= _TOLERANCE
         why = "" if agrees else f"the tool's is {one.how}"
+        if not agrees and counts.height < all_of_it.get(one.benchmark, 0):
+            why = f"the tool's is over {all_of_it[one.benchmark]} problems, and {counts.height} of them are here"
         if ours is None:
             why += f"; there is no unbiased Pass@{one.k} from {int(n.min())} samples"
         elif not agrees and regraded:

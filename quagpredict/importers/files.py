@@ -12,18 +12,11 @@ from typing import IO
 import polars as pl
 
 from quagpredict.errors import InvalidDataError, UsageError
+from quagpredict.packed import Unpacked, packing_of, unpacked_zstd
 
 # What a folder is searched for; a name may end in one of _PACKED as well.
 _SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".eval")
 _PACKED = (".gz", ".zst")
-_MARKS = (
-    (b"\x1f\x8b", "gzip"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
-    (b"BZh", "bzip2"),
-    (b"\xfd7zXZ", "xz"),
-    (b"PK\3\4", "zip"),
-)
-_MOST_UNPACKED, _MOST_RATIO = 2**28, 100  # bytes, and times the packed ones: logs are packed to a tenth or so
 _UTF16 = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -120,16 +113,13 @@ def text_of(path: Path) -> Iterator[IO[str]]:
         If it is compressed in another way, damaged, or not text in one of these encodings.
     """
     try:
-        with path.open("rb") as handle:
-            start = handle.read(8)
-        packed = next((name for mark, name in _MARKS if start.startswith(mark)), None)
+        packed = packing_of(path)
         if packed not in (None, "gzip", "zstd"):
             raise InvalidDataError(f"{path}: the file is compressed with {packed}: unpack it, or pack it with gzip")
         if packed == "zstd":
-            # Polars reads zstd, Python before 3.14 does not.
-            yield io.StringIO("\n".join(pl.read_lines(path, glob=False)["line"]))
+            yield io.StringIO(unpacked_zstd(path.read_bytes(), path).decode("utf-8-sig"))
             return
-        with _Unpacked(path) if packed else path.open("rb") as raw:
+        with Unpacked(path) if packed else path.open("rb") as raw:
             yield io.TextIOWrapper(raw, encoding=_encoding(path, packed), newline="")
     except UnicodeDecodeError as error:
         raise InvalidDataError(
@@ -139,23 +129,6 @@ def text_of(path: Path) -> Iterator[IO[str]]:
         raise InvalidDataError(
             f"{path}: cannot be read ({str(error).splitlines()[0] if str(error) else error})"
         ) from None
-
-
-class _Unpacked(gzip.GzipFile):
-    """A gzip file that stops where it unpacks to far more than any text would."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, "rb")
-        self._most = max(_MOST_UNPACKED, _MOST_RATIO * path.stat().st_size)
-        self._path = path
-
-    def read1(self, size: int = -1) -> bytes:
-        """Return the next bytes, as `io.TextIOWrapper` asks for them."""
-        if self.tell() > self._most:
-            raise InvalidDataError(
-                f"{self._path}: the file unpacks to more than {self._most:,} bytes: unpack it yourself"
-            )
-        return super().read1(size)
 
 
 def _encoding(path: Path, packed: str | None) -> str:
@@ -173,8 +146,8 @@ def _encoding(path: Path, packed: str | None) -> str:
 
 def is_plain(path: Path) -> bool:
     """Say whether polars can read the text itself: UTF-8 without a byte order mark, not compressed otherwise."""
+    if packing_of(path) is not None:
+        return False
     with path.open("rb") as handle:
         start = handle.read(8)
-    if any(start.startswith(mark) for mark, _ in _MARKS):
-        return False
     return start[:2] not in _UTF16 and not start.startswith(b"\xef\xbb\xbf") and 0 not in start[:2]

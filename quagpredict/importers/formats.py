@@ -13,6 +13,8 @@ from quagpredict.importers.reading import Reading
 from quagpredict.importers.table import READERS
 
 FORMATS = tuple(READERS)
+# What the libraries below raise on damaged content. Anything else is a fault of a reader, and is not hidden.
+_BY_CONTENT = (pl.exceptions.PolarsError, pl.exceptions.PanicException, RecursionError, OverflowError)
 # Option of a reader -> formats that have it.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "filter": ("lm-eval",),
@@ -52,13 +54,12 @@ def read_files(format: str, paths: Sequence[str | Path], options: dict[str, Any]
             raise UsageError(f"the option {option} goes with {', '.join(OPTIONS[option])} only; the format is {name}")
     try:
         reading: Reading = import_module(READERS[name]).read(files, **chosen)
-    except (QuagpredictError, OSError, MemoryError):
+    except _BY_CONTENT as error:
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InvalidDataError(f"{files[0]}: not as {name} writes it ({said})") from error
+    except Exception as error:
+        error.add_note(f"while {files[0]} was read as {name}")
         raise
-    except (Exception, pl.exceptions.PanicException) as error:  # shapes that no reader foresaw
-        said = " ".join(str(error).split())[:100]
-        raise InvalidDataError(
-            f"{files[0]}: not as {name} writes it ({type(error).__name__}: {said}); if it is, please report this line"
-        ) from error
     return name, files, reading
 
 
@@ -95,6 +96,6 @@ def _format_of(path: Path, wanted: str = "auto") -> str | None:
         try:
             if import_module(module).recognises(path):
                 return name
-        except (Exception, pl.exceptions.PanicException):  # whatever it is, it is not of this format
+        except (QuagpredictError, OSError, *_BY_CONTENT):  # whatever it is, it is not of this format
             continue
     return None

@@ -1,7 +1,8 @@
 """human-eval (openai/human-eval 9d3aa8b): samples with ``task_id, completion`` and, in ``*_results.jsonl``, ``passed``.
 
 `human_eval/evaluation.py` writes the results beside the samples. Its own Pass@k is only printed, so nothing of it can
-be compared here. Its estimator gives 1.0 where n - c < k, which counts n < k as solved; its caller leaves such k out.
+be compared here, and nothing of how samples were drawn is kept. Its estimator gives 1.0 where n - c < k, which counts
+n < k as solved; its caller leaves such k out.
 Descendants write the same for other benchmarks: the name is what stands before the number in ``HumanEval/0``.
 """
 

@@ -145,10 +145,12 @@ def import_run(
     allowed = {"allow_ragged": allow_ragged, "allow_duplicates": allow_duplicates}
     for why, option in found:
         if not allowed[option]:
-            raise InvalidDataError(f"{files[0]}: {why} (the option {option} takes them as they are)")
+            named = why if why.startswith(tuple(map(str, files))) else f"{files[0]}: {why}"
+            raise InvalidDataError(f"{named} (the option {option} takes them as they are)")
     problems = regraded(merged, regrade) if regrade else _counted(merged)
     notes = (*notes_of(reading), *(f"overruled by the option {option}: {why}" for why, option in found))
-    checked = Audit(tuple(found), tuple(differences(reading.reported, problems, regrade is not None)), notes)
+    compared = differences(reading.reported, problems, regrade is not None, reading.expected)
+    checked = Audit(tuple(found), tuple(compared), notes)
     content = {
         "imported": name,
         "benchmarks": stated,

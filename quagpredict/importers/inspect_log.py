@@ -1,4 +1,4 @@
-"""Inspect (inspect_ai 0.3.285): ``.json`` logs are read as they are, ``.eval`` logs by Inspect's own reader.
+"""Inspect (inspect_ai 0.3.285): ``.json`` logs, and ``.eval`` logs, which hold the same.
 
 A sample has id, epoch, target, scores by scorer (value "C", "I", "P", "N" or a number) and output.choices[0] with its
 stop_reason. ``results.scores`` has what Inspect reduced the epochs to: the mean by default, or pass_at_k (unbiased).
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from quagpredict.errors import InvalidDataError
+from quagpredict.importers.eval_log import read_eval
 from quagpredict.importers.files import suffix_of
 from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, part_of
 from quagpredict.importers.records import json_object, need, section
-from quagpredict.optional import require
 
 _SETTINGS = ("temperature", "top_p", "top_k", "max_tokens", "seed", "reasoning_effort", "reasoning_tokens")
 _LIMITS = ("token_limit", "message_limit", "time_limit", "working_limit")
@@ -38,15 +38,13 @@ def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
     ------
     InvalidDataError
         If a log did not end well, has no samples, or has several scorers and none was named.
-    MissingExtraError
-        For an .eval log where inspect_ai is not installed.
     """
     rows: list[ProblemRow] = []
     reported: list[Reported] = []
     expected: list[Expected] = []
     settings, graded_by, left_out = [], [], []
     for number, path in enumerate(paths):
-        log = _log(path)
+        log = read_eval(path) if path.suffix == ".eval" else json_object(path)
         if log.get("status") != "success":
             raise InvalidDataError(f"{path}: the evaluation ended with status '{log.get('status')}', not 'success'")
         samples = log.get("samples") or []
@@ -70,8 +68,8 @@ def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
             left_out.append(f"{path}: {len(faults)} of {len(samples)} samples of '{task}' cannot count ({faults[0]})")
         rows.extend(_row(task, name, found, scorer, path, number) for name, found in grouped.items())
         reported.extend(_reported(log, task, scorer))
-        if (count := _problems(log)) is not None:
-            expected.append(Expected(task, count, f"{path.name}"))
+        if (counted := _problems_and_epochs(log)) is not None:
+            expected.append(Expected(task, counted[0], path.name, counted[1]))
     return Reading(part_of(rows), settings, reported, expected, left_out, (), True, graded_by)
 
 
@@ -87,12 +85,12 @@ def _settings(log: dict[str, Any]) -> dict[str, Any]:
     return config | {key: limits[key] for key in _LIMITS if limits.get(key) is not None}
 
 
-def _problems(log: dict[str, Any]) -> int | None:
+def _problems_and_epochs(log: dict[str, Any]) -> tuple[int, int] | None:
     total = section(log, "results").get("total_samples")
     epochs = section(log, "eval", "config").get("epochs") or 1
     if not isinstance(total, int) or not isinstance(epochs, int) or total < 1 or epochs < 1:
         return None
-    return total // epochs
+    return total // epochs, epochs
 
 
 def _fault(sample: dict[str, Any], scorer: str) -> str:
@@ -105,17 +103,6 @@ def _fault(sample: dict[str, Any], scorer: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return f"it has no score of '{scorer}'"
     return ""
-
-
-def _log(path: Path) -> dict[str, Any]:
-    if path.suffix != ".eval":
-        return json_object(path)
-    module = require("inspect_ai.log")
-    try:
-        log: dict[str, Any] = module.read_eval_log(str(path)).model_dump(mode="json")
-    except Exception as error:  # zip, JSON and validation errors of several libraries
-        raise InvalidDataError(f"{path}: Inspect cannot read this log ({str(error).splitlines()[0]:.200})") from None
-    return log
 
 
 def _scorer(samples: list[dict[str, Any]], named: str | None, path: Path) -> str:

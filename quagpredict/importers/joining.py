@@ -10,6 +10,8 @@ from quagpredict.errors import InvalidDataError
 from quagpredict.importers.reading import Reading
 
 _KEY = ["benchmark", "problem_id"]
+# Seeds of one run differ, and say nothing of how its samples were drawn.
+_MAY_DIFFER = ("seed",)
 # What must agree and still says which checkpoint was measured, not how.
 _NOT_PROTOCOL = ("step",)
 
@@ -82,7 +84,7 @@ def _check_golds(parts: pl.DataFrame, files: Sequence[Path]) -> None:
 
 
 def agreed_settings(reading: Reading, files: Sequence[Path], *, mixed: bool) -> dict[str, Any]:
-    """Return the settings that the files record; where they differ and that is allowed, all values of each.
+    """Return the settings that the files record, seeds left out; where they differ and that is allowed, all values.
 
     Raises
     ------
@@ -99,6 +101,8 @@ def agreed_settings(reading: Reading, files: Sequence[Path], *, mixed: bool) -> 
     found: dict[str, list[tuple[Any, Path]]] = {}
     for settings, file in zip(reading.settings, files, strict=False):
         for key, value in settings.items():
+            if key in _MAY_DIFFER:
+                continue
             values = found.setdefault(key, [])
             if not any(_same(value, known) for known, _ in values):
                 values.append((value, file))

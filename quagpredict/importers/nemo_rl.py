@@ -1,8 +1,9 @@
 """NeMo RL (NVIDIA-NeMo/RL 05056d0): ``val_data_stepN.jsonl`` of GRPO, ``evaluation_data.json`` of its evaluation.
 
 The validation (`nemo_rl/algorithms/grpo.py`) logs a line a sample: content (a list of one list of messages), rewards (a
-list of one), idx. The evaluation (`nemo_rl/evals/eval.py`) writes prompt, response, reward of each sample, and beside
-them ``config.json`` with dataset_name, temperature, top_p, top_k, num_tests_per_prompt.
+list of one), idx. How they were drawn is in the config of the Weights & Biases run in the same folder, if there is one.
+The evaluation (`nemo_rl/evals/eval.py`) writes prompt, response, reward of each sample, and beside them ``config.json``
+with dataset_name, temperature, top_p, top_k, num_tests_per_prompt; a limit of tokens it does not keep.
 """
 
 import re
@@ -13,13 +14,16 @@ from typing import Any
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
+from quagpredict.importers.beside import chosen, wandb_config
 from quagpredict.importers.files import suffix_of
-from quagpredict.importers.reading import Reading
+from quagpredict.importers.reading import Expected, Reading
 from quagpredict.importers.records import as_text, first_record, json_lines, json_object, need
 from quagpredict.importers.samples import part_of_table
 
+_NAME = "nemo-rl"
 _STEP = re.compile(r"val_data_step(\d+)")
 _SETTINGS = ("temperature", "top_p", "top_k")
+_IN_RUN = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "max_new_tokens": "max_new_tokens"}
 _SCHEMA = dict.fromkeys(("id", "response", "correct"), pl.String())
 
 
@@ -45,22 +49,25 @@ def read(paths: Sequence[Path], *, threshold: float | None = None) -> Reading:
         If a record has no messages or no reward, or a reward is not a verdict.
     """
     parts, settings, left_out = [], [], []
+    expected: list[Expected] = []
     stated = True
     for number, path in enumerate(paths):
         if suffix_of(path) == ".json":
-            rows, benchmark, known = _evaluation(path)
+            rows, benchmark, known, samples_each = _evaluation(path)
+            expected.append(Expected(benchmark or _NAME, 0, "config.json", samples_each))
         else:
-            rows, benchmark, known = [_validated(record, path) for record in json_lines(path)], None, {}
+            rows, benchmark = [_validated(record, path) for record in json_lines(path)], None
+            known = chosen(wandb_config(path), _IN_RUN, "policy", "generation")
             if found := _STEP.search(path.name):
-                known = {"step": found[1]}
+                known |= {"step": found[1]}
         stated &= benchmark is not None
         samples = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
-        part, why = part_of_table(samples, path, number, benchmark or "nemo-rl", "reward", threshold)
+        part, why = part_of_table(samples, path, number, benchmark or _NAME, "reward", threshold)
         parts.append(part)
         left_out += why
         settings.append(known)
     graded_by = ["reward" + ("" if threshold is None else f" >= {threshold:g}")] * len(paths)
-    return Reading(pl.concat(parts), settings, (), (), left_out, (), stated, graded_by)
+    return Reading(pl.concat(parts), settings, (), expected, left_out, (), stated, graded_by)
 
 
 def _validated(record: dict[str, Any], path: Path) -> tuple[str, str, str | None]:
@@ -81,7 +88,8 @@ def _validated(record: dict[str, Any], path: Path) -> tuple[str, str, str | None
     return prompt, response, as_text(rewards[0])
 
 
-def _evaluation(path: Path) -> tuple[list[tuple[str, str, str | None]], str | None, dict[str, Any]]:
+def _evaluation(path: Path) -> tuple[list[tuple[str, str, str | None]], str | None, dict[str, Any], int | None]:
+    """Return the samples of an evaluation, the name of its benchmark, its settings, and the samples of each prompt."""
     rows = []
     for record in json_object(path)["evaluation_data"]:
         if not isinstance(record, dict):
@@ -92,4 +100,6 @@ def _evaluation(path: Path) -> tuple[list[tuple[str, str, str | None]], str | No
     config = json_object(file) if file.is_file() else {}
     name = config.get("dataset_name")
     known = {key: config[key] for key in _SETTINGS if config.get(key) is not None}
-    return rows, PurePath(name).name if isinstance(name, str) and name else None, known
+    each = config.get("num_tests_per_prompt")
+    benchmark = PurePath(name).name if isinstance(name, str) and name else None
+    return rows, benchmark, known, each if isinstance(each, int) else None

@@ -1,6 +1,7 @@
 """NeMo-Skills (NVIDIA/NeMo-Skills 02bdc3a): ``output-rs0.jsonl``, ``output-rs1.jsonl``, ...: a file a seed.
 
-A line is a problem. The verdict is is_correct (symbolic_correct in newer releases); an LLM judge's is not read.
+A line is a problem. The verdict is is_correct (symbolic_correct in newer releases); an LLM judge's is not read. Newer
+releases keep finish_reason; temperature and limits stand in the tool's log alone.
 ``metrics.json`` (of `nemo_skills/evaluation/metrics/base.py`) holds per cent: ``pass@k`` is the best of the *first* k
 samples, ``pass@1[k]`` the mean of the first k. ``output.jsonl`` without a seed is the tool's greedy run.
 """
@@ -50,7 +51,7 @@ def read(paths: Sequence[Path]) -> Reading:
 
 
 def _part(path: Path, file: int) -> pl.DataFrame:
-    records = json_columns(path, [*_IDS, *_VERDICTS, "generation", "expected_answer"])
+    records = json_columns(path, [*_IDS, *_VERDICTS, "generation", "expected_answer", "finish_reason"])
     ids = records.select(pl.coalesce(pl.col(key).replace("", None) for key in _IDS)).to_series()
     known = [verdicts(records[key], path) for key in _VERDICTS]
     verdict = known[0].zip_with(known[0].is_not_null(), known[1])
@@ -62,7 +63,10 @@ def _part(path: Path, file: int) -> pl.DataFrame:
         verdict.cast(pl.Int64).alias("c"),
         pl.concat_list(pl.col("generation").fill_null("")).alias("responses"),
         pl.col("expected_answer").alias("gold"),
-        pl.lit([], PART["truncated"]).alias("truncated"),
+        pl.when(records["finish_reason"].is_not_null())
+        .then(pl.concat_list(pl.col("finish_reason") == "length"))
+        .otherwise(pl.lit([], PART["truncated"]))
+        .alias("truncated"),
         ids.is_null().alias("by_line"),
         pl.lit(file).alias("file"),
     )

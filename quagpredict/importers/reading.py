@@ -67,11 +67,15 @@ class Reported(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """How many problems of a benchmark the tool itself counts, and where it says so."""
+    """How many problems of a benchmark the tool itself counts, where it says so, and of how many samples each.
+
+    `problems` is 0 and `samples` None where it does not say.
+    """
 
     benchmark: str
     problems: int
     where: str
+    samples: int | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 A row is a completion: step, prompt, completion (text, or messages), a column for each reward function, columns that
 reward functions logged besides, advantage. The file holds the last batch that was drawn up to the step, so its
-completions are of the policy at that time. The same table goes to Weights & Biases, and can be read from there.
+completions are of the policy at that time. The same table goes to Weights & Biases, and can be read from there: the
+settings of sampling are in the config of that run, and nowhere in the file.
 """
 
 from collections.abc import Sequence
@@ -11,10 +12,14 @@ from pathlib import Path
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
+from quagpredict.importers.beside import chosen, wandb_config
 from quagpredict.importers.reading import Reading
 from quagpredict.importers.samples import part_of_table
 from quagpredict.importers.tables import header, text_columns
 
+_DRAWN = {name: name for name in ("temperature", "top_p", "top_k", "min_p")} | {
+    "max_completion_length": "max_new_tokens"
+}
 _OURS = ("step", "prompt", "completion", "advantage")
 _NOTE = (
     "TRL logs completions while RL trains: those of step N are of the policy after N steps, and of the candidate "
@@ -65,7 +70,7 @@ def read(
         part, why = part_of_table(samples, path, number, "trl", verdict, threshold)
         parts.append(part)
         left_out += why
-        settings.append({"step": steps[0]})
+        settings.append(chosen(wandb_config(path), _DRAWN) | {"step": steps[0]})
         graded_by.append(verdict + ("" if threshold is None else f" >= {threshold:g}"))
     return Reading(pl.concat(parts), settings, (), (), left_out, [_NOTE], False, graded_by)
 

@@ -82,8 +82,9 @@ def read(paths: Sequence[Path], *, metric: str | None = None, threshold: float |
         sampling = section(metadata, "sampling_args")
         settings.append({key: sampling[key] for key in _SETTINGS if sampling.get(key) is not None})
         graded_by.append(verdict + ("" if least is None else f" >= {least:g}"))
-        if isinstance(count := metadata.get("num_examples"), int) and count > 0:
-            expected.append(Expected(benchmark, count, str(file)))
+        count, each = metadata.get("num_examples"), metadata.get("rollouts_per_example")
+        if isinstance(count, int) and count > 0:
+            expected.append(Expected(benchmark, count, str(file), each if isinstance(each, int) else None))
         reported.extend(_reported(metadata, benchmark, least))
     return Reading(pl.concat(parts), settings, reported, expected, left_out, (), stated, graded_by)
 

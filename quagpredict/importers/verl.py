@@ -2,20 +2,24 @@
 
 They are written to ``trainer.validation_data_dir``. A line is a sample: input (the decoded prompt), output, gts, score,
 step, and what the reward function returned besides (acc, reward, pred, ...). With ``val_before_train`` step 0 is the
-candidate itself.
+candidate itself. A dump says nothing of how samples were drawn: that is in Hydra's config, where the folder of dumps
+lies in that of the run (``.hydra/config.yaml``), or in that of a Weights & Biases run.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
+from quagpredict.importers.beside import chosen, hydra_config, wandb_config
 from quagpredict.importers.reading import Reading
 from quagpredict.importers.records import first_record, json_columns
 from quagpredict.importers.samples import part_of_table
 
 _BENCHMARK = "data_source"
+_DRAWN = {name: name for name in ("temperature", "top_p", "top_k", "do_sample")}
 
 
 def recognises(path: Path) -> bool:
@@ -65,6 +69,13 @@ def read(paths: Sequence[Path], *, metric: str | None = None, threshold: float |
         parts.append(part)
         left_out += why
         stated &= not table[_BENCHMARK].is_null().any()
-        settings.append({"step": steps[0]} if steps else {})
+        settings.append(_drawn(path) | ({"step": steps[0]} if steps else {}))
         graded_by.append(verdict + ("" if threshold is None else f" >= {threshold:g}"))
     return Reading(pl.concat(parts), settings, (), (), left_out, (), stated, graded_by)
+
+
+def _drawn(path: Path) -> dict[str, Any]:
+    """Return the settings of validation in the config of the run."""
+    config = hydra_config(path) or wandb_config(path)
+    limit = chosen(config, {"max_response_length": "max_new_tokens"}, "data")
+    return chosen(config, _DRAWN, "actor_rollout_ref", "rollout", "val_kwargs") | limit

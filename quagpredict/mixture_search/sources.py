@@ -10,6 +10,7 @@ import polars as pl
 from quagpredict.errors import InvalidDataError, RecipeError
 from quagpredict.lab import Mixture
 from quagpredict.optional import require
+from quagpredict.packed import packing_of
 from quagpredict.parquet import read_parquet
 
 FILES = (".jsonl", ".json", ".parquet")
@@ -78,6 +79,8 @@ def _read(data: Mapping[str, Any]) -> pl.DataFrame:
     try:
         if path.endswith(".parquet"):
             return read_parquet(path)
+        if (packed := packing_of(Path(path))) is not None:  # polars would unpack it without a limit
+            raise InvalidDataError(f"it is compressed with {packed}, unpack it")
         if path.endswith(".json"):
             return pl.read_json(path)
         return pl.read_ndjson(path, infer_schema_length=None) if Path(path).stat().st_size else pl.DataFrame()

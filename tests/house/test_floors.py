@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 FLOORS = (
-    {"errors", "shipped", "optional", "files", "apart", "parquet", "lazy", "nearest", "version"},
+    {"errors", "shipped", "optional", "files", "apart", "packed", "parquet", "lazy", "nearest", "version"},
     {"plans", "program", "checkpoint", "run_record", "schema", "answers", "lab"},
     {"metrics"},
     {"corpus"},

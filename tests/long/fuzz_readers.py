@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 import warnings
+import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,9 +30,11 @@ from typing import Any
 
 import polars as pl
 
-sys.path.insert(0, str(Path(__file__).parent))  # for damage, which is no package's
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "importers"))  # for what is no package's
+sys.path.insert(0, str(Path(__file__).parent))
 
 from damage import cut, doubled, dropped, flipped, swapped_json, swapped_yaml, swapped_zip
+from test_wrong_shapes import FILES
 
 from quagpredict.errors import QuagpredictError
 from quagpredict.shipped import shipped_path, shipped_root
@@ -202,7 +205,24 @@ def readers() -> list[Reader]:
         if file.suffix not in (".py", ".md"):
             name = f"import {file.relative_to(IMPORTED).as_posix().replace('/', ' ')}"
             found.append(Reader(name, file.read_bytes(), file.name, imported))
+    for format, (name, content, _, _) in FILES.items():
+        lines = name.endswith(".jsonl") and isinstance(content, list)
+        text = "".join(json.dumps(one) + "\n" for one in content) if lines else json.dumps(content)
+        found.append(Reader(f"import {format}", text.encode(), name, imported))
+    log = deflated((IMPORTED / "inspect_toy.json").read_bytes())
+    found.append(Reader("import deflated .eval", log, "a.eval", imported))
     return found
+
+
+def deflated(log: bytes) -> bytes:
+    """An .eval log as Inspect wrote it before it took zstd: the values in it can be swapped."""
+    whole = json.loads(log)
+    members = {f"samples/{one['id']}_epoch_{one['epoch']}.json": one for one in whole.pop("samples")}
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in (members | {"header.json": whole}).items():
+            packed.writestr(name, json.dumps(content))
+    return made.getvalue()
 
 
 def changed(reader: Reader, rng: random.Random) -> bytes:

@@ -1,5 +1,4 @@
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quagpredict.answers import GradingPolicy
-from quagpredict.errors import InvalidDataError, MissingExtraError, UsageError
+from quagpredict.errors import InvalidDataError, UsageError
 from quagpredict.importers import detect, import_run
 from quagpredict.metrics import pass_at_k
 
@@ -102,13 +101,6 @@ def test_inspect_json_logs_are_read_without_inspect():
     regraded = import_run("inspect", [TOY], candidate="a", regrade=TEXT_ONLY)
     assert regraded.problems["truncated"].to_list() == [1, 0]
     assert regraded.eval_protocol_id != found.eval_protocol_id
-
-
-def test_an_eval_log_needs_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "inspect_ai", None)
-    monkeypatch.setitem(sys.modules, "inspect_ai.log", None)
-    with pytest.raises(MissingExtraError, match=r"inspect_ai.*pip install -e .*\[inspect\]"):
-        import_run("inspect", [FILES / "inspect_toy.eval"], candidate="a")
 
 
 def test_a_failed_inspect_run_is_refused(tmp_path):
