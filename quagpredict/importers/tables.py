@@ -17,6 +17,7 @@ from quagpredict.importers.files import is_plain, suffix_of, text_of
 from quagpredict.importers.records import as_text, first_record, json_columns, json_value
 from quagpredict.parquet import parquet_columns, read_parquet
 
+_EXACT = 2.0**53  # a float holds every whole number below it
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -109,13 +110,23 @@ def _json_table(path: Path) -> tuple[list[str], list[list[Any]]]:
 
 
 def text_of_values(values: pl.Series) -> pl.Series:
-    """Return a column as text: numbers as they are written, nested values as JSON; null stays null."""
+    """Return a column as text: 7.0 as 7, other numbers as they are written, nested values as JSON; NaN is null.
+
+    A value's text does not depend on the others, so that a table may be read in parts.
+
+    Examples
+    --------
+    >>> text_of_values(pl.Series([7.0, 7.5, float("nan"), None])).to_list()
+    ['7', '7.5', None, None]
+    """
     dtype = values.dtype
     if dtype == pl.String:
         return values
-    if dtype.is_float() and (values.drop_nulls() == values.drop_nulls().round()).all():
-        # Whole numbers beside a missing one, as pandas writes them.
-        return values.fill_nan(None).cast(pl.Int64).cast(pl.String)
+    if dtype.is_float():
+        # pandas makes floats of whole numbers that stand beside a missing one
+        values = values.fill_nan(None)
+        whole = (values == values.round()) & (values.abs() < _EXACT)
+        return values.cast(pl.Int64, strict=False).cast(pl.String).zip_with(whole, values.cast(pl.String))
     if dtype.is_nested():
         return pl.Series(values.name, [as_text(value) for value in values.to_list()], pl.String)
     return values.cast(pl.String)
