@@ -89,7 +89,8 @@ def _begin(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
     name = handle.read(length).decode("utf-8" if flags & _UTF8 else "cp437")
     if name != member.orig_filename:
         raise zipfile.BadZipFile(f"{member.filename} is called {name!r} where it stands")
-    return int(member.header_offset) + _FIXED + length + extra
+    begin: int = member.header_offset + _FIXED + length + extra
+    return begin
 
 
 def _bytes_of(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
