@@ -132,27 +132,31 @@ def run(args: argparse.Namespace) -> int:
     overlap = OverlapCheck(against, args.overlap_ngram, args.max_overlap) if against else None
     if args.out.exists() and not args.out.is_dir():
         raise UsageError(f"--out {args.out}: is a file; name a folder")
-    with progress_of("samples", shown=not args.quiet) as progress:
-        score = score_checkpoint(
-            checkpoint,
-            suite,
-            samples=args.samples,
-            precision=args.precision,
-            target=args.target,
-            against=args.against,
-            engine=args.engine,
-            batch_size=args.batch_size,
-            workers=args.workers,
-            engine_settings=engine_settings(args.engine_setting),
-            ray=args.ray,
-            out=args.out,
-            name=args.name or name,
-            base_model=args.base_model,
-            no_sft=args.no_sft,
-            overlap=overlap,
-            progress=progress,
-            say=note,
-        )
+    try:
+        with progress_of("samples", shown=not args.quiet) as progress:
+            score = score_checkpoint(
+                checkpoint,
+                suite,
+                samples=args.samples,
+                precision=args.precision,
+                target=args.target,
+                against=args.against,
+                engine=args.engine,
+                batch_size=args.batch_size,
+                workers=args.workers,
+                engine_settings=engine_settings(args.engine_setting),
+                ray=args.ray,
+                out=args.out,
+                name=args.name or name,
+                base_model=args.base_model,
+                no_sft=args.no_sft,
+                overlap=overlap,
+                progress=progress,
+                say=note,
+            )
+    except KeyboardInterrupt:
+        say(f"stopped; what was drawn is kept in {args.out} but for the last seconds; the same command resumes")
+        return 130
     values = score.as_dict()
     makers = {"csv": lambda: measurement_csv(score.summary), "json": lambda: measurement_json(values)}
     emit(args.format, makers, lambda console: print_measurement(values, console), None)

@@ -166,3 +166,20 @@ def test_the_order_among_shipped_candidates(suite, capsys):
     assert main([*words, "--suite", lab, "--target", "order@4", "--against", against]) == 0
     assert "worse than weak.broad-2048x2-lr0.001-s0: -" in capsys.readouterr().out
     assert json.loads(Path("run/summary.json").read_text())["adaptive"]["against"][0]["apart"]
+
+
+def test_who_stops_it_hears_what_is_kept(suite, capsys, monkeypatch):
+    from quagpredict.evaluation import drawing
+
+    missing = drawing.missing_samples
+
+    def stopped_there(*given):
+        yield next(missing(*given))
+        raise KeyboardInterrupt
+
+    words = ["evaluate", str(shipped_path("datasets/lab-pilot/bases/weak")), "--suite", suite, "--samples", "4"]
+    with monkeypatch.context() as patched:
+        patched.setattr(drawing, "missing_samples", stopped_there)
+        assert main([*words, "--out", "out"]) == 130
+    assert "kept in out but for the last seconds; the same command resumes" in capsys.readouterr().err
+    assert main([*words, "--out", "out"]) == 0
