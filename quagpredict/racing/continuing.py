@@ -185,15 +185,16 @@ def _values(now: Standing, ahead: Ahead, eligible: NDArray[np.bool_]) -> tuple[F
     falls = np.maximum(now.own[rows, None] - ahead.own[rows], 0.0)
     deviation = np.sqrt(np.maximum(falls + lever**2, 1e-12))
     m, s = merits[rows], slope[rows]
-    # Covariance of the move of forecast i with the end of run j: (i, rung, j).
     same = now.base[rows][:, None] == now.base[rows][None, :]
-    moves = lever[:, :, None] * np.where(same, shared[rows][None, :], 0.0)[:, None, :]
     own = np.arange(len(rows))
-    moves[own, :, own] += falls
-    moves *= s / deviation[:, :, None]
-    after = m + _NODES[:, None, None, None] * moves  # (node, i, rung, j)
-    best = after.max(axis=-1).mean(axis=0) - m.max(initial=-np.inf)
-    gain[rows] = np.where(best > 1e-9, best, 0.0)
-    kept[rows] = (after.argmax(axis=-1) == own[:, None]).mean(axis=0)
+    for rung in range(rungs):
+        # Covariance of the move of forecast i with the end of run j: (i, j).
+        moves = lever[:, rung, None] * np.where(same, shared[rows][None, :], 0.0)
+        moves[own, own] += falls[:, rung]
+        moves *= s / deviation[:, rung, None]
+        after = m + _NODES[:, None, None] * moves  # (node, i, j)
+        best = after.max(axis=-1).mean(axis=0) - m.max(initial=-np.inf)
+        gain[rows, rung] = np.where(best > 1e-9, best, 0.0)
+        kept[rows, rung] = (after.argmax(axis=-1) == own).mean(axis=0)
     gain[~(ahead.step > now.step[:, None])] = np.nan
     return gain, kept

@@ -309,6 +309,11 @@ def _about(curves: Curves, frame: pl.DataFrame, plan: Plan, terms: Terms, none_c
     nothing = frame.height - curves.frame["candidate"].n_unique()
     if nothing:
         notes.append(f"of {nothing} candidates nothing was measured: their curves start from what any run reaches")
+    rewarded = curves.frame["pass_at_1"].null_count()
+    if rewarded:
+        notes.append(
+            f"of {rewarded} runs under way only the training reward is known: a measurement on the suite says more"
+        )
     if none_clears:
         notes.append("none is worth RL: no candidate is likely enough to clear the gate")
     elif not plan.affordable.any():

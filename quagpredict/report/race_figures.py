@@ -38,7 +38,7 @@ def race_figure(found: Race, path: str | Path) -> Path:
     check_figure_path(path)
     frame = found.frame.filter((pl.col("step") > 0) | pl.col("action").is_in(["start", "wait"]))
     order = frame.with_columns(ended=pl.col("action") == "stop").sort("ended", maintain_order=True)
-    points = found.curves.partition_by("candidate", as_dict=True)
+    points = found.curves.filter(pl.col("pass_at_1").is_not_null()).partition_by("candidate", as_dict=True)
     with styled():
         figure, (axis,) = new_figure(1, width=8.4)
         lines = []

@@ -56,7 +56,9 @@ def test_a_reward_moves_a_forecast_and_is_no_score():
     lab = "datasets/lab/corpus.parquet"
     who = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.3, 0.3], "pre_pass_at_16": [0.6, 0.6]})
     along = pl.DataFrame({"candidate": ["a", "b"], "step": [100, 100], "reward": [0.35, 0.6]})
-    found = race(who, along, rl_steps=400, budget=800, learn_from=lab).frame
+    said = race(who, along, rl_steps=400, budget=800, learn_from=lab)
+    assert any(note.startswith("of 2 runs under way only the training reward is known") for note in said.notes)
+    found = said.frame
     rows = {row["candidate"]: row for row in found.iter_rows(named=True)}
     assert rows["b"]["forecast"] > rows["a"]["forecast"]
     assert rows["b"]["score"] is None
