@@ -92,11 +92,15 @@ def other_rules(race: Held) -> list[tuple[str, float, float]]:
         ("the first by Pass@1 before RL, in full", "pre_pass_at_1", 1),
         ("the first by held-out loss, in full", "pre_held_out_loss_nats", -1),
     ):
+        if race.truth[column].null_count() == race.truth.height:
+            continue
         first = race.truth.sort(sign * pl.col(column), descending=True, nulls_last=True)["candidate"][0]
         found.append((rule, float(steps), race.regret(first)))
     ends = race.truth["end"].to_numpy()
     found.append(("one by chance, in full (mean)", float(steps), float(100 * (ends.max() - ends.mean()))))
     for score, column in (("Pass@1", "pass_at_1"), ("Pass@16", "pass_at_16")):
+        if race.curves[column].null_count() == race.curves.height:
+            continue
         left, spent, before = race.truth["candidate"].to_list(), 0.0, 0
         for rung in (*rungs, steps):
             spent += len(left) * (rung - before + race.plan.race.measure_cost)
@@ -184,8 +188,8 @@ def page(race: Held, command: str, figure: str) -> str:
             else f"{100 * row['forecast']:.0f}, {100 * row['low']:.0f} to {100 * row['high']:.0f}"
         )
         lines.append(
-            f"| `{_short(row['candidate'])}` | {100 * row['pre_pass_at_1']:.1f} | {100 * row['pre_pass_at_64']:.1f} | "
-            f"{row['step']} | {forecast} | {100 * row['end']:.1f} |"
+            f"| `{_short(row['candidate'])}` | {_cell(row['pre_pass_at_1'])} | {_cell(row['pre_pass_at_64'])} | "
+            f"{row['step']} | {forecast} | {_cell(row['end'])} |"
         )
     lines += [
         "",
@@ -227,6 +231,10 @@ def _is_rl(stage: str) -> bool:
 
 def _percent(race: Held, candidate: str) -> str:
     return f"{100 * race.truth.filter(candidate=candidate)['end'].item():.1f}"
+
+
+def _cell(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"
 
 
 def _short(candidate: str) -> str:

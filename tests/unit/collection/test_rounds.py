@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import polars as pl
@@ -23,36 +22,10 @@ from quagpredict.errors import RecipeError, UsageError
 from quagpredict.plans.plan import Plan
 from quagpredict.run_record import RunRecord
 
+from .conftest import decisions_in
+
 WritePlan = Callable[..., Path]
 NAMES = [f"weak.broad-16x{epochs}-lr0.001-s0" for epochs in (1, 2, 3)]
-GRID = {"data": "broad", "unique_examples": 16, "epochs": [1, 2, 3], "learning_rate": 1e-3, "seed": 0}
-RACE: dict[str, Any] = {"budget": 16, "rungs": [2, 4], "measure_cost": 0.5, "prior": "none"}
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Finished runs of two bases to learn from, whose ends are hard to tell."""
-    file = tmp_path_factory.mktemp("finished") / "corpus.parquet"
-    random = Random(0)
-    ends = [sorted(random.uniform(0.1, 0.9) for _ in range(3)) for _ in range(24)]
-    curves = [[{"step": s, "pass_at_1": score} for s, score in zip((0, 100, 400), end, strict=True)] for end in ends]
-    rows = [{"candidate": f"{i}", "base_model": "ab"[i % 2], "post_curve": curve} for i, curve in enumerate(curves)]
-    pl.DataFrame(rows).write_parquet(file)
-    return file
-
-
-@pytest.fixture
-def write_race(write_plan: WritePlan, finished: Path) -> WritePlan:
-    def write(**changes: Any) -> Path:
-        race = {**RACE, "learn_from": [str(finished)], **changes.pop("race", {})}
-        return write_plan(candidates=[{"base": "weak", **GRID, "scenario": "random"}], race=race, **changes)
-
-    return write
-
-
-def decisions_in(work: Path) -> list[dict[str, Any]]:
-    taken = [attempt for attempt in read_ledger(work / "ledger.jsonl") if attempt.stage.startswith("race/")]
-    return [dict(attempt.record.results) for attempt in taken if attempt.record is not None]
 
 
 def test_a_run_is_a_chain_of_parts_that_pause(write_race: WritePlan) -> None:
