@@ -15,7 +15,7 @@ from quagpredict.corpus import read_corpus
 from quagpredict.errors import UsageError
 from quagpredict.program import run_program
 from quagpredict.surrogates.hierarchy_learning import learn
-from quagpredict.surrogates.hierarchy_tables import finished_task
+from quagpredict.surrogates.hierarchy_tables import TERMS, finished_task
 from quagpredict.surrogates.stored_prior import LEVELS, StoredPrior, save_prior
 from quagpredict.surrogates.training_rows import training_rows
 
@@ -24,7 +24,11 @@ def learnt(corpora: dict[str, pl.DataFrame]) -> StoredPrior:
     """Return the prior of every level of information, learnt on finished corpora by name."""
     rows = {name: training_rows(frame, "post_pass_at_1") for name, frame in corpora.items()}
     levels = {
-        level: learn([finished_task(one, terms, by_benchmark=bool(knots)) for one in rows.values()], np.array(knots))
+        level: learn(
+            [finished_task(one, terms, by_benchmark=bool(knots)) for one in rows.values()],
+            np.array(knots),
+            [TERMS[name].believed for name in terms],
+        )
         for level, (knots, terms) in LEVELS.items()
     }
     steps = {float(value) for one in rows.values() for value in one.frame["rl_steps"].drop_nulls().to_list()}

@@ -98,6 +98,37 @@ def benchmark_scores(frame: pl.DataFrame, stage: str = "pre") -> BenchmarkScores
     return BenchmarkScores(names, *tables)
 
 
+def finished_shares(frame: pl.DataFrame, names: tuple[str, ...], stage: str = "pre") -> Floats:
+    """Return the share of each benchmark's responses that were not cut by the token budget, (n, B).
+
+    NaN where that was not counted, or the benchmark was not measured.
+
+    Examples
+    --------
+    >>> problems = [{"benchmark": "a", "n": 4, "c": 1, "truncated": cut} for cut in (3, 0)]
+    >>> finished_shares(pl.DataFrame({"pre_problems": [problems]}), ("a", "b")).tolist()
+    [[0.625, nan]]
+    """
+    column = f"{stage}_problems"
+    found = np.full((frame.height, len(names)), np.nan)
+    flat = (
+        frame.select(column).with_row_index("row").filter(pl.col(column).list.len() > 0).explode(column).unnest(column)
+    )
+    if "truncated" not in flat.columns or not flat.height:
+        return found
+    benchmark = pl.col("benchmark") if "benchmark" in flat.columns else pl.lit(None, pl.String)
+    known = pl.col("truncated").is_not_null().all()
+    cells = (
+        flat.with_columns(benchmark=benchmark.fill_null(UNNAMED))
+        .filter(pl.col("benchmark").is_in(names))
+        .group_by("row", "benchmark")
+        .agg(share=pl.when(known).then(1.0 - pl.col("truncated").sum() / pl.col("n").sum()))
+    )
+    at = np.array([names.index(name) for name in cells["benchmark"].to_list()], dtype=np.int64)
+    found[cells["row"].to_numpy().astype(np.int64), at] = cells["share"].to_numpy()
+    return found
+
+
 def benchmark_names(problems: pl.Series) -> tuple[str, ...]:
     """Return the benchmarks that nested counts name, sorted.
 

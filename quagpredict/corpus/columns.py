@@ -9,6 +9,8 @@ A derived column is known by its name alone, so that a stored surrogate can ask 
 ``pre_problems[gsm8k].weight``
     How much that benchmark counts in an overall score: its problems, unless the user gave weights
     (`quagpredict.corpus.weights`).
+``pre_problems[gsm8k].finished``
+    Share of its responses that were not cut by the token budget.
 ``pre_problems[gsm8k].problems``, ``pre_problems[gsm8k].samples``
     How many problems and samples of that benchmark there are.
 ``pre_problems.share_7``
@@ -37,13 +39,14 @@ PROBLEM_SET = "pre_problems.set"
 _COUNTED = re.compile(
     r"(?P<nested>(?:pre|post)_problems)(?:\[(?P<benchmark>.+)\])?"
     r"\.(?:pass_at_(?P<k>[1-9][0-9]{0,6}(?:\.[0-9]{1,9})?)"
-    rf"|share_(?P<bin>{'|'.join(map(str, range(len(LOGITS))))})|(?P<count>problems|samples|weight))",
+    rf"|share_(?P<bin>{'|'.join(map(str, range(len(LOGITS))))})|(?P<count>problems|samples|weight|finished))",
     re.DOTALL,
 )
-_COUNTS: dict[str, Literal["problems", "samples", "weight"]] = {
+_COUNTS: dict[str, Literal["problems", "samples", "weight", "finished"]] = {
     "problems": "problems",
     "samples": "samples",
     "weight": "weight",
+    "finished": "finished",
 }
 _NAMED = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 _PASS_AT = re.compile(r"(?:pre_|post_)?pass_at_([1-9][0-9]{0,8})")
@@ -57,7 +60,7 @@ class Derived(NamedTuple):
     ----------
     origin : str
         Column that it is derived from.
-    kind : {"pass_at", "share", "problems", "samples", "weight", "set", "is"}
+    kind : {"pass_at", "share", "problems", "samples", "weight", "finished", "set", "is"}
     benchmark : str or None
         Benchmark whose problems count; None for all.
     k : float
@@ -69,7 +72,7 @@ class Derived(NamedTuple):
     """
 
     origin: str
-    kind: Literal["pass_at", "share", "problems", "samples", "weight", "set", "is"]
+    kind: Literal["pass_at", "share", "problems", "samples", "weight", "finished", "set", "is"]
     benchmark: str | None = None
     k: float = 0.0
     bin: int = -1
@@ -122,7 +125,7 @@ def share_columns(benchmark: str | None = None) -> tuple[str, ...]:
 
 
 def benchmark_column(benchmark: str, field: str = "pass_at_1", stage: str = "pre") -> str:
-    """Return the name of the column of a benchmark's ``pass_at_1``, ``weight``, ``problems`` or ``samples``.
+    """Return the name of a benchmark's column ``pass_at_1``, ``finished``, ``weight``, ``problems`` or ``samples``.
 
     Examples
     --------

@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.benchmarks import benchmark_names, benchmark_scores
+from quagpredict.corpus.benchmarks import benchmark_names, benchmark_scores, finished_shares
 from quagpredict.corpus.columns import LOGITS, PROBLEM_SET, derived_of, pass_at, pass_at_columns
+from quagpredict.corpus.parts import from_parts
 from quagpredict.errors import CorpusError
 from quagpredict.metrics.count_tables import count_tables, mean_curve, success_shares
 from quagpredict.schema import PROBLEM_COLUMNS
@@ -43,7 +44,8 @@ def with_derived(
     -------
     polars.DataFrame
         A row without counts gets nulls. Pass@k is null where a problem has fewer than k samples. Without nested counts
-        Pass@k is interpolated in log k between the flat columns of Pass@1, 2, 4, ...
+        Pass@k is interpolated in log k between the flat columns of Pass@1, 2, 4, ..., and parts by difficulty stand for
+        benchmarks (`quagpredict.corpus.parts`).
 
     Raises
     ------
@@ -61,7 +63,8 @@ def with_derived(
     names = _each_benchmark(frame, names)
     asked = {name: derived for name in dict.fromkeys(names) if (derived := derived_of(name))}
     wanted = {name: derived for name, derived in asked.items() if name not in frame.columns}
-    columns: dict[str, Floats] = {}
+    columns = from_parts(frame, wanted)
+    wanted = {name: derived for name, derived in wanted.items() if name not in columns}
     counted = {name: derived for name, derived in wanted.items() if derived.kind in ("pass_at", "share")}
     for nested, benchmark in dict.fromkeys((derived.origin, derived.benchmark) for derived in counted.values()):
         of_these = {name: one for name, one in counted.items() if (one.origin, one.benchmark) == (nested, benchmark)}
@@ -83,6 +86,13 @@ def with_derived(
             if derived.origin == nested:
                 table = scores.at((str(derived.benchmark),))
                 columns[name] = (table.samples if derived.kind == "samples" else table.problems)[:, 0]
+    ended = {name: derived for name, derived in wanted.items() if derived.kind == "finished"}
+    for nested in dict.fromkeys(derived.origin for derived in ended.values()):
+        if nested not in frame.columns or not isinstance(frame[nested].dtype, pl.List):
+            raise CorpusError(f"{source}: column '{nested}' is missing: the surrogate needs the counts of each problem")
+        of_it = {name: str(derived.benchmark) for name, derived in ended.items() if derived.origin == nested}
+        ending = finished_shares(frame, tuple(of_it.values()), nested.partition("_")[0])
+        columns |= {name: ending[:, place] for place, name in enumerate(of_it)}
     if PROBLEM_SET in wanted and "pre_problems" in frame.columns:
         columns[PROBLEM_SET] = _problem_sets(frame["pre_problems"])
     for name, derived in wanted.items():

@@ -91,7 +91,9 @@ def weighted(frame: pl.DataFrame, weights: Mapping[str, float], *, source: str =
         columns[name] = shares.select(whole.alias(name)).to_series()
     before = benchmark_names(frame["pre_problems"])
     after = benchmark_names(frame["post_problems"]) if "post_problems" in frame.columns else ()
-    kept = [benchmark_column(name, field) for name in found for field in ("pass_at_1", "samples", "problems")]
+    kept = [
+        benchmark_column(name, field) for name in found for field in ("pass_at_1", "samples", "problems", "finished")
+    ]
     # One that was measured after RL alone does not count, and is there to be told.
     kept += [benchmark_column(name, "pass_at_1", "post") for name in after if name in found or name not in before]
     frame = with_derived(_without_counted(frame), kept, source=source).with_columns(columns.values())

@@ -205,7 +205,7 @@ def range_flags(
     low, high = np.nanmin(X[done], axis=0), np.nanmax(X[done], axis=0)
     room = RANGE_ROOM * (high - low)
     apart = np.maximum(low - X, X - high) / np.maximum(room, 1e-12)
-    measured = [(found := derived_of(name)) is None or found.kind == "pass_at" for name in features]
+    measured = [(found := derived_of(name)) is None or found.kind in ("pass_at", "finished") for name in features]
     apart = np.where(np.array(measured) & (high > low), np.nan_to_num(apart), 0.0)
     for row in np.flatnonzero(~done & (apart > 1.0).any(axis=1)):
         at = int(np.argmax(apart[row]))

@@ -82,7 +82,7 @@ def predict_across(
     found = predicted(cells, prior.knots, mean, root, prior.spreads, weights)
     reach = 1.6448536269514722 * np.sqrt((found.shared**2).sum(axis=1) + found.own**2)
     whole = np.isfinite(scores.share).all(axis=1)
-    told = whole & np.isfinite(cells.terms).all(axis=1)
+    told = whole & np.isfinite(cells.terms).all(axis=(1, 2))
     columns = {
         "benchmark_map": np.where(whole, _benchmark_map(tasks, scores.share) @ weights, np.nan),
         "ridge_of_levels": np.where(whole, _ridge_of_levels(tasks, scores.share), np.nan),

@@ -14,6 +14,7 @@ from quagpredict.corpus.benchmarks import benchmark_names, benchmark_scores
 from quagpredict.corpus.columns import benchmark_column, derived_of, pass_at
 from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
+from quagpredict.corpus.parts import PARTS, measured_parts
 from quagpredict.errors import CorpusError
 from quagpredict.surrogates.bayesian_ridge import fit_bayesian_ridge
 from quagpredict.surrogates.domain import TrainingDomain, training_domain
@@ -21,7 +22,7 @@ from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.hierarchical_form import HierarchicalForm, named_benchmarks, read_form, to_cells
 from quagpredict.surrogates.hierarchy import Prior, design, weights_prior
 from quagpredict.surrogates.hierarchy_fit import posterior
-from quagpredict.surrogates.hierarchy_tables import TERMS
+from quagpredict.surrogates.hierarchy_tables import CUT, TERMS, term_columns
 from quagpredict.surrogates.kind import FitTask, Kind
 from quagpredict.surrogates.mixed import group_columns
 from quagpredict.surrogates.stored_prior import LEVELS, StoredPrior, shipped_prior
@@ -38,6 +39,7 @@ BY_BENCHMARK = (
     benchmark_column("*"),
     benchmark_column("*", "samples"),
     benchmark_column("*", "weight"),
+    CUT,
     benchmark_column("*", "pass_at_1", "post"),
 )
 #: A map of Pass@1 on one benchmark alone would order by SFT Pass@1.
@@ -65,8 +67,9 @@ def level_of(frame: pl.DataFrame) -> str:
         if knots and not benchmarks:
             continue
         with suppress(CorpusError):
-            table = with_derived(frame, terms)
-            if all(name in table.columns and table[name].null_count() == 0 for name in terms):
+            columns = _term_columns(terms, _benchmarks(frame) if knots else ())
+            table = with_derived(frame, columns)
+            if all(name in table.columns and table[name].null_count() == 0 for name in columns):
                 return level
     return ""
 
@@ -107,8 +110,16 @@ def prior_surrogate(frame: pl.DataFrame, prior: StoredPrior | None = None) -> Fi
 
 
 def _benchmarks(frame: pl.DataFrame) -> tuple[str, ...]:
-    """Return the benchmarks on which every candidate was measured before RL."""
-    made = named_benchmarks(frame.columns)
+    """Return the benchmarks on which every candidate was measured before RL; parts by difficulty where too few."""
+    found = _counted_benchmarks(frame)
+    if len(found) >= _FEWEST_BENCHMARKS:
+        return found
+    parts = measured_parts(frame)
+    return parts if len(parts) >= _FEWEST_BENCHMARKS else found
+
+
+def _counted_benchmarks(frame: pl.DataFrame) -> tuple[str, ...]:
+    made = {name: column for name, column in named_benchmarks(frame.columns).items() if name not in PARTS}
     if made:
         return tuple(sorted(name for name, column in made.items() if frame[column].null_count() == 0))
     with suppress(CorpusError):
@@ -123,16 +134,24 @@ def _columns(frame: pl.DataFrame, _features: str | Sequence[str], groups: str | 
     if not level:
         raise CorpusError(
             "the hierarchical surrogate needs the counts of each problem of two or more benchmarks ('pre_problems'), "
-            "or Pass@16: measure them, or name another kind"
+            "Pass@1 of parts ('pre_pass_at_1_easy', ...), or Pass@16: measure them, or name another kind"
         )
     knots, terms = LEVELS[level]
     names = _benchmarks(frame) if knots else ()
     return (
         *(benchmark_column(name) for name in names),
         *(benchmark_column(name, "samples") for name in names),
-        *terms,
+        *_term_columns(terms, names),
         *group_columns(frame, groups),
     )
+
+
+def _every_term(benchmarks: Sequence[str]) -> set[str]:
+    return {*_term_columns(tuple(TERMS), benchmarks)}
+
+
+def _term_columns(terms: Sequence[str], benchmarks: Sequence[str]) -> list[str]:
+    return [column for name in terms for column in term_columns(name, benchmarks)]
 
 
 def _teaching(frame: pl.DataFrame) -> tuple[str, ...]:
@@ -163,8 +182,12 @@ def _fitted(
 ) -> FittedSurrogate:
     """Return the surrogate of the rows of a table with their scores y; without scores, of the prior alone."""
     names = tuple(named_benchmarks(columns))
-    terms = tuple(name for name in columns if name in TERMS)
-    level = next(level for level, (knots, wanted) in LEVELS.items() if bool(knots) == bool(names) and terms == wanted)
+    level = next(
+        level
+        for level, (knots, terms) in LEVELS.items()
+        if bool(knots) == bool(names) and {*_term_columns(terms, names)} == {*columns} & _every_term(names)
+    )
+    terms = LEVELS[level][1]
     prior = stored.levels[level] if target == TARGET else _of_another_score(stored.levels[level])
     frame = with_derived(frame, columns, source=source)
     Z = design_matrix(frame, columns, allow_missing=not len(y), source=source).X
@@ -199,8 +222,14 @@ def _fitted(
         domain=_domain(form.seen(Z), len(names)),
         cross_base_validated=True,
         training_rows=len(y),
-        notes=(*_about(level, stored, frame, len(y)), *said),
+        notes=(*_about(_in_words(level, names), stored, frame, len(y)), *said),
     )
+
+
+def _in_words(level: str, names: tuple[str, ...]) -> str:
+    """Return what is known of the candidates."""
+    parts = bool(names) and {*names} <= {*PARTS}
+    return level.replace("benchmarks", "parts by difficulty in place of benchmarks") if parts else level
 
 
 def _weights(frame: pl.DataFrame, names: tuple[str, ...]) -> Floats:
@@ -237,7 +266,7 @@ def _only_after(frame: pl.DataFrame, names: tuple[str, ...]) -> tuple[str, ...]:
     there = {derived.benchmark for derived in made if derived.benchmark is not None}
     if "post_problems" in frame.columns and isinstance(frame["post_problems"].dtype, pl.List):
         there |= set(benchmark_names(frame["post_problems"]))
-    only = sorted(str(name) for name in there - set(names)) if names else []
+    only = sorted(str(name) for name in there - set(names)) if {*names} - {*PARTS} else []
     if not only:
         return ()
     return (f"measured after RL and not before, so not predicted by benchmark: {', '.join(only)}",)

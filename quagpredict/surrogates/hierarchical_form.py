@@ -23,8 +23,9 @@ _MOST_WEIGHTS = 4000
 class HierarchicalForm:
     """Scores by benchmark, mapped and weighted; see `quagpredict.surrogates.hierarchy`.
 
-    The features are Pass@1 of B benchmarks, the samples they rest on, T terms, and G indicators of the base, the last
-    of any other base. Without knots there are no benchmarks among them and the score is one cell.
+    The features are Pass@1 of B benchmarks, the samples they rest on, the columns of T terms (one each, or B), and G
+    indicators of the base, the last of any other base. Without knots there are no benchmarks among them and the score
+    is one cell.
 
     Attributes
     ----------
@@ -59,10 +60,9 @@ class HierarchicalForm:
         return JointPrediction(found.mean, self.t_factor * found.shared, self.t_factor * found.own)
 
     def seen(self, Z: Floats) -> Floats:
-        """Return the logits of Pass@1 by benchmark, and the terms as they are measured, (n, B + T)."""
+        """Return the logits of Pass@1 by benchmark, and each column of the terms on its scale, (n, B + columns)."""
         B = self._benchmarks
-        terms = Z[:, 2 * B : 2 * B + len(self.terms)]
-        return np.column_stack([BEFORE.forward(Z[:, :B]), scaled_terms(terms, self.terms)])
+        return np.column_stack([BEFORE.forward(Z[:, :B]), *_scaled_terms(Z[:, 2 * B :], self.terms, B)])
 
     def scores(self, Z: Floats) -> Scores:
         """Return the predictions, overall and by benchmark; NaN for a row with a NaN."""
@@ -79,18 +79,36 @@ class HierarchicalForm:
 
 def to_cells(Z: Floats, benchmarks: int, terms: Sequence[str]) -> Cells:
     """Return the cells that the features Z of a `HierarchicalForm` are; none but one where it has no benchmarks."""
-    B, T = benchmarks, len(terms)
+    B = benchmarks
     share = Z[:, :B] if B else np.full((len(Z), 1), 0.5)
     variance = sampling_variance(share, Z[:, B : 2 * B]) if B else np.zeros((len(Z), 1))
-    member = Z[:, 2 * B + T :]
+    columns = _scaled_terms(Z[:, 2 * B :], terms, B)
+    member = Z[:, 2 * B + sum(table.shape[1] for table in columns) :]
     if not member.shape[1]:
         member = np.ones((len(Z), 1))
-    return Cells(share, variance, scaled_terms(Z[:, 2 * B : 2 * B + T], terms), member)
+    tables = [np.broadcast_to(table, share.shape) for table in columns]
+    return Cells(share, variance, np.stack(tables, axis=2) if tables else np.zeros((*share.shape, 0)), member)
 
 
-def scaled_terms(values: Floats, terms: Sequence[str]) -> Floats:
-    """Return terms on the scale on which they enter, (n, T)."""
-    return np.column_stack([TERMS[name].of(values[:, at]) for at, name in enumerate(terms)]) if len(terms) else values
+def term_width(terms: Sequence[str], benchmarks: int) -> int:
+    """Return how many columns terms have: one each, or one of each benchmark.
+
+    Examples
+    --------
+    >>> term_width(["pre_problems[*].finished", "pre_held_out_loss_nats"], 4)
+    5
+    """
+    return sum(benchmarks if TERMS[name].field else 1 for name in terms)
+
+
+def _scaled_terms(values: Floats, terms: Sequence[str], benchmarks: int) -> list[Floats]:
+    """Return the columns of each term on the scale on which they enter, (n, 1) or (n, B)."""
+    tables, at = [], 0
+    for name in terms:
+        width = term_width([name], benchmarks)
+        tables.append(TERMS[name].of(values[:, at : at + width]))
+        at += width
+    return tables
 
 
 def by_benchmark(fitted: FittedSurrogate, X: Floats, candidates: Sequence[str]) -> pl.DataFrame | None:
@@ -146,9 +164,10 @@ def read_form(form: JsonObject, p: int) -> HierarchicalForm:
             raise form.error("terms", f"among {', '.join(TERMS)}", term)
     B = form.length("weights", 1, p + 1)
     columns = 2 * B if len(knots) else 0
-    if columns + len(terms) > p or (not len(knots) and B != 1):
+    width = term_width(terms, B if len(knots) else 0)
+    if columns + width > p or (not len(knots) and B != 1):
         raise form.error("weights", f"of the benchmarks among {p} features", form.value["weights"])
-    bases = max(p - columns - len(terms), 1)
+    bases = max(p - columns - width, 1)
     means = 1 + (len(knots) + 1 if len(knots) else 0) + len(terms)
     q = means + B * (2 if len(knots) else 1) + bases * (means + B)
     if q > _MOST_WEIGHTS:

@@ -74,7 +74,7 @@ class Prior:
     knots : array (k,)
         Where the map turns, on the scale of `BEFORE`; empty for a model without a map.
     terms : int
-        How many terms a candidate has.
+        How many terms a cell has.
     mean, covariance : array (p,), (p, p)
         Of the mean over bases of intercept, the k + 1 slopes of the map (none without knots), and the terms.
     spreads : Spreads
@@ -101,8 +101,8 @@ class Cells(NamedTuple):
         Pass@1 before RL; NaN where not measured.
     variance : array (n, B)
         Sampling variance of the share.
-    terms : array (n, T)
-        On a scale on which each is good when it is high.
+    terms : array (n, B, T)
+        On a scale on which each is good when it is high; those of a candidate are the same on every benchmark.
     member : array (n, G)
         1 for the base of the candidate, of which there is one.
     """
@@ -149,7 +149,7 @@ def design(cells: Cells, knots: Floats) -> Design:
     common = [np.ones((n, B, 1))]
     if len(knots):
         common.append(pieces(x, knots))
-    common.append(np.broadcast_to(cells.terms[:, None, :], (n, B, cells.terms.shape[1])))
+    common.append(cells.terms)
     mean = np.concatenate(common, axis=2)
     level = np.broadcast_to(np.eye(B), (n, B, B))
     slope = level * (x - CENTRE)[:, :, None] if len(knots) else level[:, :, :0]

@@ -32,9 +32,14 @@ BELIEVED = Spreads(
     own_benchmark=0.5,
 )
 _WITHIN = 2.0
+
+Belief = tuple[float, float]
+
 #: Mean and deviation of what is believed of the intercept, a slope of the map and a term's coefficient: skill and
 #: coverage raise the score, loss lowers it.
-_INTERCEPT, _SLOPE, _TERM = (0.0, 3.0), (0.5, 0.5), (0.2, 0.2)
+_INTERCEPT: Belief = (0.0, 3.0)
+_SLOPE: Belief = (0.5, 0.5)
+TERM: Belief = (0.2, 0.2)
 
 
 class Task(NamedTuple):
@@ -54,7 +59,7 @@ class Task(NamedTuple):
     weights: Floats
 
 
-def learn(tasks: Sequence[Task], knots: Floats) -> Prior:
+def learn(tasks: Sequence[Task], knots: Floats, terms_believed: Sequence[Belief] | None = None) -> Prior:
     """Return the prior whose spreads make the corpora likeliest, with the means that they then suggest.
 
     Parameters
@@ -63,6 +68,8 @@ def learn(tasks: Sequence[Task], knots: Floats) -> Prior:
         One a corpus: bases that share benchmarks. All have the same terms.
     knots : array (k,)
         Of the map; empty for none.
+    terms_believed : sequence of Belief, optional
+        Mean and deviation of what is believed of each term's coefficient; by default that of a loss.
 
     Notes
     -----
@@ -73,16 +80,16 @@ def learn(tasks: Sequence[Task], knots: Floats) -> Prior:
     --------
     >>> rng = np.random.default_rng(0)
     >>> share = rng.uniform(0.02, 0.6, (40, 2))
-    >>> cells = Cells(share, np.zeros((40, 2)), np.zeros((40, 0)), np.repeat(np.eye(2), 20, axis=0))
+    >>> cells = Cells(share, np.zeros((40, 2)), np.zeros((40, 2, 0)), np.repeat(np.eye(2), 20, axis=0))
     >>> z = 0.5 * np.log(share / (1 - share)) + 0.1 * rng.normal(size=(40, 2))
     >>> learn([Task(cells, z, np.ones(2) / 2)], np.array([-4.0, -1.0])).mean[1:].round(1).tolist()
     [0.5, 0.5, 0.5]
     """
     from scipy.optimize import minimize
 
-    terms = tasks[0].cells.terms.shape[1]
+    terms = tasks[0].cells.terms.shape[2]
     slopes = len(knots) + 1 if len(knots) else 0
-    believed = np.array([_INTERCEPT, *[_SLOPE] * slopes, *[_TERM] * terms])
+    believed = np.array([_INTERCEPT, *[_SLOPE] * slopes, *(terms_believed or [TERM] * terms)])
     belief = (believed[:, 0], np.diag(believed[:, 1] ** 2))
     designs = [design(task.cells, knots) for task in tasks]
     medians = np.log(np.array(BELIEVED))

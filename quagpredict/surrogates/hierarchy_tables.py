@@ -8,9 +8,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.benchmarks import UNNAMED, BenchmarkScores, benchmark_scores
+from quagpredict.corpus.columns import benchmark_column
 from quagpredict.corpus.derived import with_derived
 from quagpredict.surrogates.hierarchy import AFTER, Cells
-from quagpredict.surrogates.hierarchy_learning import Task
+from quagpredict.surrogates.hierarchy_learning import TERM, Belief, Task
 from quagpredict.surrogates.training_rows import TrainingRows
 from quagpredict.surrogates.transforms import Transform, parse_transform
 
@@ -18,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 class Term(NamedTuple):
-    """A measurement of a candidate whose sign is known.
+    """A measurement of a candidate, or of it on each benchmark, whose sign is known.
 
     Attributes
     ----------
@@ -27,20 +28,33 @@ class Term(NamedTuple):
     transform : Transform
     usual : float
         Its usual value on that scale, so that the intercept means a usual candidate.
+    believed : (float, float)
+        Mean and deviation of what is believed of its coefficient before any corpus.
+    least : float
+        Values below count as this one.
+    field : str
+        Of a benchmark, where it is measured on each: see `quagpredict.corpus.columns.benchmark_column`. Empty for a
+        measurement of the candidate.
     """
 
     sign: float
     transform: Transform
     usual: float
+    believed: Belief = TERM
+    least: float = 0.0
+    field: str = ""
 
     def of(self, values: Floats) -> Floats:
-        """Return the term, larger for better, (n,); NaN where it is not defined."""
-        return self.sign * (self.transform.forward(values) - self.usual)
+        """Return the term, larger for better, (n,) or (n, B); NaN where it is not defined."""
+        return np.asarray(self.sign * (self.transform.forward(np.maximum(values, self.least)) - self.usual))
 
 
 LOSS = "pre_held_out_loss_nats"
+#: What was cut by the token budget may have been right: RL teaches to end in time.
+CUT = benchmark_column("*", "finished")
 #: Measurements that a model may have as terms, by column.
 TERMS = {
+    CUT: Term(-1.0, parse_transform("log"), 0.0, believed=(0.5, 0.5), least=0.02, field="finished"),
     LOSS: Term(-1.0, parse_transform("log"), -0.6),
     "pre_problems.pass_at_64": Term(1.0, parse_transform("logit(199)"), 0.4),
     "pre_problems.pass_at_16": Term(1.0, parse_transform("logit(199)"), -0.2),
@@ -61,9 +75,24 @@ def sampling_variance(share: Floats, samples: Floats) -> Floats:
 
 def cells_before(scores: BenchmarkScores, frame: pl.DataFrame, terms: Sequence[str], member: Floats) -> Cells:
     """Return the cells of a table's candidates, whose bases `member` (n, G) says; NaN where one was not measured."""
-    columns = [TERMS[name].of(frame[name].cast(pl.Float64).to_numpy()) for name in terms]
-    table = np.column_stack(columns) if columns else np.zeros((frame.height, 0))
-    return Cells(scores.share, sampling_variance(scores.share, scores.samples), table, member)
+    B, columns = len(scores.names), []
+    for name in terms:
+        wanted = term_columns(name, scores.names)
+        table = with_derived(frame, wanted).select(pl.col(wanted).cast(pl.Float64)).to_numpy()
+        columns.append(np.broadcast_to(TERMS[name].of(table), (frame.height, B)))
+    together = np.stack(columns, axis=2) if columns else np.zeros((frame.height, B, 0))
+    return Cells(scores.share, sampling_variance(scores.share, scores.samples), together, member)
+
+
+def term_columns(name: str, benchmarks: Sequence[str]) -> list[str]:
+    """Return the columns of a term: its own, or one of each benchmark.
+
+    Examples
+    --------
+    >>> term_columns(CUT, ["aime", "math"])
+    ['pre_problems[aime].finished', 'pre_problems[math].finished']
+    """
+    return [benchmark_column(one, TERMS[name].field) for one in benchmarks] if TERMS[name].field else [name]
 
 
 def finished_task(rows: TrainingRows, terms: Sequence[str], *, by_benchmark: bool = True) -> Task:
@@ -71,8 +100,10 @@ def finished_task(rows: TrainingRows, terms: Sequence[str], *, by_benchmark: boo
 
     Candidates that lack a term are left out. Not by benchmark, a candidate is one cell, with its overall score.
     """
-    table = with_derived(rows.frame, terms)
-    table = table.filter(pl.all_horizontal(pl.col(list(terms)).is_not_null())) if terms else table
+    benchmarks = benchmark_scores(rows.frame).names if any(TERMS[name].field for name in terms) else ()
+    wanted = [column for name in terms for column in term_columns(name, benchmarks)]
+    table = with_derived(rows.frame, wanted)
+    table = table.filter(pl.all_horizontal(pl.col(wanted).is_not_null())) if wanted else table
     names = table["candidate"].to_list()
     bases = table["base_model"].cast(pl.String).fill_null("")
     member = np.asarray(bases.to_numpy()[:, None] == bases.unique().sort().to_numpy()[None, :], dtype=np.float64)

@@ -13,7 +13,7 @@ from quagpredict.errors import SurrogateError
 from quagpredict.files import write_json
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.hierarchy import Prior, Spreads
-from quagpredict.surrogates.hierarchy_tables import LOSS, TERMS
+from quagpredict.surrogates.hierarchy_tables import CUT, LOSS, TERMS
 from quagpredict.surrogates.json_object import JsonObject
 
 FILE = "prior.json"
@@ -51,6 +51,8 @@ KNOTS = (-4.0, -1.0)
 #: Level of information -> knots of the map and terms. By benchmark, a map of Pass@1; without benchmarks there is none,
 #: since it would order by SFT Pass@1.
 LEVELS: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
+    "benchmarks, what was cut, and loss": (KNOTS, (CUT, LOSS)),
+    "benchmarks and what was cut": (KNOTS, (CUT,)),
     "benchmarks and loss": (KNOTS, (LOSS,)),
     "benchmarks": (KNOTS, ()),
     "Pass@64 and loss": ((), ("pre_problems.pass_at_64", LOSS)),

@@ -39,7 +39,7 @@ def test_one_model_ranks_with_no_result_and_with_many(runs: pl.DataFrame, count:
     assert ranking.frame["prediction"].null_count() == 0
     said = " ".join(ranking.notes)
     assert ("with no result" if count == 0 else f"fitted on {count} finished candidates") in said
-    assert "6 other bases (lab, lab-2, lab-pilot; 200 to 400 RL steps)" in said
+    assert "12 other bases (lab, lab-2, lab-3, lab-pilot; 200 to 400 RL steps)" in said
 
 
 def test_results_narrow_the_intervals(runs: pl.DataFrame) -> None:
@@ -72,8 +72,25 @@ def test_a_table_read_from_a_file_ranks_as_the_table_itself(runs: pl.DataFrame, 
     assert rank(tmp_path / "mine.parquet").frame.equals(rank(table).frame)
 
 
+def test_parts_by_difficulty_stand_for_benchmarks_where_there_are_no_counts(runs: pl.DataFrame) -> None:
+    flat = runs.drop("pre_problems", "post_problems")
+    for count in (0, 3):
+        ranking = rank(with_results(flat, count), truth=runs if count == 0 else None)
+        assert ranking.surrogate == "hierarchical"
+        assert any("parts by difficulty in place of benchmarks" in note for note in ranking.notes)
+        assert not any("measured after RL and not before" in note for note in ranking.notes)
+        assert ranking.by_benchmark is not None
+        assert set(ranking.by_benchmark["benchmark"]) == {"easy", "medium", "hard"}
+    first = ranking.by_benchmark.filter(benchmark="easy").join(flat, on="candidate")
+    np.testing.assert_array_equal(first["before"], first["pre_pass_at_1_easy"])
+    # Counts of benchmarks come before parts, and one part is none.
+    assert set(rank(with_results(runs, 3)).by_benchmark["benchmark"]) & {"easy", "hard"} == set()  # type: ignore[index]
+    assert rank(with_results(flat.drop("pre_pass_at_1_easy", "pre_pass_at_1_hard"), 0)).surrogate is None
+
+
 def test_without_counts_it_screens_until_enough_are_finished(runs: pl.DataFrame) -> None:
     flat = runs.drop("pre_problems", "post_problems")
+    flat = flat.drop(name for name in flat.columns if name.endswith(("_easy", "_medium", "_hard")))
     assert rank(with_results(flat, 4)).surrogate is None
     assert rank(with_results(flat, 5)).surrogate == "hierarchical"
     alone = flat.drop(name for name in flat.columns if name.startswith("pre_pass_at_") and name != "pre_pass_at_1")

@@ -26,19 +26,34 @@ from quagpredict.surrogates.hierarchy import (
     weights_prior,
 )
 from quagpredict.surrogates.hierarchy_fit import posterior
+from quagpredict.surrogates.hierarchy_learning import Task, learn
+from quagpredict.surrogates.hierarchy_tables import CUT, TERMS
 from quagpredict.surrogates.stored_prior import FILE, LEVELS, load_prior, save_prior, shipped_prior
 
 from .test_across_families import corpus
 
 RUNS = corpus(5, ("a", "b", "c"), 30)
 FRESH = RUNS.drop("post_problems", "post_pass_at_1")
+
+
+def with_cut(table: pl.DataFrame, share: np.ndarray) -> pl.DataFrame:
+    """The same with so large a share of each candidate's wrong responses cut by the budget, (n,)."""
+    problems = [
+        [one | {"truncated": round(cut * (one["n"] - one["c"]))} for one in row]
+        for row, cut in zip(table["pre_problems"].to_list(), share.tolist(), strict=True)
+    ]
+    return table.with_columns(pl.Series("pre_problems", problems))
+
+
+CUT_RUNS = with_cut(RUNS, np.random.default_rng(7).uniform(0, 0.8, RUNS.height))
 PRIOR = shipped_prior().levels["benchmarks and loss"]
 
 
 def some_cells(n: int, seed: int = 0, B: int = 3) -> Cells:
     rng = np.random.default_rng(seed)
     share = rng.uniform(0, 0.7, (n, B))
-    return Cells(share, np.zeros((n, B)), rng.normal(0, 0.3, (n, 1)), np.ones((n, 1)))
+    terms = np.repeat(rng.normal(0, 0.3, (n, 1, 1)), B, axis=1)
+    return Cells(share, np.zeros((n, B)), terms, np.ones((n, 1)))
 
 
 def test_the_posterior_is_that_of_a_dense_normal_distribution() -> None:
@@ -112,7 +127,7 @@ def test_more_pass_at_1_never_predicts_less_whatever_the_results(seed: int, coun
     found = posterior(design(done, PRIOR.knots), PRIOR, after, after @ weights, weights)
     share = np.repeat(rng.uniform(0, 1, (1, 3)), 30, axis=0)
     share[:, benchmark] = np.linspace(0, 1, 30)
-    cells = Cells(share, rng.uniform(0, 0.01, (30, 3)), np.zeros((30, 1)), np.ones((30, 1)))
+    cells = Cells(share, rng.uniform(0, 0.01, (30, 3)), np.zeros((30, 3, 1)), np.ones((30, 1)))
     root = symmetric_root(found.covariance)
     mean = predicted(cells, PRIOR.knots, found.mean, root, found.spreads, weights).mean
     assert (np.diff(mean) >= -1e-9).all()
@@ -123,6 +138,39 @@ def test_lower_loss_never_predicts_less() -> None:
     X = np.repeat(fitted.design(RUNS[:1]), 20, axis=0)
     X[:, fitted.features.index("pre_held_out_loss_nats")] = np.linspace(0.1, 2.0, 20)
     assert (np.diff(fitted.predict(X).mean) <= 1e-9).all()
+
+
+def test_of_two_with_equal_pass_at_1_the_one_that_was_cut_more_is_predicted_no_lower() -> None:
+    """What was cut may have been right; without results, and whatever they say."""
+    for fitted in (prior_surrogate(CUT_RUNS), fit(CUT_RUNS[:8], "hierarchical")):
+        X = np.repeat(fitted.design(CUT_RUNS[:1]), 20, axis=0)
+        X[:, fitted.features.index("pre_problems[b].finished")] = np.linspace(1.0, 0.0, 20)
+        mean = fitted.predict(X).mean
+        assert (np.diff(mean) >= -1e-9).all()
+        assert mean[-1] > mean[0]
+
+
+def test_how_much_cutting_says_is_learnt() -> None:
+    """Where RL gives back what was cut, the coefficient is 1, and candidates are ordered by it."""
+    rng = np.random.default_rng(2)
+    share, cut = rng.uniform(0.05, 0.5, (60, 3)), -np.log(rng.uniform(0.3, 1.0, (60, 3)))
+    cells = Cells(share, np.zeros((60, 3)), cut[:, :, None], np.repeat(np.eye(2), 30, axis=0))
+    z = 0.5 * np.log(share / (1 - share)) + cut + 0.1 * rng.normal(size=(60, 3))
+    prior = learn([Task(cells, z, np.ones(3) / 3)], np.array([-4.0, -1.0]), [TERMS[CUT].believed])
+    assert prior.mean[-1] == pytest.approx(1.0, abs=0.1)
+
+
+def test_responses_of_which_it_is_not_known_whether_they_were_cut_are_no_reason_to_screen() -> None:
+    unknown = CUT_RUNS.with_columns(
+        pl.col("pre_problems").list.eval(pl.element().struct.with_fields(truncated=pl.lit(None, pl.Int64)))
+    )
+    assert level_of(CUT_RUNS) == "benchmarks, what was cut, and loss"
+    assert level_of(unknown) == "benchmarks and loss"
+    one = pl.concat([CUT_RUNS[:-1], unknown[-1:]], how="vertical_relaxed")
+    assert level_of(one) == "benchmarks and loss"
+    np.testing.assert_array_equal(
+        fit(unknown, "hierarchical").predict_frame(FRESH).mean, fit(RUNS, "hierarchical").predict_frame(FRESH).mean
+    )
 
 
 def test_the_same_share_of_fewer_samples_is_no_worse_only_less_sure() -> None:
@@ -193,7 +241,8 @@ def test_the_level_follows_what_is_measured() -> None:
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_level_survives_storage_to_the_last_bit(level: str, tmp_path: Path) -> None:
     knots, terms = LEVELS[level]
-    table = RUNS if "pre_held_out_loss_nats" in terms else RUNS.drop("pre_held_out_loss_nats")
+    table = CUT_RUNS if CUT in terms else RUNS
+    table = table if "pre_held_out_loss_nats" in terms else table.drop("pre_held_out_loss_nats")
     if not knots:
         k = terms[0].rpartition("_")[2]
         coverage = pl.col("post_pass_at_1").alias(f"pre_pass_at_{k}")
@@ -224,7 +273,7 @@ def test_other_targets_and_scores_that_are_no_fraction_are_refused() -> None:
 
 def test_the_shipped_prior_knows_the_signs() -> None:
     stored = shipped_prior()
-    assert stored.corpora == ("lab", "lab-2", "lab-pilot")
+    assert stored.corpora == ("lab", "lab-2", "lab-3", "lab-pilot")
     for level in stored.levels.values():
         assert (level.mean[1:] >= 0).all()
         assert level.mean[1:].max() > 0.1
