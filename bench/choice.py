@@ -25,14 +25,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
 from learn_prior import learnt
 
 from quagpredict.corpus import read_corpus
-from quagpredict.corpus.benchmarks import benchmark_scores, geometric_mean
+from quagpredict.corpus.benchmarks import BenchmarkScores, benchmark_scores, geometric_mean
+from quagpredict.corpus.columns import benchmark_column
+from quagpredict.corpus.derived import with_derived
+from quagpredict.corpus.parts import PARTS
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.forms import symmetric_root
 from quagpredict.surrogates.hierarchy import AFTER, Cells, Prior, design, from_logit, predicted
 from quagpredict.surrogates.hierarchy_fit import posterior
-from quagpredict.surrogates.hierarchy_tables import finished_task
+from quagpredict.surrogates.hierarchy_learning import Task
+from quagpredict.surrogates.hierarchy_tables import cells_before, finished_task
 from quagpredict.surrogates.stored_prior import LEVELS, load_prior, save_prior
-from quagpredict.surrogates.training_rows import training_rows
+from quagpredict.surrogates.training_rows import TrainingRows, training_rows
 from quagpredict.surrogates.training_tables import t_factor
 from quagpredict.validation.screening import screen
 
@@ -44,8 +48,19 @@ FAMILIES = {"words": ("lab-2",), "numbers": ("lab", "lab-pilot"), "dials": ("lab
 FINISHED = (0, 1, 2, 3, 5, 8, 12, 16, 24)
 OTHERS = 12
 LOSS = "pre_held_out_loss_nats"
+#: What a table without counts knows, and the level whose prior speaks of it.
+BY_PARTS = {"parts by difficulty": "benchmarks, what was cut, and loss"}
 #: How sharp the chances may be that are made of a rule's order.
 SHARPNESS = np.linspace(0.0, 4.0, 17)
+
+
+class Told(NamedTuple):
+    """What the default is told of the candidates of a base, and its prior of the other families."""
+
+    cells: Cells
+    after: Floats
+    weights: Floats
+    prior: Prior
 
 
 class Base(NamedTuple):
@@ -54,19 +69,29 @@ class Base(NamedTuple):
     name: str
     family: str
     frame: pl.DataFrame
-    cells: Cells
-    after: Floats
-    weights: Floats
+    told: Told
+    told_less: Told | None
     y: Floats
-    prior: Prior
     known: int
     kinds: NDArray[np.str_]
     geometric: Floats
     sharpness: dict[str, float]
 
 
-def bases(folder: Path, level: str, families: Sequence[str]) -> list[Base]:
-    """Return the bases of the shipped corpora as that level knows them, each with the prior of the other families."""
+def task_of(rows: TrainingRows, level: str) -> Task:
+    """Return finished candidates as a level knows them; of parts, results are known by the overall score alone."""
+    if level not in BY_PARTS:
+        return finished_task(rows, LEVELS[level][1], by_benchmark=bool(LEVELS[level][0]))
+    frame = rows.frame.drop("pre_problems", "post_problems")
+    columns = {kind: [benchmark_column(part, kind) for part in PARTS] for kind in ("pass_at_1", "samples", "problems")}
+    known = with_derived(frame, [name for names in columns.values() for name in names])
+    tables = (known.select(names).to_numpy().astype(np.float64) for names in columns.values())
+    cells = cells_before(BenchmarkScores(PARTS, *tables), frame, LEVELS[BY_PARTS[level]][1], np.ones((frame.height, 1)))
+    return Task(cells, np.full(cells.share.shape, np.nan), np.full(len(PARTS), 1 / len(PARTS)))
+
+
+def bases(folder: Path, levels: Sequence[str], families: Sequence[str]) -> list[Base]:
+    """Return the bases of the shipped corpora as these levels know them, each with the prior of the other families."""
     tables = {
         name: read_corpus(shipped_path(f"datasets/{name}/corpus.parquet"))
         for family in families
@@ -79,36 +104,42 @@ def bases(folder: Path, level: str, families: Sequence[str]) -> list[Base]:
         if not there.is_file():
             save_prior(learnt({name: table for name, table in tables.items() if name not in names}), folder / family)
         stored = load_prior(folder / family)
-        prior = stored.levels[level]
         for name in names:
             rows = training_rows(tables[name], "post_pass_at_1")
-            task = finished_task(rows, LEVELS[level][1], by_benchmark=bool(LEVELS[level][0]))
+            tasks = [task_of(rows, level) for level in levels]
             geometric = geometric_mean(benchmark_scores(rows.frame))
             for base in rows.frame["base_model"].unique().sort():
                 at = np.flatnonzero((rows.frame["base_model"] == base).to_numpy())
-                one = task.cells.take(at)._replace(member=np.ones((len(at), 1)))
+                alone = np.ones((len(at), 1))
+                told = [
+                    Told(
+                        task.cells.take(at)._replace(member=alone),
+                        from_logit(task.z[at]),
+                        task.weights,
+                        stored.levels[BY_PARTS.get(level, level)],
+                    )
+                    for level, task in zip(levels, tasks, strict=True)
+                ]
                 frame = rows.frame[at.tolist()].drop("pre_problems", "post_problems")
                 # No two random recipes share a kind of data: each is a kind of its own.
                 kinds = frame["recipe_data_kind"].fill_null("").to_numpy().astype(np.str_)
                 kinds = kinds if len(np.unique(kinds)) > 1 else frame["candidate"].to_numpy().astype(np.str_)
-                after = from_logit(task.z[at])
                 found.append(
                     Base(
                         f"{name}/{base}",
                         family,
                         frame,
-                        one,
-                        after,
-                        task.weights,
+                        told[0],
+                        told[1] if len(told) > 1 else None,
                         rows.y[at],
-                        prior,
                         stored.bases,
                         kinds,
                         geometric[at],
                         {},
                     )
                 )
-    return [base._replace(sharpness=sharpness([one for one in found if one.family != base.family])) for base in found]
+    sharp = {family: sharpness([one for one in found if one.family != family]) for family in families}
+    return [base._replace(sharpness=sharp[base.family]) for base in found]
 
 
 Rule = Callable[[Base, Places, Places], Floats]
@@ -116,21 +147,21 @@ Rule = Callable[[Base, Places, Places], Floats]
 
 def hierarchical(base: Base, finished: Places, others: Places) -> Floats:
     """Return the default's expected score of the others."""
-    return believed(base, finished, others)[0]
+    return believed(base.told, base.y, finished, others)[0]
 
 
-def believed(base: Base, finished: Places, others: Places) -> tuple[Floats, Floats, Floats]:
+def told_less(base: Base, finished: Places, others: Places) -> Floats:
+    """Return what it expects where it is told less."""
+    assert base.told_less is not None
+    return believed(base.told_less, base.y, finished, others)[0]
+
+
+def believed(told: Told, y: Floats, finished: Places, others: Places) -> tuple[Floats, Floats, Floats]:
     """Return mean, shared and own errors of the others' scores."""
-    done = base.cells.take(finished)
-    found = posterior(design(done, base.prior.knots), base.prior, base.after[finished], base.y[finished], base.weights)
-    scores = predicted(
-        base.cells.take(others),
-        base.prior.knots,
-        found.mean,
-        symmetric_root(found.covariance),
-        found.spreads,
-        base.weights,
-    )
+    cells, after, weights, prior = told
+    found = posterior(design(cells.take(finished), prior.knots), prior, after[finished], y[finished], weights)
+    root = symmetric_root(found.covariance)
+    scores = predicted(cells.take(others), prior.knots, found.mean, root, found.spreads, weights)
     return scores.mean, scores.shared, scores.own
 
 
@@ -152,6 +183,7 @@ def three_lines(base: Base, finished: Places, others: Places) -> Floats:
 
 RULES: dict[str, Rule] = {
     "hierarchical": hierarchical,
+    "told less": told_less,
     "Pass@64": lambda base, _, others: base.frame["pre_pass_at_64"].to_numpy()[others],
     "screening": screening,
     "held-out loss": lambda base, _, others: -base.frame[LOSS].to_numpy()[others],
@@ -161,7 +193,7 @@ RULES: dict[str, Rule] = {
 }
 
 
-FREE = tuple(name for name in RULES if name not in ("hierarchical", "three lines"))
+FREE = tuple(name for name in RULES if name not in ("hierarchical", "told less", "three lines"))
 
 
 def lent_chance(scores: Floats, sharp: float) -> Floats:
@@ -176,7 +208,7 @@ def sharpness(others: Sequence[Base]) -> dict[str, float]:
     random = np.random.default_rng(0)
     gains: dict[str, list[Floats]] = {name: [] for name in FREE}
     for base in others:
-        for _ in range(40):
+        for _ in range(20):
             drawn = random.permutation(len(base.y))[:OTHERS]
             best = int(base.y[drawn].argmax())
             for name in FREE:
@@ -210,7 +242,7 @@ def one_draw(base: Base, count: int, among: Places, first: bool, random: np.rand
     finished, others = np.sort(drawn[:count]), drawn[count:]
     y = base.y[others]
     in_hand = float(base.y[finished].max()) if count else -np.inf
-    mean, shared, own = believed(base, finished, others)
+    mean, shared, own = believed(base.told, base.y, finished, others)
     reach = 1.645 * t_factor(float(max(base.known + count - 1, 4)))  # as the surrogate's own interval
     inside = np.abs(y - mean) <= reach * np.sqrt((shared**2).sum(axis=1) + own**2)
     draws = mean[:, None] + shared @ random.standard_normal((shared.shape[1], 400))
@@ -218,11 +250,12 @@ def one_draw(base: Base, count: int, among: Places, first: bool, random: np.rand
     chance = (np.bincount(draws.argmax(axis=0), minlength=len(y)) + 0.5) / (400 + 0.5 * len(y))
     result = {}
     for name, rule in RULES.items():
-        if name == "three lines" and count < 5:
+        if (name == "three lines" and count < 5) or (name == "told less" and base.told_less is None):
             continue
         scores = mean if name == "hierarchical" else rule(base, finished, others)
-        said = chance if name == "hierarchical" else lent_chance(scores, base.sharpness.get(name, 1.0))
-        result[name] = [*judged(scores, y, in_hand), *gains(said, y)]
+        said = lent_chance(scores, base.sharpness[name]) if name in base.sharpness else None
+        said = chance if name == "hierarchical" else said
+        result[name] = [*judged(scores, y, in_hand), *(gains(said, y) if said is not None else ())]
     return result | {"holds": [float(inside.mean())]}
 
 
@@ -245,6 +278,41 @@ def over_draws(
     return {name: np.mean(values, axis=0) for name, values in each.items()}
 
 
+def whole(everything: Sequence[Base], resamples: int) -> dict[str, object]:
+    """Return pairs in order and regret of each rule among all candidates of a base, with no result.
+
+    Beside it how the default differs from each rule over all bases, with 90 % intervals that resample bases and, of
+    each, candidates.
+    """
+    random, none = np.random.default_rng(0), np.zeros(0, dtype=np.int64)
+    scores = []
+    for base in everything:
+        at = np.arange(len(base.y))
+        names = [name for name in ("hierarchical", "told less", *FREE) if name != "told less" or base.told_less]
+        scores.append({name: RULES[name](base, none, at) for name in names})
+
+    def found(place: int, rows: Places) -> dict[str, Floats]:
+        y = everything[place].y[rows]
+        return {name: np.array(judged(values[rows], y, -np.inf))[[2, 0]] for name, values in scores[place].items()}
+
+    each = [found(place, np.arange(len(base.y))) for place, base in enumerate(everything)]
+    drawn: dict[str, list[Floats]] = {name: [] for name in each[0] if name != "hierarchical"}
+    for _ in range(resamples):
+        places = random.integers(0, len(everything), len(everything))
+        some = [found(int(at), random.integers(0, (n := len(everything[at].y)), n)) for at in places]
+        for name, rows in drawn.items():
+            rows.append(np.nanmean([one["hierarchical"] - one[name] for one in some], axis=0))
+    result: dict[str, object] = {
+        base.name: {name: values.round(3).tolist() for name, values in one.items()}
+        for base, one in zip(everything, each, strict=True)
+    }
+    result["all"] = {name: np.mean([one[name] for one in each], axis=0).round(3).tolist() for name in each[0]}
+    result["default less rule, 90 %"] = {
+        name: np.nanquantile(rows, [0.05, 0.95], axis=0).T.round(3).tolist() for name, rows in drawn.items() if rows
+    }
+    return result
+
+
 def apart(rows: Sequence[dict[str, Floats]], rule: str) -> float:
     """Return how much more the default costs than a rule, over bases; NaN where neither was drawn."""
     found = [row["hierarchical"][0] - row[rule][0] for row in rows if rule in row]
@@ -258,14 +326,29 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=40, help="draws a base; a resample takes a tenth of them")
     parser.add_argument("--resamples", type=int, default=100)
     parser.add_argument("--first", action="store_true", help="finish the first by Pass@64 instead of any")
-    parser.add_argument("--level", choices=LEVELS, default="benchmarks and loss", help="what is known of a candidate")
+    parser.add_argument(
+        "--level", choices=(*LEVELS, *BY_PARTS), default=next(iter(LEVELS)), help="what is known of a candidate"
+    )
+    parser.add_argument("--beside", choices=LEVELS, help="judge it beside the default as it is when told this alone")
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="default: all")
+    parser.add_argument("--finished", type=int, nargs="+", default=list(FINISHED), metavar="N", help="default: 0 to 24")
+    parser.add_argument(
+        "--whole", nargs="+", metavar="BASE", help="all candidates of these bases (lab-3/elm), no result"
+    )
     parser.add_argument("--priors", metavar="FOLDER", help="where the priors are, or are to be kept")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        everything = bases(Path(given.priors or scratch), given.level, given.families)
+        everything = bases(
+            Path(given.priors or scratch), [given.level, *([given.beside] if given.beside else [])], given.families
+        )
+    if given.whole:
+        chosen = [base for base in everything if base.name in given.whole]
+        found = whole(chosen, given.resamples)
+        Path(given.out).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        print(json.dumps(found, indent=1))
+        return
     result: dict[str, object] = {}
-    for count in FINISHED:
+    for count in given.finished:
         random = np.random.default_rng(count)
         there = [base for base in everything if len(base.y) >= count + 6]
         means = [over_draws(base, count, given.draws, given.first, random, False) for base in there]
