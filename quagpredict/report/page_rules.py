@@ -114,7 +114,7 @@ def _told_within(ranking: Ranking) -> str:
         [
             text(rule_in_words(choice.rule)),
             f"{100 * choice.pairs_within:.0f} %",
-            number(choice.spearman_within),
+            number(choice.spearman_within).replace("-", "−"),
             score(ranking.target, choice.regret_within),
         ]
         for choice in choices

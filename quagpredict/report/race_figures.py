@@ -12,8 +12,8 @@ from quagpredict.report.formats import plain
 from quagpredict.report.race_tables import action_in_words
 from quagpredict.report.style import BAND, MOST, SOFT, color_of, name_lines, styled
 
-# Room to the right of the last step, for intervals side by side and names, in whole runs.
-_ROOM = 1.5
+# Room to the right of the last step, in whole runs: for names, and for intervals side by side where there are any.
+_NAMES, _INTERVALS = 0.6, 0.16
 
 
 def race_figure(found: Race, path: str | Path) -> Path:
@@ -41,7 +41,9 @@ def race_figure(found: Race, path: str | Path) -> Path:
     points = found.curves.filter(pl.col("pass_at_1").is_not_null()).partition_by("candidate", as_dict=True)
     with styled():
         figure, (axis,) = new_figure(1, width=8.4)
-        lines = []
+        lines: list[tuple[float, float, str, str]] = []
+        open_ = frame.head(MOST).filter(pl.col("state") != "finished", pl.col("forecast").is_not_null())
+        beyond = 1.0 + (_INTERVALS if open_.height else 0.0)
         # Those with the best forecasts that are not told to stop have a colour and a name.
         for place, row in reversed(list(enumerate(order.iter_rows(named=True)))):
             named = place < MOST and not row["ended"]
@@ -50,10 +52,11 @@ def race_figure(found: Race, path: str | Path) -> Path:
             end = _draw(axis, row, points.get((row["candidate"],)), found.rl_steps, place if named else MOST, style)
             if named and end is not None:
                 told = action_in_words(row["action"], row["until"])
-                lines.append((1.17 * found.rl_steps, end, f"{plain(row['candidate'])}: {told}", color))
+                lines.append((beyond * found.rl_steps, end, f"{plain(row['candidate'])}: {told}", color))
         axis.set_xlabel("RL steps")
-        axis.set_title("Pass@1 along RL: measured, and forecast with its 90 % interval (broken); × stops")
-        axis.set_xlim(-0.02 * found.rl_steps, (1.0 + _ROOM / 2) * found.rl_steps)
+        axis.set_title("Pass@1 along RL, %: measured, and forecast with its 90 % interval (broken); × stops")
+        axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
+        axis.set_xlim(-0.02 * found.rl_steps, (beyond + _NAMES) * found.rl_steps)
         axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= found.rl_steps])
         axis.axvline(found.rl_steps, color=BAND, linewidth=0.8, zorder=0)
         figure.draw_without_rendering()

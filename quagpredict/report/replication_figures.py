@@ -31,6 +31,18 @@ RULES = {
 # What the number of finished runs is told of: the rules that need none, and what `rank` fits on few runs and on more.
 _FREE = {"proxy:pass_at_64": "Pass@64", "proxy:loss": "held-out loss", "proxy:pass_at_1": "SFT Pass@1"}
 _LEARNT = {"average:pass_at_1+pass_at_64+loss:log-logit": "average of three", "effective_k": "effective k"}
+# What the steps of RL are told of, a line fitted to each.
+_BY_STEP = {
+    "linear:both:log-logit": "loss and Pass@64",
+    "linear:pass_at_64:log-logit": "Pass@64",
+    "linear:loss:log-logit": "held-out loss",
+    "linear:pass_at_1": "SFT Pass@1",
+}
+# One thing has one colour in every figure.
+_COLOR_OF = {
+    **dict(zip(("average of three", "effective k", "Pass@64", "held-out loss", "SFT Pass@1"), COLORS, strict=True)),
+    "loss and Pass@64": COLORS[0],
+}
 
 
 def draw(replication: "Replication", folder: str | Path) -> dict[str, Path]:
@@ -148,24 +160,21 @@ def _by_step(replication: "Replication", figure: Any) -> bool:
     parts = [(title, part) for title, part in parts if part["step"].n_unique() > 1]
     if not parts:
         return False
-    names = {"linear:pass_at_1": "SFT Pass@1", "linear:loss:log-logit": "held-out loss"}
-    names |= {"linear:pass_at_64:log-logit": "Pass@64", "linear:both:log-logit": "loss and Pass@64"}
     axes = figure.subplots(1, len(parts), sharey=True, squeeze=False)[0]
     drawn = []
     for axis, (title, part) in zip(axes, parts, strict=True):
         first, last = int(part["step"].min()), int(part["step"].max())  # type: ignore[arg-type]
         apart, lines = 0.012 * (last - first), []
-        for place, (model, label) in enumerate(names.items()):
+        for place, (model, label) in enumerate(_BY_STEP.items()):
             line = part.filter(pl.col("model") == model).sort("step").drop_nulls(("mean", "low", "high"))
             if not line.height:
                 continue
             # Side by side, since intervals of one step that lie over each other cannot be told apart.
             steps = line["step"].to_numpy() + apart * (place - 1.5)
-            axis.vlines(
-                steps, line["low"].clip(0.0, 1.0), line["high"].clip(0.0, 1.0), color=color_of(place), alpha=0.35
-            )
-            axis.plot(steps, line["mean"], "o-", color=color_of(place), markersize=4)
-            lines.append((float(steps[-1]), line["mean"][-1], label, color_of(place)))
+            low, high, color = line["low"].clip(0.0, 1.0), line["high"].clip(0.0, 1.0), _COLOR_OF[label]
+            axis.vlines(steps, low, high, color=color, alpha=0.35)
+            axis.plot(steps, line["mean"], "o-", color=color, markersize=4)
+            lines.append((last + 1.5 * apart, line["mean"][-1], label, color))
         drawn.append((axis, lines))
         axis.set_xticks(part["step"].unique().sort().to_list())
         axis.set_xlabel("RL steps after which the score counts")
@@ -215,14 +224,14 @@ def _curve(replication: "Replication", figure: Any) -> bool:
     axes, drawn = figure.subplots(1, 2), []
     for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
         lines = []
-        for place, (model, name) in enumerate(shown.items()):
+        for model, name in shown.items():
             part = rows.filter(model=model, metric=metric).sort("runs").drop_nulls("mean")
             if not part.height:
                 continue
             values = (100 if metric.startswith("regret") else 1) * part["mean"]
             # What needs no finished run is broken: it is as good with none.
-            axis.plot(part["runs"], values, ":" if model in _FREE else "-", color=color_of(place))
-            lines.append((float(part["runs"][-1]), float(values[-1]), name, color_of(place)))
+            axis.plot(part["runs"], values, ":" if model in _FREE else "-", color=_COLOR_OF[name])
+            lines.append((float(part["runs"][-1]), float(values[-1]), name, _COLOR_OF[name]))
         _logarithmic(axis, (1, 2, 5))
         axis.set_xlim(right=3.6 * max(line[0] for line in lines) if lines else None)
         axis.set_xlabel("finished RL runs fitted on (broken: needs none)")

@@ -104,7 +104,7 @@ def _mixtures(outcome: Outcome, axes: Any) -> bool:
         shares[f"{len(rest)} more"] = frame.select(pl.sum_horizontal(rest).alias("rest"))["rest"]
     for place, values in enumerate(shares.values()):
         best, mean = 100 * float(values[0]), 100 * float(values.mean())  # type: ignore[arg-type]
-        axes.barh(place, best, height=0.62, color=_BLUE, label="best" if place == 0 else None)
+        axes.barh(place, best, height=0.62, color=_BLUE, alpha=0.4, label="best" if place == 0 else None)
         others = 100 * values.to_numpy()[1:_BEST]
         axes.plot(others, np.full(len(others), place), "o", color=INK, fillstyle="none", markersize=4.5,
                   label=f"next {len(others)}" if place == 0 and len(others) else None)  # fmt: skip

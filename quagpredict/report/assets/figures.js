@@ -416,7 +416,7 @@ const drawer = (data, kept) => {
       fill: colour(d),
       weight: d.taken ? 700 : 500,
     }));
-    write(svg, placed(labels, points, { x: 48, y: 4, w: width - 52, h: height - 46 }));
+    write(svg, placed(labels, points, { x: 48, y: 20, w: width - 52, h: height - 62 }));
   };
 
   const draw = () => {
