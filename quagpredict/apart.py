@@ -9,7 +9,6 @@ import atexit
 import contextlib
 import os
 import pickle
-import resource
 import subprocess
 import sys
 import threading
@@ -141,8 +140,11 @@ def _serve() -> None:
     """Answer until the one who asks is gone."""
     questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with contextlib.suppress(OSError, ValueError):  # more than there is would end other processes first
+    # More memory than there is would end other processes first. Where the system knows no such limit there is none.
+    with contextlib.suppress(ImportError, AttributeError, OSError, ValueError):
+        import resource
+
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         resource.setrlimit(resource.RLIMIT_AS, (memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
     while True:
         try:

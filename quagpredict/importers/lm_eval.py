@@ -19,6 +19,8 @@ from quagpredict.importers.records import first_record, json_lines, json_object,
 
 _NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d\-.]+)$")
 _PREFERRED = ("exact_match", "math_verify", "acc", "pass@1", "pass_at_1")
+# The best or the most frequent of several: its value says nothing of single responses.
+_OF_SEVERAL = re.compile(r"(?:pass|best|maj|cons)(?:@|_at_)(?:k|[0-9]*[02-9]|[0-9]+1)")
 _MEAN_BY_NAME = re.compile(r"pass(?:@|_at_)1|avg@\d+|mean@\d+")
 _SETTINGS = (
     "temperature",
@@ -74,10 +76,15 @@ def read(paths: Sequence[Path], *, filter: str | None = None, metric: str | None
         task = found["task"] if found else stem_of(path).removeprefix("samples_")
         chosen, records = _of_filter(list(json_lines(path)), filter, path)
         name = metric or _verdict_metric(records[0], path)
-        means = _are_means(records, name)
+        means = _OF_SEVERAL.fullmatch(name) is None and _are_means(records, name)
         rows.extend(_row(task, record, name, means, path, number) for record in records)
         if not means and any(len(_responses(record)) > 1 for record in records):
-            notes.append(f"{task}: '{name}' is a verdict on the first response only; grading again judges each of them")
+            what = (
+                "one verdict on several responses"
+                if _OF_SEVERAL.fullmatch(name)
+                else "a verdict on the first response only"
+            )
+            notes.append(f"{task}: '{name}' is {what}; grading again judges each of them")
         results = _results(path, found["date"] if found else "", task)
         settings.append(_agreed(results, _settings(records, path), path))
         graded_by.append(f"{name},{chosen}")

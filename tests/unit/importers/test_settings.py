@@ -148,6 +148,25 @@ def test_a_partial_run_is_the_reason_for_another_number(tmp_path):
     assert [one.why for one in found.audit.differences] == ["the tool's is over 4 problems, and 2 of them are here"]
 
 
+@pytest.mark.parametrize("name", ["pass@4", "pass_at_10", "maj@4", "pass@k", "pass@21"])
+def test_the_best_of_several_responses_is_no_verdict_on_each(name, tmp_path):
+    texts = [f"a long response: it must be \\boxed{{{i + 1}}}" for i in range(4)]
+    record = {
+        "doc_id": 0,
+        "target": "4",
+        "arguments": {},
+        "resps": [texts],
+        "filtered_resps": [texts],
+        "filter": "none",
+    }
+    file = lines(tmp_path / "samples_t_2026-01-01T00-00-00.1.jsonl", [record | {"metrics": [name], name: 1.0}])
+    with pytest.raises(InvalidDataError, match="do not say how many are correct: the option regrade counts them"):
+        import_run("auto", [file], candidate="a")
+    found = import_run("auto", [file], candidate="a", regrade=GradingPolicy())
+    assert found.problems.select("n", "c").row(0) == (4, 1)
+    assert f"t: '{name}' is one verdict on several responses; grading again judges each of them" in found.audit.notes
+
+
 def test_a_fault_of_a_reader_is_not_called_one_of_the_file(tmp_path, monkeypatch, capsys):
     def broken(paths):
         raise TypeError("a slip of ours")
