@@ -137,6 +137,8 @@ def import_run(
     columns = {"id": id, "correct": correct, "response": response, "gold": gold, "benchmark": benchmark}
     options = columns | {"truncated": truncated, "threshold": threshold, "filter": filter, "metric": metric}
     name, files, reading = read_files(format, paths, options)
+    if reading.problems.is_empty():
+        raise InvalidDataError(f"{files[0]}: no problem is in it" + (" or in the others" if len(files) > 1 else ""))
     reading, stated = _named(reading, suite, candidate, name)
     settings = agreed_settings(reading, files, mixed=allow_mixed_settings)
     check_one_verdict(reading, files)
@@ -169,8 +171,6 @@ def import_run(
 
 def _named(reading: Reading, suite: str | None, candidate: str, format: str) -> tuple[Reading, list[str]]:
     """Return the reading with its benchmarks named, and the names that the protocol may hold: never that of a file."""
-    if reading.problems.is_empty():
-        raise InvalidDataError("the files hold no problem")
     names = sorted(reading.problems["benchmark"].unique())
     stated = names if reading.stated else []
     new: Mapping[str, str] = {}

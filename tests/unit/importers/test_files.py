@@ -56,7 +56,7 @@ def test_folders_globs_encodings_and_compression(tmp_path):
 def test_what_is_not_readable_is_said(tmp_path, content, message):
     file = tmp_path / "a.jsonl"
     file.write_bytes(content)
-    with pytest.raises(InvalidDataError, match=rf"a\.jsonl.*{message}|hold no problem|is missing"):
+    with pytest.raises(InvalidDataError, match=rf"a\.jsonl.*{message}|no problem is in it|is missing"):
         import_run("counts", [file], candidate="a")
 
 

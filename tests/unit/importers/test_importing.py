@@ -171,7 +171,7 @@ def test_sampling_settings_and_a_given_protocol_make_the_identity(qwen_math, tmp
         ("id,n,c\np,0,0\n", "expected n >= 1"),
         ("id,n\np,8\n", "the column 'c' is missing"),
         ("id,n,c\np,8,1\np,8,1\n", "appears twice"),
-        ("id,n,c\n", "hold no problem"),
+        ("id,n,c\n", "no problem is in it"),
     ],
 )
 def test_bad_counts_are_named(tmp_path, content, message):
