@@ -82,7 +82,14 @@ class QuagpredictCallback(TrainerCallback):  # type: ignore[misc]
 
     Examples
     --------
-    ``docs/guide/while-training.md`` has a whole training.
+    ``docs/guide/while-training.md`` has a whole training. A trainer that saves nothing is refused:
+
+    >>> from types import SimpleNamespace
+    >>> try:
+    ...     QuagpredictCallback(SimpleNamespace(args=SimpleNamespace(save_strategy="no")), "collectors/suites/lab.yaml")
+    ... except UsageError as error:
+    ...     "saves no checkpoint" in str(error)
+    True
     """
 
     def __init__(

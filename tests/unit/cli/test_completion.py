@@ -1,14 +1,11 @@
 """The completion scripts, by the shells that read them."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from quagpredict.cli import COMMANDS, main
-
-needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +29,6 @@ def completed(script: Path, folder: Path, *words: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@needs_bash
 def test_commands_options_choices_and_files_are_completed(script: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").touch()
     assert completed(script, tmp_path, "ra") == {"race", "rank"}
