@@ -20,7 +20,7 @@ def probe_of(suite: Suite | str | Path, problems: int) -> Suite:
     --------
     >>> small = probe_of("collectors/suites/lab-pilot.yaml", 5)
     >>> len(small.problems), len({problem.benchmark for problem in small.problems})
-    (20, 4)
+    (15, 3)
     """
     if problems < 1:
         raise UsageError(f"problems={problems}: expected a whole number of at least 1")
