@@ -20,6 +20,7 @@ from quagpredict.lazy import lazy_names
 if TYPE_CHECKING:
     from quagpredict.answers import grade
     from quagpredict.collection import collect
+    from quagpredict.collection.estimate import estimate_cost
     from quagpredict.corpus import read_corpus, write_corpus
     from quagpredict.diagnosis import doctor
     from quagpredict.evaluation import score_checkpoint
@@ -56,6 +57,7 @@ __all__ = [
     "audit",
     "collect",
     "doctor",
+    "estimate_cost",
     "fit",
     "fit_validated",
     "grade",
@@ -86,6 +88,7 @@ _HOME = {
     "audit": "quagmires",
     "collect": "collection",
     "doctor": "diagnosis",
+    "estimate_cost": "collection.estimate",
     "fit": "surrogates",
     "fit_validated": "validation",
     "grade": "answers",

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from quagpredict.cli.inputs import console, say
+from quagpredict.cli.inputs import console, say_notes
 from quagpredict.errors import UsageError
 
 EPILOG = """\
@@ -86,7 +86,13 @@ def run(args: argparse.Namespace) -> int:
             print(f"# {stage.id}: {state}\n{command}")
         return 0
     if args.estimate:
-        return _print_estimate(plan, out)
+        from quagpredict.collection.estimate import estimate_cost
+        from quagpredict.report.cost_tables import print_costs
+
+        found = estimate_cost(plan, out)
+        print_costs(found.costs, console())
+        say_notes(found.notes, "collect")
+        return 0
     try:
         summary = collect(
             *(plan, out),
@@ -116,39 +122,3 @@ def run(args: argparse.Namespace) -> int:
     if summary.failed:
         print("--retry-failed tries them again", file=sys.stderr)
     return 1 if summary.failed else 0
-
-
-def _whole(values: list[float | None]) -> str:
-    """Return the sum of what is known as a whole number; empty where nothing is."""
-    known = [value for value in values if value is not None]
-    return f"{sum(known):,.0f}" if known else ""
-
-
-def _print_estimate(plan: Any, out: Path) -> int:
-    """Print the cost of each kind of stage, and of all."""
-    from quagpredict.collection.estimate import estimate
-    from quagpredict.collection.ledger import read_ledger
-    from quagpredict.report.validation_tables import plain_table
-
-    ledger = out / "ledger.jsonl"
-    costs = estimate(plan, read_ledger(ledger) if ledger.exists() else ())
-    table = plain_table("stages", ["number", " hours", " GPU-hours", " GiB"])
-    table.add_column(" from", overflow="fold")
-    for cost in costs:
-        sizes = (_whole([cost.gpu_hours]), _whole([cost.disk_gib]))
-        table.add_row(cost.kind, f"{cost.stages:,}", f"{cost.hours:,.1f}", *sizes, f" {cost.how}")
-    sums = (_whole([cost.gpu_hours for cost in costs]), _whole([cost.disk_gib for cost in costs]))
-    table.add_row("all", f"{sum(cost.stages for cost in costs):,}", f"{sum(cost.hours for cost in costs):,.1f}", *sums)
-    console().print(table)
-    working = max((cost.working_gib or 0.0 for cost in costs), default=0.0)
-    if working >= 1.0:
-        say(
-            f"note: GiB are of weights that stay; a stage in training holds up to {working:,.0f} GiB more to go on from"
-        )
-    hours = {cost.kind: cost.hours for cost in costs}
-    if hours.get("grpo") and hours.get("evaluate-pre", 0.0) > hours["grpo"]:
-        say(
-            f"note: measuring before RL takes {hours['evaluate-pre'] / hours['grpo']:.1f} times what RL takes; "
-            "`quagpredict validate CORPUS --sensitivity` shows what fewer problems and samples are worth"
-        )
-    return 0

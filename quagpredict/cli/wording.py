@@ -18,7 +18,12 @@ _ARGUMENT = re.compile(
 _NAME = re.compile(r"`(?P<name>[a-z_]+)`", re.ASCII)
 _FUNCTION = re.compile(r"`quagpredict\.(?P<name>[a-z_]+)`", re.ASCII)
 # Functions that a command does not have the name of.
-_COMMAND_OF = {"import_run": "import", "score_checkpoint": "evaluate", "write_report": "report"}
+_COMMAND_OF = {
+    "import_run": "import",
+    "score_checkpoint": "evaluate",
+    "write_report": "report",
+    "sensitivity": "validate --sensitivity",
+}
 
 
 def options_of(command: str) -> dict[str, str]:
@@ -68,7 +73,7 @@ def on_the_command_line(text: str, command: str) -> str:
 
     def function(match: re.Match[str]) -> str:
         named = _COMMAND_OF.get(match["name"], match["name"])
-        return f"`quagpredict {named}`" if named in COMMANDS else match[0]
+        return f"`quagpredict {named}`" if named.split()[0] in COMMANDS else match[0]
 
     text = _FUNCTION.sub(function, _ARGUMENT.sub(argument, text))
     return _NAME.sub(lambda match: options.get(match["name"], match[0]), text)

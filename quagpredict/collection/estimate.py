@@ -1,11 +1,13 @@
 """What a collection will cost: from the times of stages that were run, else from what the plan assumes."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from quagpredict.collection.ledger import Attempt
+from quagpredict.collection.ledger import Attempt, read_ledger
 from quagpredict.collection.progress import mean_seconds
 from quagpredict.collection.stages import KINDS, RESUME, Kind, Stage, stages_of
+from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.errors import UsageError
 from quagpredict.plans.parts import Assumptions, Candidate
 from quagpredict.plans.plan import Plan
@@ -44,6 +46,61 @@ class KindCost(NamedTuple):
     disk_gib: float | None
     working_gib: float | None
     how: str
+
+
+class Estimate(NamedTuple):
+    """What a whole plan costs.
+
+    Attributes
+    ----------
+    costs : list of KindCost
+    notes : tuple of str
+        What a reader must know, one sentence each.
+    """
+
+    costs: list[KindCost]
+    notes: tuple[str, ...]
+
+
+def estimate_cost(plan: Plan | str | Path, out: str | Path | None = None) -> Estimate:
+    """Estimate what a plan costs, from the stages that its work folder has and from what the plan assumes.
+
+    Parameters
+    ----------
+    plan : Plan or path
+        A path, also of a shipped plan, is read with `Plan.from_yaml`.
+    out : path, optional
+        The work folder, as for `quagpredict.collect`; without one there, nothing was run.
+
+    Raises
+    ------
+    UsageError
+        If stages of a kind were never run and the plan has no ``estimate`` section.
+    RecipeError
+        If the plan is not valid.
+
+    Examples
+    --------
+    >>> found = estimate_cost("collectors/plans/paper-qwen3-4b.yaml", "runs/none")
+    >>> [cost.kind for cost in found.costs][:2], "measuring before RL" in found.notes[-1]
+    (['sft', 'evaluate-pre'], True)
+    """
+    plan = plan if isinstance(plan, Plan) else Plan.from_yaml(plan)
+    ledger = WorkFolder(out or Path("runs") / plan.name).ledger
+    costs = estimate(plan, read_ledger(ledger) if ledger.exists() else ())
+    notes = []
+    working = max((cost.working_gib or 0.0 for cost in costs), default=0.0)
+    if working >= 1.0:
+        notes.append(
+            f"GiB are of weights that stay; a stage in training holds up to {working:,.0f} GiB more to resume from"
+        )
+    hours = {cost.kind: cost.hours for cost in costs}
+    if hours.get("grpo") and hours.get("evaluate-pre", 0.0) > hours["grpo"]:
+        notes.append(
+            f"measuring before RL takes {hours['evaluate-pre'] / hours['grpo']:.1f} times what RL takes; "
+            "`quagpredict.sensitivity` shows what fewer problems and samples are worth"
+        )
+    return Estimate(costs, tuple(notes))
 
 
 def estimate(plan: Plan, attempts: Iterable[Attempt] = ()) -> list[KindCost]:

@@ -108,7 +108,7 @@ def test_the_papers_plans_have_an_estimate(
     shown = capsys.readouterr()
     lines = shown.out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert "GiB more to go on from" in shown.err
+    assert "GiB more to resume from" in shown.err
     words = [line.split()[0] for line in lines if line[:1].isalpha()]
     assert words == ["stages", "sft", "evaluate-pre", "grpo", "evaluate-post", "all"]
     hours = {line.split()[0]: float(line.split()[2].replace(",", "")) for line in lines[2:] if line[:1].isalpha()}
