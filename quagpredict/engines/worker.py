@@ -26,11 +26,11 @@ class Replica:
 
     def load(self, name: str, checkpoint: str, settings: dict[str, Any]) -> Iterator[Message]:
         """Load an engine; yield ``("ready", version)``."""
-        return _told(self._load(name, checkpoint, settings))
+        yield from _told(self._load(name, checkpoint, settings))
 
     def work(self, sampling: Sampling | None, items: Sequence[Any]) -> Iterator[Message]:
         """Draw what is asked for, or score it where there is no sampling; yield ``("result", position, ...)`` each."""
-        return _told(self._work(sampling, items))
+        yield from _told(self._work(sampling, items))
 
     def _load(self, name: str, checkpoint: str, settings: dict[str, Any]) -> Iterator[Message]:
         self._engine = load_engine(name, checkpoint, **settings)

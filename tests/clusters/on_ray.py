@@ -34,10 +34,10 @@ sampling: {max_new_tokens: 8}
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head without room for stages, which nobody kills, and a node with two processors and two (pretended) GPUs."""
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")  # read when it is imported
     import ray
     from ray.cluster_utils import Cluster
 
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
     size = {"object_store_memory": 80 * 2**20}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **size})
     try:

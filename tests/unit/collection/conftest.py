@@ -30,9 +30,9 @@ def ray_of_this_machine() -> Iterator[None]:
     if "ray" not in os.environ.get("QUAGPREDICT_LAUNCHERS", "").split():
         yield
         return
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")  # read when it is imported
     import ray
 
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
     size = {"num_cpus": 4, "object_store_memory": 80 * 2**20}
     ray.init(address="local", log_to_driver=False, logging_level="ERROR", include_dashboard=False, **size)
     yield
