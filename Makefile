@@ -18,7 +18,7 @@ DEMO   = $(if $(wildcard .venv/installed),.venv,.venv-demo)/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo docs test test-vllm test-postgresql test-browser test-slurm test-ray check format bench wheel clean clean-env
+.PHONY: help demo docs test test-vllm test-postgresql test-browser test-slurm test-ray lock audit check format bench wheel clean clean-env
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -59,6 +59,14 @@ check: .venv/installed  ## formatting, lint and types
 format: .venv/installed  ## format and mend what can be mended
 	$(FULL) -m ruff check --fix .
 	$(FULL) -m ruff format .
+
+lock:  ## constraints/locked.txt from constraints/cpu.txt: every file's hash (needs uv)
+	uv pip compile pyproject.toml --extra train --extra plot --group dev --group docs --generate-hashes \
+	    -c constraints/cpu.txt --python-version 3.11.5 --universal --no-emit-index-url --no-emit-find-links \
+	    --no-annotate --no-header -o constraints/locked.txt
+
+audit:  ## known vulnerabilities of what is pinned (needs pip-audit, and the network); a package that is skipped was not audited
+	pip-audit --strict --require-hashes --disable-pip -r constraints/locked.txt
 
 bench: .venv/installed  ## the speed figures, each beside a yardstick from the same run (BENCH=name for one)
 	$(FULL) bench/run.py $(BENCH)

@@ -1,6 +1,7 @@
 """How a stage ended: with a record, or with a reason in its log."""
 
 import re
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,8 @@ def record_of_end(stage: Stage, place: Place, exit_code: int | None) -> RunRecor
     other when they end do not undo hours of training.
     """
     if exit_code != 0 and not (place.folder / RECORD_NAME).is_file():
+        if exit_code < 0 and not reason_in(place.log):  # the dead say nothing
+            add_to_log(place, f"error: ended by {_signal_name(-exit_code)}")
         return None
     how = "was lost with its machine" if exit_code is None else f"ended with exit code {exit_code}"
     try:
@@ -63,6 +66,14 @@ def same_as_before(record: RunRecord, before: RunRecord, place: Place) -> RunRec
         "and of what was measured of it",
     )
     return None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+    return f"{name}, as when memory runs out" if name == "SIGKILL" else name
 
 
 def add_to_log(place: Place, line: str) -> None:

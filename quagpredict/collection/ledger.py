@@ -233,7 +233,8 @@ def attempt_of(line: bytes) -> Attempt | None:
         content = json.loads(line)
         record = content.pop("record")
         checked = None if record is None else RunRecord.from_mapping(record, "ledger")
-        return Attempt(record=checked, **content)
+        # A later version may say more.
+        return Attempt(record=checked, **{key: content[key] for key in content if key in Attempt.__dataclass_fields__})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 

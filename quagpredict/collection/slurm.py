@@ -39,6 +39,7 @@ _OVER = {
 _PATIENCE_SECONDS = 60.0
 _CLOSING_SECONDS = 60.0
 _BEFORE_THE_LIMIT_SECONDS = 60
+_LOST = 255  # stands for an exit code that nobody has seen
 # What sbatch says when it may take a job later: the controller is away, or a limit on how many jobs one may have.
 _PASSING = ("Unable to contact", "timed out", "temporarily", "Limit")
 
@@ -241,7 +242,7 @@ class SlurmLauncher:
                 if not task.killed:
                     with task.log.open("a", encoding="utf-8") as log:
                         log.write(f"error: SLURM job {task.job}_{task.number} left no exit code; its state: {state}\n")
-                self._end(task, -9)
+                self._end(task, -9 if task.killed else _LOST)
 
     def _end(self, task: _Task, code: int) -> None:
         del self._running[task.name]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -135,3 +136,19 @@ def run_ci(root: Path, folder: Path, **environment: str) -> subprocess.Completed
     given = {"PATH": f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin", "RAN": str(folder / "ran")}
     given["VLLM_INSTALL_SECONDS"] = "60" if environment["HANGS"] == "none" else "1"
     return subprocess.run([folder / ".ci" / "run"], env=given | environment, capture_output=True, text=True)
+
+
+def test_the_workflow_runs_what_a_change_must_pass(root: Path) -> None:
+    workflow = yaml.safe_load((root / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    (job,) = workflow["jobs"].values()
+    assert [os.partition("-")[0] for os in job["strategy"]["matrix"]["os"]] == ["ubuntu", "macos"]
+    assert job["steps"][-1]["run"] == "bash .ci/run"
+
+
+def test_the_locked_environment_is_the_pinned_one_with_hashes(root: Path) -> None:
+    entries = re.split(r"\n(?=\S)", (root / "constraints/locked.txt").read_text(encoding="utf-8").strip())
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", entry) for entry in entries)
+    locked = dict(re.match(r"([\w.-]+)==([^\s;\\]+)", entry).groups() for entry in entries)  # type: ignore[union-attr]
+    pinned = pins(root / "constraints" / "cpu.txt")
+    assert {name: version for name, version in pinned.items() if locked.get(name, version) != version} == {}
+    assert {"torch", "numpy", "polars", "scikit-learn", "pandas", "transformers", "trl"} <= set(locked)

@@ -11,7 +11,7 @@ AT_THE_ROOT = {
     *FOLDERS,
     *("quagpredict", "tests", "bench", "docs", "constraints"),
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"),
-    *("pyproject.toml", "setup.py", "MANIFEST.in", "Makefile", ".ci", ".gitignore"),
+    *("pyproject.toml", "setup.py", "MANIFEST.in", "Makefile", ".ci", ".github", ".gitignore"),
 }
 MOST_LINES = 400
 MOST_BYTES = 2 * 1024 * 1024

@@ -134,3 +134,9 @@ def test_attempts_at_a_stage_keep_their_order_whatever_the_clocks_said(tmp_path:
         ledger.append(line)
         ledger.close()
     assert read_ledger(tmp_path / "ledger.jsonl") == [first, second]
+
+
+def test_a_line_of_a_later_version_is_read(tmp_path: Path) -> None:
+    (line,) = written(tmp_path / "ledger.jsonl", 1).splitlines()
+    (tmp_path / "ledger.jsonl").write_text(json.dumps({**json.loads(line), "of_a_later_version": 1}) + "\n")
+    assert read_ledger(tmp_path / "ledger.jsonl") == [attempt(0)]

@@ -9,12 +9,12 @@ import pytest
 
 from quagpredict.cli import main
 from quagpredict.collection.collecting import collect
-from quagpredict.collection.endings import reason_in
+from quagpredict.collection.endings import reason_in, record_of_end
 from quagpredict.collection.ledger import read_ledger
 from quagpredict.collection.results import checked_record
 from quagpredict.collection.rows import Rows
-from quagpredict.collection.stages import stages_of
-from quagpredict.collection.work_folder import WorkFolder
+from quagpredict.collection.stages import Stage, stages_of
+from quagpredict.collection.work_folder import Place, WorkFolder
 from quagpredict.corpus import read_corpus
 from quagpredict.errors import InvalidDataError
 from quagpredict.plans.plan import Plan
@@ -146,3 +146,21 @@ def test_a_checkpoint_that_changed_between_measuring_and_rl_gives_no_row(write_p
         InvalidDataError, match=r"grpo/weak.no-sft.rl-s0: RL began from other weights than evaluate-pre/"
     ):
         Rows(plan, WorkFolder(work)).frame(with_inputs(checkpoint="ab", candidate="cd"))
+
+
+@pytest.mark.parametrize(
+    ("code", "before", "reason"),
+    [
+        (-9, "", "ended by SIGKILL, as when memory runs out"),
+        (-15, "drawing\n", "ended by SIGTERM"),
+        (-9, "MemoryError: too much\n", "MemoryError: too much"),
+        (3, "", ""),
+    ],
+)
+def test_what_was_killed_says_so(tmp_path, code, before, reason):
+    place = Place(tmp_path / "attempt", tmp_path / "config.yaml", tmp_path / "log")
+    place.folder.mkdir()
+    place.log.write_text(before)
+    stage = Stage("grpo", "a", "p", {}, {}, "key", "a")
+    assert record_of_end(stage, place, code) is None
+    assert reason_in(place.log) == reason
