@@ -256,6 +256,7 @@ class Collection:
 
     def _claimed(self, stage: Stage, launcher: Launcher, progress: Progress) -> Lease | None:
         """Return a lease on a stage that has to be run; None if it has not, or another collector is at it."""
+        self._ledger.check_storage()
         for identity in stage.inputs.values():  # done by another, which may have been cut off before it was in place
             if not (self._work.stage(identity) / RECORD_NAME).exists() and (left := self._work.left_over()).get(
                 identity
@@ -350,6 +351,7 @@ class Collection:
 
     def _write_down(self, attempt: Attempt, place: Place, lease: Lease) -> bool:
         """Put an attempt that ended into the ledger, and what it made in its place, unless it was taken over."""
+        self._ledger.check_storage()
         if attempt.status == "done":
             self._work.flush(place.folder)
         if not self._leases.end(lease, attempt.log):

@@ -1,6 +1,7 @@
 """The ledger: one JSON line for every attempt at a stage that ended, appended and flushed to disk, never rewritten."""
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -104,6 +105,22 @@ class Ledger:
         os.fsync(self._file)
         self._logs.add(attempt.log)
         self.attempts.append(attempt)
+
+    def check_storage(self) -> None:
+        """Make sure that what lies at the ledger's path is the file that it appends to.
+
+        Raises
+        ------
+        OSError
+            If it is not: the storage has vanished, and what is done from here on would be lost in another place.
+        """
+        opened = os.fstat(self._file)
+        with contextlib.suppress(OSError):
+            there = self._path.stat()
+            if (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino):
+                return
+        why = "the work folder is not the one that it was; bring its storage back, and give the same command again"
+        raise OSError(errno.ESTALE, why, str(self._path.parent))
 
     def refresh(self) -> list[Attempt]:
         """Return the attempts that other collectors have written down since this was last asked; oldest first."""

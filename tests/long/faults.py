@@ -69,6 +69,7 @@ class Trial:
     def start(self, *options: str, seconds: float = 0.0, **environment: str) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **environment, "STAND_IN_SECONDS": str(seconds)}
         command = [sys.executable, "-c", COLLECT, "collect", str(self.folder.parent / "plan.yaml")]
+        self.said.unlink(missing_ok=True)  # one that still runs goes on with its own
         with self.said.open("wb") as said:
             return subprocess.Popen(
                 [*command, "--out", str(self.work), *options],
@@ -137,8 +138,8 @@ def kill_launcher(trial: Trial) -> int:
 def stop_and_kill_stage(trial: Trial) -> int:
     process = trial.start(seconds=2)
     stage_in_the_middle(trial)
-    (supervisor,) = children(process.pid)
-    for stage in children(supervisor):
+    wait_until(lambda: any(children(child) for child in children(process.pid)))
+    for stage in [stage for child in children(process.pid) for stage in children(child)]:
         os.kill(stage, signal.SIGKILL)
     return process.wait(600)
 

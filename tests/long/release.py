@@ -27,7 +27,8 @@ def run(*command: str | Path, cwd: Path = ROOT) -> str:
     environment = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "VIRTUAL_ENV"}}
     ran = subprocess.run(list(map(str, command)), cwd=cwd, env=environment, capture_output=True, text=True)
     if ran.returncode:
-        sys.exit(f"{' '.join(map(str, command))}: exit code {ran.returncode}\n{ran.stdout}\n{ran.stderr}")
+        words = " ".join(map(str, command))
+        sys.exit(f"{words[:300]}: exit code {ran.returncode}\n{ran.stdout}\n{ran.stderr}")
     return ran.stdout
 
 
@@ -64,8 +65,9 @@ def try_wheel(wheel: Path, python: str, resolution: str, folder: Path) -> str:
     assert "1" in run(tool, "rank", "--candidates", *candidates, cwd=empty)
     corpus = shipped / "datasets/lab-pilot/corpus.parquet"
     for kind in ("ridge", "lightgbm"):
-        run(tool, "fit", corpus, "--surrogate", kind, "--out", f"fitted-{kind}", "--repeats", "2", cwd=empty)
-    run(tool, "rank", "--candidates", *candidates, "--surrogate", "fitted-ridge", cwd=empty)
+        run(tool, "fit", corpus, "--surrogate", kind, "--out", f"fitted-{kind}", "--repeats", "0", cwd=empty)
+    fitted = ("--surrogate", "fitted-ridge", "--allow-mixed-protocols")
+    run(tool, "rank", "--candidates", *candidates, *fitted, cwd=empty)
     return run(own, "-c", VERSIONS, *PACKAGES, cwd=empty).strip()
 
 

@@ -140,3 +140,18 @@ def test_a_line_of_a_later_version_is_read(tmp_path: Path) -> None:
     (line,) = written(tmp_path / "ledger.jsonl", 1).splitlines()
     (tmp_path / "ledger.jsonl").write_text(json.dumps({**json.loads(line), "of_a_later_version": 1}) + "\n")
     assert read_ledger(tmp_path / "ledger.jsonl") == [attempt(0)]
+
+
+def test_a_folder_that_was_exchanged_is_noticed(tmp_path: Path) -> None:
+    """As when a mount vanishes, and what was below it shows."""
+    (tmp_path / "work").mkdir()
+    ledger = Ledger(tmp_path / "work/ledger.jsonl")
+    ledger.check_storage()
+    (tmp_path / "work").rename(tmp_path / "gone")
+    with pytest.raises(OSError, match="bring its storage back"):
+        ledger.check_storage()
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/ledger.jsonl").touch()
+    with pytest.raises(OSError, match="bring its storage back"):
+        ledger.check_storage()
+    ledger.close()
