@@ -36,7 +36,7 @@ def record_of_end(stage: Stage, place: Place, exit_code: int | None) -> RunRecor
     other when they end do not undo hours of training.
     """
     if exit_code != 0 and not (place.folder / RECORD_NAME).is_file():
-        if exit_code < 0 and not reason_in(place.log):  # the dead say nothing
+        if exit_code is not None and exit_code < 0 and not reason_in(place.log):  # the dead say nothing
             add_to_log(place, f"error: ended by {_signal_name(-exit_code)}")
         return None
     how = "was lost with its machine" if exit_code is None else f"ended with exit code {exit_code}"
