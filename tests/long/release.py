@@ -66,8 +66,8 @@ def try_wheel(wheel: Path, python: str, resolution: str, folder: Path) -> str:
     corpus = shipped / "datasets/lab-pilot/corpus.parquet"
     for kind in ("ridge", "lightgbm"):
         run(tool, "fit", corpus, "--surrogate", kind, "--out", f"fitted-{kind}", "--repeats", "0", cwd=empty)
-    fitted = ("--surrogate", "fitted-ridge", "--allow-mixed-protocols")
-    run(tool, "rank", "--candidates", *candidates, *fitted, cwd=empty)
+    pilot = sorted((shipped / "datasets/lab-pilot/candidates").glob("*.parquet"))
+    run(tool, "rank", "--candidates", *pilot, "--surrogate", "fitted-ridge", cwd=empty)
     return run(own, "-c", VERSIONS, *PACKAGES, cwd=empty).strip()
 
 
