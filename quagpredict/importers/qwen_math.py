@@ -15,7 +15,10 @@ from quagpredict.importers.files import stem_of
 from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, as_correct, part_of
 from quagpredict.importers.records import first_record, json_lines, json_object, need
 
-_NAME = re.compile(r"_seed(?P<seed>-?\d+)_t(?P<temperature>[\d.]+)_s(?P<start>-?\d+)_e(?P<end>-?\d+)$")
+# The prompt is part of how samples were drawn; where a name is another it is left out.
+_NAME = re.compile(
+    r"(?:^[^_]+_(?P<prompt>.+)_-?\d+)?_seed(?P<seed>-?\d+)_t(?P<temperature>[\d.]+)_s(?P<start>-?\d+)_e(?P<end>-?\d+)$"
+)
 
 
 def recognises(path: Path) -> bool:
@@ -39,7 +42,7 @@ def read(paths: Sequence[Path]) -> Reading:
     for number, path in enumerate(paths):
         benchmark = path.resolve().parent.name
         found = _NAME.search(stem_of(path))
-        settings.append({"temperature": float(found["temperature"])} if found else {})
+        settings.append(_drawn(found))
         rows.extend(_row(benchmark, record, path, number) for record in json_lines(path))
         for metrics in sorted(path.parent.glob(f"{stem_of(path)}_*metrics.json")):
             values = json_object(metrics)
@@ -47,6 +50,13 @@ def read(paths: Sequence[Path]) -> Reading:
             if isinstance(count := values.get("num_samples"), int):
                 expected.append(Expected(benchmark, count, metrics.name))
     return Reading(part_of(rows), settings, reported, expected, stated=False)
+
+
+def _drawn(name: "re.Match[str] | None") -> dict[str, Any]:
+    """Return the temperature and the kind of prompt that the name of a file says."""
+    if name is None:
+        return {}
+    return {"temperature": float(name["temperature"])} | ({"prompt_type": name["prompt"]} if name["prompt"] else {})
 
 
 def _row(benchmark: str, record: dict[str, Any], path: Path, file: int) -> ProblemRow:

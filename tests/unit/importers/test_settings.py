@@ -107,6 +107,19 @@ def test_nemo_skills_says_which_responses_were_cut(tmp_path):
     assert found.problems.select("problem_id", "c", "truncated").rows() == [("0", 1, 0), ("1", 0, 1), ("2", 1, 0)]
 
 
+def test_the_prompt_in_a_files_name_is_a_setting(tmp_path):
+    def run(prompt, seed):
+        record = {"idx": 0, "gt": "1", "code": [f"a long text of {prompt} {seed}"], "score": [True]}
+        return lines(tmp_path / "aime" / f"test_{prompt}_-1_seed{seed}_t0.6_s0_e-1.jsonl", [record])
+
+    found = import_run("auto", [run("qwen25-math-cot", 0), run("qwen25-math-cot", 1)], candidate="a")
+    assert found.protocol["settings"] == {"prompt_type": "qwen25-math-cot", "temperature": "0.6"}
+    with pytest.raises(
+        InvalidDataError, match=r"not drawn alike: prompt_type is 'qwen25-math-cot' in .* and 'direct' in"
+    ):
+        import_run("auto", [run("qwen25-math-cot", 0), run("direct", 1)], candidate="a")
+
+
 def test_seeds_differ_within_a_run_and_are_no_protocol(tmp_path):
     def seed(number):
         arguments = {"gen_args_0": {"arg_0": "p", "arg_1": {"temperature": 0.6, "seed": number}}}
