@@ -29,7 +29,8 @@ examples:
   quagpredict race runs/ --curves curves.csv --rl-steps 400 --step-cost 0.05 --measure-cost 0.2 --budget 40
   quagpredict race runs/ --curves curves.csv --rl-steps 400 --gate no-sft --margin 0.02 --figure race.png
 
-curves.csv has a row a measurement: candidate,step,pass_at_1 and, where known, pass_at_16 and n (responses drawn).
+curves.csv has a row a measurement: candidate,step,pass_at_1 and, where known, pass_at_16 and n (responses drawn); or,
+where nothing was measured since RL began, candidate,step,reward.
 """
 
 

@@ -67,6 +67,35 @@ def test_of_a_run_without_any_score_the_level_of_all_is_said(model):
     assert found.own[0] == pytest.approx(model.spread**2)
 
 
+def test_curves_without_pass_at_16_are_learnt_from_too(lab_2):
+    points = lab_2.explode("post_curve").unnest("post_curve").select("candidate", "base_model", "step", "pass_at_1")
+    plain = points.group_by("candidate", "base_model").agg(post_curve=pl.struct("step", "pass_at_1"))
+    plain = plain.with_columns(
+        pl.col("post_curve").list.eval(
+            pl.struct(
+                pl.element().struct.field("step"),
+                pl.element().struct.field("pass_at_1"),
+                pl.lit(None, dtype=pl.Float64).alias("pass_at_16"),
+            )
+        )
+    )
+    model = learn_curves([plain])
+    assert model.with_k is None
+    for at_k in (np.nan, 0.6):  # a Pass@16 of which nothing is known says nothing
+        assert one(model, 0.25, 0.3, at_k).mean[0] == one(model, 0.25, 0.3).mean[0] > LOGIT.forward(0.3)
+
+
+def test_runs_that_were_stopped_are_not_learnt_from(lab_2):
+    model = learn_curves([lab_2])
+    ended = lab_2.with_columns(post_pass_at_1=pl.lit(0.5))
+    stopped = lab_2.with_columns(
+        pl.col("candidate") + "x", post_curve=pl.col("post_curve").list.head(2), post_pass_at_1=pl.lit(None)
+    )
+    again = learn_curves([pl.concat([ended, stopped], how="vertical_relaxed")])
+    assert again.runs == model.runs
+    np.testing.assert_allclose(again.plain.coefficients, model.plain.coefficients)
+
+
 def test_one_base_says_nothing_of_another(lab_2):
     for corpora in ([], [lab_2.filter(base_model="able")], [lab_2.head(0)]):
         with pytest.raises(CorpusError, match="at least two are needed"):

@@ -6,6 +6,7 @@ import pytest
 from quagpredict.errors import CorpusError, NothingToRankError, UsageError
 from quagpredict.racing import race
 from quagpredict.ranking import rank
+from quagpredict.shipped import shipped_path
 
 ENDS = {"a": 0.60, "b": 0.55, "c": 0.40, "d": 0.30}
 WHO = pl.DataFrame(
@@ -234,3 +235,10 @@ def test_wrong_tables_are_refused(asked):
         asked(None, twice)
     with pytest.raises(CorpusError, match="'base_model' and 'post_curve'"):
         asked(learn_from=[WHO])
+
+
+def test_one_corpus_to_learn_from_needs_no_list():
+    path = shipped_path("datasets/lab-2/corpus.parquet")
+    answers = [race(WHO, None, rl_steps=400, learn_from=source).frame for source in (path, str(path), [path])]
+    assert answers[0].equals(answers[1])
+    assert answers[0].equals(answers[2])
