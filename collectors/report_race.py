@@ -74,7 +74,6 @@ def held(plan: Plan, folder: Path) -> Held:
         "pre_pass_at_1",
         "pre_pass_at_64",
         "pre_held_out_loss_nats",
-        "cost_rl_s",
         end="post_pass_at_1",
     )
     curves = corpus.select("candidate", "post_curve").explode("post_curve").unnest("post_curve")
@@ -119,12 +118,8 @@ def page(race: Held, command: str, figure: str) -> str:
     assert plan.rl is not None
     choice = race.last["choice"]
     order = race.truth.sort("end", descending=True)["candidate"].to_list()
-    in_race = [attempt for stage, attempt in race.attempts.items() if stage in race.asked and _is_rl(stage)]
-    everything = [attempt for stage, attempt in race.attempts.items() if _is_rl(stage)]
     spent = total_cost(race.decisions)
-    measured = sum(not attempt.stage.startswith("grpo/") for attempt in in_race) * plan.race.measure_cost
-    seconds, whole = (sum(attempt.seconds for attempt in part) for part in (in_race, everything))
-    deciding = sum(race.attempts[f"race/{number + 1}"].seconds for number in range(len(race.decisions)))
+    measured = plan.race.measure_cost * sum(len(decision["moves"]) for decision in race.decisions)
     inside = race.truth.join(pl.DataFrame(race.last["candidates"], infer_schema_length=None), on="candidate")
     stopped = inside.filter(pl.col("state") != "finished")
     held = stopped.filter(pl.col("end").is_between("low", "high")).height
@@ -153,8 +148,6 @@ def page(race: Held, command: str, figure: str) -> str:
         f"{100 * race.decisions[0]['expected_regret']:.1f} |",
         f"| RL steps spent | {spent:g} of {plan.race.budget:g}, {measured:g} of them for measuring; all in full take "
         f"{race.truth.height * plan.rl.steps} |",
-        f"| seconds of RL and measuring | {seconds:.0f}; all in full, at every rung, {whole:.0f}; the decisions took "
-        f"{deciding:.1f} |",
         f"| decisions | {len(race.decisions)}, from {race.taken[0][:16]} to {race.taken[-1][:16]} UTC |",
         f"| runs that did not go to the end | {stopped.height}; for {held} of them the 90 % interval of the last "
         "forecast holds the truth |",
@@ -172,7 +165,7 @@ def page(race: Held, command: str, figure: str) -> str:
         )
     lines += [
         "",
-        f"![Pass@1 along RL of the runs that were started, with forecasts and where each was stopped]({figure})",
+        f"![Pass@1 along RL of the runs that were started, and where each was stopped]({figure})",
         "",
         "## What happened",
         "",
