@@ -124,7 +124,13 @@ def race_part(race: Race) -> str:
         f"{sentence(race_sentence(race))} Lines are Pass@1 measured along RL; broken lines lead to the forecast after "
         f"{race.rl_steps:,} steps with its 90 % interval; a cross ends a run that is to stop."
     )
-    drawn = figure("race", "The race", about, "Pass@1 along RL of every run, with forecasts")
+    going = [run for run in race_values(race, [])["runs"] if run["action"] not in ("stop", "leave")][:BOLD]
+    key = "".join(
+        f'<li><span class="dot b{place}"></span>{breakable(run["name"])}: {text(run["told"])}</li>'
+        for place, run in enumerate(going)
+    )
+    below = f'<ul class="key">{key}</ul>\n' if key else ""
+    drawn = figure("race", "The race", about, "Pass@1 along RL of every run, with forecasts", below)
     heads = ["do", "candidate", "step", "Pass@1 now", "at the end", "90 %", "P(best)"]
     left = race.frame.height - len(rows)
     more = f'<p class="small">{left:,} more candidates take part.</p>' if left else ""

@@ -308,8 +308,10 @@ const drawer = (data, kept) => {
       const end = data.race.steps;
       const narrow = width < 620;
       const points = runs.flatMap((run) => run.curve.map(([step, y]) => ({ run, step, y })));
-      const going = runs.filter((run) => run.action !== "stop" && run.action !== "leave").slice(0, 5);
-      const paint = (run) => (going.includes(run) ? `var(--c${going.indexOf(run)})` : "var(--c5)");
+      // One colour a run, whatever is filtered: the page names them below.
+      const named = data.race.runs.filter((run) => run.action !== "stop" && run.action !== "leave").slice(0, 5);
+      const going = named.filter((run) => runs.includes(run));
+      const paint = (run) => (going.includes(run) ? `var(--c${named.indexOf(run)})` : "var(--c5)");
       const text = (run) => (narrow ? `${run.name}` : `${short(run.name, 26)}: ${run.told}`);
       const ends = going
         .map((run) => ({ run, value: run.forecast ?? run.curve.at(-1)?.[1] }))

@@ -149,6 +149,8 @@ def test_the_race_is_shown_as_it_stands(written):
     told = dict(found.frame.select("candidate", "action").iter_rows())
     assert {name: run["action"] for name, run in runs.items()}.items() <= told.items()
     assert "The race" in page.text
+    going = found.frame.filter(pl.col("action").is_in(["start", "go on", "wait", "done"]))
+    assert all(f"{name}: {action}" in page.text for name, action in going.select("candidate", "action").iter_rows())
 
 
 def test_what_is_refused(tmp_path):
