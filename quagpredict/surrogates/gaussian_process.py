@@ -1,98 +1,43 @@
-"""Gaussian process regression for few rows: a linear trend, a smooth departure from it, and noise."""
+"""Gaussian process regression: a linear trend, a smooth departure with a length scale for each feature, and noise."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, symmetric_root
-from quagpredict.surrogates.json_object import ABOVE_ZERO, JsonObject
+from quagpredict.surrogates.gaussian_process_form import (
+    MATERN,
+    MOST_ROWS,
+    GaussianProcessForm,
+    matern,
+    read_form,
+    squared_distances,
+)
 from quagpredict.surrogates.kind import Kind
-from quagpredict.surrogates.training_tables import assemble, t_factor, training_tables
+from quagpredict.surrogates.training_tables import TrainingTables, assemble, t_factor, training_tables
+from quagpredict.surrogates.weights import weight_columns
 
 Floats = NDArray[np.float64]
 
-#: Length scales that are tried, in deviations of a feature and units of the root of their number.
-LENGTHS = np.array([0.6, 1.5, 4.0])
-#: Shares of the signal's variance that the linear trend may have.
-TRENDS = np.array([0.2, 0.8])
-#: Variances of the noise, in units of the signal's, that are tried.
-NOISES = np.logspace(-4, 2, 49)
-#: More rows than this are thinned, at even steps through their order by the first feature.
-MOST_ROWS = 1024
+#: Length scales, trend and noise are learnt from at most so many rows; all rows (up to `MOST_ROWS`) are then used.
+LEARNING_ROWS = 256
 
-_JOINT_ROWS = 2000
+# Mean and deviation of the logarithms beforehand. Length scales as Hvarfner et al. have them, in units of the root of the
+# number of features; trend and noise, in units of the smooth part's variance, may be nearly anything.
+_LENGTH = (float(np.sqrt(2.0)), float(np.sqrt(3.0)))
+_TREND = (float(np.log(0.1)), 2.0)
+_NOISE = (float(np.log(0.1)), 3.0)
+_LEAST_NOISE, _MOST = 1e-6, 1e6
 
 
-@dataclass(frozen=True, eq=False)
-class GaussianProcessForm:
-    """Posterior of a Gaussian process; all on features scaled to deviation 1.
+class Hyperparameters(NamedTuple):
+    """Length scales (p,), and the variances of trend and noise in units of that of the smooth part."""
 
-    Attributes
-    ----------
-    center, scale : array (p,)
-        Of the features.
-    inputs : array (n, p)
-        Scaled training features.
-    weights : array (n,)
-        Of the kernel's columns in the mean.
-    root : array (n, n)
-        ``root' root`` is the inverse of the kernel's matrix with noise, in units of the signal's variance.
-    level : float
-        Mean of the target.
-    length, trend, noise : float
-        Length scale, the linear trend's share, and the noise in units of the signal's variance.
-    signal_variance, degrees_of_freedom, t_factor : float
-    """
-
-    center: Floats
-    scale: Floats
-    inputs: Floats
-    weights: Floats
-    root: Floats
-    level: float
-    length: float
+    length: Floats
     trend: float
     noise: float
-    signal_variance: float
-    degrees_of_freedom: float
-    t_factor: float
-
-    def predict(self, Z: Floats) -> TransformedPrediction:
-        """Return the predictive mean and standard deviation at the transformed features Z, (n, p)."""
-        mean, std = np.empty(len(Z)), np.empty(len(Z))
-        rows = max(1, 4_000_000 // max(len(self.inputs), 1))
-        for start in range(0, len(Z), rows):
-            part = slice(start, start + rows)
-            at = (Z[part] - self.center) / self.scale
-            cross = _kernel(at, self.inputs, self.length, self.trend)
-            prior = 1.0 - self.trend + self.trend * (at**2).mean(axis=1)
-            explained = ((cross @ self.root.T) ** 2).sum(axis=1)
-            variance = np.maximum(prior - explained, 0.0) + self.noise * (1.0 + 1.0 / len(self.inputs))
-            mean[part] = self.level + cross @ self.weights
-            std[part] = self.t_factor * np.sqrt(self.signal_variance * variance)
-        return TransformedPrediction(mean, std)
-
-    def joint(self, Z: Floats) -> JointPrediction:
-        """Return how the predictions at Z err together; beyond 2000 rows as if they did not, to keep to memory."""
-        mean, std = self.predict(Z)
-        if len(Z) > _JOINT_ROWS:
-            return JointPrediction(mean, np.zeros((len(Z), 0)), std)
-        at = (Z - self.center) / self.scale
-        known = np.isfinite(at).all(axis=1)
-        cross = _kernel(at[known], self.inputs, self.length, self.trend) @ self.root.T
-        covariance = _kernel(at[known], at[known], self.length, self.trend) - cross @ cross.T
-        factor = np.full((len(Z), int(known.sum())), np.nan)
-        widened = self.t_factor * np.sqrt(self.signal_variance)
-        factor[known] = widened * symmetric_root(covariance)
-        noise = widened * np.sqrt(self.noise * (1.0 + 1.0 / len(self.inputs)))
-        return JointPrediction(mean, factor, np.full(len(Z), noise))
-
-    def seen(self, Z: Floats) -> Floats:
-        """Return the features themselves."""
-        return Z
 
 
 def fit_gaussian_process(
@@ -104,17 +49,20 @@ def fit_gaussian_process(
     feature_transforms: str | Sequence[str] = "identity",
     target_transform: str = "identity",
 ) -> FittedSurrogate:
-    """Fit a Gaussian process whose kernel is a linear trend plus a squared exponential of one length scale.
+    """Fit a Gaussian process whose kernel is a linear trend plus a Matérn 5/2 with a length scale for each feature.
 
-    The parameters are those of `fit_linear`. Length scale, trend and noise are those of the largest posterior on a
-    fixed grid (one eigendecomposition serves all noises), the signal's variance is integrated out, so that predictions
-    are Student's t with n - 1 degrees of freedom. Nothing is drawn at random. Of more than `MOST_ROWS` rows, so
-    many are used, evenly spaced.
+    The parameters are those of `fit_linear`. Weights of a mixture (`weight_columns`) enter by their square roots, so that
+    distances between mixtures are Hellinger's and a first hundredth counts for more than the tenth. Hyperparameters are
+    those of the largest posterior (L-BFGS from one start; learnt from at most `LEARNING_ROWS` rows); the signal's
+    variance is integrated out, so that predictions are Student's t with n - 1 degrees of freedom. Nothing is drawn at
+    random. Beyond `MOST_ROWS` rows every so-manyth is used.
 
     References
     ----------
-    C. E. Rasmussen, C. K. I. Williams, Gaussian Processes for Machine Learning (2006), equations 2.25, 2.26, 5.8;
-    A. O'Hagan, Curve fitting and optimal design for prediction, JRSS B 40 (1978), for the variance integrated out.
+    C. E. Rasmussen, C. K. I. Williams, Gaussian Processes for Machine Learning (2006), equations 2.25, 2.26, 4.17, 5.8,
+    5.9; A. O'Hagan, Curve fitting and optimal design for prediction, JRSS B 40 (1978), for the variance integrated out;
+    C. Hvarfner, E. Hellsten, L. Nardi, Vanilla Bayesian optimization performs great in high dimensions, ICML 2024, for
+    the prior of length scales.
 
     Examples
     --------
@@ -122,9 +70,11 @@ def fit_gaussian_process(
     >>> fitted = fit_gaussian_process(x, np.sin(x[:, 0]))
     >>> bool(abs(fitted.predict([[1.5]]).mean[0] - np.sin(1.5)) < 0.02)
     True
+    >>> fit_gaussian_process(np.array([[0.0, 1.0], [0.2, 0.8], [0.6, 0.4], [1.0, 0.0]]), np.arange(4.0)).feature_transforms
+    ('sqrt', 'sqrt')
     """
-    tables = training_tables(X, y, feature_transforms, target_transform, features)
-    taken = _thinned(tables.Z)
+    tables = _tables(X, y, feature_transforms, target_transform, features)
+    taken = _spread_out(tables, MOST_ROWS)
     Z, t = tables.Z[taken], tables.t[taken]
     n, p = Z.shape
     center, level = Z.mean(axis=0), float(t.mean())
@@ -133,30 +83,14 @@ def fit_gaussian_process(
     scale = np.where(spread > 1e-12 * np.maximum(np.abs(center), 1e-300), spread, np.inf)
     at = (Z - center) / scale
     error = t - level
-    squared = _squared_distances(at, at)
-    linear = at @ at.T / p
-    best = (np.inf, 0.0, 0.0, 0.0)
-    kept = None
-    for length in LENGTHS:
-        smooth = np.exp(-0.5 * squared / (length**2 * p))
-        for trend in TRENDS:
-            values, vectors = np.linalg.eigh(trend * linear + (1.0 - trend) * smooth)
-            values = np.maximum(values, 0.0)
-            moment = (vectors.T @ error) ** 2
-            shrunk = values + NOISES[:, None]
-            left = (moment / shrunk).sum(axis=1)
-            evidence = (n - 1) * np.log(np.maximum(left, np.finfo(float).tiny)) + np.log(shrunk).sum(axis=1)
-            # Weak beliefs: departures from the trend are smooth, noise is neither nothing nor everything.
-            evidence = evidence + np.log(length / 2.0) ** 2 + (np.log(NOISES / 0.1) / 4.0) ** 2
-            place = int(np.argmin(evidence))
-            if evidence[place] < best[0]:
-                best = (float(evidence[place]), float(length), float(trend), float(NOISES[place]))
-                kept = (values, vectors)
-    if kept is None:  # the target holds something that is not finite; training_tables refuses that
-        raise AssertionError("no hyper-parameters have a finite evidence")
-    values, vectors = kept
-    _, length, trend, noise = best
-    root = vectors.T / np.sqrt(values + noise)[:, None]
+    few = np.linspace(0, n - 1, min(n, LEARNING_ROWS)).round().astype(np.intp)
+    found = largest_posterior(at[few], error[few])
+    # Shares of the signal's variance, which is that of the trend and of the smooth part together.
+    signal = 1.0 + found.trend
+    trend, noise = found.trend / signal, found.noise / signal
+    covariance = trend * (at @ at.T) / p + (1.0 - trend) * matern(squared_distances(at / found.length, at / found.length))
+    covariance[np.diag_indices(n)] += noise
+    root = np.linalg.inv(np.linalg.cholesky(covariance))
     whitened = root @ error
     df = float(max(n - 1, 1))
     form = GaussianProcessForm(
@@ -166,52 +100,125 @@ def fit_gaussian_process(
         weights=root.T @ whitened,
         root=root,
         level=level,
-        length=length * float(np.sqrt(p)),
+        kernel=MATERN,
+        length=found.length,
         trend=trend,
         noise=noise,
         signal_variance=max(float(whitened @ whitened) / df, np.finfo(float).tiny),
         degrees_of_freedom=df,
         t_factor=t_factor(df),
     )
-    note = f"length scale {length:g}, linear share {trend:g}, noise {noise:.2g} of the signal's variance"
-    thinned = (f"fitted on {n} of the {len(tables.t)} rows",) if n < len(tables.t) else ()
-    return assemble("gaussian_process", form, tables, features, target, notes=(note, *thinned))
+    return assemble("gaussian_process", form, tables, features, target, notes=_notes(form, features, len(tables.t)))
 
 
-def _kernel(A: Floats, B: Floats, length: float, trend: float) -> Floats:
-    smooth = np.exp(-0.5 * _squared_distances(A, B) / length**2)
-    return np.asarray(trend * (A @ B.T) / A.shape[1] + (1.0 - trend) * smooth)
+def largest_posterior(at: Floats, error: Floats) -> Hyperparameters:
+    """Return the hyperparameters of the largest posterior, the signal's variance integrated out.
+
+    Parameters
+    ----------
+    at : array (n, p)
+        Features, scaled to deviation 1.
+    error : array (n,)
+        Target less its mean.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).uniform(-2, 2, (40, 2))
+    >>> found = largest_posterior(x, np.sin(3 * x[:, 0]))
+    >>> bool(found.length[0] < 2 < 10 < found.length[1])
+    True
+    """
+    from scipy.optimize import minimize
+
+    p = at.shape[1]
+    middle = np.concatenate([np.full(p, _LENGTH[0] + 0.5 * np.log(p)), [_TREND[0], _NOISE[0]]])
+    deviation = np.concatenate([np.full(p, _LENGTH[1]), [_TREND[1], _NOISE[1]]])
+    low = np.concatenate([np.full(p, np.log(1e-2)), np.log([1.0 / _MOST, _LEAST_NOISE])])
+    high = np.concatenate([np.full(p, np.log(_MOST)), np.log([_MOST, _MOST])])
+    size = float(np.abs(error).max(initial=0.0))
+    unit = error / size if size > 0 else error
+
+    def objective(theta: Floats) -> tuple[float, Floats]:
+        value, slope = negative_log_likelihood(theta, at, unit)
+        z = (theta - middle) / deviation
+        return value + 0.5 * float(z @ z), slope + z / deviation
+
+    found = minimize(
+        objective, middle, jac=True, method="L-BFGS-B", bounds=np.stack([low, high], axis=1),
+        options={"maxiter": 60, "ftol": 1e-4},
+    ).x  # fmt: skip
+    return Hyperparameters(np.exp(found[:p]), float(np.exp(found[p])), float(np.exp(found[p + 1])))
 
 
-def _squared_distances(A: Floats, B: Floats) -> Floats:
-    products = (A**2).sum(axis=1)[:, None] + (B**2).sum(axis=1) - 2.0 * A @ B.T
-    return np.asarray(np.maximum(products, 0.0))
+def negative_log_likelihood(theta: Floats, at: Floats, error: Floats) -> tuple[float, Floats]:
+    """Return minus the log marginal likelihood of the target, but for a constant, and its gradient.
+
+    Parameters
+    ----------
+    theta : array (p + 2,)
+        Logarithms of the length scales, of the trend's variance and of the noise's, both in units of the smooth part's.
+    at : array (n, p)
+    error : array (n,)
+
+    Returns
+    -------
+    float, array (p + 2,)
+        The scale of the covariance is integrated out under a prior of ``1 / variance``, with n - 1 degrees of freedom: one
+        went into the mean. A target that never varies has likelihood 1.
+    """
+    from scipy.linalg.lapack import dpotrf, dpotri
+
+    n, p = at.shape
+    scaled = at / np.exp(theta[:p])
+    trend, noise = np.exp(theta[p]), np.exp(theta[p + 1])
+    r = np.sqrt(5.0 * squared_distances(scaled, scaled))
+    decay = np.exp(-r)
+    linear = at @ at.T / p
+    covariance = trend * linear + (1.0 + r + r**2 / 3.0) * decay
+    covariance[np.diag_indices(n)] += noise
+    lower, failed = dpotrf(covariance, lower=1)
+    if failed or not error.any():
+        return 0.0, np.zeros(p + 2)
+    half, _ = dpotri(lower, lower=1)
+    inverse = half + half.T
+    inverse[np.diag_indices(n)] *= 0.5
+    weights = inverse @ error
+    left = float(error @ weights)
+    value = 0.5 * (n - 1) * np.log(left) + float(np.log(lower.diagonal()).sum())
+    # Half of the derivative by each cell of the covariance.
+    by_cell = 0.5 * (inverse - (n - 1) / left * np.outer(weights, weights))
+    # d Matérn / d log length_j = 5/3 (1 + r) exp(-r) (difference in scaled feature j)²; the squares are multiplied out.
+    smooth = by_cell * (5.0 / 3.0 * (1.0 + r) * decay)
+    by_length = 2.0 * (scaled**2 * smooth.sum(axis=1)[:, None] - scaled * (smooth @ scaled)).sum(axis=0)
+    return value, np.concatenate([by_length, [trend * (by_cell * linear).sum(), noise * by_cell.trace()]])
 
 
-def _thinned(Z: Floats) -> NDArray[np.intp]:
-    """Return which rows are used: all, or `MOST_ROWS` spread evenly through the order of the rows' values."""
-    n = len(Z)
-    if n <= MOST_ROWS:
-        return np.arange(n)
-    order = np.lexsort(Z.T[::-1])
-    return np.sort(order[np.linspace(0, n - 1, MOST_ROWS).round().astype(np.intp)])
+def _tables(
+    X: Floats, y: Floats, feature_transforms: str | Sequence[str], target_transform: str, features: Sequence[str] | None
+) -> TrainingTables:
+    """Return the transformed tables, weights of a mixture by their square roots."""
+    p = X.shape[1]
+    names = [feature_transforms] * p if isinstance(feature_transforms, str) else list(feature_transforms)
+    if len(names) == p and np.isfinite(X).all():
+        weights = weight_columns(X, features)
+        names = ["sqrt" if weight and name == "identity" else name for name, weight in zip(names, weights, strict=True)]
+    return training_tables(X, y, names, target_transform, features)
 
 
-def _read(form: JsonObject, p: int) -> GaussianProcessForm:
-    n = form.length("weights", 1, MOST_ROWS)
-    return GaussianProcessForm(
-        center=form.array("center", (p,)),
-        scale=form.array("scale", (p,), low=ABOVE_ZERO),
-        inputs=form.array("inputs", (n, p)),
-        weights=form.array("weights", (n,)),
-        root=form.array("root", (n, n)),
-        level=form.number("level"),
-        length=form.number("length", low=ABOVE_ZERO),
-        trend=form.number("trend", low=0.0, high=1.0),
-        noise=form.number("noise", low=0.0),
-        signal_variance=form.number("signal_variance", low=0.0),
-        **form.spread(),
-    )
+def _spread_out(tables: TrainingTables, most: int) -> NDArray[np.intp]:
+    """Return which rows are used, in an order that their values give: all, or `most` at even steps through it."""
+    order = np.lexsort((tables.t, *tables.Z.T[::-1]))
+    return order if len(order) <= most else order[np.linspace(0, len(order) - 1, most).round().astype(np.intp)]
 
 
-KIND = Kind(fit_matrix=fit_gaussian_process, form=GaussianProcessForm, read=_read, slow=True)
+def _notes(form: GaussianProcessForm, features: Sequence[str] | None, rows: int) -> tuple[str, ...]:
+    n, p = form.inputs.shape
+    names = list(features) if features is not None else [f"x{column}" for column in range(p)]
+    shortest = np.argsort(form.length, kind="stable")[:3]
+    told = ", ".join(f"{names[column]} {form.length[column]:.2g}" for column in shortest)
+    first = "length scale" if p == 1 else "shortest length scales" if p > 3 else "length scales"
+    notes = (f"{first} {told}; linear share {form.trend:.2g}, noise {form.noise:.2g} of the signal's variance",)
+    return (*notes, f"fitted on {n} of the {rows} rows") if n < rows else notes
+
+
+KIND = Kind(fit_matrix=fit_gaussian_process, form=GaussianProcessForm, read=read_form, slow=True)

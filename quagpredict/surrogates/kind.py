@@ -129,8 +129,9 @@ class Kind:
         made by `with_derived`. A CorpusError says that the table cannot give them.
     teaching : callable
         From a table to the derived columns that a fit reads beside those it predicts from; none by default.
-    reads : {"features", "groups", "own"}
-        Whether it reads the named features, these and the groups, or columns of its own whatever is named.
+    reads : {"features", "weights", "groups", "own"}
+        Whether it reads the named features, these where weights of a mixture are among them, these and the groups, or
+        columns of its own whatever is named.
     fewest : int
         Finished candidates that a fit needs; 0 if it predicts from a prior alone.
     fewest_each : int
@@ -157,7 +158,7 @@ class Kind:
     fit: Callable[[FitTask], FittedSurrogate] = fit_features
     columns: Callable[[pl.DataFrame, str | Sequence[str], str | None], tuple[str, ...]] = feature_columns
     teaching: Callable[[pl.DataFrame], tuple[str, ...]] = no_columns
-    reads: Literal["features", "groups", "own"] = "features"
+    reads: Literal["features", "weights", "groups", "own"] = "features"
     fewest: int = 4
     fewest_each: int = 0
     form: type[Any] | None = None

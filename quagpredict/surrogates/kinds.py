@@ -24,6 +24,7 @@ KINDS = {
     "sharpening": "quagpredict.surrogates.sharpening",
     "budget": "quagpredict.surrogates.budget",
     "hierarchical": "quagpredict.surrogates.hierarchical",
+    "mixing_law": "quagpredict.surrogates.mixing_law",
     "gaussian_process": "quagpredict.surrogates.gaussian_process",
     "lightgbm": "quagpredict.surrogates.lightgbm",
     "auto": "quagpredict.surrogates.auto",

@@ -238,15 +238,18 @@ def fit_lightgbm(
     return assemble("lightgbm", form, tables, features, target, notes=(note,))
 
 
-class _Tree(NamedTuple):
+class _Bag(NamedTuple):
+    """Nodes of the trees of one bag, one tree after another; children are counted within their tree's bag."""
+
     feature: Integers
     threshold: Floats
     left: Integers
     right: Integers
     value: Floats
+    roots: Integers
 
 
-def _grow(Z: Floats, t: Floats, monotone: Sequence[int], settings: Settings, seed: int) -> list[_Tree]:
+def _grow(Z: Floats, t: Floats, monotone: Sequence[int], settings: Settings, seed: int) -> _Bag:
     """Return the trees of one bag."""
     lightgbm = require("lightgbm")
     parameters = {
@@ -268,58 +271,71 @@ def _grow(Z: Floats, t: Floats, monotone: Sequence[int], settings: Settings, see
         "seed": seed,
         "verbosity": -1,
     }
-    data = lightgbm.Dataset(Z, t, params=parameters, free_raw_data=True)
-    model = lightgbm.train(parameters, data, num_boost_round=settings.trees)
+    # `lightgbm.train` does the same and then writes and reads the model once more, which takes as long as growing it.
+    model = lightgbm.Booster(parameters, lightgbm.Dataset(Z, t, params=parameters, free_raw_data=True))
+    for _ in range(settings.trees):
+        model.update()
     return _parsed(model.model_to_string())
 
 
-def _parsed(text: str) -> list[_Tree]:
-    """Return the trees of LightGBM's text form; a tree that is one leaf is left out where it adds nothing."""
-    trees = []
-    for block in text.split("\nTree=")[1:]:
-        lines = dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line)
-        value = np.array(lines["leaf_value"].split(), dtype=np.float64)
-        if int(lines["num_leaves"]) == 1:
-            if value[0]:
-                none = np.zeros(0, dtype=np.int64)
-                trees.append(_tree(none, np.zeros(0), none, none, value))
-            continue
-        whole: list[Any] = [lines[key].split() for key in ("split_feature", "left_child", "right_child")]
-        feature, left, right = (np.array(numbers, dtype=np.int64) for numbers in whole)
-        trees.append(_tree(feature, np.array(lines["threshold"].split(), dtype=np.float64), left, right, value))
-    return trees
+def _parsed(text: str) -> _Bag:
+    """Return the trees of LightGBM's text form; a tree that is one leaf of nothing is left out.
 
+    Leaves are put behind the inner nodes of their tree; LightGBM numbers leaf i as child ``-i - 1``.
+    """
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        key, equals, numbers = line.partition("=")
+        if equals and key in _TREE_LINES:
+            found.setdefault(key, []).append(numbers)
 
-def _tree(feature: Integers, threshold: Floats, left: Integers, right: Integers, value: Floats) -> _Tree:
-    """Put the leaves behind the inner nodes; LightGBM numbers leaf i as child ``-i - 1``."""
-    inner, leaves = len(feature), len(value)
-    own = np.arange(inner, inner + leaves)
-    return _Tree(
-        np.concatenate([feature, np.full(leaves, -1)]),
-        np.concatenate([threshold, np.zeros(leaves)]),
-        np.concatenate([np.where(left < 0, inner - left - 1, left), own]),
-        np.concatenate([np.where(right < 0, inner - right - 1, right), own]),
-        np.concatenate([np.zeros(inner), value]),
+    def column(key: str, dtype: Any) -> Any:
+        return np.array(" ".join(found.get(key, ())).split(), dtype=dtype)
+
+    leaves, value = column("num_leaves", np.int64), column("leaf_value", np.float64)
+    kept = (leaves > 1) | (value[np.cumsum(leaves) - leaves] != 0.0)
+    value, leaves = value[np.repeat(kept, leaves)], leaves[kept]
+    inner = leaves - 1
+    roots = np.cumsum(inner + leaves) - (inner + leaves)
+    nodes = int((inner + leaves).sum())
+    root = np.repeat(roots, inner + leaves)
+    first_leaf = root + np.repeat(inner, inner + leaves)
+    own = np.arange(nodes)
+    is_leaf = own >= first_leaf
+
+    def child(key: str) -> Integers:
+        named = column(key, np.int64)
+        at = own.copy()
+        at[~is_leaf] = np.where(named < 0, first_leaf[~is_leaf] - named - 1, root[~is_leaf] + named)
+        return at
+
+    def on(places: NDArray[np.bool_], values: Any, elsewhere: float, dtype: Any) -> Any:
+        column = np.full(nodes, elsewhere, dtype=dtype)
+        column[places] = values
+        return column
+
+    return _Bag(
+        feature=on(~is_leaf, column("split_feature", np.int64), -1, np.int64),
+        threshold=on(~is_leaf, column("threshold", np.float64), 0.0, np.float64),
+        left=child("left_child"),
+        right=child("right_child"),
+        value=on(is_leaf, value, 0.0, np.float64),
+        roots=roots,
     )
 
 
-def _joined(bags: Sequence[Sequence[_Tree]], base: Floats) -> TreesForm:
-    trees = [tree for bag in bags for tree in bag]
-    sizes = np.array([len(tree.feature) for tree in trees], dtype=np.int64)
-    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+_TREE_LINES = frozenset({"num_leaves", "split_feature", "threshold", "left_child", "right_child", "leaf_value"})
 
-    def together(name: str, dtype: Any, moved: bool = False) -> Any:
-        parts = [getattr(tree, name) + (start if moved else 0) for tree, start in zip(trees, starts, strict=False)]
-        return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype=dtype)
 
+def _joined(bags: Sequence[_Bag], base: Floats) -> TreesForm:
+    starts = np.cumsum([len(bag.feature) for bag in bags]) - [len(bag.feature) for bag in bags]
+    moved = [
+        bag._replace(left=bag.left + start, right=bag.right + start, roots=bag.roots + start)
+        for bag, start in zip(bags, starts, strict=True)
+    ]
     return TreesForm(
-        feature=together("feature", np.int64),
-        threshold=together("threshold", np.float64),
-        left=together("left", np.int64, moved=True),
-        right=together("right", np.int64, moved=True),
-        value=together("value", np.float64),
-        roots=starts[:-1],
-        bags=np.repeat(np.arange(len(bags)), [len(bag) for bag in bags]),
+        *(np.concatenate(parts) for parts in zip(*moved, strict=True)),
+        bags=np.repeat(np.arange(len(bags)), [len(bag.roots) for bag in bags]),
         base=base,
         residual_variance=1.0,
         degrees_of_freedom=1.0,

@@ -18,11 +18,12 @@ from quagpredict.surrogates.domain import TrainingDomain
 from quagpredict.surrogates.fitted import Calibration, FittedSurrogate
 from quagpredict.surrogates.forms import Form
 from quagpredict.surrogates.json_object import ABOVE_ZERO, JsonObject, short
+from quagpredict.surrogates.gaussian_process_form import SQUARED_EXPONENTIAL
 from quagpredict.surrogates.json_object import MAX_TEXT as MAX_TEXT
 from quagpredict.surrogates.kinds import KINDS, kind_of
 from quagpredict.surrogates.transforms import parse_transform
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 FILE = "surrogate.json"
 CARD = "card.md"
 
@@ -201,6 +202,12 @@ def _renamed(form: Any) -> Any:
     return {**form, "kind": _OLD_FORMS[name]} if isinstance(name, str) and name in _OLD_FORMS else form
 
 
+def _with_kernel(form: Any) -> Any:
+    """Return a form with the kernel that every Gaussian process had up to schema 4, which did not say so."""
+    process = isinstance(form, dict) and form.get("kind") == "gaussian_process"
+    return {"kernel": SQUARED_EXPONENTIAL} | form if process else form
+
+
 def _plain(calibration: Calibration) -> dict[str, Any]:
     return {
         "level": float(calibration.level),
@@ -225,6 +232,8 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
         choice = value.get("choice")  # transforms had another name
         renamed = {"choice": choice.replace(":in-fold", ":log-logit")} if isinstance(choice, str) else {}
         value = {**value, **renamed, "form": _renamed(value.get("form"))}
+    if found in (1, 2, 3, 4):
+        value = {**value, "form": _with_kernel(value.get("form"))}
     if found in (1, 2):
         value = {"row_digests": [], "choice": ""} | value
     value = {"weights": {}, **value} if isinstance(value, dict) else value

@@ -1,4 +1,4 @@
-"""Transforms of a feature or target, recorded by name: ``identity``, ``log``, ``logit``, ``logit(trials)``.
+"""Transforms of a feature or target, recorded by name: ``identity``, ``sqrt``, ``log``, ``logit``, ``logit(trials)``.
 
 A name is all that is stored, so that a surrogate from a file applies exactly what it was fitted with.
 """
@@ -22,7 +22,7 @@ class Transform(NamedTuple):
     Attributes
     ----------
     name : str
-        ``identity``, ``log`` or ``logit``.
+        ``identity``, ``sqrt``, ``log`` or ``logit``.
     trials : float or None
         For ``logit``: the number of trials behind the share, which keeps 0 and 1 finite. None: no correction.
     """
@@ -33,7 +33,7 @@ class Transform(NamedTuple):
     def forward(self, values: ArrayLike) -> Floats:
         """Return the transformed values, of the same shape; NaN where the transform is not defined.
 
-        ``log`` needs a value above 0, ``logit`` a value strictly between 0 and 1, ``logit(trials)`` one from 0 to 1:
+        ``sqrt`` needs a value of at least 0, ``log`` one above 0, ``logit`` a value strictly between 0 and 1, ``logit(trials)`` one from 0 to 1:
         with half a success and half a failure added (Haldane 1956; Anscombe 1956) the ends stay finite.
 
         Examples
@@ -47,7 +47,9 @@ class Transform(NamedTuple):
         if self.name == "identity":
             return np.where(np.isfinite(given), given, np.nan)
         with np.errstate(divide="ignore", invalid="ignore"):
-            if self.name == "log":
+            if self.name == "sqrt":
+                result = np.sqrt(given)
+            elif self.name == "log":
                 result = np.log(given)
             else:
                 share = given if self.trials is None else (given * self.trials + 0.5) / (self.trials + 1.0)
@@ -60,6 +62,8 @@ class Transform(NamedTuple):
         given = np.asarray(values, dtype=np.float64)
         if self.name == "identity":
             return given
+        if self.name == "sqrt":
+            return np.maximum(given, 0.0) ** 2
         if self.name == "log":
             with np.errstate(over="ignore"):
                 return np.exp(given)
@@ -71,6 +75,8 @@ class Transform(NamedTuple):
         given = np.asarray(values, dtype=np.float64)
         if self.name == "identity":
             return np.ones_like(given)
+        if self.name == "sqrt":
+            return 2.0 * np.maximum(given, 0.0)
         if self.name == "log":
             return self.inverse(given)
         share = expit(given)
@@ -96,13 +102,13 @@ def parse_transform(text: str) -> Transform:
     >>> str(parse_transform("logit(12800)"))
     'logit(12800.0)'
     """
-    if text in ("identity", "log", "logit"):
+    if text in ("identity", "sqrt", "log", "logit"):
         return Transform(text)
     match = _LOGIT.fullmatch(text)
     if match and 1.0 <= (trials := float(match[1])) <= 1e12:
         return Transform("logit", trials)
     raise UsageError(
-        f"unknown transform {text!r}: expected identity, log, logit or logit(TRIALS) with 1 to 1e12 trials"
+        f"unknown transform {text!r}: expected identity, sqrt, log, logit or logit(TRIALS) with 1 to 1e12 trials"
     )
 
 

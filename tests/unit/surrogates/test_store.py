@@ -61,7 +61,7 @@ def _load(value: Any, folder: Path) -> Any:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 5}, "key 'schema_version' is '5'"),
+        ({"schema_version": 6}, "key 'schema_version' is '6'"),
         ({"schema_version": True}, "key 'schema_version' is 'True'"),
         ({"extra": 1}, "key 'extra' is unknown"),
         ({"name": 3}, "key 'name' must be a text"),
