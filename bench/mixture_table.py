@@ -1,14 +1,14 @@
-"""Surrogates on tables of data mixtures, 17 sparse weights to a loss, beside scikit-learn's process and LightGBM's trees.
+"""Surrogates on tables of mixtures, 17 sparse weights to a loss, beside scikit-learn's process and LightGBM's trees.
 
-`python bench/mixture_table.py` prints the table of docs/guide/surrogates.md. Weights are drawn as RegMix draws them (Liu et
-al., arXiv 2407.01492, section 3.1): a Dirichlet around the domains' sizes, of varying concentration, rounded to three
-decimals, so that many are 0. The loss is a weighted mean over validation domains, by one of two laws:
+`python bench/mixture_table.py` prints the table of docs/guide/surrogates.md. Weights are drawn as RegMix draws them
+(Liu et al., arXiv 2407.01492, section 3.1): a Dirichlet around the domains' sizes, of varying concentration, rounded to
+three decimals, so that many are 0. The loss is a weighted mean over validation domains, by one of two laws:
 
-- ``exponential``, the mixing law of Ye et al., arXiv 2403.16952, equation 7: ``c + k exp(sum_j t_j r_j)`` of the weights r;
-- ``saturating``, ``c + k (1 + sum_j a_j r_j)^-b``: the first hundredth of a domain that helps teaches more than the next ten,
-  as losses of RegMix's own runs show, and what one domain has taught another cannot teach again.
+- ``exponential``, the mixing law of Ye et al., arXiv 2403.16952, equation 7: ``c + k exp(sum_j t_j r_j)`` of weights r;
+- ``saturating``, ``c + k (1 + sum_j a_j r_j)^-b``: the first hundredth of a domain that helps teaches more than the
+  next ten, as losses of RegMix's own runs show, and what one domain has taught another cannot teach again.
 
-Settings were chosen on the tables of seeds 0 to 3; those that are reported have seeds from 100 on.
+Settings were chosen on the tables of seeds 0 to 7; those that are reported have seeds from 100 on.
 """
 
 import argparse
@@ -133,10 +133,12 @@ def main() -> int:
                         found = judge(table[TEST : TEST + rows], table[:TEST], name)
                         results.setdefault((name, rows), []).append(found)
     count = len(LAWS) * len(NOISES) * args.tables
-    print(f"{count} tables of {DOMAINS} weights, judged on {TEST} other mixtures each; Spearman x 100 with the true loss\n")
+    print(f"{count} tables of {DOMAINS} weights, judged on {TEST} other mixtures each; Spearman x 100, true loss\n")
     print("| fitted on | " + " | ".join(map(str, args.rows)) + " |")
     print("| --- |" + " ---: |" * len(args.rows))
-    means = {name: [float(np.mean([one[0] for one in results[name, rows]])) for rows in args.rows] for name in args.only}
+    means = {
+        name: [float(np.mean([one[0] for one in results[name, rows]])) for rows in args.rows] for name in args.only
+    }
     for name, line in means.items():
         print(f"| {name} | " + " | ".join(f"{value:.1f}" for value in line) + " |")
     if "auto" in means:

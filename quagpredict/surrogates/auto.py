@@ -9,12 +9,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError, QuagpredictError, UsageError
 from quagpredict.surrogates.feature_sets import Transforms, resolve_transforms
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.fitting import fit_frame
 from quagpredict.surrogates.kind import FitTask, Kind
 from quagpredict.surrogates.kinds import KINDS, kind_columns, kind_of, prepare
+from quagpredict.surrogates.many_fits import ManyFits
+from quagpredict.surrogates.mixture_weights import weight_columns
+from quagpredict.surrogates.training_tables import training_tables
 
 Floats = NDArray[np.float64]
 
@@ -22,6 +25,10 @@ Floats = NDArray[np.float64]
 FOLDS = 5
 _FEWEST = 8
 _TIE = 1e-9
+# Of few rows every one is left out alone; of somewhat more the folds are drawn again, for one draw decides little.
+_LEFT_OUT_ONE_BY_ONE, _REPEATED = 12, 40
+# An error that exceeds the mean's by less than this factor is worth an order; chosen with `bench/mixture_table.py`.
+_NEARLY = 1.25
 
 
 class Option(NamedTuple):
@@ -68,12 +75,17 @@ def choose(task: FitTask) -> FittedSurrogate:
     ('auto', 'chose ')
     """
     y, transforms = task.y, task.transforms
+    named: list[str] = []
     if len(y) < _FEWEST:
         raise CorpusError(
             f"{task.source}: {len(y)} finished candidates are too few to choose by: at least {_FEWEST} are needed"
         )
     kinds = _candidates(len(y))
     ready = prepare(task.frame, kinds, features=task.features, groups=task.groups)
+    with suppress(CorpusError):  # kinds that read columns of their own need none of the named features
+        named = [name for name in kind_columns("linear", ready, task.features) if name in ready.columns]
+    if named:  # but what is there must be numbers, or no kind could say which is not
+        design_matrix(ready, named, source=task.source)
     tried: list[tuple[str, Transforms]] = []
     for kind in kinds:
         with suppress(CorpusError):  # a kind that the table does not allow is not tried
@@ -82,31 +94,17 @@ def choose(task: FitTask) -> FittedSurrogate:
             learnt = set(resolve_transforms("log-logit", (task.target, *columns), ready)) != {"identity"}
             tried += [(kind, transforms if fixed else "identity")]
             tried += [(kind, "log-logit")] if learnt and not fixed else []
-    made: dict[tuple[str, ...], Floats] = {}
     slices: dict[bytes, pl.DataFrame] = {}  # the folds are the same for every option
+    options = []
+    for kind, how in tried:
+        with suppress(QuagpredictError):
+            fits = ManyFits(replace(task, kind=kind_of(kind), frame=ready, transforms=how), slices)
+            options.append(Option(f"{kind}:log-logit" if how == "log-logit" else kind, fits.fit, _predict(fits)))
+    return choose_option(options, y, task.seed)
 
-    def at(rows: NDArray[np.intp]) -> pl.DataFrame:
-        key = rows.tobytes()
-        if key not in slices:
-            slices[key] = ready[rows]
-        return slices[key]
 
-    def predicted(fitted: FittedSurrogate, rows: NDArray[np.intp]) -> Floats:
-        if fitted.features not in made:
-            made[fitted.features] = fitted.design(ready)
-        return fitted.predict(made[fitted.features][rows]).mean
-
-    def option(kind: str, how: Transforms) -> Option:
-        return Option(
-            f"{kind}:log-logit" if how == "log-logit" else kind,
-            lambda rows: fit_frame(
-                kind, at(rows), y[rows], features=task.features, transforms=how, target=task.target,
-                groups=task.groups, seed=task.seed, source=task.source,
-            ),
-            predicted,
-        )  # fmt: skip
-
-    return choose_option([option(kind, how) for kind, how in tried], y, task.seed)
+def _predict(fits: ManyFits) -> Callable[[FittedSurrogate, NDArray[np.intp]], Floats]:
+    return lambda fitted, rows: fitted.predict(fits.design(fitted)[rows]).mean
 
 
 def _candidates(rows: int) -> list[str]:
@@ -149,6 +147,7 @@ def choose_tables(
     >>> choose_tables(x, 2 * x[:, 0]).choice
     'linear'
     """
+    training_tables(X, y, feature_transforms, target_transform, features)  # says what no kind could be fitted to
 
     def option(name: str) -> Option:
         kind = kind_of(name)
@@ -162,39 +161,66 @@ def choose_tables(
             lambda fitted, rows: fitted.predict(X[rows]).mean,
         )  # fmt: skip
 
-    kinds = [name for name in _candidates(len(y)) if kind_of(name).reads == "features"]
+    readable = {"features", "weights"} if weight_columns(X, features).any() else {"features"}
+    kinds = [name for name in _candidates(len(y)) if kind_of(name).reads in readable]
     return choose_option([option(name) for name in kinds], y, seed)
 
 
 def choose_option(options: Sequence[Option], y: Floats, seed: int) -> FittedSurrogate:
     """Return the option of the smallest inner error, fitted on all rows; the first of those that tie.
 
-    On few rows every row is a fold.
-
-    An option that cannot be fitted on a fold is out.
+    Up to `_LEFT_OUT_ONE_BY_ONE` rows every row is a fold; up to `_REPEATED` rows the folds are drawn three times. An
+    option that cannot be fitted on a fold is out; one whose error on some folds is already more than that of another on
+    all is not fitted on the others. The mean puts nothing in order: it is chosen only where no other option of nearly
+    as small an error (`_NEARLY`) puts rows that were left out in an order that goes with theirs.
     """
     n = len(y)
-    folds = _folds(y, min(FOLDS, n) if n > 12 else n, seed)
+    alone, repeats = n <= _LEFT_OUT_ONE_BY_ONE, 3 if _LEFT_OUT_ONE_BY_ONE < n <= _REPEATED else 1
+    draws = [_folds(y, n if alone else FOLDS, seed + repeat) for repeat in range(repeats)]
+    parts = [folds == fold for folds in draws for fold in range(int(folds.max()) + 1)]
     errors: dict[str, float] = {}
+    beyond: dict[str, float] = {}
+    orders: set[str] = set()
+    enough = np.inf
     for option in options:
-        missed = np.full(n, np.inf)
+        squares, left_out = 0.0, np.zeros(n)
         with suppress(QuagpredictError):
-            for fold in range(int(folds.max()) + 1):
-                inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-                missed[outside] = (y[outside] - option.predict(option.fit(inside), outside)) ** 2
-        error = float(np.sqrt(missed.mean()))
-        if np.isfinite(error):
-            errors[option.label] = error
+            for outside in parts:
+                predicted = option.predict(option.fit(np.flatnonzero(~outside)), np.flatnonzero(outside))
+                squares += float(((y[outside] - predicted) ** 2).sum()) / (n * repeats)
+                left_out[outside] += predicted
+                if squares > enough:  # also without any error on the folds that are left, another is better
+                    beyond[option.label] = float(np.sqrt(squares))
+                    break
+            else:
+                if np.isfinite(squares):
+                    errors[option.label] = float(np.sqrt(squares))
+                    orders |= {option.label} if option.label != "mean" and _rank(left_out) @ _rank(y) > 0 else set()
+                    enough = _tied(errors, y) ** 2 * (
+                        _NEARLY**2 if min(errors, key=errors.__getitem__) == "mean" else 1
+                    )
     if not errors:
         raise UsageError("no kind of surrogate could be fitted to choose from")
-    # Errors that differ by rounding alone are a tie, and which way they differ depends on the machine.
-    tie = min(errors.values()) * (1.0 + _TIE) + _TIE * float(np.ptp(y))
-    best = next(label for label, error in errors.items() if error <= tie)
+    best = next(label for label, error in errors.items() if error <= _tied(errors, y))
+    if best == "mean" and orders:
+        ordering = {label: error for label, error in errors.items() if label in orders}
+        best = next(label for label, error in ordering.items() if error <= _tied(ordering, y))
     chosen = next(option for option in options if option.label == best).fit(np.arange(n))
-    order = sorted(errors, key=lambda label: errors[label])
-    told = ", ".join(f"{label} {errors[label]:.4g}" for label in order)
-    notes = (f"chose {best} (inner error {errors[best]:.4g}) out of {len(errors)}: {told}", *chosen.notes)
+    told = [f"{label} {errors[label]:.4g}" for label in sorted(errors, key=errors.__getitem__)]
+    told += [f"{label} over {error:.4g}" for label, error in beyond.items()]
+    notes = (f"chose {best} (inner error {errors[best]:.4g}) out of {len(told)}: {', '.join(told)}", *chosen.notes)
     return replace(chosen, name="auto", choice=best, notes=notes)
+
+
+def _tied(errors: dict[str, float], y: Floats) -> float:
+    """Return up to which error the best is tied: what differs by rounding alone differs from machine to machine."""
+    return min(errors.values()) * (1.0 + _TIE) + _TIE * float(np.ptp(y))
+
+
+def _rank(values: Floats) -> Floats:
+    """Return how many values are smaller, less the mean over all."""
+    rank = (values[:, None] > values).sum(axis=1).astype(np.float64)
+    return rank - rank.mean()
 
 
 def _folds(y: Floats, count: int, seed: int) -> NDArray[np.int64]:

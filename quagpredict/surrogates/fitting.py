@@ -196,8 +196,32 @@ def fit_frame(
     >>> fitted.predict_frame(frame[20:]).mean.shape
     (20,)
     """
-    how = kind_of(kind)
-    return how.fit(FitTask(how, frame, y, features, transforms, target, groups, seed, source))
+    task = fit_task(
+        kind, frame, y, features=features, transforms=transforms, target=target, groups=groups, seed=seed, source=source
+    )
+    return task.kind.fit(task)
+
+
+def fit_task(
+    kind: str,
+    frame: pl.DataFrame,
+    y: Floats,
+    *,
+    features: str | Sequence[str] = "both",
+    transforms: Transforms = "identity",
+    target: str = "post_pass_at_1",
+    groups: str | None = None,
+    seed: int = 0,
+    source: str = "corpus",
+) -> FitTask:
+    """Return what `fit_frame` does with these parameters, not yet done.
+
+    Examples
+    --------
+    >>> fit_task("ridge", pl.DataFrame({"x": [0.0]}), np.zeros(1), features="x").features
+    'x'
+    """
+    return FitTask(kind_of(kind), frame, y, features, transforms, target, groups, seed, source)
 
 
 @cache

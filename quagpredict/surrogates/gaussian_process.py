@@ -16,16 +16,16 @@ from quagpredict.surrogates.gaussian_process_form import (
     squared_distances,
 )
 from quagpredict.surrogates.kind import Kind
+from quagpredict.surrogates.mixture_weights import weight_columns
 from quagpredict.surrogates.training_tables import TrainingTables, assemble, t_factor, training_tables
-from quagpredict.surrogates.weights import weight_columns
 
 Floats = NDArray[np.float64]
 
 #: Length scales, trend and noise are learnt from at most so many rows; all rows (up to `MOST_ROWS`) are then used.
 LEARNING_ROWS = 256
 
-# Mean and deviation of the logarithms beforehand. Length scales as Hvarfner et al. have them, in units of the root of the
-# number of features; trend and noise, in units of the smooth part's variance, may be nearly anything.
+# Mean and deviation of the logarithms beforehand. Length scales as Hvarfner et al. have them, in units of the root of
+# the number of features; trend and noise, in units of the smooth part's variance, may be nearly anything.
 _LENGTH = (float(np.sqrt(2.0)), float(np.sqrt(3.0)))
 _TREND = (float(np.log(0.1)), 2.0)
 _NOISE = (float(np.log(0.1)), 3.0)
@@ -51,11 +51,11 @@ def fit_gaussian_process(
 ) -> FittedSurrogate:
     """Fit a Gaussian process whose kernel is a linear trend plus a Matérn 5/2 with a length scale for each feature.
 
-    The parameters are those of `fit_linear`. Weights of a mixture (`weight_columns`) enter by their square roots, so that
-    distances between mixtures are Hellinger's and a first hundredth counts for more than the tenth. Hyperparameters are
-    those of the largest posterior (L-BFGS from one start; learnt from at most `LEARNING_ROWS` rows); the signal's
-    variance is integrated out, so that predictions are Student's t with n - 1 degrees of freedom. Nothing is drawn at
-    random. Beyond `MOST_ROWS` rows every so-manyth is used.
+    The parameters are those of `fit_linear`. Weights of a mixture (`weight_columns`) enter by their square roots, so
+    that distances between mixtures are Hellinger's and a first hundredth counts for more than the tenth.
+    Hyperparameters are those of the largest posterior (L-BFGS from one start; learnt from at most `LEARNING_ROWS`
+    rows); the signal's variance is integrated out, so that predictions are Student's t with n - 1 degrees of freedom.
+    Nothing is drawn at random. Beyond `MOST_ROWS` rows every so-manyth is used.
 
     References
     ----------
@@ -70,7 +70,8 @@ def fit_gaussian_process(
     >>> fitted = fit_gaussian_process(x, np.sin(x[:, 0]))
     >>> bool(abs(fitted.predict([[1.5]]).mean[0] - np.sin(1.5)) < 0.02)
     True
-    >>> fit_gaussian_process(np.array([[0.0, 1.0], [0.2, 0.8], [0.6, 0.4], [1.0, 0.0]]), np.arange(4.0)).feature_transforms
+    >>> weights = np.array([[0.0, 1.0], [0.2, 0.8], [0.6, 0.4], [1.0, 0.0]])
+    >>> fit_gaussian_process(weights, np.arange(4.0)).feature_transforms
     ('sqrt', 'sqrt')
     """
     tables = _tables(X, y, feature_transforms, target_transform, features)
@@ -88,7 +89,9 @@ def fit_gaussian_process(
     # Shares of the signal's variance, which is that of the trend and of the smooth part together.
     signal = 1.0 + found.trend
     trend, noise = found.trend / signal, found.noise / signal
-    covariance = trend * (at @ at.T) / p + (1.0 - trend) * matern(squared_distances(at / found.length, at / found.length))
+    covariance = trend * (at @ at.T) / p + (1.0 - trend) * matern(
+        squared_distances(at / found.length, at / found.length)
+    )
     covariance[np.diag_indices(n)] += noise
     root = np.linalg.inv(np.linalg.cholesky(covariance))
     whitened = root @ error
@@ -163,8 +166,8 @@ def negative_log_likelihood(theta: Floats, at: Floats, error: Floats) -> tuple[f
     Returns
     -------
     float, array (p + 2,)
-        The scale of the covariance is integrated out under a prior of ``1 / variance``, with n - 1 degrees of freedom: one
-        went into the mean. A target that never varies has likelihood 1.
+        The scale of the covariance is integrated out under a prior of ``1 / variance``, with n - 1 degrees of freedom:
+        one went into the mean. A target that never varies has likelihood 1.
     """
     from scipy.linalg.lapack import dpotrf, dpotri
 

@@ -1,5 +1,6 @@
 """Bags of boosted trees: grown by LightGBM, kept as arrays, so that predicting needs numpy alone."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -127,13 +128,14 @@ def settings_for(n: int, p: int) -> Settings:
     >>> settings_for(60, 3).leaves, settings_for(512, 17).leaves, settings_for(5000, 17).leaves
     (4, 8, 24)
     """
+    few = n < 200
     return Settings(
         bags=5,
-        trees=int(np.clip(n * n // 450, 60, 600)),
+        trees=max(n * n // 900, 30) if few else min(n * n // 450, 600),
         leaves=int(np.clip(round(np.sqrt(n) / 3), 4, 31)),
         rows_in_leaf=int(np.clip(n // 200, 3, 20)),
-        learning_rate=0.12 if n < 200 else 0.06,
-        penalty=1.0 if n < 200 else 0.1,
+        learning_rate=0.24 if few else 0.06,
+        penalty=1.0 if few else 0.1,
         row_share=0.8,
         column_share=1.0 if p <= 3 else 0.7,
     )
@@ -264,7 +266,8 @@ def _grow(Z: Floats, t: Floats, monotone: Sequence[int], settings: Settings, see
         "min_data_in_bin": 1,
         "boost_from_average": False,
         "feature_pre_filter": False,
-        "monotone_constraints": list(monotone),
+        # Without a direction the constraints would only take time.
+        **({"monotone_constraints": list(monotone)} if any(monotone) else {}),
         "num_threads": 1,
         "deterministic": True,
         "force_col_wise": True,
@@ -284,10 +287,8 @@ def _parsed(text: str) -> _Bag:
     Leaves are put behind the inner nodes of their tree; LightGBM numbers leaf i as child ``-i - 1``.
     """
     found: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        key, equals, numbers = line.partition("=")
-        if equals and key in _TREE_LINES:
-            found.setdefault(key, []).append(numbers)
+    for key, numbers in _OF_A_TREE.findall(text):
+        found.setdefault(key, []).append(numbers)
 
     def column(key: str, dtype: Any) -> Any:
         return np.array(" ".join(found.get(key, ())).split(), dtype=dtype)
@@ -324,7 +325,7 @@ def _parsed(text: str) -> _Bag:
     )
 
 
-_TREE_LINES = frozenset({"num_leaves", "split_feature", "threshold", "left_child", "right_child", "leaf_value"})
+_OF_A_TREE = re.compile(r"^(num_leaves|split_feature|threshold|left_child|right_child|leaf_value)=(.*)$", re.MULTILINE)
 
 
 def _joined(bags: Sequence[_Bag], base: Floats) -> TreesForm:
@@ -385,6 +386,6 @@ KIND = Kind(
     read=_read,
     seeded=True,
     slow=True,
-    tried_from=120,  # slow, and trees learn little from fewer rows
+    tried_from=12,
     raw_and_transformed=False,
 )

@@ -14,8 +14,8 @@ from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
 from quagpredict.surrogates.json_object import JsonObject
 from quagpredict.surrogates.kind import Kind
+from quagpredict.surrogates.mixture_weights import weight_columns
 from quagpredict.surrogates.training_tables import assemble, t_factor, training_tables
-from quagpredict.surrogates.weights import weight_columns
 
 Floats = NDArray[np.float64]
 
@@ -81,10 +81,10 @@ def fit_mixing_law(
 ) -> FittedSurrogate:
     """Fit ``c + k exp(sum_j t_j r_j)``; what is not a weight of the mixture enters the sum in units of its deviation.
 
-    The parameters are those of `fit_linear`. With c given, the logarithm of the target's distance from c is linear, so c
-    on a fixed grid beyond the targets, on either side, and the penalty that shrinks the rates are those of the smallest
-    leave-one-out error (each row weighted so that errors count in the target's unit). From there the squared error
-    itself is minimised over all parameters. Far from the targets, c makes the law a ridge regression.
+    The parameters are those of `fit_linear`. With c given, the logarithm of the target's distance from c is linear, so
+    c on a fixed grid beyond the targets, on either side, and the penalty that shrinks the rates are those of the
+    smallest leave-one-out error (each row weighted so that errors count in the target's unit). From there the squared
+    error itself is minimised over all parameters. Far from the targets, c makes the law a ridge regression.
 
     References
     ----------

@@ -17,8 +17,8 @@ from quagpredict.shipped import matches
 from quagpredict.surrogates.domain import TrainingDomain
 from quagpredict.surrogates.fitted import Calibration, FittedSurrogate
 from quagpredict.surrogates.forms import Form
-from quagpredict.surrogates.json_object import ABOVE_ZERO, JsonObject, short
 from quagpredict.surrogates.gaussian_process_form import SQUARED_EXPONENTIAL
+from quagpredict.surrogates.json_object import ABOVE_ZERO, JsonObject, short
 from quagpredict.surrogates.json_object import MAX_TEXT as MAX_TEXT
 from quagpredict.surrogates.kinds import KINDS, kind_of
 from quagpredict.surrogates.transforms import parse_transform

@@ -33,8 +33,9 @@ class Transform(NamedTuple):
     def forward(self, values: ArrayLike) -> Floats:
         """Return the transformed values, of the same shape; NaN where the transform is not defined.
 
-        ``sqrt`` needs a value of at least 0, ``log`` one above 0, ``logit`` a value strictly between 0 and 1, ``logit(trials)`` one from 0 to 1:
-        with half a success and half a failure added (Haldane 1956; Anscombe 1956) the ends stay finite.
+        ``sqrt`` needs a value of at least 0, ``log`` one above 0, ``logit`` a value strictly between 0 and 1,
+        ``logit(trials)`` one from 0 to 1: with half a success and half a failure added (Haldane 1956; Anscombe 1956)
+        the ends stay finite.
 
         Examples
         --------

@@ -12,7 +12,8 @@ from quagpredict.errors import CorpusError
 from quagpredict.surrogates.auto import chosen
 from quagpredict.surrogates.feature_sets import Transforms
 from quagpredict.surrogates.fitted import Z90, Calibration, FittedSurrogate
-from quagpredict.surrogates.fitting import fit_frame
+from quagpredict.surrogates.fitting import fit_task
+from quagpredict.surrogates.many_fits import ManyFits
 from quagpredict.surrogates.training_rows import training_rows
 from quagpredict.surrogates.transforms import parse_transform
 from quagpredict.validation.noise_ceiling import evaluation_noise
@@ -116,12 +117,11 @@ def learn_calibration(
     scores = np.full(n, np.nan)
     try:
         # From a single run some kinds can be fitted; nothing is left to leave out.
-        for split in repeated_k_fold(np.arange(n), folds, 1, seed) if n > 1 else ():
-            fitted = fit_frame(
-                kind, frame[split.train], y[split.train], features=features, transforms=transforms, target=target,
-                groups=groups, seed=seed,
-            )  # fmt: skip
-            left_out = fitted.predict_transformed(fitted.design(frame[split.test]))
+        settings = {"transforms": transforms, "target": target, "groups": groups, "seed": seed}
+        fits = ManyFits(fit_task(kind, frame, y, features=features, **settings)) if n > 1 else None
+        for split in repeated_k_fold(np.arange(n), folds, 1, seed) if fits is not None else ():
+            fitted = fits.fit(split.train)
+            left_out = fitted.predict_transformed(fits.design(fitted)[split.test])
             true = parse_transform(fitted.target_transform).forward(y[split.test])
             scores[split.test] = left_out_scores(true, left_out.mean, left_out.std)
     except CorpusError:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError
 from quagpredict.surrogates.auto import chosen
-from quagpredict.surrogates.fitting import fit_frame
+from quagpredict.surrogates.fitting import fit_task
 from quagpredict.surrogates.kinds import kind_of
+from quagpredict.surrogates.many_fits import ManyFits
 from quagpredict.validation.baselines import OF_BASES, Model
 from quagpredict.validation.batched_least_squares import predict_splits
 from quagpredict.validation.conformal import calibration_of, learn_calibration, left_out_scores
@@ -106,24 +107,20 @@ def predictions(
         return found._replace(order=np.zeros_like(found.mean)) if model.kind == "mean" else found
     mean = np.empty((len(splits), len(rows.y)))
     low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    settings: dict[str, Any] = {
-        "features": model.features,
-        "transforms": model.transforms,
-        "target": rows.target,
-        "seed": seed,
-    }
+    settings: dict[str, Any] = {"features": model.features, "target": rows.target, "seed": seed}
+    fits = ManyFits(fit_task(model.kind, rows.frame, rows.y, transforms=model.transforms, **settings))
     for number, split in enumerate(splits):
-        training = rows.frame[split.train]
-        fitted = fit_frame(model.kind, training, rows.y[split.train], **settings)
-        X = fitted.design(rows.frame)
+        fitted = fits.fit(split.train)
+        X = fits.design(fitted)
         mean[number] = fitted.predict(X).mean
         if number < len(calibrated):
             kind, transforms = chosen(fitted, model.transforms)  # what `auto` chose is not chosen again in each fold
             learnt = learn_calibration(
-                *(kind, training, rows.y[split.train]),
+                *(kind, rows.frame[split.train], rows.y[split.train]),
                 folds=FOLDS,
                 floor=rows.floor,
-                **settings | {"transforms": transforms},
+                transforms=transforms,
+                **settings,
             )
             fitted = replace(fitted, calibration=learnt)
             low[number], high[number] = fitted.interval(X, groups=rows.bases)

@@ -90,7 +90,7 @@ def task_of(
         models = models_of((*wanted, *baseline_names(table)), table, exclude=passed)
     else:
         columns = resolve_features(features, table, exclude=passed)
-        kinds = tuple(kind for kind in SURROGATES if kind != "mean" and kind not in with_own_columns())
+        kinds = tuple(kind for kind in SURROGATES if kind != "mean" and _reads(kind, table, columns))
         asked = (surrogates,) if isinstance(surrogates, str) else tuple(surrogates or ())
         wanted = kinds if not asked or "all" in asked else asked
         # Not by their names, which would be parsed: anyone's column may hold a colon or a plus sign.
@@ -118,6 +118,15 @@ def task_of(
     table = table.drop(name for name in ("pre_problems", "post_problems") if name in table.columns)
     prepared = Rows(table, rows.y, names_of(table, "base_model").tolist(), target, noise_floor(rows.runs, target))
     return Task(prepared, rows.runs, models, wanted, notes, rows.eval_protocol_id, rows.rl_recipe_id, grouped_by)
+
+
+def _reads(kind: str, table: pl.DataFrame, columns: Sequence[str]) -> bool:
+    """Return whether a kind reads these columns of anyone's table; one that wants weights of a mixture may not."""
+    if kind_of(kind).reads != "weights":
+        return kind_of(kind).reads != "own"
+    with suppress(CorpusError):
+        return bool(kind_columns(kind, table, columns))
+    return False
 
 
 def _probe_notes(table: pl.DataFrame) -> list[str]:

@@ -10,13 +10,13 @@ from quagpredict.surrogates.lightgbm import fit_lightgbm, monotone_directions, s
 @pytest.mark.parametrize(("rows", "features"), [(20, 1), (120, 4), (600, 6)])
 def test_numpy_predicts_what_lightgbm_does(rows: int, features: int, monkeypatch: pytest.MonkeyPatch) -> None:
     models = []
-    train = lightgbm.train
+    booster = lightgbm.Booster
 
     def kept(*args: object, **settings: object) -> object:
-        models.append(train(*args, **settings))
+        models.append(booster(*args, **settings))
         return models[-1]
 
-    monkeypatch.setattr(lightgbm, "train", kept)
+    monkeypatch.setattr(lightgbm, "Booster", kept)
     rng = np.random.default_rng(rows)
     X = rng.normal(size=(rows, features)).round(1)  # values on the thresholds too
     y = np.sin(X[:, 0]) + X.sum(axis=1) + rng.normal(0, 0.1, rows)

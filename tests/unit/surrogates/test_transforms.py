@@ -47,7 +47,9 @@ def test_extreme_values_do_not_warn() -> None:
     assert parse_transform("logit").inverse([-1e4, 1e4]).tolist() == [0.0, 1.0]
 
 
-@pytest.mark.parametrize("name", ["", "sqrt()", "logit()", "logit(0)", "logit(-1)", "logit(nan)", "logit(1e99)", "Logit"])
+@pytest.mark.parametrize(
+    "name", ["", "sqrt()", "logit()", "logit(0)", "logit(-1)", "logit(nan)", "logit(1e99)", "Logit"]
+)
 def test_unknown_names_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match="unknown transform"):
         parse_transform(name)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from quagpredict.corpus.schema import BY_NAME
+from quagpredict.schema import BY_NAME
 
 Floats = NDArray[np.float64]
 

@@ -2,11 +2,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quagpredict.surrogates.weights import weight_columns
+from quagpredict.surrogates.mixture_weights import weight_columns
 
 
 @given(
-    seed=st.integers(0, 2**32 - 1), p=st.integers(2, 20), percent=st.booleans(), rounded=st.booleans(), extra=st.booleans()
+    seed=st.integers(0, 2**32 - 1),
+    p=st.integers(2, 20),
+    percent=st.booleans(),
+    rounded=st.booleans(),
+    extra=st.booleans(),
 )
 def test_weights_are_found_beside_other_columns(seed: int, p: int, percent: bool, rounded: bool, extra: bool) -> None:
     rng = np.random.default_rng(seed)
