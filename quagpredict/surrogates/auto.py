@@ -220,7 +220,7 @@ def _tied(errors: dict[str, float], y: Floats) -> float:
 def _rank(values: Floats) -> Floats:
     """Return how many values are smaller, less the mean over all."""
     rank = (values[:, None] > values).sum(axis=1).astype(np.float64)
-    return rank - rank.mean()
+    return np.asarray(rank - rank.mean())
 
 
 def _folds(y: Floats, count: int, seed: int) -> NDArray[np.int64]:

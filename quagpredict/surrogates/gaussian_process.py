@@ -55,7 +55,7 @@ def fit_gaussian_process(
     that distances between mixtures are Hellinger's and a first hundredth counts for more than the tenth.
     Hyperparameters are those of the largest posterior (L-BFGS from one start; learnt from at most `LEARNING_ROWS`
     rows); the signal's variance is integrated out, so that predictions are Student's t with n - 1 degrees of freedom.
-    Nothing is drawn at random. Beyond `MOST_ROWS` rows every so-manyth is used.
+    Nothing is drawn at random. Of more than `MOST_ROWS` rows, so many are used, evenly spaced.
 
     References
     ----------

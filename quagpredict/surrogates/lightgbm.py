@@ -213,11 +213,13 @@ def fit_lightgbm(
     order = np.lexsort((*Z.T[::-1], t))
     grown, base, outside = [], [], []
     left_out = np.full((n, chosen.bags), np.nan)
+    unit = _unit(t)
     for bag in range(chosen.bags):
         inside = np.sort(order[rng.permutation(n)[: max(2, round(chosen.row_share * n))]])
         inside = inside[np.argsort(np.argsort(order)[inside])]
         level = float(t[inside].mean())
-        grown.append(_grow(Z[inside], t[inside] - level, monotone, chosen, seed + bag))
+        trees = _grow(Z[inside], (t[inside] - level) / unit, monotone, chosen, seed + bag)
+        grown.append(trees._replace(value=trees.value * unit))
         base.append(level)
         outside.append(np.setdiff1d(np.arange(n), inside))
     form = _joined(grown, np.array(base))
@@ -241,7 +243,7 @@ def fit_lightgbm(
 
 
 class _Bag(NamedTuple):
-    """Nodes of the trees of one bag, one tree after another; children are counted within their tree's bag."""
+    """Nodes of the trees of one bag, one tree after another; children and roots are counted within the bag."""
 
     feature: Integers
     threshold: Floats
@@ -249,6 +251,12 @@ class _Bag(NamedTuple):
     right: Integers
     value: Floats
     roots: Integers
+
+
+def _unit(t: Floats) -> float:
+    """Return what targets are divided by before trees grow, a power of two: LightGBM holds them in single precision."""
+    size = float(np.abs(t - t.mean()).max(initial=0.0))
+    return 1.0 if 1e-6 <= size <= 1e6 or size == 0.0 else float(2.0 ** np.frexp(size)[1])
 
 
 def _grow(Z: Floats, t: Floats, monotone: Sequence[int], settings: Settings, seed: int) -> _Bag:
@@ -329,13 +337,15 @@ _OF_A_TREE = re.compile(r"^(num_leaves|split_feature|threshold|left_child|right_
 
 
 def _joined(bags: Sequence[_Bag], base: Floats) -> TreesForm:
-    starts = np.cumsum([len(bag.feature) for bag in bags]) - [len(bag.feature) for bag in bags]
-    moved = [
-        bag._replace(left=bag.left + start, right=bag.right + start, roots=bag.roots + start)
-        for bag, start in zip(bags, starts, strict=True)
-    ]
+    sizes = np.array([len(bag.feature) for bag in bags])
+    starts = np.cumsum(sizes) - sizes
     return TreesForm(
-        *(np.concatenate(parts) for parts in zip(*moved, strict=True)),
+        feature=np.concatenate([bag.feature for bag in bags]),
+        threshold=np.concatenate([bag.threshold for bag in bags]),
+        left=np.concatenate([bag.left + start for bag, start in zip(bags, starts, strict=True)]),
+        right=np.concatenate([bag.right + start for bag, start in zip(bags, starts, strict=True)]),
+        value=np.concatenate([bag.value for bag in bags]),
+        roots=np.concatenate([bag.roots + start for bag, start in zip(bags, starts, strict=True)]),
         bags=np.repeat(np.arange(len(bags)), [len(bag.roots) for bag in bags]),
         base=base,
         residual_variance=1.0,

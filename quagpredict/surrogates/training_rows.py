@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.corpus.design import refuse_extremes
 from quagpredict.corpus.reading import named_rows
 from quagpredict.errors import CorpusError, IncomparableError
 
@@ -79,6 +80,7 @@ def training_rows(
         frame = frame.filter(pl.col("split").fill_null(split) == split)
     values = frame[target].cast(pl.Float64)
     finished = values.is_not_null() & values.is_not_nan()
+    refuse_extremes(frame[target], frame, source)
     runs = frame.with_columns(values).filter(finished)
     if runs.height == 0 and not none_will_do:
         where = f" with split '{split}'" if split is not None and "split" in frame.columns else ""
