@@ -117,9 +117,11 @@ def learn_calibration(
     scores = np.full(n, np.nan)
     try:
         # From a single run some kinds can be fitted; nothing is left to leave out.
-        settings = {"transforms": transforms, "target": target, "groups": groups, "seed": seed}
-        fits = ManyFits(fit_task(kind, frame, y, features=features, **settings)) if n > 1 else None
-        for split in repeated_k_fold(np.arange(n), folds, 1, seed) if fits is not None else ():
+        task = fit_task(
+            kind, frame, y, features=features, transforms=transforms, target=target, groups=groups, seed=seed
+        )
+        fits = ManyFits(task)
+        for split in repeated_k_fold(np.arange(n), folds, 1, seed) if n > 1 else ():
             fitted = fits.fit(split.train)
             left_out = fitted.predict_transformed(fits.design(fitted)[split.test])
             true = parse_transform(fitted.target_transform).forward(y[split.test])
