@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.corpus.columns import is_derived
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.nearest import did_you_mean
 
@@ -124,7 +125,8 @@ by at most 1, less than a billionth of that: subtract what all rows share
         _refuse(np.abs(values) > LARGEST, series.name, frame, source, f"is beyond {LARGEST:g}: give it in another unit")
     known = values[np.isfinite(values)]
     spread = float(np.ptp(known)) if len(known) else 0.0
-    if 0.0 < spread < 1.0 / LARGEST:
+    # Shares that are derived from counts may be next to nothing everywhere; that is no matter of units.
+    if 0.0 < spread < 1.0 / LARGEST and not is_derived(series.name):
         raise CorpusError(
             f"{source}: column '{series.name}' varies by {spread:g}, less than {1.0 / LARGEST:g}: give it in another "
             "unit"
