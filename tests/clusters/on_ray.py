@@ -121,7 +121,8 @@ def test_a_program_sees_the_gpus_that_it_asked_for(cluster: Any, tmp_path: Path)
 def test_a_plan_of_which_a_node_is_killed_gives_the_same_corpus(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = write_plan(tmp_path)
+    without = {role: {"gpus": 0} for role in ("base", "sft", "rl", "evaluate")}  # else each would take one of the two
+    plan = write_plan(tmp_path, resources=without)
     assert not collect(plan, tmp_path / "here").failed
     doomed = cluster.add_node(num_cpus=2, object_store_memory=80 * 2**20)
     killed: list[str] = []
