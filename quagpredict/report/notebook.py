@@ -10,8 +10,8 @@ from quagpredict.report.tables import print_ranking, ranking_columns
 
 # Rows of a table in a notebook.
 _ROWS = 20
-_CELL = "text-align:right;white-space:nowrap"
-_LEFT = "text-align:left;overflow-wrap:anywhere"
+_CELL = "padding:.15em .6em;text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums"
+_LEFT = "padding:.15em .6em;text-align:left;overflow-wrap:anywhere"
 
 
 def ranking_text(ranking: Any) -> str:
