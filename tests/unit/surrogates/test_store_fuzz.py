@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,8 @@ from quagpredict.testing.worlds import World, draw
 
 DRAWN = draw(World("budget", problems=12, samples_before=32), 24, seed=1)
 Y = DRAWN.frame["post_pass_at_1"].to_numpy()
+#: The same candidates with the weights of a mixture, which `mixing_law` alone needs.
+FRAME = DRAWN.frame.with_columns(web=pl.col("pre_pass_at_1"), code=1.0 - pl.col("pre_pass_at_1"))
 
 each_kind = pytest.mark.parametrize("kind", SURROGATES)
 
@@ -27,7 +30,8 @@ each_kind = pytest.mark.parametrize("kind", SURROGATES)
 def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[FittedSurrogate, str]]:
     found = {}
     for kind in SURROGATES:
-        fitted = fit_frame(kind, DRAWN.frame, Y, features="loss+pass_at_1")
+        features = "web+code" if kind == "mixing_law" else "loss+pass_at_1"
+        fitted = fit_frame(kind, FRAME, Y, features=features)
         folder = tmp_path_factory.mktemp(kind)
         found[kind] = (fitted, save_surrogate(fitted, folder).read_text())
     return found
@@ -38,10 +42,10 @@ def test_every_kind_survives_storage(kind: str, stored: Any, tmp_path: Path) -> 
     fitted, text = stored[kind]
     (tmp_path / "surrogate.json").write_text(text)
     again = load_surrogate(tmp_path)
-    X = fitted.design(DRAWN.frame)
+    X = fitted.design(FRAME)
     for before, after in zip((*fitted.predict(X), *fitted.joint(X)), (*again.predict(X), *again.joint(X)), strict=True):
         np.testing.assert_allclose(after, before, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(again.predict_frame(DRAWN.frame).mean, fitted.predict(X).mean, rtol=1e-12)
+    np.testing.assert_allclose(again.predict_frame(FRAME).mean, fitted.predict(X).mean, rtol=1e-12)
     for name in ("features", "notes", "rl_steps", "calibration", "training_rows"):
         assert getattr(again, name) == getattr(fitted, name)
 
