@@ -319,5 +319,5 @@ def _about(curves: Curves, frame: pl.DataFrame, plan: Plan, terms: Terms, none_c
     elif not plan.affordable.any():
         notes.append(f"the budget of {terms.budget:g} finishes no run: the choice is by forecast")
     elif not plan.moves:
-        notes.append("the race is over: the choice is finished, and nothing more is worth its cost")
+        notes.append("the race is over: the choice is finished, and nothing more is worth its cost, or can be paid for")
     return notes
