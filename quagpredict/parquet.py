@@ -126,6 +126,12 @@ def parquet_parts(path: str | Path, columns: Sequence[str], rows: int) -> Iterat
         yield read(_read_part, list(columns), first, rows)
 
 
+def parquet_height(path: str | Path) -> int:
+    """Return the number of rows of a Parquet file, whoever wrote it; errors are those of `read_parquet`."""
+    height: int = _height(path) if is_sealed(path) else read_apart(_height, path)
+    return height
+
+
 def parquet_columns(path: str | Path) -> list[str]:
     """Return the names of the columns of a Parquet file, whoever wrote it; errors are those of `read_parquet`."""
     if not is_sealed(path):

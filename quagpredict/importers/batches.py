@@ -10,18 +10,20 @@ from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import is_plain, suffix_of
 from quagpredict.importers.reading import PART
 from quagpredict.importers.tables import SEPARATORS, text_of_values
-from quagpredict.parquet import parquet_parts
+from quagpredict.parquet import parquet_height, parquet_parts
 
-#: Bytes from which on a table is read in parts. Texts are packed well in Parquet.
-LARGE = {".parquet": 64 * 2**20, ".csv": 256 * 2**20, ".tsv": 256 * 2**20}
+#: A table that has more is read in parts: rows of Parquet, which packs texts to almost nothing, bytes of the others.
+LARGE = {".parquet": 2_000_000, ".csv": 256 * 2**20, ".tsv": 256 * 2**20}
 ROWS = 1_000_000  # of a part
 _LONGEST_TEXT = 64  # characters: of a longer response its digest is kept, which tells as well whether two are the same
 
 
 def is_large(path: Path) -> bool:
-    """Say whether a table is read in parts: one of Parquet, CSV or TSV, plain, and past the size in `LARGE`."""
-    least = LARGE.get(suffix_of(path))
-    return least is not None and is_plain(path) and path.stat().st_size > least
+    """Say whether a table is read in parts: one of Parquet, CSV or TSV, not packed, and larger than `LARGE` says."""
+    most = LARGE.get(suffix_of(path))
+    if most is None or not is_plain(path):
+        return False
+    return (parquet_height(path) if suffix_of(path) == ".parquet" else path.stat().st_size) > most
 
 
 def batches(path: Path, names: Sequence[str]) -> Iterator[pl.DataFrame]:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.batches import LARGE, ROWS, added, as_digests, batches, is_large
-from quagpredict.importers.files import stem_of, suffix_of
+from quagpredict.importers.batches import ROWS, added, as_digests, batches, is_large
+from quagpredict.importers.files import stem_of
 from quagpredict.importers.reading import Reading, part_of_samples, verdicts
 from quagpredict.importers.tables import chosen_columns, header, text_columns
 
@@ -96,7 +96,7 @@ def _part_of_large(
     if "correct" not in columns:
         raise InvalidDataError(
             f"{path}: has no column of verdicts (option correct), and is too large to be graded here: split it into "
-            f"files of at most {LARGE[suffix_of(path)] >> 20} MiB"
+            "smaller files"
         )
     kept = {key: name for key, name in columns.items() if key != "gold"}
     parts: list[pl.DataFrame] = []
