@@ -44,6 +44,7 @@ def measure() -> list[Figure]:
                 ours, alone = in_turn(
                     lambda launcher=launcher, log=log: run_one(launcher, command, log),  # type: ignore[misc]
                     lambda: subprocess.run(command, check=True),
+                    repeats=3,
                 )
             most = PROMISED.get(mode, _CLUSTER)
             promise = f"<= 1 x + {most:g} s"
