@@ -39,7 +39,9 @@ _OVER = {
 _PATIENCE_SECONDS = 60.0
 _CLOSING_SECONDS = 60.0
 _BEFORE_THE_LIMIT_SECONDS = 60
-_LOST = 255  # stands for an exit code that nobody has seen
+_UNSEEN = 255  # stands for an exit code that nobody has seen
+_UNKNOWN = "unknown to the queue"
+_NODE_LOST = {"BOOT_FAIL", "NODE_FAIL", _UNKNOWN}
 # What sbatch says when it may take a job later: the controller is away, or a limit on how many jobs one may have.
 _PASSING = ("Unable to contact", "timed out", "temporarily", "Limit")
 
@@ -229,8 +231,8 @@ class SlurmLauncher:
         except StageError:  # a controller that restarts; the tasks go on, and their exit codes come by files
             return
         for task in list(self._running.values()):
-            state = states.get(f"{task.folder.name}_{task.number}", "unknown to the queue")
-            if state not in _OVER and state != "unknown to the queue":
+            state = states.get(f"{task.folder.name}_{task.number}", _UNKNOWN)
+            if state not in _OVER and state != _UNKNOWN:
                 task.over_since = None
                 if task.killed:
                     self._cancel(task)
@@ -242,9 +244,10 @@ class SlurmLauncher:
                 if not task.killed:
                     with task.log.open("a", encoding="utf-8") as log:
                         log.write(f"error: SLURM job {task.job}_{task.number} left no exit code; its state: {state}\n")
-                self._end(task, -9 if task.killed else _LOST)
+                lost = None if state in _NODE_LOST else _UNSEEN
+                self._end(task, -9 if task.killed else lost)
 
-    def _end(self, task: _Task, code: int) -> None:
+    def _end(self, task: _Task, code: int | None) -> None:
         del self._running[task.name]
         self._ended.append(Ended(task.name, code))
 

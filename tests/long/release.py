@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +57,9 @@ def try_wheel(wheel: Path, python: str, resolution: str, folder: Path) -> str:
     run("uv", "venv", "--quiet", "--python", python, folder / "env")
     own = folder / "env/bin/python"
     options = ("--resolution", resolution, "--only-binary", ":all:")
-    run("uv", "pip", "install", "--quiet", "--python", own, *options, wheel)
+    # Named themselves, since `lowest-direct` takes the lowest of what is asked for directly.
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    run("uv", "pip", "install", "--quiet", "--python", own, *options, wheel, *asked)
     empty = folder / "empty"
     empty.mkdir()
     shipped = Path(run(own, "-c", SHIPPED, cwd=empty).strip())
