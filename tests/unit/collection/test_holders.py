@@ -71,7 +71,7 @@ def test_one_that_was_killed_is_gone_once_its_stages_are(tmp_path: Path) -> None
 
 
 def test_a_second_is_refused_with_the_process_of_the_first(tmp_path: Path) -> None:
-    named = rf"another collect \(process {os.getpid()}\) works in this folder; wait or stop it, or share"
+    named = rf"another collect \(process {os.getpid()}\) works in this folder; wait or stop it, or join it"
     with at_work(tmp_path) as first:
         with pytest.raises(UsageError, match=named):
             at_work(tmp_path).__enter__()
