@@ -68,6 +68,7 @@ def choose(task: FitTask) -> FittedSurrogate:
 
     Examples
     --------
+    >>> from quagpredict.surrogates.fitting import fit_frame
     >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> frame = synthetic_corpus(40, seed=1).frame
     >>> fitted = fit_frame("auto", frame, frame["post_pass_at_1"].to_numpy())
@@ -117,6 +118,7 @@ def chosen(fitted: FittedSurrogate, transforms: Transforms) -> tuple[str, Transf
 
     Examples
     --------
+    >>> from quagpredict.surrogates.fitting import fit_frame
     >>> from quagpredict.testing.synthetic import synthetic_corpus
     >>> frame = synthetic_corpus(40, seed=1).frame
     >>> fitted = fit_frame("auto", frame, frame["post_pass_at_1"].to_numpy())
