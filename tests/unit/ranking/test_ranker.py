@@ -271,7 +271,7 @@ def test_a_screening_with_a_budget_takes_the_first_without_result(runs):
 def test_errors_that_are_taken_as_independent_are_said(runs, fresh, monkeypatch):
     process = fit(runs[:24], "gaussian_process")
     assert not any("as independent" in note for note in rank(fresh, process).notes)
-    monkeypatch.setattr("quagpredict.surrogates.gaussian_process._JOINT_ROWS", 10)
+    monkeypatch.setattr("quagpredict.surrogates.gaussian_process_form._JOINT_ROWS", 10)
     assert any("as independent" in note for note in rank(fresh, process).notes)
 
 
