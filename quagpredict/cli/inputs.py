@@ -56,6 +56,35 @@ def add_candidates(parser: argparse.ArgumentParser) -> None:
     add("--candidates", action="extend", nargs="+", default=[], metavar="TABLE", help="the same")
 
 
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how a table of another tool is read; `columns_of` reads the first."""
+    parser.add_argument(
+        "--columns",
+        action="extend",
+        nargs="+",
+        metavar="NAME=HEADER",
+        help="what a table of another tool calls a column: candidate=run pre_pass_at_64='pass@64'",
+    )
+    parser.add_argument("--percent", action="store_true", help="the table's scores are in per cent")
+
+
+def columns_of(pairs: Iterable[str] | None) -> dict[str, str]:
+    """Return what NAME=HEADER pairs say.
+
+    Examples
+    --------
+    >>> columns_of(["candidate=run", "pre_pass_at_64=pass@64"])
+    {'candidate': 'run', 'pre_pass_at_64': 'pass@64'}
+    """
+    columns: dict[str, str] = {}
+    for pair in pairs or ():
+        name, equals, header = pair.partition("=")
+        if not equals or not name or name in columns:
+            raise UsageError(f"--columns {pair}: expected NAME=HEADER, each name once, as candidate=run")
+        columns[name] = header
+    return columns
+
+
 def candidates_of(args: argparse.Namespace, command: str) -> list[str]:
     """Return the candidates that are named, or refuse a call without any."""
     given = [*args.tables, *args.candidates]

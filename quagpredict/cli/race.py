@@ -10,8 +10,10 @@ from quagpredict.cli.inputs import (
     above_zero,
     add_candidates,
     add_gate,
+    add_reading,
     at_least,
     candidates_of,
+    columns_of,
     emit,
     say,
     say_notes,
@@ -45,6 +47,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     )
     add = parser.add_argument
     add_candidates(parser)
+    add_reading(parser)
     add("--curves", metavar="TABLE", help="Pass@1 along RL (default: the candidates' own column post_curve)")
     add("--rl-steps", type=at_least(1), required=True, metavar="N", help="RL steps of a whole run")
     add("--budget", type=float, metavar="X", help="what is left to spend, in RL steps or the unit of --step-cost")
@@ -110,6 +113,8 @@ def run(args: argparse.Namespace) -> int:
         margin=args.margin,
         gate_probability=args.gate_probability,
         tolerance=args.tolerance,
+        columns=columns_of(args.columns),
+        percent=args.percent,
     )
     makers = {"csv": partial(race_csv, found), "json": partial(race_json, found)}
     emit(args.format, makers, lambda console: print_race(found, console, args.top), args.out)

@@ -2,7 +2,6 @@
 
 import argparse
 import shlex
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,9 +11,11 @@ from quagpredict.cli.inputs import (
     above_zero,
     add_candidates,
     add_gate,
+    add_reading,
     at_least,
     called,
     candidates_of,
+    columns_of,
     emit,
     one_or_many,
     say_notes,
@@ -74,14 +75,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="what 'fit' learns from (default: Pass@1, Pass@64, loss)",
     )
-    add(
-        "--columns",
-        action="extend",
-        nargs="+",
-        metavar="NAME=HEADER",
-        help="what a table of another tool calls a column: candidate=run pre_pass_at_64='pass@64'",
-    )
-    add("--percent", action="store_true", help="the table's scores are in per cent")
+    add_reading(parser)
     add("--join", metavar="TABLE", help="lay the columns of another table beside, by candidate: the losses, say")
     add("--truth", metavar="TABLE", help="table with the scores after RL, shown beside the prediction")
     add("--split", choices=("fit", "held_out"), help="rank only the rows of this split")
@@ -153,7 +147,7 @@ def ranked(args: argparse.Namespace) -> Any:
             condition=not args.no_condition,
             minimize=args.minimize,
             weights=weights_of(args.weights),
-            columns=_columns(args.columns or ()),
+            columns=columns_of(args.columns),
             percent=args.percent,
             join=args.join,
             split=args.split,
@@ -166,16 +160,3 @@ def ranked(args: argparse.Namespace) -> Any:
             raise CorpusError(f"{error.reason}; if it is: {shlex.join([*words, '--percent'])}") from None
         told = [f"{name}={header}" for name, header in error.columns.items()]
         raise CorpusError(f"{error.reason}; did you mean: {shlex.join([*words, '--columns', *told])}") from None
-
-
-def _columns(pairs: Sequence[str]) -> dict[str, str]:
-    """Return what NAME=HEADER pairs say."""
-    from quagpredict.errors import UsageError
-
-    columns: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, header = pair.partition("=")
-        if not equals or not name or name in columns:
-            raise UsageError(f"--columns {pair}: expected NAME=HEADER, each name once, as candidate=run")
-        columns[name] = header
-    return columns

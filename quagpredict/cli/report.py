@@ -66,10 +66,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _race(args: argparse.Namespace, ranking: Any) -> Any:
     from quagpredict.racing import race
+    from quagpredict.racing.curves import long_table, plain_table
 
+    # The candidates were read already, and their scores are fractions.
+    curves = long_table(plain_table(args.curves, args.curves), percent=True) if args.percent else args.curves
     found = race(
         ranking.candidates,
-        args.curves,
+        curves,
         rl_steps=int(args.rl_steps),
         gate=args.gate,
         margin=args.margin,

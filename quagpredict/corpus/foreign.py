@@ -18,17 +18,29 @@ KNOWN = {
         "pre_held_out_loss_nats",
     ),
     **dict.fromkeys(
-        ("score_after_rl", "after_rl", "rl_score", "post_rl_score", "post_rl", "final_rl_score"), "post_pass_at_1"
+        (
+            "score_after_rl",
+            "after_rl",
+            "rl_score",
+            "post_rl_score",
+            "post_rl",
+            "final_rl_score",
+            "rl_final",
+            "rl_result",
+        ),
+        "post_pass_at_1",
     ),
     **dict.fromkeys(("base", "base_model_name", "base_name"), "base_model"),
 }
 #: Headers of what a team calls its candidates, in the order in which they are tried.
-_NAMES = ("name", "candidate_name", "checkpoint", "run", "run_name", "model", "model_name", "recipe", "mixture")
+NAMES = ("name", "candidate_name", "checkpoint", "run", "run_name", "model", "model_name", "recipe", "mixture")
 _OTHER = "\0other"
 _INDEX = ("", "index", "unnamed:_0", "__index_level_0__")
 _PASS_AT = re.compile(r"(?:(?P<stage>pre|sft|before_rl|post|rl|after_rl)_)?pass(?:_?@_?|_at_?|_?k=)(?P<k>[1-9]\d{0,5})")
 _ANY_PASS_AT = re.compile(r"(pre|post)_pass_at_[1-9]\d*")
 _AFTER = ("post", "rl", "after_rl")
+# A unit behind a header; whether it holds is what `percent` says.
+_PER_CENT = re.compile(r"\s*[(\[]?\s*(?:%|per ?cent)\s*[)\]]?\s*$", re.IGNORECASE)
 
 
 class Adopted(NamedTuple):
@@ -105,6 +117,10 @@ def adopt(
     if found:
         listed = ", ".join(f"'{header}' is taken for {name}" for header, name in found.items())
         notes.append(f"{source}: {listed}; say otherwise by `columns`")
+    unknown = [name for name in renamed.columns if _is_unknown(name, renamed.schema[name]) and name not in keep]
+    if unknown and (found or told):
+        shown = ", ".join(f"'{name}'" for name in unknown[:6]) + (", ..." if len(unknown) > 6 else "")
+        notes.append(f"{source}: not known, and not used: {shown}; if one is a measurement, say which by `columns`")
     if percent:
         renamed, shares = _as_fractions(renamed, source)
         notes += [f"{source}: read as per cent: {', '.join(shares)}"] if shares else []
@@ -176,10 +192,10 @@ def meaning_of(header: str) -> str | None:
 
     Examples
     --------
-    >>> [meaning_of(header) for header in ("Pass@64", "PRE_PASS_AT_64", "post pass@1", "eval loss", "loss", "score")]
-    ['pre_pass_at_64', 'pre_pass_at_64', 'post_pass_at_1', 'pre_held_out_loss_nats', None, None]
+    >>> [meaning_of(header) for header in ("Pass@64 (%)", "PRE_PASS_AT_64", "post pass@1", "eval loss", "loss")]
+    ['pre_pass_at_64', 'pre_pass_at_64', 'post_pass_at_1', 'pre_held_out_loss_nats', None]
     """
-    text = re.sub(r"[\s\-]+", "_", header.strip()).lower()
+    text = re.sub(r"[\s\-]+", "_", _PER_CENT.sub("", header.strip())).lower()
     match = _PASS_AT.fullmatch(text)
     if match is not None:
         return f"{'post' if match['stage'] in _AFTER else 'pre'}_pass_at_{match['k']}"
@@ -201,17 +217,30 @@ def suggestion(frame: pl.DataFrame) -> dict[str, str]:
             found.setdefault(f"pre_pass_at_{digits[1]}", header)
     if "candidate" not in frame.columns:
         texts = [name for name in frame.columns if frame[name].dtype == pl.String]
-        likely = next((name for name in texts if name.strip().lower() in _NAMES), texts[0] if texts else None)
+        likely = next((name for name in texts if name.strip().lower() in NAMES), texts[0] if texts else None)
         found = ({} if likely is None else {"candidate": likely}) | found
     return found
 
 
+def _is_unknown(name: str, dtype: pl.DataType) -> bool:
+    """Return whether numbers stand under a name that says nothing here; recipes and costs of one's own are fine."""
+    own = name.startswith(("recipe_", "share_", "cost_", "rl_", "pre_", "post_"))
+    return dtype.is_numeric() and name not in BY_NAME and not _ANY_PASS_AT.fullmatch(name) and not own
+
+
 def _told(frame: pl.DataFrame, columns: Mapping[str, str], source: str) -> dict[str, str]:
-    """Return header -> column of the schema as the caller says it, checked."""
+    """Return header -> column of the schema as the caller says it, checked; a known header may stand for a column."""
+    given, columns = columns, {}
+    for name, header in given.items():
+        meant = name if name in BY_NAME or _ANY_PASS_AT.fullmatch(name) else meaning_of(name)
+        if meant is None or (name in frame.columns and header not in frame.columns):
+            turned = name in frame.columns and (header in BY_NAME or meaning_of(header) is not None)
+            hint = f"; did you mean {header}={name!r}, the schema's name first?" if turned else ""
+            raise UsageError(
+                f"columns: no column of the schema is called '{name}'{hint or did_you_mean(name, BY_NAME)}"
+            )
+        columns[meant] = header
     for name, header in columns.items():
-        if name not in BY_NAME and not _ANY_PASS_AT.fullmatch(name):
-            hint = did_you_mean(name, BY_NAME)
-            raise UsageError(f"columns: the table of candidates has no column '{name}'{hint}")
         if header not in frame.columns:
             hint = did_you_mean(header, frame.columns, rest=f"; it has {', '.join(frame.columns[:8])}")
             raise CorpusError(f"{source}: there is no column '{header}'{hint}")
@@ -227,7 +256,7 @@ def _told(frame: pl.DataFrame, columns: Mapping[str, str], source: str) -> dict[
 def _candidates(frame: pl.DataFrame, taken: Collection[str]) -> str | None:
     """Return the header of the candidates' names: a known one, or an index, whose texts are all there and differ."""
     by_text = {re.sub(r"[\s\-]+", "_", name.strip()).lower(): name for name in reversed(frame.columns)}
-    for text in (*_NAMES, *_INDEX):
+    for text in (*NAMES, *_INDEX):
         header = by_text.get(text)
         if header is not None and header not in taken:
             values = frame[header]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from quagpredict.corpus.foreign import NAMES, meaning_of
 from quagpredict.corpus.reading import read_raw
 from quagpredict.errors import CorpusError, UsageError
 
@@ -34,7 +35,7 @@ class Curves(NamedTuple):
     k: int
 
 
-def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves") -> Curves:
+def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves", *, percent: bool = False) -> Curves:
     """Return the scores along RL of some candidates, checked, with their scores before RL as step 0.
 
     Parameters
@@ -48,6 +49,8 @@ def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves") ->
         Where a candidate has no step 0, its ``pre_pass_at_1`` is one.
     label : str
         What to call the table in errors.
+    percent : bool
+        Whether the scores of a long table are in per cent.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves") ->
         label, table = "candidates", candidates
     else:
         label = str(source) if isinstance(source, (str, Path)) else label
-        table = plain_table(source, label)
+        table = long_table(plain_table(source, label), percent=percent)
     long = _nested(table, label) if "post_curve" in table.columns else table if source is not None else None
     measured = _before(candidates, 0).clear() if long is None else _without_old_rewards(_checked(long, label))
     k = 0 if long is None else _k_of(long.columns, label)
@@ -85,6 +88,29 @@ def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves") ->
     started = measured.filter(pl.col("step") == 0, pl.col("pass_at_1").is_not_null())
     before = _before(candidates, k).join(started, on="candidate", how="anti")
     return Curves(pl.concat([before, measured]).sort("candidate", "step"), k)
+
+
+def long_table(table: pl.DataFrame, *, percent: bool = False) -> pl.DataFrame:
+    """Return a long table with headers that can mean but one thing under our names, and its scores as fractions.
+
+    Examples
+    --------
+    >>> long_table(pl.DataFrame({"run": ["a"], "step": [50], "pass@1": [31.0]}), percent=True).row(0, named=True)
+    {'candidate': 'a', 'step': 50, 'pass_at_1': 0.31}
+    """
+    if "post_curve" in table.columns:
+        return table
+    found: dict[str, str] = {}
+    for header in table.columns:
+        name = (meaning_of(header) or "").removeprefix("pre_").removeprefix("post_")
+        if _PASS_AT.fullmatch(name) and name not in (*table.columns, *found.values()):
+            found[header] = name
+    if "candidate" not in table.columns:
+        called = next((name for name in NAMES if name in table.columns), None)
+        found |= {} if called is None else {called: "candidate"}
+    table = table.rename(found)
+    scores = [name for name in table.columns if _PASS_AT.fullmatch(name) and table[name].dtype.is_numeric()]
+    return table.with_columns(pl.col(name).cast(pl.Float64) / 100.0 for name in scores) if percent else table
 
 
 def plain_table(source: Any, label: str) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """From candidates and what was measured along their RL runs to what to do now."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from quagpredict.racing.standing import Grid, Standing, grid_of, standing, with_
 from quagpredict.racing.telling import told
 from quagpredict.ranking.decisions import Bar, chances
 from quagpredict.ranking.gate import judged, parse_bar
+from quagpredict.ranking.headers import HeadersError, with_headers
 
 Floats = NDArray[np.float64]
 
@@ -47,6 +48,8 @@ def race(
     margin: float = 0.0,
     gate_probability: float = 0.5,
     tolerance: float = 0.001,
+    columns: Mapping[str, str] | None = None,
+    percent: bool = False,
 ) -> Race:
     """Say which RL runs to start, go on with and stop now.
 
@@ -84,6 +87,10 @@ def race(
         As in `rank`; none is worth RL if the probability that any clears the gate is below `gate_probability`.
     tolerance : float
         A continuation that is expected to make the choice better by less is not worth it, in the unit of the score.
+    columns : mapping, optional
+        Column of the schema -> what the table of candidates calls it; known headers are recognised, as in `rank`.
+    percent : bool
+        Whether the scores of candidates and curves are in per cent.
 
     Returns
     -------
@@ -108,12 +115,12 @@ def race(
     asked = _rungs(rungs, rl_steps)
     if not 0.0 < gate_probability <= 1.0:
         raise UsageError(f"{argument('gate_probability', gate_probability)}: expected a number above 0 and at most 1")
-    frame = read_corpus(candidates)
+    frame, read = _read(candidates, columns, percent)
     _one_row_each(frame)
     corpora, sources = _corpora(learn_from, frame)
     model = learn_curves(corpora)
     before, about = forecast_before_rl(prior, frame, corpora, model)
-    measured = _with_results(read_curves(curves, frame), frame, rl_steps)
+    measured = _with_results(read_curves(curves, frame, percent=percent), frame, rl_steps)
     names = frame["candidate"].to_list()
     base = _bases(frame)
     grid, seen = _grid(measured, names, model, before, terms.steps, learn_rewards(corpora))
@@ -131,6 +138,7 @@ def race(
     if none_clears and bar is not None:
         plan = _only_the_bar(plan, now, ahead, terms, bar, barred)
     notes = [
+        *read,
         f"forecasts rest on {model.runs} finished runs on {model.bases} base models ({sources}): of other models and "
         "problems the order is better known than the level"
         + ("" if learn_from is not None else "; pass `learn_from` for runs of your own"),
@@ -148,6 +156,24 @@ def race(
         curves=measured.frame,
         notes=tuple(notes),
     )
+
+
+def _read(candidates: Any, columns: Mapping[str, str] | None, percent: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return the candidates under the schema's names, and what was taken for what."""
+
+    def measured(source: Any) -> pl.DataFrame:
+        frame = read_corpus(source)
+        if "pre_pass_at_1" not in frame.columns:
+            raise CorpusError("candidates: column 'pre_pass_at_1' is missing")
+        return frame
+
+    try:
+        frame, read = with_headers(measured, candidates, columns=columns, percent=percent)
+    except CorpusError as error:
+        if columns or percent or isinstance(error, HeadersError):
+            raise
+        return read_corpus(candidates), ()  # known by their curves alone
+    return frame, read.notes
 
 
 def _terms(

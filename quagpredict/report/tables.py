@@ -102,6 +102,7 @@ def print_ranking(ranking: Ranking, console: "Console", top: int = 50) -> None:
         console.print(f"... and {ranking.frame.height - top:,} more candidates (--top, or --format csv)")
     _print_flags(ranking, console, top)
     print_decisions(ranking, console)
+    _print_free(ranking, console)
     _print_outcome(ranking, console)
 
 
@@ -210,6 +211,23 @@ def _print_flags(ranking: Ranking, console: "Console", top: int) -> None:
             named = ", ".join(f"{plain(flag.candidate)} ({plain(flag.detail)})" for flag in found[:_NAMED])
             text += Text(named + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""), style="dim")
         console.print(text)
+
+
+def _print_free(ranking: Ranking, console: "Console") -> None:
+    """Say whom sorting would take, where it is not known yet what that would have cost."""
+    from rich.text import Text
+
+    actual = ranking.frame["actual"] if "actual" in ranking.frame.columns else None
+    rules: dict[str, list[str]] = {}
+    for choice in ranking.free_choices:
+        if choice.base_model is None:
+            name = heading(choice.rule) if choice.rule.startswith("pre_") else choice.rule
+            rules.setdefault(choice.candidate, []).append(name)
+    if not rules or (actual is not None and actual.null_count() == 0):
+        return
+    taken = "; ".join(f"{plain(candidate)} (by {', '.join(names)})" for candidate, names in rules.items())
+    left = " of those without a result" if actual is not None else ""
+    console.print(Text(f"\nSorting, which costs nothing, would take first{left}: {taken}"))
 
 
 def _print_outcome(ranking: Ranking, console: "Console") -> None:

@@ -345,3 +345,14 @@ def test_a_table_for_any_target_keeps_its_headers(tmp_path, capsys, monkeypatch)
     arguments = ["rank", "mixtures.csv", "--surrogate", "linear", "--features", "web"]
     assert main([*arguments, "--target", "eval_loss", "--minimize"]) == 0
     assert "m12" in capsys.readouterr().out
+
+
+def test_free_rules_stand_below_every_ranking_whose_results_are_not_known(tmp_path, capsys):
+    table = pl.DataFrame({"name": ["a", "b", "c"], "pass@1": [0.5, 0.3, 0.1], "pass@64": [0.6, 0.8, 0.4]})
+    table.write_csv(tmp_path / "mine.csv")
+    assert main(["rank", str(tmp_path / "mine.csv")]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Sorting, which costs nothing, would take first: a (by Pass@1); b (by Pass@64, screening)" in said
+    table.with_columns(score_after_rl=pl.Series([0.6, 0.7, 0.5])).write_csv(tmp_path / "known.csv")
+    assert main(["rank", str(tmp_path / "known.csv"), "--surrogate", "none"]) == 0
+    assert "Sorting, which" not in capsys.readouterr().out

@@ -37,8 +37,9 @@ def test_known_headers_are_taken_for_what_they_mean_and_it_is_said(foreign: Path
     ]
     assert found.frame.row(0)[:6] == ("mix-a", "qwen", 0.312, 0.71, 0.82, 0.551)
     assert found.frame["web share"].to_list() == [0.5, 0.3]  # no score of the schema's: its unit is its own
-    first, second = found.notes
+    first, unused, second = found.notes
     assert "'Pass@64' is taken for pre_pass_at_64" in first
+    assert "not known, and not used: 'web share'" in unused
     assert second.endswith("read as per cent: pre_pass_at_1, pre_pass_at_64, post_pass_at_1")
     assert read_corpus(foreign, columns={}, percent=True).equals(found.frame)
 
@@ -83,7 +84,7 @@ def test_what_the_caller_says_comes_first() -> None:
     table = pl.DataFrame({"run": ["a", "b"], "pass@1": [0.1, 0.2], "judge": [0.3, 0.4]})
     told = adopt(table, {"candidate": "run", "pre_pass_at_1": "judge"})
     assert told.frame.columns == ["candidate", "pass@1", "pre_pass_at_1"]
-    assert told.notes == ()
+    assert told.notes == ("table: not known, and not used: 'pass@1'; if one is a measurement, say which by `columns`",)
     kept = adopt(table, keep=["pass@1"]).frame
     assert kept.columns == ["candidate", "pass@1", "judge"]
 
@@ -107,7 +108,8 @@ def test_two_headers_of_one_meaning_are_not_merged() -> None:
 @pytest.mark.parametrize(
     ("columns", "error", "message"),
     [
-        ({"pre_pass_at64": "judge"}, UsageError, "has no column 'pre_pass_at64'; did you mean 'pre_pass_at_64'"),
+        ({"pre_pas_at_64": "judge"}, UsageError, "is called 'pre_pas_at_64'; did you mean 'pre_pass_at_64'"),
+        ({"judge": "pre_pass_at_64"}, UsageError, "did you mean pre_pass_at_64='judge', the schema's name first"),
         ({"pre_pass_at_64": "jugde"}, CorpusError, "there is no column 'jugde'; did you mean 'judge'"),
         ({"pre_pass_at_64": "judge", "pre_pass_at_32": "judge"}, CorpusError, "'judge' is given two names"),
         ({"candidate": "judge"}, CorpusError, "column 'candidate' is there already, beside 'judge'"),
@@ -116,6 +118,15 @@ def test_two_headers_of_one_meaning_are_not_merged() -> None:
 def test_what_cannot_be_is_refused(columns: dict[str, str], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         adopt(pl.DataFrame({"candidate": ["a"], "judge": [0.5]}), columns)
+
+
+def test_a_known_header_may_stand_for_the_schemas_name() -> None:
+    table = pl.DataFrame({"model": ["a", "b"], "Pass@1 (%)": [20.0, 30.0], "RL end": [50.0, None], "seconds": [1, 2]})
+    found = adopt(table, {"score_after_rl": "RL end"}, percent=True)
+    assert found.frame.columns == ["candidate", "pre_pass_at_1", "post_pass_at_1", "seconds"]
+    assert found.frame["pre_pass_at_1"].to_list() == [0.2, 0.3]
+    # What was left aside is said, so that no result is lost in silence.
+    assert "not used: 'RL end', 'seconds'" in adopt(table, percent=True).notes[1]
 
 
 def test_a_score_above_a_hundred_is_not_in_per_cent() -> None:

@@ -6,6 +6,7 @@ import pytest
 from quagpredict.errors import CorpusError, NothingToRankError, UsageError
 from quagpredict.racing import race
 from quagpredict.ranking import rank
+from quagpredict.ranking.headers import HeadersError
 from quagpredict.shipped import shipped_path
 
 ENDS = {"a": 0.60, "b": 0.55, "c": 0.40, "d": 0.30}
@@ -242,3 +243,19 @@ def test_one_corpus_to_learn_from_needs_no_list():
     answers = [race(WHO, None, rl_steps=400, learn_from=source).frame for source in (path, str(path), [path])]
     assert answers[0].equals(answers[1])
     assert answers[0].equals(answers[2])
+
+
+def test_tables_of_other_tools_are_read_as_rank_reads_them() -> None:
+    ours = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.2, 0.3], "pre_pass_at_16": [0.4, 0.5]})
+    along = pl.DataFrame(
+        {"candidate": ["a", "b"], "step": [50, 50], "pass_at_1": [0.25, 0.3], "pass_at_16": [0.5, 0.5]}
+    )
+    theirs = pl.DataFrame({"name": ["a", "b"], "pass@1 (%)": [20.0, 30.0], "Pass@16": [40.0, 50.0]})
+    curves = pl.DataFrame({"run": ["a", "b"], "step": [50, 50], "pass@1": [25.0, 30.0], "pass@16": [50.0, 50.0]})
+    known, foreign = race(ours, along, rl_steps=400), race(theirs, curves, rl_steps=400, percent=True)
+    assert foreign.frame.equals(known.frame)
+    assert "'name' is taken for candidate" in foreign.notes[0]
+    with pytest.raises(HeadersError, match="percent=True"):
+        race(theirs, rl_steps=400)
+    told = race(theirs.rename({"pass@1 (%)": "judge"}), curves, rl_steps=400, percent=True, columns={"pass@1": "judge"})
+    assert told.frame.equals(known.frame)
