@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.columns import origin
+from quagpredict.corpus.columns import column_of, origin
 from quagpredict.errors import IncomparableError, NothingToRankError, UsageError, argument
 from quagpredict.ranking.applicability import Mismatch, mismatches
 from quagpredict.ranking.assembling import Parts, assembled
@@ -184,7 +184,7 @@ def screened(
         *notes,
         *absent,
         f"no surrogate: ordered by the paper's screening (low Pass@1 with high loss goes last, then "
-        f"{screening.used[0]}); no score is predicted",
+        f"{column_of(screening.used[0]).heading}); no score is predicted",
         *screening.notes,
     )
     parts = Parts(merit, merit, {}, finished(own, target), screening.used, None)
@@ -229,11 +229,12 @@ def _allowed(
 
 def _about(surrogate: FittedSurrogate) -> str:
     measured = list(dict.fromkeys(map(origin, surrogate.features)))
-    of = ", ".join(measured[:4]) + (f" and {len(measured) - 4} more" if len(measured) > 4 else "")
+    called = ["counts of each problem" if name == "pre_problems" else column_of(name).heading for name in measured]
+    of = ", ".join(called[:4]) + (f" and {len(called) - 4} more" if len(called) > 4 else "")
     rows = surrogate.training_rows
     learnt = f"fitted on {rows} finished candidates" if rows else "with no result of these candidates"
-    return f"surrogate '{surrogate.name}' of {of}, {learnt}; low to high " + (
-        "is its 90 % interval" if surrogate.calibration else "is the model's own 90 % interval, not calibrated"
+    return f"surrogate '{surrogate.name}' of {of}, {learnt}; its 90 % interval is " + (
+        "calibrated on left-out runs" if surrogate.calibration else "the model's own, not calibrated"
     )
 
 

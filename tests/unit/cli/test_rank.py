@@ -43,7 +43,7 @@ def test_the_table_shows_prediction_actual_and_regret(files, capsys):
     captured = capsys.readouterr()
     for text in ("predicted", "90 %", "P(best)", "actual", "What RL really gave", "post-SFT Pass@1", "points"):
         assert text in captured.out
-    assert captured.err.startswith("note: surrogate 'linear' of pre_held_out_loss_nats, pre_pass_at_64")
+    assert captured.err.startswith("note: surrogate 'linear' of loss, Pass@64")
 
 
 def test_csv_is_data_alone_and_keeps_fractions(files, capsys):
