@@ -26,13 +26,16 @@ def rules(ranking: Ranking, gpu_hours_per_run: float | None) -> str:
     picks = {own: first, **{rule: candidate for rule, candidate in firsts.items() if rule != own}}
     if len(picks) < 2:
         return ""
+    # Where some candidates have their result, rules choose among the others, and are judged on those: two tables.
+    apart = bool(ranking.outcome and ranking.finished)
     judged = {choice.rule: choice for choice in ranking.outcome.choices} if ranking.outcome else {}
+    known, judged = (judged, {}) if apart else ({}, judged)
     predicted = dict(ranking.frame.select("candidate", "prediction").iter_rows()) if ranking.surrogate else {}
     heads = ["sorted by", "takes first"]
     heads += ["predicted", "against ours"] if predicted else []
     heads += ["ended at", "regret", "runs until the best"] if judged else []
     heads += ["GPU-hours until the best"] if judged and gpu_hours_per_run else []
-    rows = []
+    heads_of_left, rows = heads, []
     for rule, candidate in picks.items():
         cells = [text(rule_in_words(rule)), name(candidate)]
         if predicted:
@@ -44,13 +47,25 @@ def rules(ranking: Ranking, gpu_hours_per_run: float | None) -> str:
             cells += _judged(ranking, judged.get(rule), gpu_hours_per_run)
         rows.append(cells)
     about = "Sorting by a measurement costs nothing: a prediction is worth what it adds to that."
-    if ranking.outcome:
-        best = with_unit(ranking, ranking.outcome.best_actual)
-        about += (
-            f" Of the {ranking.outcome.finished:,} whose score after RL is known, regret is how far a rule's first "
-        )
-        about += f"ended below the best, {best}; “runs until the best” is how far down each list the best stands."
-    return section("What the free rules would take", about, table(heads, rows, 2, classes=["ours"]))
+    if not ranking.outcome:
+        return section("What the free rules would take", about, table(heads, rows, 2, classes=["ours"]))
+    best = with_unit(ranking, ranking.outcome.best_actual)
+    told = f"Of the {ranking.outcome.finished:,} whose score after RL is known, regret is how far a rule's first ended "
+    told += f"below the best, {best}; “runs until the best” is how far down each list the best stands."
+    if not apart:
+        return section("What the free rules would take", f"{about} {told}", table(heads, rows, 2, classes=["ours"]))
+    heads = ["sorted by", "took first", "ended at", "regret", "runs until the best"]
+    heads += ["GPU-hours until the best"] if gpu_hours_per_run else []
+    seen = [
+        [text(rule_in_words(rule)), name(choice.candidate), *_judged(ranking, choice, gpu_hours_per_run)]
+        for rule, choice in known.items()
+    ]
+    left = section(
+        "What the free rules would take",
+        f"{about} Among those without a result.",
+        table(heads_of_left, rows, 2, classes=["ours"]),
+    )
+    return left + section("What they would have cost", told, table(heads, seen, 2))
 
 
 def _first_left(ranking: Ranking, part: pl.DataFrame) -> dict[str, Any]:

@@ -211,3 +211,20 @@ def test_printing_gives_the_terminals_table(surrogate, monkeypatch):
     assert max(map(len, lines)) <= 100
     assert all(name in str(ranking) for name in ranking.frame["candidate"])
     assert repr(ranking).startswith("Ranking(40 candidates by the surrogate 'ridge'")
+
+
+def test_what_rules_take_of_those_without_a_result_stands_apart_from_what_they_cost_the_others(tmp_path):
+    table = pl.DataFrame(
+        {
+            "name": list("abcdef"),
+            "pass@1": [0.4, 0.3, 0.2, 0.1, 0.35, 0.15],
+            "pass@64": [0.5, 0.7, 0.6, 0.4, 0.65, 0.8],
+            "eval_loss": [0.9, 0.5, 0.7, 0.8, 0.6, 0.55],
+            "score_after_rl": [0.45, 0.6, 0.5, 0.3, None, None],
+        }
+    )
+    page = write_report(rank(table), tmp_path / "page.html").read_text(encoding="utf-8")
+    left, known = page.split("What they would have cost")
+    # SFT Pass@1 takes e of the two that are left; of those with a result it took a, 15 points below b.
+    assert "ended at" not in left.split("What the free rules would take")[1]
+    assert "15.0" in known.split("</table>")[0]
