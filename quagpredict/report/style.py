@@ -83,7 +83,7 @@ def name_lines(axis: Any, ends: Sequence[tuple[float, float, str, str]], size: f
     ...     axis = Figure().subplots()
     ...     name_lines(axis, [(1.0, 0.50, "a", "C0"), (1.0, 0.51, "b", "C1")])
     >>> a, b = (text.xyann[1] for text in axis.texts)
-    >>> b - a >= 8.0
+    >>> b - a > 5.0
     True
     """
     points_per_unit = 72.0 / axis.figure.dpi

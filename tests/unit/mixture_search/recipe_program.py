@@ -31,4 +31,4 @@ if __name__ == "__main__":
             if time.monotonic() > until:
                 sys.exit("nobody came")
             time.sleep(0.05)
-    runpy.run_path(str(Path(__file__).with_name("stand_in.py")), run_name="__main__")
+    runpy.run_path(str(Path(__file__).parents[1] / "collection" / "stand_in.py"), run_name="__main__")
