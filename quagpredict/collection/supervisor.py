@@ -190,8 +190,11 @@ def _execute(command: list[str], log: str) -> NoReturn:
 
 def _accepted(path: str) -> Iterator[socket.socket]:
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
+    # Under its name only once it listens: who sees it may connect. A link, unlike a rename, takes nobody else's place.
+    listener.bind(f"{path}~")
     listener.listen()
+    os.link(f"{path}~", path)
+    Path(f"{path}~").unlink()
     while True:
         yield listener.accept()[0]
 

@@ -35,7 +35,7 @@ def test_a_kind_of_nested_counts(workplace, capsys):
     assert "fitted 'effective_k' of pre_problems on 30 candidates" in capsys.readouterr().err
     assert surrogate.calibration.rows == 30
     assert main(["rank", "--candidates", "runs", "--surrogate", "mine"]) == 0
-    assert "surrogate 'effective_k' of pre_problems, fitted on" in capsys.readouterr().err
+    assert "surrogate 'effective_k' of counts of each problem, fitted on" in capsys.readouterr().err
 
 
 def test_any_table_with_groups_of_its_own(workplace, capsys):
