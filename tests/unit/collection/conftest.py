@@ -24,7 +24,7 @@ RACE: dict[str, Any] = {"budget": 16, "rungs": [2, 4], "measure_cost": 0.5, "pri
 STAND_IN = str(Path(__file__).with_name("stand_in.py"))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def ray_of_this_machine() -> Iterator[None]:
     """Start Ray once for all tests that run on it; they join what this process has joined."""
     if "ray" not in os.environ.get("QUAGPREDICT_LAUNCHERS", "").split():
