@@ -141,10 +141,17 @@ def _primary(frame: pl.DataFrame, rule: str = "default") -> list[str]:
     for name in YARDSTICKS:
         less = judged[rule].less(judged[name])
         regret, pairs = (_with_interval(100 * values, 1) for values in (less.regret, less.pairs))
-        low, high = np.quantile(less.regret[1:], (0.05, 0.95))
-        verdict = "chooses better" if high < 0 else "chooses worse" if low > 0 else "no difference is established"
-        lines.append(f"- **{rule} against {name}**: regret {regret} points, pairs in order {pairs} points: {verdict}.")
+        said = (
+            f"regret {regret} points: {_verdict(-less.regret)}; pairs in order {pairs} points: {_verdict(less.pairs)}"
+        )
+        lines.append(f"- **{rule} against {name}**: {said}.")
     return [*lines, ""]
+
+
+def _verdict(gain: Floats) -> str:
+    """Return what the interval of a gain, the draws behind its own value, allows to say."""
+    low, high = np.nanquantile(gain[1:], (0.05, 0.95))
+    return "better" if low > 0 else "worse" if high < 0 else "no difference is established"
 
 
 def _together(waves: list[Wave]) -> list[str]:
