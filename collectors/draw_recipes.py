@@ -7,8 +7,9 @@ drawn for every base on its own. The line says from what:
 
 ``recipes`` are drawn for each base, and RL from the base without SFT is a candidate too; the first ``repeated`` of them
 are taken through RL with three seeds. All recipes come from one wide distribution (`draw`), so that no kind of recipe
-dominates, and any half of them is like any other. Or the recipes are trials of a random search, which is what
-`quagpredict search SPACE --method random --seed S` would train:
+dominates, and any half of them is like any other. ``world: words`` draws them of words instead of dials, and
+``apart: true`` draws lengths, noise and answers without steps for each skill on its own. Or the recipes are trials of a
+random search, which is what `quagpredict search SPACE --method random --seed S` would train:
 
     # drawn: {trials: 30, seeds: {collectors/searches/dials-hazel.yaml: 41}}
 
@@ -35,9 +36,19 @@ from quagpredict.program import run_program
 from quagpredict.shipped import shipped_or_given, shipped_path
 
 MARK = "# drawn: "
-# Skill -> operators of its chains and the operator that each of them holds.
-SKILLS = {"flip": ("-", ""), "turn": ("-+", "+"), "couple": ("-+<", "<"), "gear": ("-+*", "*"), "cascade": ("-+^", "^")}
+# World -> skill -> operators of its chains and the operator that each of them holds.
+SKILLS = {
+    "dials": {
+        "flip": ("-", ""),
+        "turn": ("-+", "+"),
+        "couple": ("-+<", "<"),
+        "gear": ("-+*", "*"),
+        "cascade": ("-+^", "^"),
+    },
+    "words": {"plain": ("+-", ""), "turn": ("+-<", "<"), "fill": ("+-^", "^"), "sort": ("+-*", "*")},
+}
 KEYS = ({"seed", "recipes", "repeated", "bases"}, {"trials", "seeds"})
+OPTIONAL_KEYS = {"world", "apart"}
 LENGTHS = ([1, 1], [1, 2], [2, 2], [1, 3], [3, 3])
 
 
@@ -50,25 +61,41 @@ class Drawn(NamedTuple):
     learning_rate: float
 
 
-def draw(rng: random.Random) -> Drawn:
-    """Draw one recipe.
+class Written(NamedTuple):
+    """How the chains of a skill are written: their lengths, the noise in solutions, the share without steps."""
 
-    Skills are weighted by a flat Dirichlet draw with concentration 0.6, so that most recipes favour some and leave
-    others out; two recipes in five have noise in their solutions, two in five answers without steps. Examples seen are
-    log-uniform from 2048 to 32768, epochs from 1 to 64, the learning rate from 4e-4 to 4e-3.
-    """
-    weights = {skill: rng.gammavariate(0.6, 1.0) for skill in SKILLS}
-    total = sum(weights.values())
-    shares = {skill: round(weight / total, 2) for skill, weight in weights.items() if weight / total >= 0.03}
+    lengths: list[int]
+    noise: float
+    direct: float
+
+
+def draw_written(rng: random.Random) -> Written:
+    """Draw how chains are written."""
     lengths = rng.choice(LENGTHS)
     noise = round(rng.uniform(0.05, 0.35), 2) if rng.random() < 0.4 else 0.0
     direct = round(rng.uniform(0.1, 0.6), 2) if rng.random() < 0.4 else 0.0
+    return Written(lengths, noise, direct)
+
+
+def draw(rng: random.Random, world: str = "dials", apart: bool = False) -> Drawn:
+    """Draw one recipe of a world.
+
+    Skills are weighted by a flat Dirichlet draw with concentration 0.6, so that most recipes favour some and leave
+    others out; two recipes in five have noise in their solutions, two in five answers without steps. Examples seen are
+    log-uniform from 2048 to 32768, epochs from 1 to 64, the learning rate from 4e-4 to 4e-3. Lengths, noise and answers
+    without steps are those of the recipe, or where ``apart`` of each of its skills.
+    """
+    weights = {skill: rng.gammavariate(0.6, 1.0) for skill in SKILLS[world]}
+    total = sum(weights.values())
+    shares = {skill: round(weight / total, 2) for skill, weight in weights.items() if weight / total >= 0.03}
+    of_recipe = draw_written(rng)
     sources = []
     for skill, share in shares.items():
-        operators, required = SKILLS[skill]
-        chain = {"world": "dials", "operators": operators} | ({"required": required} if required else {})
-        written = chain | {"lengths": [*lengths]} | ({"noise": noise} if noise else {})
-        sources.append(written | {"share": round(share * (1 - direct), 4)})
+        operators, required = SKILLS[world][skill]
+        lengths, noise, direct = draw_written(rng) if apart else of_recipe
+        chain = {"world": world, "operators": operators} | ({"required": required} if required else {})
+        stepwise = chain | {"lengths": [*lengths]} | ({"noise": noise} if noise else {})
+        sources.append(stepwise | {"share": round(share * (1 - direct), 4)})
         if direct:
             sources.append(chain | {"lengths": [*lengths], "direct": True, "share": round(share * direct, 4)})
     seen = 2 ** rng.uniform(11, 15)
@@ -121,7 +148,7 @@ def drawn_sections(given: dict[str, Any]) -> str:
         candidates.append(f"  - {_flow({'base': [base], 'no_sft': True})}")
         rng = random.Random(f"{given['seed']}/{base}")
         for number in range(1, given["recipes"] + 1):
-            recipe = draw(rng)
+            recipe = draw(rng, given.get("world", "dials"), given.get("apart", False))
             name = f"{base}{number:02d}"
             data.append(f"  {name}: {_flow(recipe.data)}")
             entry: dict[str, Any] = {"base": [base], "data": [name], "unique_examples": [recipe.unique_examples]}
@@ -146,8 +173,8 @@ def main(arguments: list[str]) -> None:
         )
     line = rest.partition("\n")[0]
     settings = yaml.safe_load(line)
-    if not isinstance(settings, dict) or set(settings) not in KEYS:
-        ways = " or ".join(", ".join(sorted(keys)) for keys in KEYS)
+    if not isinstance(settings, dict) or set(settings) - OPTIONAL_KEYS not in KEYS:
+        ways = " or ".join(", ".join(sorted(keys)) for keys in KEYS) + f" (and may have {', '.join(OPTIONAL_KEYS)})"
         raise RecipeError(f"{given.plan}: '{MARK}' needs the keys {ways}, got {line}")
     made = f"{head}{mark}{line}\n{drawn_sections(settings)}"
     if given.check and made != text:
