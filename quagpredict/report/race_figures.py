@@ -42,7 +42,10 @@ def race_figure(found: Race, path: str | Path) -> Path:
     with styled():
         figure, (axis,) = new_figure(1, width=8.4)
         lines: list[tuple[float, float, str, str]] = []
-        open_ = frame.head(MOST).filter(pl.col("state") != "finished", pl.col("forecast").is_not_null())
+        # Room for intervals only where one is drawn: of the named runs that neither ended nor are to stop.
+        open_ = order.head(MOST).filter(
+            ~pl.col("ended"), pl.col("state") != "finished", pl.col("forecast").is_not_null()
+        )
         beyond = 1.0 + (_INTERVALS if open_.height else 0.0)
         # Those with the best forecasts that are not told to stop have a colour and a name.
         for place, row in reversed(list(enumerate(order.iter_rows(named=True)))):

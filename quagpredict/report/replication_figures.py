@@ -38,6 +38,7 @@ _BY_STEP = {
     "linear:loss:log-logit": "held-out loss",
     "linear:pass_at_1": "SFT Pass@1",
 }
+_SCENARIOS = ("all", "dataset-level", "instance-level")
 # One thing has one colour in every figure.
 _COLOR_OF = {
     **dict(zip(("average of three", "effective k", "Pass@64", "held-out loss", "SFT Pass@1"), COLORS, strict=True)),
@@ -132,24 +133,24 @@ def _by_k(replication: "Replication", figure: Any) -> bool:
     rows = replication.report.frame.filter(
         pl.col("model").str.starts_with("proxy:pass_at_"), protocol="random-halves", metric="pairwise_accuracy"
     ).with_columns(k=pl.col("model").str.extract(r"(\d+)$").cast(pl.Int64))
-    scenarios = [name for name in ("all", "dataset-level", "instance-level") if (rows["scenario"] == name).any()]
+    scenarios = [name for name in _SCENARIOS if (rows["scenario"] == name).any()]
     if rows["k"].n_unique() < 2 or not scenarios:
         return False
     axes = figure.subplots(1, len(scenarios), sharey=True, squeeze=False)[0]
     for axis, scenario in zip(axes, scenarios, strict=True):
         part = rows.filter(scenario=scenario).sort("k").drop_nulls(("mean", "low", "high"))
-        axis.plot(part["k"], part["mean"], "o-", color=COLORS[0], markersize=4)
-        low, high = part["low"].clip(0.0, 1.0).to_numpy(), part["high"].clip(0.0, 1.0).to_numpy()
+        axis.plot(part["k"], 100 * part["mean"], "o-", color=COLORS[0], markersize=4)
+        low, high = (100 * part[end].clip(0.0, 1.0).to_numpy() for end in ("low", "high"))
         axis.fill_between(part["k"].to_numpy(), low, high, color=COLORS[0], alpha=0.15, linewidth=0)
-        axis.axhline(0.5, color=SOFT, linewidth=0.8, linestyle=":")
+        axis.axhline(50, color=SOFT, linewidth=0.8, linestyle=":")
         axis.set_xscale("log", base=2)
         axis.set_xticks([k for k in (1, 4, 16, 64, 256) if k <= part["k"][-1]])
         axis.xaxis.set_major_formatter("{x:.0f}")
         axis.set_xlabel("k")
         axis.set_title(scenario)
-    axes[0].annotate("by chance", (0.98, 0.5), (0, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
+    axes[0].annotate("by chance", (0.98, 50), (0, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
                      ha="right", fontsize=7.5, color=SOFT)  # fmt: skip
-    axes[0].set_ylabel("pairs of a base model that\nPass@k before RL puts in order")
+    axes[0].set_ylabel("pairs of a base model that\nPass@k before RL puts in order, %")
     return True
 
 
@@ -171,16 +172,17 @@ def _by_step(replication: "Replication", figure: Any) -> bool:
                 continue
             # Side by side, since intervals of one step that lie over each other cannot be told apart.
             steps = line["step"].to_numpy() + apart * (place - 1.5)
-            low, high, color = line["low"].clip(0.0, 1.0), line["high"].clip(0.0, 1.0), _COLOR_OF[label]
+            low, high = (100 * line[end].clip(0.0, 1.0) for end in ("low", "high"))
+            color, means = _COLOR_OF[label], 100 * line["mean"]
             axis.vlines(steps, low, high, color=color, alpha=0.35)
-            axis.plot(steps, line["mean"], "o-", color=color, markersize=4)
-            lines.append((last + 1.5 * apart, line["mean"][-1], label, color))
+            axis.plot(steps, means, "o-", color=color, markersize=4)
+            lines.append((last + 1.5 * apart, means[-1], label, color))
         drawn.append((axis, lines))
         axis.set_xticks(part["step"].unique().sort().to_list())
         axis.set_xlabel("RL steps after which the score counts")
         axis.set_title(f"{title}, {part['candidates'][0]} candidates")
         axis.set_xlim(first - 0.06 * (last - first), last + 0.42 * (last - first))
-    axes[0].set_ylabel("pairs of a base model in order")
+    axes[0].set_ylabel("pairs of a base model in order, %")
     _name_all(figure, drawn)
     return True
 
@@ -190,7 +192,7 @@ def _regret(replication: "Replication", figure: Any) -> bool:
     models = dict.fromkeys(model for model in RULES if (rows["model"] == model).any())
     ours = [model for model in replication.report.surrogates if not model.startswith("linear:")]
     models |= dict.fromkeys(ours)
-    scenarios = [name for name in ("dataset-level", "instance-level", "all") if (rows["scenario"] == name).any()]
+    scenarios = [name for name in _SCENARIOS if (rows["scenario"] == name).any()]
     if not models or not scenarios:
         return False
     axes = figure.subplots(1, len(scenarios), sharey=True, squeeze=False)[0]
@@ -216,7 +218,7 @@ def _regret(replication: "Replication", figure: Any) -> bool:
 
 def _curve(replication: "Replication", figure: Any) -> bool:
     rows = replication.curve.frame.filter(design="random")
-    metrics = {"pairwise_accuracy": "pairs of a base model in order", "regret_1_in_base": "regret in a base, points"}
+    metrics = {"pairwise_accuracy": "pairs of a base model in order, %", "regret_1_in_base": "regret in a base, points"}
     there = set(rows["model"])
     shown = {model: name for model, name in (_LEARNT | _FREE).items() if model in there}
     if not shown:
@@ -228,12 +230,16 @@ def _curve(replication: "Replication", figure: Any) -> bool:
             part = rows.filter(model=model, metric=metric).sort("runs").drop_nulls("mean")
             if not part.height:
                 continue
-            values = (100 if metric.startswith("regret") else 1) * part["mean"]
+            values = 100 * part["mean"]
             # What needs no finished run is broken: it is as good with none.
             axis.plot(part["runs"], values, ":" if model in _FREE else "-", color=_COLOR_OF[name])
             lines.append((float(part["runs"][-1]), float(values[-1]), name, _COLOR_OF[name]))
         _logarithmic(axis, (1, 2, 5))
-        axis.set_xlim(right=3.6 * max(line[0] for line in lines) if lines else None)
+        if lines:
+            most = max(line[0] for line in lines)
+            axis.set_xlim(right=3.6 * most)
+            # The room for names has no ticks.
+            axis.set_xticks([tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500) if tick <= most])
         axis.set_xlabel("finished RL runs fitted on (broken: needs none)")
         axis.set_title(label)
         drawn.append((axis, lines))
