@@ -11,7 +11,8 @@ from quagpredict.cli.inputs import FORMATS, at_least, emit, say, say_notes
 if TYPE_CHECKING:
     from quagpredict.mixture_search.space_file import SearchPlan
 
-METHODS = ("surrogate", "sft-pass-at-1", "random", "regmix", "equal")
+METHODS = ("surrogate", "sft-pass-at-1", "pass-at-64", "random", "regmix", "equal")
+_BY_SURROGATE = ("surrogate", "random", "equal")
 
 DESCRIPTION = """\
 Train SFT candidates with different mixtures and settings at one budget, measure each, and score it by the lower bound
@@ -42,7 +43,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--out", type=Path, metavar="DIR", help="folder to work in (default: runs/<name of the space>)")
     add("--storage", metavar="URL", help="sqlite:///F, journal:///F or a database (default: DIR/study.db)")
     add("--method", choices=METHODS, default="surrogate", help="how trials are chosen (default: surrogate)")
-    add("--surrogate", metavar="SPEC", help="a folder, or KIND:FEATURES:TRANSFORMS (default: the space's)")
+    add(
+        "--surrogate",
+        metavar="SPEC",
+        help="folder or KIND:FEATURES:TRANSFORMS (default: the space's, or rank's prior)",
+    )
     add("--seed", type=at_least(0), default=0, metavar="S", help="seed of the search (default: 0)")
     add("--verify", type=at_least(0), default=0, metavar="M", help="take the best M of each round through RL")
     add("--rounds", type=at_least(1), default=1, metavar="R", help="refit the surrogate R - 1 times (default: 1)")
@@ -82,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
     if args.check:
         surrogate = check_search(plan, args.surrogate, method=args.method, **allowed)
         print(_described(plan))
-        by = f"the surrogate '{surrogate.name}'" if surrogate is not None else "what the space file says"
+        unnamed = "the prior of rank" if args.method in _BY_SURROGATE else "the method's own measurement"
+        by = f"the surrogate '{surrogate.name}'" if surrogate is not None else unnamed
         verified = f"; the best {args.verify} verified by RL in {args.rounds} rounds" if args.verify else ""
         say(f"{args.trials} trials by the method {args.method}, scored by {by}{verified}")
         return 0

@@ -110,7 +110,8 @@ def search_in_rounds(
         The first round's.
     corpus : polars.DataFrame, optional
         The runs that it was fitted on. With them it is refitted, kind, features and transforms as they were, after each
-        round; without them, verified scores are reported but nothing learns from them.
+        round; without them, verified scores are reported but nothing learns from them. Where the prior scores it learns
+        from what was verified alone, as `rank` does.
     verify : callable, optional
     verify_best : int
         How many of each round are verified; those that were verified before do not count.
@@ -133,6 +134,7 @@ def search_in_rounds(
         raise UsageError(f"expected at least one round and a trial for each, got {trials} trials in {rounds} rounds")
     if rounds > 1 and not (verify and verify_best):
         raise UsageError("several rounds need something to learn between them: verify at least one trial a round")
+    by_prior = False
     searches: list[MixtureSearch] = []
     verified: list[Verified] = []
     notes: list[str] = []
@@ -144,6 +146,7 @@ def search_in_rounds(
             if copied:
                 say(f"round {number}: {copied} trials of the last round scored anew")
         searches.append(search)
+        by_prior = by_prior or search.scorer.by_prior
         share = math.ceil(trials * number / rounds) - math.ceil(trials * (number - 1) / rounds)
         search.run(measure, share, patience=patience, progress=progress)
         if verify is None:
@@ -159,10 +162,21 @@ def search_in_rounds(
         verified += [done[found.number] for found in chosen]
         if not fresh:
             notes.append(f"round {number}: no feasible trial to verify")
-        if surrogate is not None and number < rounds:
-            surrogate, note = _refitted(surrogate, corpus, verified)
+        if number < rounds and (by_prior or surrogate is not None):
+            if by_prior or surrogate is None:
+                surrogate, note = _informed(verified)
+            else:
+                surrogate, note = _refitted(surrogate, corpus, verified)
             notes += [note] if note else []
     return Outcome(tuple(searches), tuple(verified), tuple(dict.fromkeys(notes)))
+
+
+def _informed(verified: list[Verified]) -> tuple[FittedSurrogate | None, str]:
+    """Return the prior with what was verified as its results."""
+    try:
+        return fit(pl.concat([one.rows for one in verified], how="diagonal_relaxed"), "hierarchical", split=None), ""
+    except QuagpredictError as error:
+        return None, f"the prior learnt nothing from the verified trials: {error}"
 
 
 def _refitted(

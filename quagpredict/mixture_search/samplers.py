@@ -14,7 +14,7 @@ from quagpredict.mixture_search.space import SearchSpace
 from quagpredict.surrogates.linear import LinearForm
 from quagpredict.surrogates.ridge import fit_ridge
 
-Method = Literal["surrogate", "sft-pass-at-1", "random", "regmix", "equal"]
+Method = Literal["surrogate", "sft-pass-at-1", "pass-at-64", "random", "regmix", "equal"]
 
 Floats = NDArray[np.float64]
 
@@ -27,14 +27,15 @@ def sampler_of(method: Method, space: SearchSpace, seed: int) -> BaseSampler:
     Parameters
     ----------
     method : str
-        ``surrogate`` and ``sft-pass-at-1``: `ResponseSurfaceSampler`; ``regmix``: the same on mixture weights alone.
+        ``surrogate``, ``sft-pass-at-1`` and ``pass-at-64``: `ResponseSurfaceSampler`; ``regmix``: the same on mixture
+        weights alone.
         ``random``: uniform. ``equal``: the equal mixture (the nearest within the bounds), the other settings uniform.
     space : SearchSpace
     seed : int
         The draws of a trial depend on it, on the trial's number and on the trials before, and on nothing else.
     """
     match method:
-        case "surrogate" | "sft-pass-at-1":
+        case "surrogate" | "sft-pass-at-1" | "pass-at-64":
             return SeededByTrial(lambda one: ResponseSurfaceSampler(space, one, weights_only=False), seed)
         case "random":
             return SeededByTrial(lambda one: RandomSampler(seed=one), seed)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,10 +16,12 @@ from quagpredict.mixture_search.recipes import MixtureRecipe
 from quagpredict.schema import BY_NAME, MEASUREMENT
 from quagpredict.surrogates import fit, load_surrogate
 from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.hierarchical import prior_surrogate
 from quagpredict.surrogates.spec import asked, is_spec
 from quagpredict.validation.conformal import with_calibration
 
-Objective = Literal["lower_bound", "pass_at_1", "held_out_loss"]
+#: ``lower_bound``, or the suffix of the measurement that is the score.
+Objective = str
 
 #: What a measurement may be given as: columns by name, with or without ``pre_``, or a table of one row.
 Measurement = Mapping[str, Any] | pl.DataFrame
@@ -52,10 +54,11 @@ class Scorer:
 
     Attributes
     ----------
-    objective : {"lower_bound", "pass_at_1", "held_out_loss"}
-        The surrogate's lower bound; SFT Pass@1; or minus the held-out loss.
+    objective : str
+        ``lower_bound``, the surrogate's; or a measurement before RL by its suffix, such as ``pass_at_64``: its value,
+        or minus it where lower is better.
     surrogate : FittedSurrogate or None
-        Needed for the lower bound. With the other objectives its prediction is only noted.
+        None with ``lower_bound``: the prior of `rank`. With the other objectives its prediction is only noted.
     order : float
         The bound is the quantile of this order of the predicted distribution.
     max_distance : float
@@ -72,18 +75,13 @@ class Scorer:
     max_distance: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.objective == "lower_bound" and self.surrogate is None:
-            raise UsageError("scoring by the lower bound needs a surrogate; give one, or search by SFT Pass@1")
         if not 0.0 < self.order <= 0.5:
             raise UsageError(f"the order of the lower bound must lie in (0, 0.5], got {self.order}")
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that a measurement must have."""
-        if self.objective == "lower_bound":
-            assert self.surrogate is not None
-            return tuple(dict.fromkeys(map(origin, self.surrogate.features)))
-        return ("pre_pass_at_1",) if self.objective == "pass_at_1" else ("pre_held_out_loss_nats",)
+    def by_prior(self) -> bool:
+        """Whether the prior scores."""
+        return self.objective == "lower_bound" and self.surrogate is None
 
     def score(self, row: pl.DataFrame) -> Scored:
         """Return what a measured candidate is worth.
@@ -98,33 +96,36 @@ class Scorer:
         CorpusError, UsageError
             If a column is missing, or its value is; the message names it. A trial without a score is a failed one.
         """
+        surrogate = prior_surrogate(row) if self.by_prior else self.surrogate
         prediction = distance = None
         bound = np.nan
-        X = self._design(row)
-        if X is not None:
-            assert self.surrogate is not None
-            predicted = self.surrogate.predict(X)
+        X = self._design(row, surrogate)
+        if X is not None and surrogate is not None:
+            predicted = surrogate.predict(X)
             prediction, distance = float(predicted.mean[0]), float(predicted.distance[0])
             half = self.order == 0.5
-            bound = prediction if half else float(self.surrogate.interval(X, 1.0 - 2.0 * self.order).low[0])
+            bound = prediction if half else float(surrogate.interval(X, 1.0 - 2.0 * self.order).low[0])
         if self.objective == "lower_bound":
+            assert surrogate is not None
+            columns = tuple(dict.fromkeys(map(origin, surrogate.features)))
             value = bound
         else:
-            (column,) = self.columns
-            value = column_of(column).sign * float(design_matrix(row, [column], source="measurement").X[0, 0])
+            columns = (f"pre_{self.objective}",)
+            sign = column_of(columns[0]).sign
+            value = sign * float(design_matrix(row, columns, source="measurement").X[0, 0])
         if not np.isfinite(value):
-            raise UsageError(f"the measurement gives no finite score from {', '.join(self.columns)}")
+            raise UsageError(f"the measurement gives no finite score from {', '.join(columns)}")
         excess = None
         if self.objective == "lower_bound" and distance is not None:
             excess = distance - self.max_distance
         return Scored(value, prediction, distance, excess)
 
-    def _design(self, row: pl.DataFrame) -> NDArray[np.float64] | None:
+    def _design(self, row: pl.DataFrame, surrogate: FittedSurrogate | None) -> NDArray[np.float64] | None:
         """Return what the surrogate takes; None without one, or where it only notes and a measurement is missing."""
-        if self.surrogate is None:
+        if surrogate is None:
             return None
         try:
-            X = self.surrogate.design(row, source="measurement")
+            X = surrogate.design(row, source="measurement")
         except CorpusError:
             if self.objective == "lower_bound":
                 raise

@@ -90,11 +90,11 @@ def search(
         ``corpus.parquet``, ``recipe.yaml`` (unless no trial is feasible), ``figures/``, the study, and ``recipes/``.
     trials : int
         SFT trainings, in all rounds together.
-    method : {"surrogate", "sft-pass-at-1", "random", "regmix", "equal"}
+    method : {"surrogate", "sft-pass-at-1", "pass-at-64", "random", "regmix", "equal"}
         How trials are chosen, see `MixtureSearch`.
     surrogate : FittedSurrogate, path or spec, optional
-        Scores the trials; by default the space's. A spec such as ``ridge:both`` is fitted on the corpus of the space.
-        One that is given here does not learn from verified trials.
+        Scores the trials; by default the space's, and where that names none the prior of `rank`. A spec such as
+        ``ridge:both`` is fitted on the corpus of the space. One that is given here does not learn from verified trials.
     seed : int
     verify : int
         Take the best so many trials of each round through RL.
@@ -179,7 +179,8 @@ def check_search(
 ) -> FittedSurrogate | None:
     """Return the surrogate that scores a search, or refuse one that does not hold for it; nothing is trained.
 
-    The parameters are those of `search`. None where neither the call nor the space names a surrogate.
+    The parameters are those of `search`. None where neither the call nor the space names a
+    surrogate: then the prior scores.
 
     Raises
     ------
@@ -255,7 +256,7 @@ def _end(worker: "subprocess.Popen[bytes]", kind: object, *_: object) -> None:
 
 
 def _study(asked: _Asked, opened: Any, number: int, surrogate: FittedSurrogate | None) -> MixtureSearch:
-    scoring = asked.plan.scoring or Scoring("")
+    scoring = asked.plan.scoring or Scoring()
     return MixtureSearch(
         asked.plan.space,
         surrogate,

@@ -30,8 +30,9 @@ class Scoring:
 
     Attributes
     ----------
-    surrogate : str
-        Folder of the fitted surrogate, or a spec such as ``ridge:both:log-logit``.
+    surrogate : str or None
+        Folder of the fitted surrogate, or a spec such as ``ridge:both:log-logit``; None for the prior of `rank`, which
+        then learns from verified trials alone.
     corpus : str or None
         The runs it was fitted on, or is to be fitted on; with them, verified trials refit it.
     lower_bound : float
@@ -40,7 +41,7 @@ class Scoring:
         Trials farther from the training runs than this are not feasible; 1 is the edge of the training set.
     """
 
-    surrogate: str
+    surrogate: str | None = None
     corpus: str | None = None
     lower_bound: float = 0.1
     max_distance: float = 1.0
@@ -300,12 +301,13 @@ def _scoring(section: Section) -> Scoring:
                 paths[key] = named if key == "surrogate" and is_spec(named) else str(shipped_path(named))
             except UsageError as error:
                 raise section.error(key, str(error)) from None
-    if "surrogate" not in paths:
-        raise section.error("surrogate", "this key is missing; name a folder that `quagpredict fit` made, or a spec")
-    if is_spec(paths["surrogate"]) and "corpus" not in paths:
-        raise section.error("corpus", f"this key is missing; '{paths['surrogate']}' is to be fitted on finished runs")
+    spec = paths.get("surrogate")
+    if spec is None and "corpus" in paths:
+        raise section.error("surrogate", "this key is missing; name what is fitted on the corpus: a folder or a spec")
+    if spec is not None and is_spec(spec) and "corpus" not in paths:
+        raise section.error("corpus", f"this key is missing; '{spec}' is to be fitted on finished runs")
     lower = section.number("lower_bound", 0.001, 0.5, 0.1)
-    return Scoring(paths["surrogate"], paths.get("corpus"), lower, section.number("max_distance", 0.0, 1e9, 1.0))
+    return Scoring(spec, paths.get("corpus"), lower, section.number("max_distance", 0.0, 1e9, 1.0))
 
 
 def _evaluation(section: Section, before: int, after: int | None) -> Evaluation:

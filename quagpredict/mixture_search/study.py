@@ -13,6 +13,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from quagpredict.errors import QuagpredictError, UsageError
+from quagpredict.files import file_digest
 from quagpredict.mixture_search.recipes import MixtureRecipe, recipe_of
 from quagpredict.mixture_search.samplers import Method, sampler_of, suggest_params
 from quagpredict.mixture_search.scoring import Measurement, Objective, Scored, Scorer, measured_row, scoring_surrogate
@@ -20,15 +21,17 @@ from quagpredict.mixture_search.space import SearchSpace
 from quagpredict.mixture_search.space_file import Scoring, SearchPlan
 from quagpredict.mixture_search.storage import open_storage, open_study
 from quagpredict.mixture_search.workers import ERROR, SUGGESTED, Patience, beating, next_trial
+from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.fitted import FittedSurrogate
 
-METHODS: tuple[Method, ...] = ("surrogate", "sft-pass-at-1", "random", "regmix", "equal")
+METHODS: tuple[Method, ...] = ("surrogate", "sft-pass-at-1", "pass-at-64", "random", "regmix", "equal")
 OBJECTIVE_OF: dict[Method, Objective] = {
     "surrogate": "lower_bound",
     "random": "lower_bound",
     "equal": "lower_bound",
     "sft-pass-at-1": "pass_at_1",
-    "regmix": "held_out_loss",
+    "pass-at-64": "pass_at_64",
+    "regmix": "held_out_loss_nats",
 }
 ROW, RECIPE_ID, SHARES, REUSED, SECONDS = "row", "recipe_id", "shares", "reused", "seconds"
 
@@ -74,10 +77,11 @@ class MixtureSearch:
         A path is that of a YAML file, also a shipped one, whose section ``score`` then gives what the call does not.
     surrogate : FittedSurrogate or path, optional
         Scores the methods ``surrogate``, ``random`` and ``equal``; for the others its prediction is only noted. A path
-        is that of its folder; a spec such as ``ridge:both`` is fitted on the corpus that the space's file names.
-    method : {"surrogate", "sft-pass-at-1", "random", "regmix", "equal"}
-        How trials are chosen, and what makes one better: the surrogate's lower bound; SFT Pass@1; for ``regmix`` the
-        held-out loss.
+        is that of its folder; a spec such as ``ridge:both`` is fitted on the corpus that the space's file names. Where
+        none is named it is the prior by which `rank` orders candidates without a result.
+    method : {"surrogate", "sft-pass-at-1", "pass-at-64", "random", "regmix", "equal"}
+        How trials are chosen, and what makes one better: the surrogate's lower bound; SFT Pass@1; Pass@64; for
+        ``regmix`` the held-out loss.
     storage : str or BaseStorage, optional
         URL, see `open_storage`; by default the study lives in memory.
     name : str, optional
@@ -129,7 +133,7 @@ class MixtureSearch:
     ) -> None:
         if method not in METHODS:
             raise UsageError(f"unknown method '{method}': expected one of {', '.join(METHODS)}")
-        scoring = Scoring("")
+        scoring = Scoring()
         if isinstance(space, (str, Path)):
             plan = SearchPlan.from_yaml(space)
             space, scoring = plan.space, plan.scoring or scoring
@@ -142,10 +146,14 @@ class MixtureSearch:
         self.scorer = Scorer(OBJECTIVE_OF[method], surrogate, lower_bound, max_distance)
         opened = open_storage(storage) if storage is None or isinstance(storage, str) else storage
         scored_by = surrogate.corpus_digest if surrogate is not None else ""
+        if self.scorer.by_prior:
+            scored_by = file_digest(shipped_path("models/prior") / "prior.json")
         self.study = open_study(
             opened,
             name or f"{space.name}.{method}.s{seed}",
-            space_id=f"{space.space_id} {self.scorer.objective} {scored_by} {lower_bound:g} {max_distance:g}",
+            # Studies of earlier versions have the loss by its name without unit.
+            space_id=f"{space.space_id} {self.scorer.objective.removesuffix('_nats')} {scored_by} {lower_bound:g} "
+            f"{max_distance:g}",
             sampler=sampler or sampler_of(method, space, seed),
             pruner=pruner,
         )

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.mixture_search.rounds import Outcome
-from quagpredict.report.search_tables import search_frame
+from quagpredict.report.search_tables import scored_as, search_frame
 from quagpredict.report.style import COLORS, INK, SOFT, styled
 
 Floats = NDArray[np.float64]
@@ -53,7 +53,8 @@ def _history(outcome: Outcome, axes: Any) -> bool:
     frame = search_frame(outcome).filter(pl.col("value").is_not_null()).sort("trial")
     if frame.is_empty():
         return False
-    scale, label = _unit(outcome)
+    name, unit, scale = scored_as(outcome.searches[-1].scorer.objective)
+    label = f"{name}, {unit}"
     complete = frame.filter(pl.col("state") == "complete", pl.col("feasible"))
     for name, part, color, marker in (
         ("finished", complete, _BLUE, "o"),
@@ -142,11 +143,3 @@ def _error(rows: pl.DataFrame) -> float:
         return float("nan")
     known = rows["post_pass_at_1_se"].drop_nulls()
     return float(known.mean()) if len(known) else float("nan")  # type: ignore[arg-type]
-
-
-def _unit(outcome: Outcome) -> tuple[float, str]:
-    objective = outcome.searches[-1].scorer.objective
-    if objective == "held_out_loss":
-        return -1.0, "held-out loss, nats per token"
-    name = "lower bound of Pass@1 after RL" if objective == "lower_bound" else "SFT Pass@1"
-    return 100.0, f"{name}, per cent"

@@ -6,6 +6,7 @@ import polars as pl
 
 from quagpredict.mixture_search.rounds import Outcome
 from quagpredict.report.formats import number, percent, plain, to_json
+from quagpredict.schema import BY_NAME
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,6 +66,24 @@ def search_json(outcome: Outcome) -> str:
     return to_json(content)
 
 
+def scored_as(objective: str) -> tuple[str, str, float]:
+    """Return what a search maximises in words, the unit it is shown in, and the factor from a study's value to that.
+
+    Examples
+    --------
+    >>> scored_as("lower_bound"), scored_as("pass_at_64")
+    (('lower bound after RL', 'per cent', 100.0), ('SFT Pass@64', 'per cent', 100.0))
+    >>> scored_as("held_out_loss_nats")
+    ('held-out loss', 'nats per token', -1.0)
+    """
+    if objective == "lower_bound":
+        return "lower bound after RL", "per cent", 100.0
+    column = BY_NAME[f"pre_{objective}"]
+    if column.unit == "fraction":
+        return f"SFT {column.heading}", "per cent", 100.0
+    return "held-out loss", "nats per token", -1.0
+
+
 def print_search(outcome: Outcome, console: "Console", top: int = 10) -> None:
     """Print the best trials, the verified ones, and what is left of the others."""
     from rich.box import SIMPLE_HEAD
@@ -73,10 +92,8 @@ def print_search(outcome: Outcome, console: "Console", top: int = 10) -> None:
 
     last = outcome.searches[-1]
     frame = search_frame(outcome)
-    by_score = last.scorer.objective == "lower_bound"
-    what = {"lower_bound": "lower bound", "pass_at_1": "SFT Pass@1", "held_out_loss": "held-out loss"}
-    unit = "in nats per token" if last.scorer.objective == "held_out_loss" else "in per cent"
-    title = f"{plain(last.space.name)}, method {last.method}: best trials by {what[last.scorer.objective]}, {unit}"
+    what, unit, factor = scored_as(last.scorer.objective)
+    title = f"{plain(last.space.name)}, method {last.method}: best trials by {what}, in {unit}"
     console.print(Text(title, style="bold"), end="\n\n")
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
     headings = ["trial", "score", "RL, predicted", "distance", "RL, actual"]
@@ -85,8 +102,7 @@ def print_search(outcome: Outcome, console: "Console", top: int = 10) -> None:
     table.add_column("mixture in per cent, and settings", overflow="fold")
     shown = frame.filter(pl.col("state") == "complete", pl.col("feasible")).head(top)
     for row in shown.iter_rows(named=True):
-        value = row["value"] if by_score or last.scorer.objective == "pass_at_1" else None
-        score = percent(value) if value is not None else number(-row["value"], 3)
+        score = number(factor * row["value"], 1 if factor > 0 else 3)
         values = (percent(row["prediction"]), number(row["distance"]), percent(row["actual"]))
         table.add_row(str(row["trial"]), score, *values, Text(_described(row)))
     console.print(table)

@@ -85,6 +85,13 @@ def test_without_the_runs_behind_the_surrogate_nothing_learns_and_it_says_so():
     assert outcome.notes == ("the surrogate was not refitted: name the runs it was fitted on (score.corpus)",)
 
 
+def test_the_prior_learns_from_what_was_verified_alone():
+    outcome = World().search(surrogate=None, corpus=None)
+    assert [search.scorer.by_prior for search in outcome.searches] == [True, False, False]
+    assert [search.scorer.surrogate.training_rows for search in outcome.searches[1:]] == [2, 4]
+    assert outcome.notes == ()
+
+
 def test_wrong_calls_are_refused():
     with pytest.raises(UsageError, match="something to learn"):
         World().search(verify_best=0)

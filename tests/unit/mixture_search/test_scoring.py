@@ -14,7 +14,7 @@ ROW = RUNS.head(1).drop("post_pass_at_1")
 
 
 @pytest.mark.parametrize("kind", ["ridge", "mixed"])  # the second has columns that are made of the base model's name
-@pytest.mark.parametrize("objective", ["pass_at_1", "held_out_loss"])
+@pytest.mark.parametrize("objective", ["pass_at_1", "held_out_loss_nats"])
 def test_the_prediction_is_noted_with_every_objective(kind: str, objective: str) -> None:
     surrogate = fit(RUNS, kind, features="both")
     predicted = surrogate.predict_frame(ROW)

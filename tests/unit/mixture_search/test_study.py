@@ -9,10 +9,12 @@ import polars as pl
 import pytest
 from optuna.trial import TrialState
 
+from quagpredict.corpus import check_corpus
 from quagpredict.errors import CorpusError, StageError, UsageError
 from quagpredict.mixture_search.space_file import SearchPlan
 from quagpredict.mixture_search.study import METHODS, MixtureSearch
 from quagpredict.surrogates import fit
+from quagpredict.surrogates.hierarchical import prior_surrogate
 from quagpredict.surrogates.store import load_surrogate
 from quagpredict.testing.search_worlds import synthetic_world
 
@@ -41,14 +43,15 @@ def test_every_method_finds_its_best(world, surrogate, method):
     values = [trial.value for trial in search.study.trials]
     assert best[0].value == max(values)
     assert best[0].recipe.recipe_id == search.study.best_trial.user_attrs["recipe_id"]
-    expected = {"sft-pass-at-1": "pass_at_1", "regmix": "held_out_loss_nats"}.get(method)
+    measurements = {"sft-pass-at-1": "pass_at_1", "pass-at-64": "pass_at_64", "regmix": "held_out_loss_nats"}
+    expected = measurements.get(method)
     measured = world.measure(best[0].recipe)
     if expected is None:
         row = pl.DataFrame({f"pre_{name}": [value] for name, value in measured.items()})
         X = row.select(surrogate.features).to_numpy()
         assert best[0].value == pytest.approx(surrogate.interval(X, 0.8).low[0])
     else:
-        assert best[0].value == pytest.approx(measured[expected] * (1 if method == "sft-pass-at-1" else -1))
+        assert best[0].value == pytest.approx(measured[expected] * (-1 if method == "regmix" else 1))
 
 
 def test_the_equal_mixture_is_equal(world, surrogate):
@@ -71,6 +74,25 @@ def test_the_surrogate_guides_better_than_chance(world, surrogate):
         regret[method] = np.mean(chosen)
     assert regret["surrogate"] < regret["random"]
     assert regret["surrogate"] < regret["sft-pass-at-1"]
+
+
+def test_without_a_surrogate_the_prior_scores(world):
+    search = MixtureSearch(world.space, lower_bound=0.5)
+    search.run(measure_of(world), 12)
+    measured = check_corpus(
+        search.frame.select(pl.col("trial").cast(pl.String).alias("candidate"), "^pre_.*$"), "trials"
+    )
+    prior = prior_surrogate(measured)
+    np.testing.assert_allclose(search.frame["value"], prior.predict(prior.design(measured, source="trials")).mean)
+    assert search.best()[0].feasible
+
+
+def test_a_measurement_that_the_prior_cannot_read_is_refused_and_stays_open(world):
+    search = MixtureSearch(world.space)
+    suggestion = search.suggest()
+    with pytest.raises(CorpusError, match="measure them"):
+        search.observe(suggestion, {"pass_at_1": 0.5})
+    assert search.observe(suggestion, world.measure(suggestion.recipe)).prediction is not None
 
 
 def test_distance_is_a_constraint_of_the_study(world, surrogate):
@@ -252,8 +274,6 @@ def test_a_storage_that_cannot_be_opened_is_said_without_its_password(world, sur
 def test_wrong_calls_are_refused(world, surrogate):
     with pytest.raises(UsageError, match="unknown method 'best'"):
         MixtureSearch(world.space, surrogate, method="best")
-    with pytest.raises(UsageError, match="needs a surrogate"):
-        MixtureSearch(world.space)
     with pytest.raises(UsageError, match="at least 1"):
         MixtureSearch(world.space, surrogate).run(measure_of(world), 0)
 
