@@ -19,6 +19,8 @@ Method = Literal["surrogate", "sft-pass-at-1", "pass-at-64", "random", "regmix",
 Floats = NDArray[np.float64]
 
 _SIMULATED, _AVERAGED = 4096, 64
+#: A trial is beside another if so much of the mixture moves at most, and no setting by more of its range.
+_BESIDE = 0.1
 
 
 def sampler_of(method: Method, space: SearchSpace, seed: int) -> BaseSampler:
@@ -124,7 +126,8 @@ class ResponseSurfaceSampler(RandomSampler):  # type: ignore[misc]
 
     Otherwise the regression sees the other settings and their squares too; its coefficients are drawn from their
     posterior (Thompson sampling), so that what it does not know is tried; and simulated trials that a second regression
-    expects to break the study's constraints are left out.
+    expects to break the study's constraints are left out. At most a third of the trials lie beside the best one before
+    them, so that a search does not end in refining its first find.
 
     Parameters
     ----------
@@ -173,8 +176,23 @@ class ResponseSurfaceSampler(RandomSampler):  # type: ignore[misc]
         if (excess > 0).any():
             expected = fit_ridge(_with_squares(rows), excess).predict(_with_squares(simulated)).mean
             predicted = np.where(expected <= max(0.0, float(expected.min())), predicted, -np.inf)
+        order = np.argsort([one.number for one in done], kind="stable")
+        if 3 * (self._refining(rows[order], value[order]) + 1) > trial.number:
+            row = rows[done.index(best)]
+            predicted = np.where(self._beside(simulated, row), -np.inf, predicted)
         chosen = int(np.argmax(predicted))
         return {name: values[chosen].item() for name, values in trials.items()}
+
+    def _beside(self, rows: Floats, best: Floats) -> NDArray[np.bool_]:
+        """Tell which trials (n, p) lie beside one (p,)."""
+        apart, sources = np.abs(rows - best), self._space.simplex.sources
+        settings = apart[:, sources:].max(axis=1, initial=0.0)
+        return np.asarray((apart[:, :sources].sum(axis=1) / 2 <= _BESIDE) & (settings <= _BESIDE))
+
+    def _refining(self, rows: Floats, value: Floats) -> int:
+        """Count the trials that lay beside the best one before them; in the order of their numbers."""
+        best_before = [int(np.argmax(value[:number])) for number in range(1, len(value))]
+        return sum(bool(self._beside(rows[n : n + 1], rows[b])[0]) for n, b in enumerate(best_before, start=1))
 
     def _simulated(self, best: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         """Return parameters drawn at random, half of them in some neighbourhood of the best trial's."""
