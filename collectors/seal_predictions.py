@@ -5,7 +5,9 @@
 
 Writes ``OUT.csv``, one row a rule and candidate: ``score`` (higher is better; what the rule orders by) and, where the
 rule predicts the score after RL, ``predicted`` with ``low`` and ``high`` of its 90 % interval. ``OUT.json`` says when
-and from what: the SHA-256 of the CSV, of every measurement that went in and of every corpus that was learnt from.
+and from what: the SHA-256 of the CSV, of every measurement that went in, and of every corpus and prior that was learnt
+from. ``--prior`` adds what another prior than the shipped one says, such as one that has not seen the family
+(`python training/learn_prior.py`).
 Commit both before RL begins; `collectors/report_sealed.py` holds them against what happened.
 
 A table in which a candidate has its score after RL already is refused, and so is an OUT that exists.
@@ -13,10 +15,11 @@ A table in which a candidate has its score after RL already is refused, and so i
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +35,8 @@ from quagpredict.program import run_program
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.across_families import predict_across
 from quagpredict.surrogates.fitting import fit_frame
+from quagpredict.surrogates.hierarchical import prior_surrogate
+from quagpredict.surrogates.stored_prior import load_prior
 from quagpredict.surrogates.training_rows import training_rows
 
 TARGET = "post_pass_at_1"
@@ -65,7 +70,9 @@ class Said(NamedTuple):
     high: NDArray[np.float64] | None = None
 
 
-def said_of(candidates: pl.DataFrame, learnt: dict[str, pl.DataFrame]) -> Iterator[Said]:
+def said_of(
+    candidates: pl.DataFrame, learnt: dict[str, pl.DataFrame], priors: Mapping[str, Path] = MappingProxyType({})
+) -> Iterator[Said]:
     """Yield what every rule says: the free ones, the default of `rank`, each kind fitted on each corpus, and maps."""
     for rule, column in FREE.items():
         yield Said(rule, candidates[column].to_numpy())
@@ -79,6 +86,11 @@ def said_of(candidates: pl.DataFrame, learnt: dict[str, pl.DataFrame]) -> Iterat
         place = -told["rank"].cast(pl.Float64).to_numpy()
         ends = [told[name].to_numpy() if name in told.columns else None for name in ("prediction", "low", "high")]
         yield Said(rule, place, *ends)
+    for name, folder in priors.items():
+        surrogate = prior_surrogate(candidates, load_prior(folder))
+        X = surrogate.design(candidates)
+        mean, interval = surrogate.predict(X).mean, surrogate.interval(X)
+        yield Said(f"prior alone, {name}", mean, mean, interval.low, interval.high)
     for source, frame in learnt.items():
         rows = training_rows(frame, TARGET, split="fit", source=source)
         for rule, (kind, features) in KINDS.items():
@@ -103,7 +115,9 @@ def measurement_digest(row: dict[str, Any]) -> str:
     return digest({"counts": counts, "loss": row["pre_held_out_loss_nats"]})
 
 
-def seal(table: Path, only: list[str], learn: list[Path], out: Path) -> str:
+def seal(
+    table: Path, only: list[str], learn: list[Path], out: Path, priors: Mapping[str, Path] = MappingProxyType({})
+) -> str:
     """Write what is said of the candidates of a table, and return the digest of it."""
     target = out.with_suffix(".csv")
     if target.exists():
@@ -118,7 +132,7 @@ def seal(table: Path, only: list[str], learn: list[Path], out: Path) -> str:
     frame = frame.unique("candidate", keep="first", maintain_order=True)
     candidates = frame.select(name for name in frame.columns if not name.startswith(("post_", "rl_", "cost_")))
     learnt = {path.name: read_corpus(path / "corpus.parquet") for path in learn}
-    sealed = pl.concat([_rows(said, candidates) for said in said_of(candidates, learnt)])
+    sealed = pl.concat([_rows(said, candidates) for said in said_of(candidates, learnt, priors)])
     with written_aside(target) as aside:
         sealed.write_csv(aside, float_precision=6)
     write_json(
@@ -130,6 +144,7 @@ def seal(table: Path, only: list[str], learn: list[Path], out: Path) -> str:
             "rules": sealed["rule"].unique(maintain_order=True).to_list(),
             "measurements": {row["candidate"]: measurement_digest(row) for row in candidates.iter_rows(named=True)},
             "prior": file_digest(shipped_path("models/prior/prior.json")),
+            "priors": {name: file_digest(folder / "prior.json") for name, folder in priors.items()},
             "learnt_from": {path.name: file_digest(path / "corpus.parquet") for path in learn},
             "quagpredict": qp.__version__,
         },
@@ -159,9 +174,15 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("table", type=Path, help="table of candidates that are measured and not taken through RL")
     parser.add_argument("--only", nargs="+", default=[], metavar="PATTERN", help="only candidates of these names")
     parser.add_argument("--learn", nargs="+", type=Path, default=[], metavar="FOLDER", help="corpora to learn from")
+    parser.add_argument(
+        "--prior", nargs="+", default=[], metavar="NAME=FOLDER", help="other priors, each with a name for its rule"
+    )
     parser.add_argument("--out", type=Path, required=True, help="path of the two files, without an ending")
     given = parser.parse_args(arguments)
-    sha256 = seal(given.table, given.only, given.learn, given.out)
+    if unnamed := [text for text in given.prior if not all(text.partition("="))]:
+        raise UsageError(f"--prior {unnamed[0]}: expected NAME=FOLDER")
+    priors = {text.partition("=")[0]: Path(text.partition("=")[2]) for text in given.prior}
+    sha256 = seal(given.table, given.only, given.learn, given.out, priors)
     print(f"{given.out}.csv: sealed, SHA-256 {sha256}", file=sys.stderr)
 
 

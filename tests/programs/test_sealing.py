@@ -1,6 +1,7 @@
 """Predictions are sealed before RL, and judged only as they were sealed."""
 
 import json
+import random
 import runpy
 import sys
 from collections.abc import Callable
@@ -58,6 +59,15 @@ def test_the_random_recipes_of_a_plan_are_those_that_its_line_draws(
         programs["draw_recipes"]["main"]([str(other), "--check"])
 
 
+def test_recipes_of_another_world_may_write_each_skill_its_own_way(programs: dict[str, Any]) -> None:
+    drawn = [programs["draw_recipes"]["draw"](random.Random(seed), "words", True) for seed in range(30)]
+    sources = [recipe.data["lab_data"]["sources"] for recipe in drawn]
+    assert {source["world"] for one in sources for source in one} == {"words"}
+    stepwise = [[source for source in one if "direct" not in source] for one in sources]
+    assert any(len({str(source["lengths"]) for source in one}) > 1 for one in stepwise)
+    assert all(abs(sum(source["share"] for source in one) - 1) < 0.1 for one in sources)
+
+
 def test_drawn_trials_are_those_of_a_random_search(programs: dict[str, Any]) -> None:
     space = SearchPlan.from_yaml("collectors/searches/lab-mixture.yaml").space
     search = MixtureSearch(space, "models/lab-pilot", method="random", seed=round_seed(41, 1))
@@ -71,9 +81,15 @@ def test_a_seal_is_written_once_and_only_before_rl(programs: dict[str, Any], bef
     seal: Program = programs["seal_predictions"]["main"]
     out = tmp_path / "sealed"
     arguments = [str(before), "--only", "plain.*", "--out", str(out)]
-    seal(arguments)
+    with pytest.raises(UsageError, match="expected NAME=FOLDER"):
+        seal([*arguments, "--prior", "models/prior"])
+    seal([*arguments, "--prior", f"shipped={shipped_path('models/prior')}"])
     sealed, manifest = pl.read_csv(out.with_suffix(".csv")), json.loads(out.with_suffix(".json").read_text())
-    assert sealed["rule"].n_unique() == FREE_RULES
+    assert sealed["rule"].n_unique() == FREE_RULES + 1
+    said = sealed.filter(pl.col("rule") == "prior alone, shipped")
+    assert (said["low"] < said["predicted"]).all()
+    assert (said["predicted"] < said["high"]).all()
+    assert manifest["priors"] == {"shipped": manifest["prior"]}
     assert sealed["candidate"].n_unique() == manifest["candidates"] == len(manifest["measurements"])
     assert set(sealed["base_model"]) == {"plain"}
     with pytest.raises(UsageError, match="a seal is not written twice"):
