@@ -44,7 +44,7 @@ class BestSet(NamedTuple):
     in_hand: float
 
 
-def best_set(belief: Belief, size: int, *, seed: int = 0) -> BestSet:
+def best_set(belief: Belief, size: int, *, among: NDArray[np.bool_] | None = None, seed: int = 0) -> BestSet:
     """Choose `size` candidates without a known score so that the best of them is expected to be best.
 
     Two candidates whose errors are shared are worth less together than two that may fail apart, so the set is not
@@ -61,6 +61,8 @@ def best_set(belief: Belief, size: int, *, seed: int = 0) -> BestSet:
         Known scores are in hand and cost nothing.
     size : int
         1 or more; if fewer candidates are left, all are taken.
+    among : array (n,), optional
+        Who may be taken; everyone without it.
 
     References
     ----------
@@ -73,7 +75,7 @@ def best_set(belief: Belief, size: int, *, seed: int = 0) -> BestSet:
     >>> best_set(independent(np.array([0.5, 0.4, 0.1]), np.array([0.1, 0.1, 0.1])), 2).rows
     (0, 1)
     """
-    open_rows = np.flatnonzero(belief.usable & ~np.isfinite(belief.known))
+    open_rows = np.flatnonzero(belief.usable & ~np.isfinite(belief.known) & (True if among is None else among))
     in_hand = belief.merits()[np.isfinite(belief.known)].max(initial=-np.inf)
     merits = belief.merits()
     reach = merits + 2.0 * parse_transform(belief.target_transform).slope(belief.mean) * belief.std

@@ -18,14 +18,14 @@ from quagpredict.ranking.decisions import chances
 from quagpredict.ranking.finished import evidence, finished, training_candidates
 from quagpredict.ranking.flags import measurement_flags, prediction_flags, range_flags
 from quagpredict.ranking.free_order import about_free_order
-from quagpredict.ranking.gate import judged, parse_bar
+from quagpredict.ranking.gate import bases_not_measured, judged, parse_bar
 from quagpredict.ranking.next_run import regret_reductions
 from quagpredict.ranking.predicting import base_models, believe, contributions, interval, within
 from quagpredict.ranking.result import Budget, Flag, NextRun, Ranking
 from quagpredict.schema import BY_NAME
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.hierarchical_form import by_benchmark
-from quagpredict.validation.screening import screen
+from quagpredict.validation.screening import LOSS, screen
 
 Floats = NDArray[np.float64]
 
@@ -106,6 +106,7 @@ def predicted(
     bar = None
     if asked.gate is not None:
         bar = parse_bar(asked.gate, asked.margin, frame, minimize=minimize, target=surrogate.target)
+        said += bases_not_measured(bar, frame)
     chance = chances(belief, top_m=asked.top_m, bar=bar)
     merits, distance = belief.merits(), prediction.distance
     ends = within(surrogate.interval(X, groups=bases) if seen is None else interval(belief), belief)
@@ -147,12 +148,15 @@ def predicted(
         said,
         minimize=minimize,
     )
-    budget = None if asked.budget is None else _budget(belief, frame, asked.budget)
+    gate = None if bar is None else judged(asked.gate or 0.0, bar, chance, frame, asked.gate_probability)
+    # Only who is worth RL at all may be taken.
+    among = None if gate is None else frame["candidate"].is_in(list(gate.cleared)).to_numpy()
+    budget = None if asked.budget is None else _budget(belief, frame, asked.budget, among)
     return replace(
         ranking,
-        notes=(*ranking.notes, *_too_few(budget)),
+        notes=(*ranking.notes, *_too_few(budget, gated=gate is not None)),
         budget=budget,
-        gate=None if bar is None else judged(asked.gate or 0.0, bar, chance, frame, asked.gate_probability),
+        gate=gate,
         by_benchmark=_by_benchmark(surrogate, X, frame["candidate"], ranking),
         next_run=None if reductions is None else _next_run(reductions, chance.expected_regret, frame),
     )
@@ -180,14 +184,16 @@ def screened(
     key = key - screening.screened_out.to_numpy() * (np.nanmax(key) - np.nanmin(key) + 1.0)
     merit = pl.Series("merit", key, nan_to_null=True)
     absent = () if target in frame.columns or target in BY_NAME else (f"no candidate has a column '{target}'",)
+    how = column_of(screening.used[0]).heading
+    how = f"low Pass@1 with high loss goes last, then {how}" if len(screening.used) > 1 else how
     said = (
         *notes,
         *absent,
-        f"no surrogate: ordered by the paper's screening (low Pass@1 with high loss goes last, then "
-        f"{column_of(screening.used[0]).heading}); no score is predicted",
+        f"no surrogate: ordered by the paper's screening ({how}); no score is predicted",
         *screening.notes,
     )
-    parts = Parts(merit, merit, {}, finished(own, target), screening.used, None)
+    shown = dict.fromkeys((*screening.used, *({LOSS} & {*frame.columns})))
+    parts = Parts(merit, merit, {}, finished(own, target), tuple(shown), None)
     ranking = assembled(frame, parts, flags, None, target, said, minimize=minimize)
     if asked.budget is None:
         return ranking
@@ -246,8 +252,8 @@ def _about_steps(surrogate: FittedSurrogate, steps: float) -> str:
     return f"predictions are for {steps:g} RL steps{far}"
 
 
-def _budget(belief: Belief, frame: pl.DataFrame, size: int) -> Budget:
-    found = best_set(belief, size)
+def _budget(belief: Belief, frame: pl.DataFrame, size: int, among: NDArray[np.bool_] | None) -> Budget:
+    found = best_set(belief, size, among=among)
     names = frame["candidate"]
     sign = -1.0 if belief.minimize else 1.0
     return Budget(
@@ -261,10 +267,12 @@ def _budget(belief: Belief, frame: pl.DataFrame, size: int) -> Budget:
     )
 
 
-def _too_few(budget: Budget | None) -> list[str]:
+def _too_few(budget: Budget | None, *, gated: bool = False) -> list[str]:
     if budget is None or len(budget.candidates) == budget.size:
         return []
-    return [f"{budget.size} candidates were asked for and {len(budget.candidates)} can get RL: all of these are taken"]
+    left = len(budget.candidates)
+    why = "clear the gate and have no result" if gated else "can get RL"
+    return [f"{budget.size} candidates were asked for and {left} {why}{': all of these are taken' if left else ''}"]
 
 
 def _next_run(reductions: Floats, regret: Floats, frame: pl.DataFrame) -> NextRun | None:

@@ -85,9 +85,9 @@ def default_surrogate(
             return Default(surrogate, False, "")
     note = ""
     if reasons:
-        (first, why), *others = reasons.items()
-        note = f"the shipped surrogate {first} does not apply: {why}"
-        note += f"; nor does {', '.join(name for name, _ in others)}" if others else ""
+        # The first reason of the first: each has several, and none of them is to be mended.
+        first, why = next(iter(reasons.items()))
+        note = f"no shipped surrogate applies: for {first}, {why.partition(';')[0]}"
     own = one_row_each(frame, target or TARGET)
     if can_fit(own, target):
         return Default(None, True, note)

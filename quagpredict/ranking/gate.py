@@ -10,6 +10,8 @@ from quagpredict.ranking.result import Gate
 
 #: The bar "RL from the candidate's own base model, without SFT".
 FROM_BASE = "no-sft"
+# Candidates named in a note before the rest is only counted.
+_NAMED = 4
 
 
 def parse_bar(
@@ -74,6 +76,51 @@ def parse_bar(
         raise UsageError(f"{argument('gate', text)}: '{target}' is a fraction between 0 and 1{hint}")
     merit = -(threshold - margin) if minimize else threshold + margin
     return Bar(merit, nobody, margin)
+
+
+def of_bases_asked(frame: pl.DataFrame, gate: str | float | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Leave out candidates without SFT of base models that no other candidate has: a shared file of these is usual.
+
+    RL from a base model is a bar for candidates of that base, and a candidate beside them. Among those of another base
+    it is an answer to a question that nobody asked. All stay where there are no others, and the one that the gate names
+    stays.
+
+    Returns
+    -------
+    tuple of DataFrame and tuple of str
+        The candidates that stay, and a note on those that do not.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"candidate": ["a", "x", "y"], "base_model": ["8b", "8b", "12b"]})
+    >>> kept, notes = of_bases_asked(table.with_columns(recipe_scenario=pl.Series([None, "no-sft", "no-sft"])), None)
+    >>> kept["candidate"].to_list(), notes[0][:46]
+    (['a', 'x'], 'left out, since no other candidate is of their')
+    """
+    if not {"recipe_scenario", "base_model"} <= set(frame.columns):
+        return frame, ()
+    without = frame["recipe_scenario"].eq_missing(FROM_BASE)
+    asked = frame["base_model"].filter(~without).unique()
+    alone = without & ~frame["base_model"].is_in(asked.implode(), nulls_equal=True)
+    alone &= frame["candidate"] != str(gate)
+    if without.all() or not alone.any():
+        return frame, ()
+    names = frame["candidate"].filter(alone).unique().sort().to_list()
+    shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
+    return frame.filter(~alone), (f"left out, since no other candidate is of their base model: {shown} (without SFT)",)
+
+
+def bases_not_measured(bar: Bar, frame: pl.DataFrame) -> tuple[str, ...]:
+    """Return a note on candidates that cannot be held against RL from their base model; none where all can."""
+    if np.isfinite(bar.threshold) or not (bar.reference < 0).any():
+        return ()
+    lacking = frame.filter(pl.Series(bar.reference < 0))
+    bases = lacking["base_model"].unique().sort()
+    named = ", ".join(name if name is not None else "(unknown)" for name in bases)
+    return (
+        f"the gate says nothing of {lacking.height:,} candidates: RL from their base model needs its row, measured "
+        f"without SFT, and there is none of {named}",
+    )
 
 
 def judged(text: str | float, bar: Bar, found: Chances, frame: pl.DataFrame, probability: float) -> Gate:

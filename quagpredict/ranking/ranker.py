@@ -12,6 +12,7 @@ from quagpredict.errors import UsageError, argument
 from quagpredict.ranking.deciding import Asked, predicted, screened
 from quagpredict.ranking.defaults import default_surrogate, shipped_surrogates
 from quagpredict.ranking.finished import TARGET, fit_finished
+from quagpredict.ranking.gate import of_bases_asked
 from quagpredict.ranking.headers import with_headers
 from quagpredict.ranking.outcome import check_one_rl_recipe, one_row_each, with_truth
 from quagpredict.ranking.result import Ranking
@@ -55,7 +56,8 @@ def rank(
     ----------
     candidates : source
         Anything that `read_corpus` reads: files, globs, folders, polars or pandas frames. Rows of one candidate with
-        several RL seeds are joined.
+        several RL seeds are joined. A row without SFT (``recipe_scenario`` "no-sft") is left out where no other
+        candidate is of its base model.
     surrogate : FittedSurrogate, path, str or None
         A fitted surrogate or its folder. "default" takes a shipped one that applies to the candidates, otherwise "fit"
         if enough of them are finished, otherwise the hierarchical prior where scores by benchmark are known, otherwise
@@ -73,7 +75,7 @@ def rank(
     top_m : int
         Size of the group whose chances ``p_top_M`` gives.
     budget : int, optional
-        Also choose so many candidates for RL, see `best_set`.
+        Also choose so many candidates for RL, see `best_set`; with a gate, of those that clear it.
     next_run : bool
         Also say whose RL run would teach most, see `regret_reductions`.
     gate : float or str, optional
@@ -185,7 +187,8 @@ def _ranked(
         derived=(PROBLEM_SET, *dict.fromkeys(name for one in read for name in one.features), *by_benchmark),
         allow_mixed_protocols=allow_mixed_protocols,
     )
-    notes = []
+    frame, left_out = of_bases_asked(frame, asked.gate)
+    notes = [*left_out]
     if weights:
         frame = weighted(frame, weights, source="candidates")
         shipped = {}  # fitted to means over problems

@@ -113,7 +113,7 @@ class Budget(NamedTuple):
     size : int
         Candidates that were asked for.
     candidates : tuple of str
-        The choice; fewer than `size` if there are no more without a result.
+        The choice; fewer than `size` if there are no more without a result, or that clear the gate.
     expected_best : float or None
         Expected score of the best of them after RL, finished candidates included; None if no score is predicted.
     expected_best_of_top : float or None

@@ -7,6 +7,7 @@ import polars as pl
 
 from quagpredict.ranking import Ranking
 from quagpredict.ranking.flags import KINDS
+from quagpredict.ranking.result import Outcome
 from quagpredict.report.decision_tables import print_decisions
 from quagpredict.report.formats import (
     UNKNOWN,
@@ -241,26 +242,43 @@ def _print_outcome(ranking: Ranking, console: "Console") -> None:
     unit = ", in per cent; regret in points" if is_share(ranking.target) else ""
     gave = "RL really gave" if ranking.target.startswith("post_") else f"the column {plain(ranking.target)} says of"
     console.print(Text(f"\nWhat {gave} {found.finished} of them{unit}", style="bold"))
-    told = any(isfinite(choice.pairs_within) for choice in found.choices)
-    if told:
-        console.print(Text("Pairs in order, Spearman and regret within a base model, then the choice among all"))
+    rules = [f"post-SFT {heading(one.rule)}" if one.rule.startswith("pre_") else one.rule for one in found.choices]
+    rules = ["the best of them", *rules]
+    within, among = _outcome_columns(ranking.target, found)
+    room = console.width - max(map(len, rules))
+    # Columns leave so that names are not broken; pairs in order are what counts most.
+    kept = fitting(within | among, room, ("Spearman", "regret in"))
+    inside = [name.removesuffix(" in") for name in within if name in kept]
+    if inside:
+        listed = " and ".join([", ".join(inside[:-1]), inside[-1]]) if len(inside) > 1 else inside[0]
+        line = f"{listed[0].upper()}{listed[1:]} are within a base model, the choice is among all"
+        console.print(Text(line))
     console.print()
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
     table.add_column("chosen by", no_wrap=True)
-    for name in ("pairs", "Spearman", "regret") if told else ():
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("candidate", overflow="fold")
-    for name in ("actual", "regret"):
-        table.add_column(name, justify="right", no_wrap=True)
-    blank = ("", "", "") if told else ()
-    table.add_row("the best of them", *blank, Text(plain(found.best)), score(ranking.target, found.best_actual), "")
-    for choice in found.choices:
-        rule = f"post-SFT {heading(choice.rule)}" if choice.rule.startswith("pre_") else choice.rule
-        within = (
-            f"{100 * choice.pairs_within:.0f} %" if isfinite(choice.pairs_within) else "",
-            number(choice.spearman_within),
-            score(ranking.target, choice.regret_within) if isfinite(choice.regret_within) else "",
+    shown = {name: cells for name, cells in (within | among).items() if name in kept}
+    for name in shown:
+        left = name == "candidate"
+        table.add_column(
+            name.removesuffix(" in"), justify="left" if left else "right", overflow="fold", no_wrap=not left
         )
-        values = (score(ranking.target, choice.actual), score(ranking.target, choice.regret))
-        table.add_row(Text(rule), *(within if told else ()), Text(plain(choice.candidate)), *values)
+    for row, rule in enumerate(rules):
+        table.add_row(Text(rule), *(Text(cells[row]) for cells in shown.values()))
     console.print(table)
+
+
+def _outcome_columns(target: str, found: Outcome) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Return the columns of choices within base models, empty where there are none, and of those among all."""
+    choices = found.choices
+    within = {
+        "pairs in": [f"{100 * one.pairs_within:.0f} %" if isfinite(one.pairs_within) else "" for one in choices],
+        "Spearman": [number(one.spearman_within) for one in choices],
+        "regret in": [score(target, one.regret_within) if isfinite(one.regret_within) else "" for one in choices],
+    }
+    told = any(isfinite(one.pairs_within) for one in choices)
+    among = {
+        "candidate": [plain(name) for name in (found.best, *(one.candidate for one in choices))],
+        "actual": [score(target, value) for value in (found.best_actual, *(one.actual for one in choices))],
+        "regret": ["", *(score(target, one.regret) for one in choices)],
+    }
+    return {name: ["", *cells] for name, cells in within.items()} if told else {}, among

@@ -102,6 +102,7 @@ def screen(frame: pl.DataFrame) -> Screening:
         high_loss = pl.col(LOSS) > pl.col(LOSS).median().over(base)
         screened_out = frame.select((low_accuracy & high_loss).fill_null(False).alias("screened_out")).to_series()
         used += [name for name in (ACCURACY, LOSS) if name not in used]
-    elif not has_loss:
-        notes.append("the held-out loss was not measured: no candidate was screened out")
+    else:
+        absent = "Pass@1" if has_loss else "the held-out loss"
+        notes.append(f"{absent} was not measured: no candidate was screened out")
     return Screening(tuple(used), frame[coverage], screened_out, tuple(notes))

@@ -87,7 +87,7 @@ def test_a_shipped_surrogate_that_does_not_apply_is_said(files, capsys, workplac
     other = [pl.read_parquet(name).with_columns(eval_protocol_id=pl.lit("mine")) for name in files]
     write_corpus(pl.concat(other), "mine.parquet")
     assert main(["rank", "--candidates", "mine.parquet"]) == 0
-    assert "does not apply: eval protocol mine, but" in capsys.readouterr().err
+    assert "applies: for models/lab, eval protocol mine, but" in capsys.readouterr().err
     assert main(["rank", "--candidates", "mine.parquet", "--surrogate", "lab-pilot"]) == 3
     assert main(["rank", "--candidates", "mine.parquet", "--surrogate", "lab-pilot", "--allow-mixed-protocols"]) == 0
 
@@ -266,7 +266,7 @@ def test_bad_input_is_one_line_and_its_code(make, code, said, workplace, capsys)
         (
             ["--gate", "0.5"],
             2,
-            "--gate 0.5 needs predicted scores, and screening predicts none (the shipped surrogate",
+            "--gate 0.5 needs predicted scores, and screening predicts none (no shipped surrogate",
         ),
         (["--surrogate", "none", "--next"], 2, "--next needs predicted scores"),
         (

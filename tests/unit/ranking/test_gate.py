@@ -78,6 +78,32 @@ def test_a_base_without_its_measurement_is_not_judged(fresh, fitted):
     unjudged = ranking.frame.filter(pl.col("p_clear").is_null())
     assert set(unjudged["base_model"]) == {"base-0", "base-1"}
     assert unjudged.filter(base_model="base-1").height == 1
+    (said,) = (note for note in ranking.notes if note.startswith("the gate says nothing"))
+    assert said.startswith(f"the gate says nothing of {unjudged.height - 1} candidates")
+    assert said.endswith("there is none of base-0")
+
+
+def test_a_base_of_its_own_does_not_join_the_candidates_of_another(fresh, fitted):
+    both = rank(fresh, fitted, gate="no-sft")
+    one = fresh.filter((pl.col("base_model") == "base-0") | (pl.col("recipe_scenario") == "no-sft"))
+    ranking = rank(one, fitted, gate="no-sft", budget=2)
+    assert set(ranking.frame["base_model"]) == {"base-0"}
+    assert ranking.notes[1].startswith("left out, since no other candidate is of their base model: ")
+    # What the gate says of the others is what it says without that row.
+    assert {*ranking.gate.cleared} == {*both.gate.cleared} & {*ranking.frame["candidate"]}
+    bases = fresh.filter(recipe_scenario="no-sft")
+    assert rank(bases, fitted).frame.height == 2  # where there is nothing else, bases are what is ranked
+    other = bases.filter(base_model="base-1")["candidate"].item()
+    assert other in rank(one, fitted, gate=other).frame["candidate"]
+
+
+def test_only_who_clears_the_gate_is_in_the_budget(fresh, fitted):
+    cleared = rank(fresh, fitted, gate=0.5).gate.cleared
+    ranking = rank(fresh, fitted, gate=0.5, budget=len(cleared) + 2)
+    assert {*ranking.budget.candidates} == {*cleared}
+    assert f"{len(cleared) + 2} candidates were asked for and {len(cleared)} clear the gate" in ranking.notes[-1]
+    none = rank(fresh, fitted, gate=0.99, budget=2)
+    assert none.budget.candidates == ()
 
 
 def test_a_lower_bar_for_a_loss():

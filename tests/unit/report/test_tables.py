@@ -2,12 +2,14 @@
 
 import io
 
+import polars as pl
 import pytest
 from rich.console import Console
 
+from quagpredict.ranking import rank
 from quagpredict.ranking.flags import KINDS
 from quagpredict.report.formats import UNKNOWN, heading, measured, number, percent
-from quagpredict.report.tables import MARKS
+from quagpredict.report.tables import MARKS, print_ranking
 from quagpredict.report.validation_tables import print_validation
 from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation import ValidationReport, validate
@@ -31,6 +33,25 @@ def test_a_validation_keeps_its_numbers_and_names_whole_at_any_width(report: Val
     assert all(cell.count("±") == 1 and not cell.endswith("±") for cell in cells), row
     digits = {len(part.partition(".")[2]) for cell in cells[:2] for part in cell.split("±")}
     assert digits == {2}
+
+
+@pytest.mark.parametrize("width", [75, 80, 90, 120])
+def test_what_rl_gave_keeps_names_and_headings_whole(width: int) -> None:
+    names = [f"plain.broad-512x16-lr0.003-s{seed}" for seed in range(4)]
+    scores = pl.Series([0.2, 0.3, 0.4, 0.5])
+    table = pl.DataFrame(
+        {"candidate": names, "pre_pass_at_1": scores, "pre_pass_at_64": scores + 0.3, "post_pass_at_1": scores}
+    )
+    text = io.StringIO()
+    print_ranking(rank(table, "none"), Console(file=text, width=width))
+    said = text.getvalue().partition("What RL really gave")[2]
+    lines = said.splitlines()
+    assert max(map(len, lines)) <= width
+    assert all(any(name in line for name in names) for line in lines[-4:])  # nothing of a name on a line of its own
+    heads = next(line for line in lines if line.startswith("chosen by")).split()
+    assert heads[:3] == ["chosen", "by", "pairs"]
+    assert heads[-2:] == ["actual", "regret"]
+    assert ("Spearman" in heads) == (width > 80)
 
 
 def test_every_flag_has_one_mark():

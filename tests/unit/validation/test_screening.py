@@ -46,6 +46,15 @@ def test_screening_with_what_there_is(columns, order, said):
     assert any(said in note for note in ranking.notes)
 
 
+def test_a_screening_shows_the_loss_although_it_orders_by_coverage_alone():
+    losses = [0.3, 0.4]
+    table = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_64": [0.7, 0.8], "pre_held_out_loss_nats": losses})
+    ranking = rank(table, "none")
+    assert ranking.frame["pre_held_out_loss_nats"].to_list() == losses[::-1]
+    assert ranking.notes[0].startswith("no surrogate: ordered by the paper's screening (Pass@64);")
+    assert "Pass@1 was not measured: no candidate was screened out" in ranking.notes
+
+
 def test_screening_needs_something():
     with pytest.raises(CorpusError, match="nothing to rank by"):
         rank(pl.DataFrame({"candidate": ["a"], "mine": [1.0]}), "none")
