@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from quagpredict.importers import import_run, import_runs, write_imported
     from quagpredict.metrics import pass_at_k
     from quagpredict.mixture_search import MixtureSearch, search
-    from quagpredict.quagmires import audit
     from quagpredict.racing import race
     from quagpredict.ranking import rank
     from quagpredict.replication import replicate
+    from quagpredict.replication.auditing import audit
     from quagpredict.report.card import save_validated
     from quagpredict.report.reporting import write_report
     from quagpredict.surrogates import SurrogateRegressor, fit
@@ -85,7 +85,7 @@ _HOME = {
     "MixtureSearch": "mixture_search",
     "QuagpredictCallback": "callbacks",
     "SurrogateRegressor": "surrogates",
-    "audit": "quagmires",
+    "audit": "replication.auditing",
     "collect": "collection",
     "doctor": "diagnosis",
     "estimate_cost": "collection.estimate",

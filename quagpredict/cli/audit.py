@@ -46,7 +46,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Audit and print."""
     from quagpredict.corpus import read_corpus
-    from quagpredict.quagmires import audit
+    from quagpredict.replication.auditing import audit
     from quagpredict.report.quagmire_tables import audit_csv, audit_json, print_audit
 
     found = audit(

@@ -47,13 +47,13 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.replication import replicate
     from quagpredict.report.formats import to_json
 
-    found = replicate(args.corpora, args.page, repeats=args.repeats, seed=args.seed, jobs=args.jobs, say=say)
+    replicated = replicate(args.corpora, args.page, repeats=args.repeats, seed=args.seed, jobs=args.jobs, say=say)
     makers = {
-        "csv": lambda: str(found.claims.write_csv()),
-        "json": lambda: to_json(found.claims),
+        "csv": lambda: str(replicated.claims.write_csv()),
+        "json": lambda: to_json(replicated.claims),
     }
-    emit(args.format, makers, lambda console: _print(found.claims, console), None)
-    say(f"wrote {found.written[0]}")
+    emit(args.format, makers, lambda console: _print(replicated.claims, console), None)
+    say(f"wrote {replicated.written[0]}")
     return 0
 
 

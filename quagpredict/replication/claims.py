@@ -5,8 +5,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-from quagpredict.quagmires import QuagmireAudit
-from quagpredict.quagmires.auditing import SEED_NOISE
+from quagpredict.replication.auditing import SEED_NOISE, QuagmireAudit
 from quagpredict.validation import ValidationReport
 from quagpredict.validation.baselines import BASELINE_ORDER
 
@@ -80,6 +79,7 @@ def claims_of(report: ValidationReport, audit: QuagmireAudit) -> Iterator[Claim]
     yield from _twofold(
         audit,
         "More epochs of the same examples give a better SFT score",
+        "More epochs of the same examples end worse after RL",
         *("epochs", "the most", "the fewest"),
         "most epochs less fewest",
     )
@@ -93,6 +93,7 @@ def claims_of(report: ValidationReport, audit: QuagmireAudit) -> Iterator[Claim]
     yield from _twofold(
         audit,
         "Short examples alone give a better SFT score than varied lengths",
+        "Short examples alone end worse after RL than varied lengths",
         *("data kind", "short", "broad"),
         "short less varied",
     )
@@ -164,11 +165,11 @@ def _matched(audit: QuagmireAudit, claim: str, factor: str, first: str, second: 
 
 
 def _twofold(
-    audit: QuagmireAudit, claim: str, factor: str, first: str, second: str, difference: str
+    audit: QuagmireAudit, leads: str, ends_behind: str, factor: str, first: str, second: str, difference: str
 ) -> Iterator[Claim]:
     """Yield a claim that the first leads after SFT, and that it ends behind after RL."""
     row = _row(audit, factor, first, second)
-    for part, text, sign in (("before", claim, 1.0), ("after", "... and end worse after RL", -1.0)):
+    for part, text, sign in (("before", leads, 1.0), ("after", ends_behind, -1.0)):
         if row is None:
             yield Claim(text, "no matched pairs", None, None, None, "cannot tell")
             continue

@@ -15,7 +15,7 @@ from quagpredict.replication.claims import MODELS
 from quagpredict.replication.replicating import OURS, Replication, replication_of
 from quagpredict.replication.transfer import Corpus, transfers
 from quagpredict.report.replication_figures import draw
-from quagpredict.report.replication_page import claims_table, page_of, tables_of
+from quagpredict.report.replication_page import claims_table, notes_of, replication_page, replication_tables
 
 _REPEATS, _SEED = 100, 0
 
@@ -91,19 +91,20 @@ def replicate(
         require("matplotlib")
     tell = say or (lambda _: None)
     named = _named(corpora)
-    found = tuple(
+    replications = tuple(
         replication_of(
             read_corpus(source), name, surrogates=surrogates, repeats=repeats, seed=seed, jobs=jobs, say=tell
         )
         for name, source in named.items()
     )
-    if len(found) > 1:
+    if len(replications) > 1:
         tell("from one corpus to another")
-    carried = transfers([Corpus(one.name, one.frame) for one in found], (*MODELS, *surrogates), seed=seed, say=tell)
+    pairs = [Corpus(each.name, each.frame) for each in replications]
+    carried = transfers(pairs, (*MODELS, *surrogates), seed=seed, say=tell)
     written: tuple[Path, ...] = ()
     if page is not None:
-        written = _written(found, carried, Path(page), _command(list(named.values()), page, repeats, seed))
-    return Replicated(found, carried, claims_table(found), written)
+        written = _written(replications, carried, Path(page), _command(list(named.values()), page, repeats, seed))
+    return Replicated(replications, carried, claims_table(replications), written)
 
 
 def _named(corpora: Any) -> dict[str, Any]:
@@ -129,12 +130,16 @@ def _command(sources: list[Any], page: str | Path, repeats: int, seed: int) -> s
     return shlex.join(words)
 
 
-def _written(found: tuple[Replication, ...], carried: pl.DataFrame, page: Path, command: str) -> tuple[Path, ...]:
-    figures = {one.name: draw(one, page.parent / "figures" / page.stem) for one in found}
+def _written(
+    replications: tuple[Replication, ...], carried: pl.DataFrame, page: Path, command: str
+) -> tuple[Path, ...]:
+    figures = {each.name: draw(each, page.parent / "figures" / page.stem) for each in replications}
+    notes = {each.name: notes_of(each) for each in replications}
+    tables = replication_tables(replications, carried)
     with written_aside(page) as aside:
-        aside.write_text(page_of(found, figures, page, command, carried), encoding="utf-8")
-    tables = {page.with_suffix("") / file: table for file, table in tables_of(found, carried).items()}
-    for path, table in tables.items():
+        aside.write_text(replication_page(tables, notes, figures, page, command), encoding="utf-8")
+    paths = {page.with_suffix("") / name: table for name, table in tables.items()}
+    for path, table in paths.items():
         with written_aside(path) as aside:
             table.write_csv(aside, float_precision=4)
-    return (page, *tables, *(path for drawn in figures.values() for path in drawn.values()))
+    return (page, *paths, *(path for drawn in figures.values() for path in drawn.values()))

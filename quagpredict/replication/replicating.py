@@ -10,7 +10,7 @@ from quagpredict.corpus.columns import is_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.corpus.reading import checked_table
 from quagpredict.errors import CorpusError
-from quagpredict.quagmires import QuagmireAudit, audit
+from quagpredict.replication.auditing import QuagmireAudit, audit
 from quagpredict.replication.checkpoints import checkpoint_choice
 from quagpredict.replication.claims import MODELS, Claim, claims_of
 from quagpredict.replication.free_rules import free_rules
@@ -39,7 +39,7 @@ class Replication:
         The finished runs.
     report : ValidationReport
         The paper's protocol for its predictors, for ours and for the baselines, with every scenario.
-    found : QuagmireAudit
+    audit : QuagmireAudit
     notes : tuple of str
         Models that the corpus does not allow.
     targets : polars.DataFrame
@@ -55,7 +55,7 @@ class Replication:
     name: str
     frame: pl.DataFrame
     report: ValidationReport
-    found: QuagmireAudit
+    audit: QuagmireAudit
     targets: pl.DataFrame
     checkpoints: pl.DataFrame
     free_rules: pl.DataFrame
@@ -104,7 +104,7 @@ def replication_of(
     >>> [claim.verdict for claim in found.claims if claim.claim.startswith("A higher SFT score")]
     ['agrees']
     """
-    tell = say or _quiet
+    tell = say or (lambda _: None)
     frame = checked_table(corpus, name)
     if "post_pass_at_1" in frame.columns:
         frame = frame.filter(pl.col("post_pass_at_1").is_not_null() & pl.col("post_pass_at_1").is_not_nan())
@@ -115,7 +115,7 @@ def replication_of(
         split=None, jobs=jobs, source=name,
     )  # fmt: skip
     tell(f"{name}: quagmires")
-    found = audit(frame, source=name)
+    audited = audit(frame, source=name)
     tell(f"{name}: which score")
     targets = by_target(frame, [model for model in MODELS if model in models], repeats=repeats, seed=seed, source=name)
     checkpoints = checkpoint_choice(frame, seed=seed)
@@ -124,8 +124,8 @@ def replication_of(
     shown += _possible(FREE, frame)[0]
     curve = learning_curve(frame, shown, designs="random", repeats=max(repeats // 2, 5), seed=seed, split=None)
     free = free_rules(frame, seed=seed)
-    claims = tuple(claims_of(report, found))
-    return Replication(name, frame, report, found, targets, checkpoints, free, curve, claims, notes)
+    claims = tuple(claims_of(report, audited))
+    return Replication(name, frame, report, audited, targets, checkpoints, free, curve, claims, notes)
 
 
 def _possible(names: Sequence[str], frame: pl.DataFrame) -> tuple[list[str], tuple[str, ...]]:
@@ -142,7 +142,3 @@ def _possible(names: Sequence[str], frame: pl.DataFrame) -> tuple[list[str], tup
         else:
             possible.append(name)
     return possible, tuple(notes)
-
-
-def _quiet(_: str) -> None:
-    """Say nothing."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from quagpredict.quagmires import QuagmireAudit
+    from quagpredict.replication.auditing import QuagmireAudit
 
 
 def audit_csv(audit: "QuagmireAudit") -> str:

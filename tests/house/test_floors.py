@@ -12,7 +12,7 @@ FLOORS = (
     {"metrics"},
     {"corpus"},
     {"surrogates", "validation", "engines"},
-    {"ranking", "evaluation", "quagmires", "importers", "diagnosis"},
+    {"ranking", "evaluation", "importers", "diagnosis"},
     {"racing", "collection"},
     {"report", "mixture_search", "replication", "callbacks"},
     {"cli", "__main__", "testing"},

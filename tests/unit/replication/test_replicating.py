@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from quagpredict.quagmires import audit
 from quagpredict.replication import Replication, replication_of
+from quagpredict.replication.auditing import audit
 from quagpredict.replication.claims import MODELS, claims_of, verdict_of
 from quagpredict.replication.published import PUBLISHED
 from quagpredict.testing.synthetic import synthetic_corpus

@@ -4,14 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from quagpredict.quagmires.differences import (
+from quagpredict.replication.differences import (
     Difference,
     benjamini_hochberg,
     mean_difference,
     pair_differences,
     reversal_p,
 )
-from quagpredict.quagmires.problem_scores import StageScores
+from quagpredict.replication.problem_scores import StageScores
 
 
 def _scores(table: np.ndarray, seed_variance: float = 0.0) -> StageScores:

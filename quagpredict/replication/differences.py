@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quagpredict.quagmires.problem_scores import StageScores
+from quagpredict.replication.problem_scores import StageScores
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]

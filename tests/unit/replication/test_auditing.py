@@ -4,8 +4,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from quagpredict.errors import CorpusError, UsageError
-from quagpredict.quagmires import audit
-from quagpredict.quagmires.auditing import COMPARISONS, PAIRS
+from quagpredict.replication.auditing import COMPARISONS, PAIRS, audit
 from quagpredict.shipped import shipped_path
 from quagpredict.testing.synthetic import synthetic_corpus
 

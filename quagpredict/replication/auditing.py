@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from quagpredict.corpus.reading import checked_table
 from quagpredict.errors import CorpusError, UsageError
-from quagpredict.quagmires.differences import (
+from quagpredict.replication.differences import (
     Difference,
     benjamini_hochberg,
     mean_difference,
     pair_differences,
     reversal_p,
 )
-from quagpredict.quagmires.matched import Cells, comparisons, differing, recipe_cells
-from quagpredict.quagmires.problem_scores import StageScores, stage_scores
+from quagpredict.replication.matched import Cells, comparisons, differing, recipe_cells
+from quagpredict.replication.problem_scores import StageScores, stage_scores
 from quagpredict.surrogates.training_rows import TrainingRows, training_rows
 from quagpredict.validation.noise_ceiling import noise_ceiling
 
