@@ -22,7 +22,7 @@ PLAN = {
     "mixed": ("linear", "mixed", "auto"),
     "effective_k": ("linear", "effective_k", "sharpening", "gaussian_process", "hierarchical", "auto"),
     "sharpening": ("linear", "effective_k", "sharpening", "gaussian_process", "hierarchical", "auto"),
-    "budget": ("linear", "budget", "hierarchical", "auto"),
+    "saturating": ("linear", "saturating", "hierarchical", "auto"),
 }
 
 
@@ -37,7 +37,7 @@ def found(kind: str, fitted: Any, world: World) -> float:
         return numbers[1]
     if kind == "linear" and world.law == "linear":
         return float(fitted.form.coefficients[1])
-    if kind == "budget" and world.law == "budget":
+    if kind == "saturating" and world.law == "saturating":
         return numbers[2]
     return float("nan")
 
@@ -49,7 +49,7 @@ def truth(kind: str, world: World) -> float:
         ("sharpening", "sharpening"): world.gain,
         ("mixed", "mixed"): world.base_deviation,
         ("linear", "linear"): world.slopes[1],
-        ("budget", "budget"): world.half_steps,
+        ("saturating", "saturating"): world.half_steps,
     }.get((kind, world.law), float("nan"))
 
 
@@ -72,7 +72,7 @@ def study(
         if permuted and "post_curve" in ready.columns:
             ready = ready.drop("post_curve")
         for kind in kinds:
-            if permuted and kind == "budget":
+            if permuted and kind == "saturating":
                 continue
             fitted = fit_frame(kind, ready, y, features="both", seed=corpus)
             X = fitted.design(unseen)

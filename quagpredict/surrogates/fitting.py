@@ -172,7 +172,7 @@ def fit_frame(
         As for `fit`; a kind that reads columns of its own takes those instead.
     transforms : "identity", "log-logit" or mapping
         What "log-logit" needs to know is learnt from these rows alone. ``effective_k`` and ``sharpening`` apply the
-        target's transform to what they model; ``budget`` always takes logits.
+        target's transform to what they model; ``saturating`` always takes logits.
     target, groups, seed, source
         As for `fit`.
 

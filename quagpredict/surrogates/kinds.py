@@ -22,7 +22,7 @@ KINDS = {
     "mixed": "quagpredict.surrogates.mixed",
     "effective_k": "quagpredict.surrogates.effective_k",
     "sharpening": "quagpredict.surrogates.sharpening",
-    "budget": "quagpredict.surrogates.budget",
+    "saturating": "quagpredict.surrogates.saturating",
     "hierarchical": "quagpredict.surrogates.hierarchical",
     "mixing_law": "quagpredict.surrogates.mixing_law",
     "gaussian_process": "quagpredict.surrogates.gaussian_process",
@@ -96,7 +96,7 @@ def with_own_columns() -> tuple[str, ...]:
     Examples
     --------
     >>> with_own_columns()
-    ('budget', 'effective_k', 'hierarchical', 'sharpening')
+    ('effective_k', 'hierarchical', 'saturating', 'sharpening')
     """
     return tuple(name for name in SURROGATES if kind_of(name).reads == "own")
 

@@ -32,11 +32,11 @@ MAX_FEATURES = 1000
 MAX_NOTES = 100
 MAX_ROWS = 1_000_000
 
-# Up to schema 3 some forms were stored under a name that was not that of their kind.
-_OLD_FORMS = {
+# What earlier versions called some kinds and, up to schema 3, their forms.
+_OLD_NAMES = {
     "curve": "effective_k",
     "gaussian-process": "gaussian_process",
-    "saturating": "budget",
+    "budget": "saturating",
     "trees": "lightgbm",
 }
 
@@ -197,15 +197,10 @@ def _form_from_json(value: Any, path: Path, p: int) -> Form:
     return kind.read(JsonObject(value, path, "form.", frozenset({"kind", *_field_names(kind.form)})), p)
 
 
-def _renamed(form: Any) -> Any:
-    name = form.get("kind") if isinstance(form, dict) else None
-    return {**form, "kind": _OLD_FORMS[name]} if isinstance(name, str) and name in _OLD_FORMS else form
-
-
-def _with_kernel(form: Any) -> Any:
-    """Return a form with the kernel that every Gaussian process had up to schema 4, which did not say so."""
-    process = isinstance(form, dict) and form.get("kind") == "gaussian_process"
-    return {"kernel": SQUARED_EXPONENTIAL} | form if process else form
+def _renamed(value: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the object with the name of today under a key, where it had another."""
+    name = value.get(key)
+    return {**value, key: _OLD_NAMES[name]} if isinstance(name, str) and name in _OLD_NAMES else value
 
 
 def _plain(calibration: Calibration) -> dict[str, Any]:
@@ -219,24 +214,35 @@ def _plain(calibration: Calibration) -> dict[str, Any]:
     }
 
 
-def _from_json(value: Any, path: Path) -> FittedSurrogate:
-    found = value.get("schema_version") if isinstance(value, dict) else None
-    if isinstance(value, dict) and (type(found) is not int or not 1 <= found <= SCHEMA_VERSION):
+def _of_today(value: Any, path: Path) -> Any:
+    """Return what a file of this or an earlier version holds, in the form of this version."""
+    if not isinstance(value, dict):
+        return value
+    version = value.get("schema_version")
+    if type(version) is not int or not 1 <= version <= SCHEMA_VERSION:
         raise SurrogateError(
-            f"{path}: key 'schema_version' is {str(found)[:40]!r}, but this version of quagpredict reads 1 to "
+            f"{path}: key 'schema_version' is {str(version)[:40]!r}, but this version of quagpredict reads 1 to "
             f"{SCHEMA_VERSION}: fit the surrogate again, or use the version that wrote it"
         )
-    if found == 1:  # had linear forms only, and none of these
-        value = {"rl_steps": None, "notes": [], "calibration": None} | value
-    if found in (1, 2, 3):
-        choice = value.get("choice")  # transforms had another name
-        renamed = {"choice": choice.replace(":in-fold", ":log-logit")} if isinstance(choice, str) else {}
-        value = {**value, **renamed, "form": _renamed(value.get("form"))}
-    if found in (1, 2, 3, 4):
-        value = {**value, "form": _with_kernel(value.get("form"))}
-    if found in (1, 2):
-        value = {"row_digests": [], "choice": ""} | value
-    value = {"weights": {}, **value} if isinstance(value, dict) else value
+    earlier: dict[str, Any] = {"weights": {}}
+    if version < 3:
+        earlier |= {"row_digests": [], "choice": ""}
+    if version < 2:  # had linear forms only, and none of these
+        earlier |= {"rl_steps": None, "notes": [], "calibration": None}
+    value = _renamed(earlier | value, "name")
+    if isinstance(value.get("choice"), str):
+        kind, colon, transforms = value["choice"].partition(":")
+        value["choice"] = _OLD_NAMES.get(kind, kind) + colon + transforms.replace("in-fold", "log-logit")
+    if isinstance(form := value.get("form"), dict):
+        form = _renamed(form, "kind")
+        # Every Gaussian process had this kernel up to schema 4, and did not say so.
+        process = version < 5 and form.get("kind") == "gaussian_process"
+        value["form"] = {"kernel": SQUARED_EXPONENTIAL} | form if process else form
+    return value
+
+
+def _from_json(value: Any, path: Path) -> FittedSurrogate:
+    value = _of_today(value, path)
     whole = JsonObject(value, path, "", _KEYS)
     features = whole.texts("features", 1, MAX_FEATURES)
     p = len(features)

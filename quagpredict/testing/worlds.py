@@ -19,7 +19,7 @@ from quagpredict.surrogates.transforms import expit
 
 Floats = NDArray[np.float64]
 
-Law = Literal["linear", "mixed", "effective_k", "sharpening", "budget"]
+Law = Literal["linear", "mixed", "effective_k", "sharpening", "saturating"]
 Difficulty = Literal["normal", "uniform", "bimodal"]
 
 _KS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -39,7 +39,7 @@ class World:
     law : str
         ``linear`` and ``mixed``: the score after RL is linear in the measured loss and Pass@64, for ``mixed`` with an
         intercept for each base model. ``effective_k``: it is the true Pass@k* before RL. ``sharpening``: the logit of
-        each problem moves by ``shift + gain * s(p)``. ``budget``: the logit of the score saturates in RL steps.
+        each problem moves by ``shift + gain * s(p)``. ``saturating``: the logit of the score saturates in RL steps.
     k_star, shift, gain : float
     slopes : (float, float)
         Of the loss (in units of 0.1 nats) and of Pass@64.
@@ -101,7 +101,7 @@ def draw(world: World, candidates: int, *, seed: int = 0, steps: float = 200.0) 
         Spread evenly over the base models.
     seed : int
     steps : float
-        RL steps of every run; for ``budget`` the score is measured along the way too, in ``post_curve``.
+        RL steps of every run; for ``saturating`` the score is measured along the way too, in ``post_curve``.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def draw(world: World, candidates: int, *, seed: int = 0, steps: float = 200.0) 
     >>> drawn.frame.height, drawn.true_mean.shape
     (4, (4,))
     """
-    if world.law not in ("linear", "mixed", "effective_k", "sharpening", "budget"):
+    if world.law not in ("linear", "mixed", "effective_k", "sharpening", "saturating"):
         raise UsageError(f"unknown law '{world.law}'")
     if world.difficulty not in _DIFFICULTIES:
         raise UsageError(f"unknown difficulty '{world.difficulty}': expected one of {', '.join(_DIFFICULTIES)}")
@@ -160,7 +160,7 @@ def draw(world: World, candidates: int, *, seed: int = 0, steps: float = 200.0) 
         largest = curve[:, ks.index(64)] if 64 in ks else curve[:, -1]
         mean = 0.2 + world.slopes[0] * (loss - 0.6) / 0.1 + world.slopes[1] * largest + effect[base]
         score = mean + noise + rng.normal(0.0, np.sqrt(0.25 / trials), candidates)
-    elif world.law == "budget":
+    elif world.law == "saturating":
         mean, score, columns["post_curve"] = _along_rl(world, before, signal, noise, steps, trials, rng)
     else:
         after = _after(world, before)
@@ -173,7 +173,7 @@ def draw(world: World, candidates: int, *, seed: int = 0, steps: float = 200.0) 
 
 
 def score_at(world: World, before: Floats, signal: Floats, steps: Floats) -> Floats:
-    """Return the true score of the law ``budget`` after so many RL steps, (candidates, steps).
+    """Return the true score of the law ``saturating`` after so many RL steps, (candidates, steps).
 
     The logit of the score starts at that of Pass@1 before RL; its ceiling follows Pass@64, its rate the share of groups
     with signal.

@@ -13,7 +13,7 @@ from quagpredict.errors import UsageError
 from quagpredict.surrogates import SURROGATES, SurrogateRegressor, load_surrogate, save_surrogate
 
 # These model a score from what it was: no constant can be added to it.
-MECHANISTIC = ("budget", "effective_k", "sharpening")
+MECHANISTIC = ("saturating", "effective_k", "sharpening")
 
 # What scikit-learn 1.9 runs on a regressor, less the one that is skipped.
 PASSED_CHECKS = 51

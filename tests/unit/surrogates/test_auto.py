@@ -51,12 +51,12 @@ def test_few_rows_are_refused_and_kinds_without_columns_passed_over() -> None:
     flat = frame.drop("pre_problems", "base_model", "rl_steps")
     told = fit(flat, "auto").notes[0]
     assert "sharpening" not in told
-    assert "budget" not in told
+    assert "saturating" not in told
     assert "effective_k" in told  # from the flat columns
 
 
 def test_a_prepared_table_gives_the_same_fits() -> None:
-    frame = draw(World("budget", seed=1, problems=20), 30).frame
+    frame = draw(World("saturating", seed=1, problems=20), 30).frame
     y = frame["post_pass_at_1"].to_numpy()
     ready = prepare(frame)
     assert "pre_problems" not in ready.columns
@@ -66,7 +66,7 @@ def test_a_prepared_table_gives_the_same_fits() -> None:
 
 
 def test_every_kind_fits_on_its_fewest_rows() -> None:
-    frame = draw(World("budget", seed=1, problems=20), 30).frame
+    frame = draw(World("saturating", seed=1, problems=20), 30).frame
     for kind in OF_A_CORPUS:
         few = kind_of(kind).fewest_rows(2)
         fitted = fit(frame[:few], kind)

@@ -18,7 +18,7 @@ from quagpredict.surrogates.fitting import fit_frame
 from quagpredict.surrogates.kinds import SURROGATES
 from quagpredict.testing.worlds import World, draw
 
-DRAWN = draw(World("budget", problems=12, samples_before=32), 24, seed=1)
+DRAWN = draw(World("saturating", problems=12, samples_before=32), 24, seed=1)
 Y = DRAWN.frame["post_pass_at_1"].to_numpy()
 #: The same candidates with the weights of a mixture, which `mixing_law` alone needs.
 FRAME = DRAWN.frame.with_columns(web=pl.col("pre_pass_at_1"), code=1.0 - pl.col("pre_pass_at_1"))

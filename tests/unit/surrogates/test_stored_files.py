@@ -9,7 +9,7 @@ import pytest
 
 from quagpredict.corpus import read_corpus
 from quagpredict.shipped import shipped_path
-from quagpredict.surrogates import load_surrogate
+from quagpredict.surrogates import load_surrogate, save_surrogate
 
 STORED = Path(__file__).parent / "stored"
 SCHEMA_3 = json.loads((STORED / "schema-3.json").read_text())
@@ -37,3 +37,17 @@ def test_a_file_of_schema_3_predicts_what_it_did(kind: str, tmp_path: Path) -> N
     now = load_surrogate(tmp_path).predict(then["X"])
     for column in ("mean", "std", "distance"):
         np.testing.assert_allclose(getattr(now, column), then[column], rtol=1e-12, atol=1e-12, err_msg=column)
+
+
+def test_a_kind_that_had_another_name_is_read_under_its_own(tmp_path: Path) -> None:
+    """What is a budget may be spent; the surrogate of that name was a curve in RL steps."""
+    stored, X = SCHEMA_3["budget"]["surrogate"], SCHEMA_3["budget"]["X"]
+    (tmp_path / "surrogate.json").write_text(json.dumps(stored | {"choice": "budget:in-fold"}))
+    surrogate = load_surrogate(tmp_path)
+    assert (surrogate.name, surrogate.choice) == ("saturating", "saturating:log-logit")
+    path = save_surrogate(surrogate, tmp_path / "now")
+    now = json.loads(path.read_text())
+    assert (now["name"], now["form"]["kind"]) == ("saturating", "saturating")
+    written = {**now, "name": "budget", "form": {**now["form"], "kind": "budget"}}  # by the version before the name
+    path.write_text(json.dumps(written))
+    assert load_surrogate(path).predict(X).mean.tolist() == surrogate.predict(X).mean.tolist()

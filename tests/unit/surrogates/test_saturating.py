@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from quagpredict.errors import CorpusError, InvalidDataError, UsageError
 from quagpredict.surrogates import fit
-from quagpredict.surrogates.budget import curve, fit_budget
 from quagpredict.surrogates.rl_points import rl_points
+from quagpredict.surrogates.saturating import curve, fit_saturating
 from quagpredict.testing.worlds import World, draw, score_at
 
-DRAWN = draw(World("budget", seed=1, rl_noise=0.05), 40)
+DRAWN = draw(World("saturating", seed=1, rl_noise=0.05), 40)
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -29,12 +29,12 @@ def test_derivatives_are_those_of_the_curve(seed: int) -> None:
 
 
 def test_more_and_fewer_steps_are_predicted_from_runs_of_one_length() -> None:
-    fitted = fit(DRAWN.frame, "budget")
+    fitted = fit(DRAWN.frame, "saturating")
     assert fitted.rl_steps == 200
     assert fitted.features[-1] == "rl_steps"
-    new = draw(World("budget", seed=1, rl_noise=0.05), 60, seed=9)
+    new = draw(World("saturating", seed=1, rl_noise=0.05), 60, seed=9)
     for steps, tolerance in ((50, 0.05), (200, 0.05), (800, 0.08)):
-        truth = draw(World("budget", seed=1, rl_noise=0.0), 60, seed=9, steps=steps).true_mean
+        truth = draw(World("saturating", seed=1, rl_noise=0.0), 60, seed=9, steps=steps).true_mean
         missed = fitted.predict_frame(new.frame, rl_steps=steps).mean - truth
         assert np.sqrt((missed**2).mean()) < tolerance, steps
     short, long = (fitted.predict_frame(new.frame, rl_steps=steps).mean for steps in (200, 2000))
@@ -44,7 +44,7 @@ def test_more_and_fewer_steps_are_predicted_from_runs_of_one_length() -> None:
 
 
 def test_a_candidate_without_steps_is_predicted_for_the_usual_ones() -> None:
-    fitted = fit(DRAWN.frame, "budget")
+    fitted = fit(DRAWN.frame, "saturating")
     blank = DRAWN.frame.with_columns(rl_steps=pl.lit(None, pl.Int64))
     np.testing.assert_allclose(fitted.predict_frame(blank).mean, fitted.predict_frame(DRAWN.frame).mean)
     np.testing.assert_allclose(fitted.predict_frame(blank.drop("rl_steps")).mean, fitted.predict_frame(blank).mean)
@@ -63,18 +63,18 @@ def test_the_training_log_serves_where_nothing_was_measured_along_the_way() -> N
     frame = DRAWN.frame.drop("post_curve").with_columns(pl.Series("rl_curve", curves))
     points = rl_points(frame, frame["post_pass_at_1"].to_numpy())
     assert len(points.row) == 40 * 5
-    fitted = fit(frame, "budget")
+    fitted = fit(frame, "saturating")
     assert (fitted.predict_frame(frame, rl_steps=40).mean < fitted.predict_frame(frame).mean).mean() > 0.9
 
 
 def test_runs_of_one_length_without_curves_are_refused() -> None:
     bare = DRAWN.frame.drop("post_curve")
     with pytest.raises(CorpusError, match=r"all runs have the same 'rl_steps'.*post_curve"):
-        fit(bare, "budget")
+        fit(bare, "saturating")
     with pytest.raises(CorpusError, match="rl_steps"):
-        fit(bare.drop("rl_steps"), "budget")
-    several = pl.concat([draw(World("budget", seed=1), 30, seed=s, steps=50 * 2**s).frame for s in range(4)])
-    fitted = fit(several.drop("post_curve"), "budget")
+        fit(bare.drop("rl_steps"), "saturating")
+    several = pl.concat([draw(World("saturating", seed=1), 30, seed=s, steps=50 * 2**s).frame for s in range(4)])
+    fitted = fit(several.drop("post_curve"), "saturating")
     assert fitted.predict_frame(bare, rl_steps=400).mean.mean() > fitted.predict_frame(bare, rl_steps=50).mean.mean()
 
 
@@ -85,20 +85,20 @@ def test_every_run_weighs_the_same() -> None:
     steps = np.tile([50.0, 100.0, 200.0, 400.0], 12)
     X = np.column_stack([start[rows], steps])
     y = start[rows] + 0.4 * (1 - np.exp(-steps / 100)) + rng.normal(0, 0.02, len(rows))
-    once = fit_budget(X, y, groups=rows)
+    once = fit_saturating(X, y, groups=rows)
     doubled = np.concatenate([np.arange(len(rows)), np.flatnonzero(rows == 3)])
-    twice = fit_budget(X[doubled], y[doubled], groups=rows[doubled])
+    twice = fit_saturating(X[doubled], y[doubled], groups=rows[doubled])
     np.testing.assert_allclose(twice.predict(X).mean, once.predict(X).mean, atol=1e-4)
     assert once.training_rows == 12
 
 
 def test_steps_are_needed() -> None:
     with pytest.raises(InvalidDataError, match="steps"):
-        fit_budget(np.ones((5, 1)), np.ones(5))
+        fit_saturating(np.ones((5, 1)), np.ones(5))
 
 
 def test_the_world_saturates() -> None:
     before = np.full((1, 10), 0.2)
-    scores = score_at(World("budget"), before, np.array([0.5]), np.array([0.0, 80.0, 1e5]))[0]
+    scores = score_at(World("saturating"), before, np.array([0.5]), np.array([0.0, 80.0, 1e5]))[0]
     assert scores[0] == pytest.approx(0.2)
     assert scores[0] < scores[1] < scores[2]

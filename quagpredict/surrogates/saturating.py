@@ -94,7 +94,7 @@ def curve(design: Floats, start: Floats, t: Floats, gain: Floats, log_rate: Floa
     return start + whole * (1.0 - left), jacobian
 
 
-def fit_budget(
+def fit_saturating(
     X: Floats,
     y: Floats,
     *,
@@ -135,7 +135,7 @@ def fit_budget(
     >>> steps = np.tile([50.0, 100.0, 200.0, 400.0], 6)
     >>> start = np.repeat(np.linspace(0.1, 0.4, 6), 4)
     >>> y = start + 0.5 * (1 - np.exp(-steps / 100))
-    >>> fitted = fit_budget(np.column_stack([start, steps]), y, groups=np.repeat(np.arange(6), 4))
+    >>> fitted = fit_saturating(np.column_stack([start, steps]), y, groups=np.repeat(np.arange(6), 4))
     >>> fitted.predict([[0.2, 100.0], [0.2, 1000.0]]).mean.round(2)
     array([0.52, 0.7 ])
     """
@@ -186,7 +186,7 @@ def fit_budget(
     form = SaturatingForm(center, scale, typical, parameters[:q], parameters[q:], covariance, at_ends, df, t_factor(df))
     half = float(np.log(2.0) / np.exp(parameters[q]) * typical)
     note = f"{runs} runs, {n} points; half of the way is gone after {half:.3g} steps for the average candidate"
-    fitted = assemble("budget", form, tables, features, target, notes=(note,))
+    fitted = assemble("saturating", form, tables, features, target, notes=(note,))
     return replace(fitted, training_rows=runs, rl_steps=typical)
 
 
@@ -214,7 +214,7 @@ def _fit(task: FitTask) -> FittedSurrogate:
     of_target, *of_features = resolve_transforms("log-logit", (task.target, *table.columns), table.frame)
     at_points = np.column_stack([table.X[points.row, :-1], points.step])
     settings = table.names | {"target_transform": of_target, "feature_transforms": of_features}
-    return fit_budget(at_points, points.score, groups=points.row, **settings)
+    return fit_saturating(at_points, points.score, groups=points.row, **settings)
 
 
 def _read(form: JsonObject, p: int) -> SaturatingForm:
@@ -232,7 +232,7 @@ def _read(form: JsonObject, p: int) -> SaturatingForm:
 
 
 KIND = Kind(
-    fit_matrix=fit_budget,
+    fit_matrix=fit_saturating,
     fit=_fit,
     columns=_columns,
     reads="own",
