@@ -133,7 +133,9 @@ def _corpus(replication: "Replication") -> pl.DataFrame:
     frame = replication.frame
     # A checkpoint shares its SFT run, and RL seeds share what came before: hours are summed over rows.
     costs = [name for name in frame.columns if name.startswith("cost_") and frame[name].null_count() < frame.height]
-    hours = {f"{name.removeprefix('cost_').removesuffix('_s')}_hours": frame[name].sum() / _HOURS for name in costs}
+    hours = {
+        f"{name.removeprefix('cost_').removesuffix('_s')}_hours": float(frame[name].sum()) / _HOURS for name in costs
+    }
     return pl.DataFrame(
         {
             "corpus": replication.name,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import numpy as np
 import polars as pl
@@ -17,7 +17,7 @@ from quagpredict.surrogates.kind import FitTask, Kind
 from quagpredict.surrogates.kinds import KINDS, kind_columns, kind_of, prepare
 from quagpredict.surrogates.many_fits import ManyFits
 from quagpredict.surrogates.mixture_weights import weight_columns
-from quagpredict.surrogates.training_tables import training_tables
+from quagpredict.surrogates.training_tables import Names, training_tables
 
 Floats = NDArray[np.float64]
 
@@ -136,10 +136,7 @@ def choose_tables(
     y: Floats,
     *,
     seed: int = 0,
-    features: Sequence[str] | None = None,
-    target: str = "y",
-    feature_transforms: str | Sequence[str] = "identity",
-    target_transform: str = "identity",
+    **names: Unpack[Names],
 ) -> FittedSurrogate:
     """Choose as `choose` does, among the kinds that need nothing but a matrix.
 
@@ -149,21 +146,18 @@ def choose_tables(
     >>> choose_tables(x, 2 * x[:, 0]).choice
     'linear'
     """
-    training_tables(X, y, feature_transforms, target_transform, features)  # says what no kind could be fitted to
+    tables = training_tables(X, y, **names)  # says what no kind could be fitted to
 
     def option(name: str) -> Option:
         kind = kind_of(name)
         settings = {"seed": seed} if kind.seeded else {}
         return Option(
             name,
-            lambda rows: kind.fit_matrix(
-                X[rows], y[rows], features=features, target=target, feature_transforms=feature_transforms,
-                target_transform=target_transform, **settings,
-            ),
+            lambda rows: kind.fit_matrix(X[rows], y[rows], **names, **settings),
             lambda fitted, rows: fitted.predict(X[rows]).mean,
-        )  # fmt: skip
+        )
 
-    readable = {"features", "weights"} if weight_columns(X, features).any() else {"features"}
+    readable = {"features", "weights"} if weight_columns(X, tables.features).any() else {"features"}
     kinds = [name for name in _candidates(len(y)) if kind_of(name).reads in readable]
     return choose_option([option(name) for name in kinds], y, seed)
 

@@ -1,6 +1,6 @@
 """A line through each feature alone, and the mean of their predictions."""
 
-from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kind import Kind
 from quagpredict.surrogates.linear import LinearForm
-from quagpredict.surrogates.training_tables import assemble, t_factor, training_tables
+from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 
 Floats = NDArray[np.float64]
 
@@ -16,11 +16,7 @@ Floats = NDArray[np.float64]
 def fit_average(
     X: Floats,
     y: Floats,
-    *,
-    features: Sequence[str] | None = None,
-    target: str = "y",
-    feature_transforms: str | Sequence[str] = "identity",
-    target_transform: str = "identity",
+    **names: Unpack[Names],
 ) -> FittedSurrogate:
     """Fit a line through each feature alone and predict the mean of their predictions.
 
@@ -34,7 +30,7 @@ def fit_average(
     >>> fit_average(X, X[:, 0]).form.coefficients.round(6)
     array([ 0.5, -0.5])
     """
-    tables = training_tables(X, y, feature_transforms, target_transform, features)
+    tables = training_tables(X, y, **names)
     n, p = tables.Z.shape
     center, level = tables.Z.mean(axis=0), float(tables.t.mean())
     error, t = tables.Z - center, tables.t - level
@@ -50,7 +46,7 @@ def fit_average(
         covariance[0, 0] = variance / n
         covariance[1:, 1:] = variance * weights.T @ weights
     form = LinearForm(level, coefficients, center, covariance, variance, df, t_factor(df))
-    return assemble("average", form, tables, features, target)
+    return assemble("average", form, tables)
 
 
 KIND = Kind(fit_matrix=fit_average, poor_score=True)

@@ -1,6 +1,6 @@
 """Bayesian ridge regression: the penalty of the largest marginal likelihood."""
 
-from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kind import Kind
 from quagpredict.surrogates.ridge import penalized
+from quagpredict.surrogates.training_tables import Names
 
 Floats = NDArray[np.float64]
 
@@ -15,11 +16,7 @@ Floats = NDArray[np.float64]
 def fit_bayesian_ridge(
     X: Floats,
     y: Floats,
-    *,
-    features: Sequence[str] | None = None,
-    target: str = "y",
-    feature_transforms: str | Sequence[str] = "identity",
-    target_transform: str = "identity",
+    **names: Unpack[Names],
 ) -> FittedSurrogate:
     """Fit Bayesian ridge regression: as `fit_ridge`, but the penalty is the one of the largest marginal likelihood.
 
@@ -34,7 +31,7 @@ def fit_bayesian_ridge(
     >>> bool(abs(fit_bayesian_ridge(X, X[:, 0] + 0.1 * rng.normal(size=50)).form.coefficients - [1, 0]).max() < 0.05)
     True
     """
-    return penalized("bayesian_ridge", _evidence, X, y, features, target, feature_transforms, target_transform)
+    return penalized("bayesian_ridge", _evidence, X, y, **names)
 
 
 def _evidence(U: Floats, s: Floats, t: Floats, penalties: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,7 @@ from quagpredict.surrogates.fitted import Z90, FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
 from quagpredict.surrogates.json_object import JsonObject
 from quagpredict.surrogates.kind import FitTask, Kind
-from quagpredict.surrogates.training_tables import assemble, t_factor, training_tables
+from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 
 Floats = NDArray[np.float64]
 
@@ -79,10 +80,7 @@ def fit_effective_k(
     y: Floats,
     *,
     ks: Sequence[float] | None = None,
-    features: Sequence[str] | None = None,
-    target: str = "y",
-    feature_transforms: str | Sequence[str] = "identity",
-    target_transform: str = "identity",
+    **names: Unpack[Names],
 ) -> FittedSurrogate:
     """Find the k* for which Pass@k* before RL is closest to the score after RL, by least squares over the runs.
 
@@ -95,7 +93,7 @@ def fit_effective_k(
     ks : sequence of float, optional
         k of each column, rising and above 0; 1, 2, ... by default. Between them the curve is straight in log k.
     features, target, feature_transforms, target_transform
-        As for `fit_linear`. The transform of the target should be that of the features.
+        See `Names`. The transform of the target should be that of the features.
 
     Returns
     -------
@@ -114,7 +112,7 @@ def fit_effective_k(
     >>> fit_effective_k(curves, np.array([0.3, 0.5, 0.2]), ks=[1, 8, 64]).notes
     ('k* = 8 (90 % interval 5.2 to 12)',)
     """
-    tables = training_tables(X, y, feature_transforms, target_transform, features)
+    tables = training_tables(X, y, **names)
     n, p = tables.Z.shape
     places = np.log(np.arange(1.0, p + 1) if ks is None else np.asarray(ks, dtype=np.float64))
     if len(places) != p or (np.diff(places) <= 0).any():
@@ -128,7 +126,7 @@ def fit_effective_k(
     width = float(places[-1] - places[0])
     information = float(slope @ slope) / variance + (12.0 / width**2 if width > 0 else 1.0)
     form = CurveForm(places, place, 1.0 / information, variance, df, t_factor(df))
-    return assemble("effective_k", form, tables, features, target, notes=(_told(form),))
+    return assemble("effective_k", form, tables, notes=(_told(form),))
 
 
 def _closest(Z: Floats, t: Floats, places: Floats) -> tuple[float, Floats]:

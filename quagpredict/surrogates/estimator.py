@@ -1,7 +1,7 @@
 """Every kind of surrogate as one scikit-learn regressor."""
 
 from collections.abc import Mapping, Sequence
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any, Literal, Self, overload
 
 import numpy as np
@@ -14,8 +14,6 @@ from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kinds import KINDS, kind_of
 
 Floats = NDArray[np.float64]
-
-_COMMON = ("X", "y", "features", "target", "feature_transforms", "target_transform", "seed")
 
 
 class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -81,7 +79,8 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             If there is no such kind, or it has no such option.
         """
         kind = kind_of(self.kind)
-        known = [name for name in signature(kind.fit_matrix).parameters if name not in _COMMON]
+        keywords = signature(kind.fit_matrix).parameters.values()
+        known = [each.name for each in keywords if each.kind is Parameter.KEYWORD_ONLY and each.name != "seed"]
         options = dict(self.options or {})
         unknown = sorted(options.keys() - set(known))
         if unknown:

@@ -4,7 +4,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,7 @@ from quagpredict.errors import CorpusError
 from quagpredict.files import digest
 from quagpredict.surrogates.feature_sets import Transforms
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.kind import FitTask
+from quagpredict.surrogates.kind import FitSettings, FitTask
 from quagpredict.surrogates.kinds import kind_of
 from quagpredict.surrogates.spec import asked
 from quagpredict.surrogates.training_rows import training_rows
@@ -146,18 +146,7 @@ def row_digests(candidates: Sequence[str], features: Sequence[str], X: Floats, t
     return [digest([features, target, *row]) for row in rows]
 
 
-def fit_frame(
-    kind: str,
-    frame: pl.DataFrame,
-    y: Floats,
-    *,
-    features: str | Sequence[str] = "both",
-    transforms: Transforms = "identity",
-    target: str = "post_pass_at_1",
-    groups: str | None = None,
-    seed: int = 0,
-    source: str = "corpus",
-) -> FittedSurrogate:
+def fit_frame(kind: str, frame: pl.DataFrame, y: Floats, **settings: Unpack[FitSettings]) -> FittedSurrogate:
     """Fit a kind of surrogate to the rows of a table; what `fit` does once the rows are chosen.
 
     Parameters
@@ -168,13 +157,8 @@ def fit_frame(
         One row a finished candidate. What is derived from nested counts is computed here unless `prepare` has done it.
     y : array (n,)
         The target of each row, finite.
-    features : str or sequence of str
-        As for `fit`; a kind that reads columns of its own takes those instead.
-    transforms : "identity", "log-logit" or mapping
-        What "log-logit" needs to know is learnt from these rows alone. ``effective_k`` and ``sharpening`` apply the
-        target's transform to what they model; ``saturating`` always takes logits.
-    target, groups, seed, source
-        As for `fit`.
+    **settings
+        See `FitSettings`.
 
     Returns
     -------
@@ -196,32 +180,8 @@ def fit_frame(
     >>> fitted.predict_frame(frame[20:]).mean.shape
     (20,)
     """
-    task = fit_task(
-        kind, frame, y, features=features, transforms=transforms, target=target, groups=groups, seed=seed, source=source
-    )
+    task = FitTask(kind_of(kind), frame, y, **settings)
     return task.kind.fit(task)
-
-
-def fit_task(
-    kind: str,
-    frame: pl.DataFrame,
-    y: Floats,
-    *,
-    features: str | Sequence[str] = "both",
-    transforms: Transforms = "identity",
-    target: str = "post_pass_at_1",
-    groups: str | None = None,
-    seed: int = 0,
-    source: str = "corpus",
-) -> FitTask:
-    """Return what `fit_frame` does with these parameters, not yet done.
-
-    Examples
-    --------
-    >>> fit_task("ridge", pl.DataFrame({"x": [0.0]}), np.zeros(1), features="x").features
-    'x'
-    """
-    return FitTask(kind_of(kind), frame, y, features, transforms, target, groups, seed, source)
 
 
 @cache

@@ -1,7 +1,6 @@
 """Gaussian process regression: a linear trend, a smooth departure with a length scale for each feature, and noise."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from quagpredict.surrogates.gaussian_process_form import (
 )
 from quagpredict.surrogates.kind import Kind
 from quagpredict.surrogates.mixture_weights import weight_columns
-from quagpredict.surrogates.training_tables import TrainingTables, assemble, t_factor, training_tables
+from quagpredict.surrogates.training_tables import Names, TrainingTables, assemble, one_each, t_factor, training_tables
 
 Floats = NDArray[np.float64]
 
@@ -43,11 +42,7 @@ class Hyperparameters(NamedTuple):
 def fit_gaussian_process(
     X: Floats,
     y: Floats,
-    *,
-    features: Sequence[str] | None = None,
-    target: str = "y",
-    feature_transforms: str | Sequence[str] = "identity",
-    target_transform: str = "identity",
+    **names: Unpack[Names],
 ) -> FittedSurrogate:
     """Fit a Gaussian process whose kernel is a linear trend plus a Matérn 5/2 with a length scale for each feature.
 
@@ -74,7 +69,7 @@ def fit_gaussian_process(
     >>> fit_gaussian_process(weights, np.arange(4.0)).feature_transforms
     ('sqrt', 'sqrt')
     """
-    tables = _tables(X, y, feature_transforms, target_transform, features)
+    tables = _tables(X, y, **names)
     taken = _spread_out(tables, MOST_ROWS)
     Z, t = tables.Z[taken], tables.t[taken]
     n, p = Z.shape
@@ -111,7 +106,7 @@ def fit_gaussian_process(
         degrees_of_freedom=df,
         t_factor=t_factor(df),
     )
-    return assemble("gaussian_process", form, tables, features, target, notes=_notes(form, features, len(tables.t)))
+    return assemble("gaussian_process", form, tables, notes=_notes(form, tables))
 
 
 def largest_posterior(at: Floats, error: Floats) -> Hyperparameters:
@@ -196,16 +191,13 @@ def negative_log_likelihood(theta: Floats, at: Floats, error: Floats) -> tuple[f
     return value, np.concatenate([by_length, [trend * (by_cell * linear).sum(), noise * by_cell.trace()]])
 
 
-def _tables(
-    X: Floats, y: Floats, feature_transforms: str | Sequence[str], target_transform: str, features: Sequence[str] | None
-) -> TrainingTables:
+def _tables(X: Floats, y: Floats, **names: Unpack[Names]) -> TrainingTables:
     """Return the transformed tables, weights of a mixture by their square roots."""
-    p = X.shape[1]
-    names = [feature_transforms] * p if isinstance(feature_transforms, str) else list(feature_transforms)
-    if len(names) == p and np.isfinite(X).all():
-        weights = weight_columns(X, features)
-        names = ["sqrt" if weight and name == "identity" else name for name, weight in zip(names, weights, strict=True)]
-    return training_tables(X, y, names, target_transform, features)
+    transforms = one_each(names.get("feature_transforms", "identity"), X.shape[1])
+    if len(transforms) == X.shape[1] and np.isfinite(X).all():
+        weights = zip(transforms, weight_columns(X, names.get("features")), strict=True)
+        transforms = tuple("sqrt" if weight and name == "identity" else name for name, weight in weights)
+    return training_tables(X, y, **names | {"feature_transforms": transforms})
 
 
 def _spread_out(tables: TrainingTables, most: int) -> NDArray[np.intp]:
@@ -214,11 +206,11 @@ def _spread_out(tables: TrainingTables, most: int) -> NDArray[np.intp]:
     return order if len(order) <= most else order[np.linspace(0, len(order) - 1, most).round().astype(np.intp)]
 
 
-def _notes(form: GaussianProcessForm, features: Sequence[str] | None, rows: int) -> tuple[str, ...]:
+def _notes(form: GaussianProcessForm, tables: TrainingTables) -> tuple[str, ...]:
     n, p = form.inputs.shape
-    names = list(features) if features is not None else [f"x{column}" for column in range(p)]
+    rows = len(tables.t)
     shortest = np.argsort(form.length, kind="stable")[:3]
-    told = ", ".join(f"{names[column]} {form.length[column]:.2g}" for column in shortest)
+    told = ", ".join(f"{tables.features[column]} {form.length[column]:.2g}" for column in shortest)
     first = "length scale" if p == 1 else "shortest length scales" if p > 3 else "length scales"
     notes = (f"{first} {told}; linear share {form.trend:.2g}, noise {form.noise:.2g} of the signal's variance",)
     return (*notes, f"fitted on {n} of the {rows} rows") if n < rows else notes

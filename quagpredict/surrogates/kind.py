@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 import polars as pl
@@ -43,19 +43,41 @@ class FitTable(NamedTuple):
     names: dict[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class FitTask:
-    """Rows to learn from and what was asked for; the parameters of `fit_frame`."""
+class FitSettings(TypedDict, total=False):
+    """How rows of a table are fitted: keywords of all that fits them; `FitTask` has the defaults.
 
-    kind: "Kind"
-    frame: pl.DataFrame
-    y: Floats
+    Attributes
+    ----------
+    features : str or sequence of str
+        As for `quagpredict.fit`; a kind that reads columns of its own takes those instead.
+    transforms : "identity", "log-logit" or mapping
+        What "log-logit" needs to know is learnt from the rows alone. ``effective_k`` and ``sharpening`` apply the
+        target's transform to what they model; ``saturating`` always takes logits.
+    target, groups, seed, source
+        As for `quagpredict.fit`.
+    """
+
     features: str | Sequence[str]
     transforms: Transforms
     target: str
     groups: str | None
     seed: int
     source: str
+
+
+@dataclass(frozen=True, eq=False)
+class FitTask:
+    """Rows to learn from and what was asked for; see `FitSettings` and `fit_frame`."""
+
+    kind: "Kind"
+    frame: pl.DataFrame
+    y: Floats
+    features: str | Sequence[str] = "both"
+    transforms: Transforms = "identity"
+    target: str = "post_pass_at_1"
+    groups: str | None = None
+    seed: int = 0
+    source: str = "corpus"
 
     def table(self) -> FitTable:
         """Return what the kind reads from the rows.

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from quagpredict.optional import require
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kind import Kind
 from quagpredict.surrogates.lightgbm_form import TreesForm, read_form
-from quagpredict.surrogates.training_tables import assemble, t_factor, training_tables
+from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -75,10 +75,7 @@ def fit_lightgbm(
     monotone: Sequence[int] | None = None,
     settings: Settings | None = None,
     seed: int = 0,
-    features: Sequence[str] | None = None,
-    target: str = "y",
-    feature_transforms: str | Sequence[str] = "identity",
-    target_transform: str = "identity",
+    **names: Unpack[Names],
 ) -> FittedSurrogate:
     """Fit several bags of boosted trees with LightGBM.
 
@@ -94,7 +91,7 @@ def fit_lightgbm(
     seed : int
         The same seed gives the same trees.
     features, target, feature_transforms, target_transform
-        As for `fit_linear`. Transforms of features change nothing that matters.
+        See `Names`. Transforms of features change nothing that matters.
 
     Returns
     -------
@@ -115,13 +112,13 @@ def fit_lightgbm(
     >>> fitted.predict([[0.25, 0.5], [0.75, 0.5]]).mean.round(1)
     array([0., 1.])
     """
-    tables = training_tables(X, y, feature_transforms, target_transform, features)
+    tables = training_tables(X, y, **names)
     Z, t = tables.Z, tables.t
     n, p = Z.shape
     chosen = settings or settings_for(n, p)
     if monotone is None:
-        is_score = target == "y" or bool(column_of(target).k)
-        monotone = monotone_directions(features) if features is not None and is_score else (0,) * p
+        is_score = tables.target == "y" or bool(column_of(tables.target).k)
+        monotone = monotone_directions(tables.features) if is_score else (0,) * p
     if len(monotone) != p or not set(monotone) <= {-1, 0, 1}:
         raise UsageError(f"monotone must be {p} numbers out of -1, 0 and 1, got {list(monotone)[:8]}")
     rng = np.random.default_rng(seed)
@@ -155,7 +152,7 @@ def fit_lightgbm(
         variance, df, t_factor(df),
     )  # fmt: skip
     note = f"{chosen.bags} bags of {chosen.trees} trees with up to {chosen.leaves} leaves; seed {seed}"
-    return assemble("lightgbm", form, tables, features, target, notes=(note,))
+    return assemble("lightgbm", form, tables, notes=(note,))
 
 
 class _Bag(NamedTuple):

@@ -1,7 +1,7 @@
 """Ordinary least squares: the paper's surrogate, and the form of every surrogate that is linear in its features."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, symmetric_root
 from quagpredict.surrogates.json_object import JsonObject
 from quagpredict.surrogates.kind import Kind
-from quagpredict.surrogates.training_tables import assemble, t_factor, training_tables
+from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 
 Floats = NDArray[np.float64]
 
@@ -66,11 +66,7 @@ class LinearForm:
 def fit_linear(
     X: Floats,
     y: Floats,
-    *,
-    features: Sequence[str] | None = None,
-    target: str = "y",
-    feature_transforms: str | Sequence[str] = "identity",
-    target_transform: str = "identity",
+    **names: Unpack[Names],
 ) -> FittedSurrogate:
     """Fit ordinary least squares with an intercept.
 
@@ -80,12 +76,8 @@ def fit_linear(
         Finite features, n >= 2.
     y : array (n,)
         Finite target.
-    features : sequence of str, optional
-        Names of the columns; ``x0``, ``x1``, ... by default.
-    target : str
-    feature_transforms : str or sequence of str
-        One name for all features, or one for each.
-    target_transform : str
+    features, target, feature_transforms, target_transform
+        See `Names`.
 
     Returns
     -------
@@ -109,7 +101,7 @@ def fit_linear(
     >>> fitted.form.coefficients.round(6), fitted.predict([[10.0]]).mean.round(6)
     (array([2.]), array([21.]))
     """
-    tables = training_tables(X, y, feature_transforms, target_transform, features)
+    tables = training_tables(X, y, **names)
     n, p = tables.Z.shape
     center, level = tables.Z.mean(axis=0), float(tables.t.mean())
     error = tables.Z - center
@@ -128,7 +120,7 @@ def fit_linear(
         covariance[0, 0] = variance / n
         covariance[1:, 1:] = variance * inverse
     form = LinearForm(level, coefficients, center, covariance, variance, df, t_factor(df))
-    return assemble("linear", form, tables, features, target)
+    return assemble("linear", form, tables)
 
 
 def _read(form: JsonObject, p: int) -> LinearForm:

@@ -35,7 +35,7 @@ class ManyFits:
     --------
     >>> from quagpredict.surrogates.kinds import kind_of
     >>> frame = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0, 9.0], "y": [0.0, 2.0, 4.0, 6.0, 0.0]})
-    >>> task = FitTask(kind_of("linear"), frame, frame["y"].to_numpy(), ["x"], "identity", "y", None, 0, "table")
+    >>> task = FitTask(kind_of("linear"), frame, frame["y"].to_numpy(), ["x"], target="y")
     >>> fits = ManyFits(task)
     >>> fits.design(fits.fit(np.arange(4))).shape
     (5, 1)

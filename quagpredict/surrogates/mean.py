@@ -1,6 +1,6 @@
 """The baseline that any surrogate has to beat: the training mean."""
 
-from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kind import Kind
 from quagpredict.surrogates.linear import LinearForm
-from quagpredict.surrogates.training_tables import assemble, t_factor, training_tables
+from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 
 Floats = NDArray[np.float64]
 
@@ -16,11 +16,7 @@ Floats = NDArray[np.float64]
 def fit_mean(
     X: Floats,
     y: Floats,
-    *,
-    features: Sequence[str] | None = None,
-    target: str = "y",
-    feature_transforms: str | Sequence[str] = "identity",
-    target_transform: str = "identity",
+    **names: Unpack[Names],
 ) -> FittedSurrogate:
     """Fit the baseline that ignores its features and predicts the training mean of the (transformed) target.
 
@@ -31,7 +27,7 @@ def fit_mean(
     >>> fit_mean(np.zeros((3, 1)), np.array([1.0, 2.0, 6.0])).predict([[7.0]]).mean
     array([3.])
     """
-    tables = training_tables(X, y, feature_transforms, target_transform, features)
+    tables = training_tables(X, y, **names)
     n, p = tables.Z.shape
     df = float(n - 1)
     variance = float(tables.t.var(ddof=1)) if df > 0 else np.inf
@@ -40,7 +36,7 @@ def fit_mean(
     form = LinearForm(
         float(tables.t.mean()), np.zeros(p), tables.Z.mean(axis=0), covariance, variance, df, t_factor(df)
     )
-    return assemble("mean", form, tables, features, target)
+    return assemble("mean", form, tables)
 
 
 KIND = Kind(fit_matrix=fit_mean, fewest=3, raw_and_transformed=False, poor_score=True)

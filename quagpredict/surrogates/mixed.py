@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,7 @@ from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
 from quagpredict.surrogates.json_object import JsonObject
 from quagpredict.surrogates.kind import FitTask, Kind
-from quagpredict.surrogates.training_tables import assemble, t_factor, training_tables
+from quagpredict.surrogates.training_tables import Names, assemble, one_each, t_factor, training_tables
 
 Floats = NDArray[np.float64]
 
@@ -75,10 +75,7 @@ def fit_mixed(
     y: Floats,
     *,
     groups: int = 0,
-    features: Sequence[str] | None = None,
-    target: str = "y",
-    feature_transforms: str | Sequence[str] = "identity",
-    target_transform: str = "identity",
+    **names: Unpack[Names],
 ) -> FittedSurrogate:
     """Fit a linear mixed model with random intercepts and slopes over groups, variances by restricted likelihood.
 
@@ -90,7 +87,7 @@ def fit_mixed(
     groups : int
         How many of the columns are indicators. 0 gives least squares.
     features, target, feature_transforms, target_transform
-        As for `fit_linear`. Indicators are not transformed.
+        See `Names`. Indicators are not transformed.
 
     Returns
     -------
@@ -124,14 +121,14 @@ def fit_mixed(
     (True, True)
     """
     columns = X.shape[1]
-    names = (feature_transforms,) * columns if isinstance(feature_transforms, str) else tuple(feature_transforms)
     p = columns - groups
     if not 0 <= groups < columns or groups == 1:
         raise UsageError(
             f"groups must leave a feature among the {columns} columns, and be 0 or at least 2 with the last of them "
             f"for any other group; got {groups}"
         )
-    tables = training_tables(X, y, names[:p] + ("identity",) * groups, target_transform, features)
+    transforms = one_each(names.get("feature_transforms", "identity"), columns)
+    tables = training_tables(X, y, **names | {"feature_transforms": transforms[:p] + ("identity",) * groups})
     center, level = tables.Z[:, :p].mean(axis=0), float(tables.t.mean())
     error = tables.Z[:, :p] - center
     spread = np.sqrt((error**2).mean(axis=0))
@@ -176,7 +173,7 @@ def fit_mixed(
         f"{seen_groups} groups; deviation between them {within * fit.intercept:.3g}, of their slopes "
         f"{within * fit.slope:.3g} for each deviation of a feature, within them {within:.3g}"
     )
-    return assemble("mixed", form, tables, features, target, notes=(note,) if groups else ())
+    return assemble("mixed", form, tables, notes=(note,) if groups else ())
 
 
 def _design(Z: Floats, indicators: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,7 @@ from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction,
 from quagpredict.surrogates.json_object import JsonObject
 from quagpredict.surrogates.kind import Kind
 from quagpredict.surrogates.mixture_weights import weight_columns
-from quagpredict.surrogates.training_tables import assemble, t_factor, training_tables
+from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 
 Floats = NDArray[np.float64]
 
@@ -73,11 +74,7 @@ class MixingLawForm:
 def fit_mixing_law(
     X: Floats,
     y: Floats,
-    *,
-    features: Sequence[str] | None = None,
-    target: str = "y",
-    feature_transforms: str | Sequence[str] = "identity",
-    target_transform: str = "identity",
+    **names: Unpack[Names],
 ) -> FittedSurrogate:
     """Fit ``c + k exp(sum_j t_j r_j)``; what is not a weight of the mixture enters the sum in units of its deviation.
 
@@ -98,13 +95,13 @@ def fit_mixing_law(
     >>> round(fitted.form.c, 1), (fitted.form.rates - fitted.form.rates[2]).round(1)
     (2.0, array([-3., -1.,  0.]))
     """
-    tables = training_tables(X, y, feature_transforms, target_transform, features)
+    tables = training_tables(X, y, **names)
     Z, t = tables.Z, tables.t
     n, p = Z.shape
     center = Z.mean(axis=0)
     spread = np.sqrt(((Z - center) ** 2).mean(axis=0))
     varies = spread > 1e-12 * np.maximum(np.abs(center), 1e-300)
-    unit = np.where(weight_columns(tables.Z, features), 1.0, spread)
+    unit = np.where(weight_columns(tables.Z, tables.features), 1.0, spread)
     at = (Z - center) * np.divide(1.0, unit, out=np.zeros(p), where=varies)
     size = float(np.ptp(t))
     if size == 0.0:  # nothing to fit: the law is flat
@@ -123,7 +120,7 @@ def fit_mixing_law(
     form = MixingLawForm(
         c, k, rates * back[2:], center, variance * inverse * np.outer(back, back), variance, df, t_factor(df)
     )
-    return assemble("mixing_law", form, tables, features, target, notes=(_note(c, k),))
+    return assemble("mixing_law", form, tables, notes=(_note(c, k),))
 
 
 def _least(at: Floats, t: Floats) -> tuple[float, float, Floats, float]:

@@ -1,6 +1,7 @@
 """Ridge regression whose penalty leave-one-out error chooses."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kind import Kind
 from quagpredict.surrogates.linear import LinearForm
-from quagpredict.surrogates.training_tables import assemble, t_factor, training_tables
+from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 
 Floats = NDArray[np.float64]
 
@@ -19,11 +20,7 @@ PENALTIES = np.logspace(-6, 3, 91)
 def fit_ridge(
     X: Floats,
     y: Floats,
-    *,
-    features: Sequence[str] | None = None,
-    target: str = "y",
-    feature_transforms: str | Sequence[str] = "identity",
-    target_transform: str = "identity",
+    **names: Unpack[Names],
 ) -> FittedSurrogate:
     """Fit ridge regression on standardized features; leave-one-out error on the training rows chooses the penalty.
 
@@ -43,7 +40,7 @@ def fit_ridge(
     >>> fit_ridge(copies, x[:, 0]).form.coefficients.round(2)
     array([0.5, 0.5])
     """
-    return penalized("ridge", _leave_one_out, X, y, features, target, feature_transforms, target_transform)
+    return penalized("ridge", _leave_one_out, X, y, **names)
 
 
 #: From U and s of the singular value decomposition of the features, the centred target and the penalties to what is to
@@ -56,13 +53,10 @@ def penalized(
     criterion_of: Criterion,
     X: Floats,
     y: Floats,
-    features: Sequence[str] | None,
-    target: str,
-    feature_transforms: str | Sequence[str],
-    target_transform: str,
+    **names: Unpack[Names],
 ) -> FittedSurrogate:
     """Fit ridge regression with the penalty of the smallest criterion; the others are parameters of `fit_ridge`."""
-    tables = training_tables(X, y, feature_transforms, target_transform, features)
+    tables = training_tables(X, y, **names)
     n, p = tables.Z.shape
     center, level = tables.Z.mean(axis=0), float(tables.t.mean())
     error, t = tables.Z - center, tables.t - level
@@ -90,7 +84,7 @@ def penalized(
         covariance[0, 0] = variance / n
         covariance[1:, 1:] = variance * (unseen + seen) * np.outer(inverse_scale, inverse_scale)
     form = LinearForm(level, coefficients, center, covariance, variance, df, t_factor(df))
-    return assemble(name, form, tables, features, target)
+    return assemble(name, form, tables)
 
 
 def _leave_one_out(U: Floats, s: Floats, t: Floats, penalties: Floats) -> Floats:

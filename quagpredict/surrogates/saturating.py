@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Unpack
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,7 @@ from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction,
 from quagpredict.surrogates.json_object import ABOVE_ZERO, JsonObject
 from quagpredict.surrogates.kind import FitTask, Kind
 from quagpredict.surrogates.rl_points import rl_points
-from quagpredict.surrogates.training_tables import assemble, t_factor, training_tables
+from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 
 Floats = NDArray[np.float64]
 
@@ -99,10 +100,7 @@ def fit_saturating(
     y: Floats,
     *,
     groups: NDArray[np.int64] | None = None,
-    features: Sequence[str] | None = None,
-    target: str = "y",
-    feature_transforms: str | Sequence[str] = "identity",
-    target_transform: str = "identity",
+    **names: Unpack[Names],
 ) -> FittedSurrogate:
     """Fit the score as ``start + gain (1 - exp(-rate t))`` in RL steps t.
 
@@ -116,7 +114,7 @@ def fit_saturating(
         Run of each row. Each run weighs the same, and the errors of its points are taken as dependent; by default
         every row is a run.
     features, target, feature_transforms, target_transform
-        As for `fit_linear`. Start and target should have the same transform; the curve is one of the transformed score.
+        See `Names`. Start and target should have the same transform; the curve is one of the transformed score.
 
     Returns
     -------
@@ -141,7 +139,7 @@ def fit_saturating(
     """
     if X.shape[1] < 2:
         raise InvalidDataError("a curve in RL steps needs the score before RL and the steps, got 1 feature(s)")
-    tables = training_tables(X, y, feature_transforms, target_transform, features)
+    tables = training_tables(X, y, **names)
     Z, t = tables.Z, tables.t
     n = len(t)
     run = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
@@ -186,7 +184,7 @@ def fit_saturating(
     form = SaturatingForm(center, scale, typical, parameters[:q], parameters[q:], covariance, at_ends, df, t_factor(df))
     half = float(np.log(2.0) / np.exp(parameters[q]) * typical)
     note = f"{runs} runs, {n} points; half of the way is gone after {half:.3g} steps for the average candidate"
-    fitted = assemble("saturating", form, tables, features, target, notes=(note,))
+    fitted = assemble("saturating", form, tables, notes=(note,))
     return replace(fitted, training_rows=runs, rl_steps=typical)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
 from quagpredict.surrogates.json_object import JsonObject
 from quagpredict.surrogates.kind import FitTask, Kind
-from quagpredict.surrogates.training_tables import assemble, t_factor, training_tables
+from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 from quagpredict.surrogates.transforms import expit, parse_transform
 
 Floats = NDArray[np.float64]
@@ -105,10 +106,7 @@ def fit_sharpening(
     *,
     logits: Sequence[float] | None = None,
     group_size: int = 8,
-    features: Sequence[str] | None = None,
-    target: str = "y",
-    feature_transforms: str | Sequence[str] = "identity",
-    target_transform: str = "identity",
+    **names: Unpack[Names],
 ) -> FittedSurrogate:
     """Fit by how much RL moves the logit of success: ``shift + gain * s``, s being the learning signal before RL.
 
@@ -125,7 +123,7 @@ def fit_sharpening(
     group_size : int
         G.
     features, target, feature_transforms, target_transform
-        As for `fit_linear`. The shares themselves are not transformed.
+        See `Names`. The shares themselves are not transformed.
 
     Returns
     -------
@@ -143,7 +141,7 @@ def fit_sharpening(
     >>> bool(abs(fit_sharpening(X, truth, logits=[-8.0, 0.0, 8.0]).predict(X).mean - truth).max() < 1e-3)
     True
     """
-    tables = training_tables(X, y, feature_transforms, target_transform, features)
+    tables = training_tables(X, y, **names)
     if set(tables.feature_transforms) != {"identity"}:
         raise UsageError("sharpening moves shares of problems as they are: its feature_transforms must be 'identity'")
     n, p = tables.Z.shape
@@ -157,7 +155,7 @@ def fit_sharpening(
     free = np.array([n >= 3, True])
 
     def model(at: Floats) -> tuple[Floats, Floats]:
-        mean, jacobian = sharpened(tables.Z, bins, signal, float(at[0]), float(at[1]), target_transform)
+        mean, jacobian = sharpened(tables.Z, bins, signal, float(at[0]), float(at[1]), tables.target_transform)
         return mean, jacobian * free
 
     penalty = (PRIOR_DEVIATION / _PRIOR) ** 2
@@ -184,11 +182,11 @@ def fit_sharpening(
         variance,
         df,
         t_factor(df),
-        target_transform,
+        tables.target_transform,
     )
     shift, gain = np.sqrt(covariance.diagonal())
     note = f"shift {form.shift:.2f} ± {shift:.2f}, gain {form.gain:.2f} ± {gain:.2f} logits (group size {group_size})"
-    return assemble("sharpening", form, tables, features, target, notes=(note,))
+    return assemble("sharpening", form, tables, notes=(note,))
 
 
 def _columns(frame: pl.DataFrame, _features: str | Sequence[str], _groups: str | None) -> tuple[str, ...]:

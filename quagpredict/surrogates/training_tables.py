@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,38 +16,62 @@ from quagpredict.surrogates.transforms import parse_transform
 Floats = NDArray[np.float64]
 
 
+class Names(TypedDict, total=False):
+    """What the columns of a matrix are and how they are modelled: keywords of every fit on a matrix.
+
+    Attributes
+    ----------
+    features : sequence of str or None
+        Names of the columns; ``x0``, ``x1``, ... by default.
+    target : str
+        ``y`` by default.
+    feature_transforms : str or sequence of str
+        One name for all features, or one for each; ``identity`` by default.
+    target_transform : str
+        ``identity`` by default.
+    """
+
+    features: Sequence[str] | None
+    target: str
+    feature_transforms: str | Sequence[str]
+    target_transform: str
+
+
 class TrainingTables(NamedTuple):
-    """Transformed features (n, p) and target (n,), with the names of their transforms."""
+    """Transformed features (n, p) and target (n,), with their names and those of their transforms."""
 
     Z: Floats
     t: Floats
+    features: tuple[str, ...]
+    target: str
     feature_transforms: tuple[str, ...]
     target_transform: str
 
 
-def training_tables(
-    X: Floats,
-    y: Floats,
-    feature_transforms: str | Sequence[str],
-    target_transform: str,
-    features: Sequence[str] | None = None,
-) -> TrainingTables:
+def training_tables(X: Floats, y: Floats, **names: Unpack[Names]) -> TrainingTables:
     """Transform features and target, or say which value cannot be."""
     p = X.shape[1]
-    names = (feature_transforms,) * p if isinstance(feature_transforms, str) else tuple(feature_transforms)
-    if len(names) != p:
-        raise UsageError(f"feature_transforms must be one name or {p} names (one a feature), got {len(names)}")
-    Z = transform_columns(np.asarray(X, dtype=np.float64), names)
-    t = parse_transform(target_transform).forward(y)
+    given = names.get("features")
+    features = tuple(f"x{column}" for column in range(p)) if given is None else tuple(given)
+    transforms = one_each(names.get("feature_transforms", "identity"), p)
+    if len(transforms) != p:
+        raise UsageError(f"feature_transforms must be one name or {p} names (one a feature), got {len(transforms)}")
+    Z = transform_columns(np.asarray(X, dtype=np.float64), transforms)
+    of_target = names.get("target_transform", "identity")
+    t = parse_transform(of_target).forward(y)
     for row, column in np.argwhere(~np.isfinite(Z))[:1]:
-        label = features[column] if features is not None else f"x{column}"
         raise CorpusError(
-            f"feature '{label}' is {X[row, column]} in training row {row}, where '{names[column]}' is not defined: "
-            "use identity, or logit(TRIALS), which keeps shares of 0 and 1"
+            f"feature '{features[column]}' is {X[row, column]} in training row {row}, where '{transforms[column]}' is "
+            "not defined: use identity, or logit(TRIALS), which keeps shares of 0 and 1"
         )
     for row in np.flatnonzero(~np.isfinite(t))[:1]:
-        raise CorpusError(f"the target is {y[row]} in training row {row}, where '{target_transform}' is not defined")
-    return TrainingTables(Z, t, names, target_transform)
+        raise CorpusError(f"the target is {y[row]} in training row {row}, where '{of_target}' is not defined")
+    return TrainingTables(Z, t, features, names.get("target", "y"), transforms, of_target)
+
+
+def one_each(transforms: str | Sequence[str], columns: int) -> tuple[str, ...]:
+    """Return a name for each column, where one may stand for all."""
+    return (transforms,) * columns if isinstance(transforms, str) else tuple(transforms)
 
 
 @cache
@@ -66,25 +90,16 @@ def t_factor(df: float) -> float:
     return float(stdtrit(df, 0.95)) / Z90
 
 
-def assemble(
-    name: str,
-    form: Form,
-    tables: TrainingTables,
-    features: Sequence[str] | None,
-    target: str,
-    *,
-    notes: tuple[str, ...] = (),
-) -> FittedSurrogate:
+def assemble(name: str, form: Form, tables: TrainingTables, *, notes: tuple[str, ...] = ()) -> FittedSurrogate:
     """Return the fitted surrogate of a form, with the domain of what the form has seen in training."""
-    n, p = tables.Z.shape
     return FittedSurrogate(
         name=name,
-        features=tuple(features) if features is not None else tuple(f"x{i}" for i in range(p)),
-        target=target,
+        features=tables.features,
+        target=tables.target,
         feature_transforms=tables.feature_transforms,
         target_transform=tables.target_transform,
         form=form,
         domain=training_domain(form.seen(tables.Z)),
-        training_rows=n,
+        training_rows=len(tables.t),
         notes=notes,
     )

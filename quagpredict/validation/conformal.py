@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Unpack
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,8 @@ from quagpredict.errors import CorpusError
 from quagpredict.surrogates.auto import chosen
 from quagpredict.surrogates.feature_sets import Transforms
 from quagpredict.surrogates.fitted import Z90, Calibration, FittedSurrogate
-from quagpredict.surrogates.fitting import fit_task
+from quagpredict.surrogates.kind import FitSettings, FitTask
+from quagpredict.surrogates.kinds import kind_of
 from quagpredict.surrogates.many_fits import ManyFits
 from quagpredict.surrogates.training_rows import training_rows
 from quagpredict.surrogates.transforms import parse_transform
@@ -64,13 +66,9 @@ def learn_calibration(
     frame: pl.DataFrame,
     y: Floats,
     *,
-    features: str | Sequence[str] = "both",
-    transforms: Transforms = "identity",
-    target: str = "post_pass_at_1",
-    groups: str | None = None,
-    seed: int = 0,
     folds: int = 10,
     floor: float | None = None,
+    **settings: Unpack[FitSettings],
 ) -> Calibration:
     """Learn how wide the 90 % intervals of a surrogate must be, by leaving out each tenth of its training rows in turn.
 
@@ -82,13 +80,15 @@ def learn_calibration(
 
     Parameters
     ----------
-    kind, frame, y, features, transforms, target, groups, seed
-        As for `fit_frame`. `groups` names the column whose values get quantiles of their own, ``base_model`` by
-        default.
+    kind, frame, y
+        As for `fit_frame`.
     folds : int
         With fewer rows, each is left out alone.
     floor : float, optional
         Least half-width, in the unit of the target; by default that of its evaluation noise in `frame`.
+    **settings
+        See `FitSettings`. ``groups`` names the column whose values get quantiles of their own, ``base_model`` by
+        default.
 
     Returns
     -------
@@ -110,25 +110,23 @@ def learn_calibration(
     >>> found.method, found.rows, sorted(found.by_group)
     ('conformal, 10 folds', 60, ['base-0', 'base-1'])
     """
+    task = FitTask(kind_of(kind), frame, y, **settings)
     if floor is None:
-        floor = noise_floor(frame, target)
+        floor = noise_floor(frame, task.target)
     n = len(y)
     folds = min(folds, n)
     scores = np.full(n, np.nan)
     try:
-        # From a single run some kinds can be fitted; nothing is left to leave out.
-        task = fit_task(
-            kind, frame, y, features=features, transforms=transforms, target=target, groups=groups, seed=seed
-        )
         fits = ManyFits(task)
-        for split in repeated_k_fold(np.arange(n), folds, 1, seed) if n > 1 else ():
+        # From a single run some kinds can be fitted; nothing is left to leave out.
+        for split in repeated_k_fold(np.arange(n), folds, 1, task.seed) if n > 1 else ():
             fitted = fits.fit(split.train)
             left_out = fitted.predict_transformed(fits.design(fitted)[split.test])
             true = parse_transform(fitted.target_transform).forward(y[split.test])
             scores[split.test] = left_out_scores(true, left_out.mean, left_out.std)
     except CorpusError:
         scores = np.empty(0)
-    return calibration_of(scores, _names(frame, groups or "base_model"), floor, n, folds)
+    return calibration_of(scores, _names(frame, task.groups or "base_model"), floor, n, folds)
 
 
 def with_calibration(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError
 from quagpredict.surrogates.auto import chosen
-from quagpredict.surrogates.fitting import fit_task
+from quagpredict.surrogates.kind import FitSettings, FitTask
 from quagpredict.surrogates.kinds import kind_of
 from quagpredict.surrogates.many_fits import ManyFits
 from quagpredict.validation.baselines import OF_BASES, Model
@@ -107,19 +107,20 @@ def predictions(
         return found._replace(order=np.zeros_like(found.mean)) if model.kind == "mean" else found
     mean = np.empty((len(splits), len(rows.y)))
     low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    settings: dict[str, Any] = {"features": model.features, "target": rows.target, "seed": seed}
-    fits = ManyFits(fit_task(model.kind, rows.frame, rows.y, transforms=model.transforms, **settings))
+    settings: FitSettings = {"features": model.features, "target": rows.target, "seed": seed}
+    settings["transforms"] = model.transforms
+    fits = ManyFits(FitTask(kind_of(model.kind), rows.frame, rows.y, **settings))
     for number, split in enumerate(splits):
         fitted = fits.fit(split.train)
         X = fits.design(fitted)
         mean[number] = fitted.predict(X).mean
         if number < len(calibrated):
-            kind, transforms = chosen(fitted, model.transforms)  # what `auto` chose is not chosen again in each fold
+            # What `auto` chose is not chosen again in each fold.
+            kind, settings["transforms"] = chosen(fitted, model.transforms)
             learnt = learn_calibration(
                 *(kind, rows.frame[split.train], rows.y[split.train]),
                 folds=FOLDS,
                 floor=rows.floor,
-                transforms=transforms,
                 **settings,
             )
             fitted = replace(fitted, calibration=learnt)

@@ -5,7 +5,9 @@ import pytest
 
 from quagpredict.errors import CorpusError
 from quagpredict.surrogates import prepare
-from quagpredict.surrogates.fitting import fit_frame, fit_task
+from quagpredict.surrogates.fitting import fit_frame
+from quagpredict.surrogates.kind import FitTask
+from quagpredict.surrogates.kinds import kind_of
 from quagpredict.surrogates.many_fits import ManyFits
 from quagpredict.testing.worlds import World, draw
 
@@ -19,7 +21,7 @@ ROWS = np.arange(0, 30, 2)
 def test_a_slice_is_fitted_as_it_would_be_alone(kind: str, transforms: Any) -> None:
     if kind == "effective_k" and not isinstance(transforms, str):
         transforms = "identity"  # it reads columns of its own, which the mapping does not name
-    fits = ManyFits(fit_task(kind, FRAME, Y, transforms=transforms))
+    fits = ManyFits(FitTask(kind_of(kind), FRAME, Y, transforms=transforms))
     fitted, alone = fits.fit(ROWS), fit_frame(kind, FRAME[ROWS], Y[ROWS], transforms=transforms)
     assert (fitted.features, fitted.feature_transforms) == (alone.features, alone.feature_transforms)
     assert (fitted.target_transform, fitted.notes) == (alone.target_transform, alone.notes)
@@ -29,6 +31,6 @@ def test_a_slice_is_fitted_as_it_would_be_alone(kind: str, transforms: Any) -> N
 
 
 def test_too_few_rows_are_refused_as_ever() -> None:
-    fits = ManyFits(fit_task("linear", FRAME, Y))
+    fits = ManyFits(FitTask(kind_of("linear"), FRAME, Y))
     with pytest.raises(CorpusError, match="3 finished candidates are too few for 2 features"):
         fits.fit(np.arange(3))
