@@ -1,9 +1,9 @@
 """The command line: ``quagpredict COMMAND ...``, one thin module a command.
 
-The module of each command in `COMMANDS` has ``add_parser(subparsers)`` and ``run(args) -> int``. Only the module of the
-command that was asked for is imported, so that ``--help`` and ``--version`` start at once. Data goes to stdout,
-messages go to stderr. Exit codes: 0 done, 2 wrong call, 3 invalid data, 4 nothing to rank, 1 any other failure, 130
-interrupted.
+The module of each command in `COMMANDS` has ``DESCRIPTION``, ``EPILOG``, ``add_options(parser)`` and
+``run(args) -> int``. Only the module of the command that was asked for is imported, so that ``--help`` and
+``--version`` start at once. Data goes to stdout, messages go to stderr. Exit codes: 0 done, 2 wrong call, 3 invalid
+data, 4 nothing to rank, 1 any other failure, 130 interrupted.
 """
 
 import argparse
@@ -36,13 +36,6 @@ COMMANDS = {
     "replicate": "hold the paper's claims against corpora of finished runs",
     "search": "find the SFT mixture that ends best after RL",
     "validate": "say how far a surrogate can be trusted",
-}
-
-# What the help of a command shows if its module gives no examples of its own.
-_EXAMPLES = {
-    "": "quagpredict rank --candidates runs/*.parquet",
-    "collect": "quagpredict collect collectors/plans/lab-pilot.yaml",
-    "evaluate": "quagpredict evaluate CHECKPOINT --suite SUITE --out RUN",
 }
 
 
@@ -140,19 +133,17 @@ def build_parser(*commands: str) -> argparse.ArgumentParser:
     parser = Parser(
         "quagpredict",
         description="Predict which SFT checkpoints will end best after reinforcement learning.",
-        epilog=_example(""),
+        epilog="example:\n  quagpredict rank --candidates runs/*.parquet\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
+        chosen = subparsers.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
         if name in commands:
-            import_module(module_of(name)).add_parser(subparsers)
-            chosen = subparsers.choices[name]
-            if not chosen.epilog:
-                chosen.epilog, chosen.formatter_class = _example(name), argparse.RawDescriptionHelpFormatter
-        else:
-            subparsers.add_parser(name, help=summary)
+            module = import_module(module_of(name))
+            chosen.description, chosen.epilog = module.DESCRIPTION, module.EPILOG
+            module.add_options(chosen)
     return parser
 
 
@@ -165,7 +156,3 @@ def module_of(command: str) -> str:
     ('quagpredict.cli.rank', 'quagpredict.cli.import_')
     """
     return f"quagpredict.cli.{command}{'_' if iskeyword(command) else ''}"
-
-
-def _example(command: str) -> str:
-    return f"example:\n  {_EXAMPLES[command]}\n" if command in _EXAMPLES else ""

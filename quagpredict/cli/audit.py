@@ -2,9 +2,7 @@
 
 import argparse
 from functools import partial
-from typing import Any
 
-from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import FORMATS, at_least, emit, say_notes
 
 DESCRIPTION = """\
@@ -19,15 +17,8 @@ examples:
 """
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser = subparsers.add_parser(
-        "audit",
-        help=COMMANDS["audit"],
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
     add = parser.add_argument
     add("corpus", nargs="+", metavar="CORPUS", help="table of finished runs: files, globs or folders")
     add(

@@ -3,11 +3,11 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
-from quagpredict.cli.inputs import console, say_notes
+from quagpredict.cli.inputs import console, say_notes, several_of
 from quagpredict.errors import UsageError
 
+DESCRIPTION = "Run the stages of a plan that are not done yet. Stop it at any moment, start it again to resume."
 EPILOG = """\
 examples:
   quagpredict collect collectors/plans/lab-pilot.yaml --workers 2
@@ -19,48 +19,29 @@ examples:
 """
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the command to the parser."""
-    parser = subparsers.add_parser(
-        "collect",
-        help="run the stages of a plan: bases, SFT, evaluation, RL, evaluation",
-        description="Run the stages of a plan that are not done yet. Stop it at any moment, start it again to resume.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("plan", type=Path, help="plan file (YAML)")
-    parser.add_argument("--out", type=Path, help="work folder (default: runs/<name of the plan>)")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="stages that run at once (default: 1)")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N candidates with something left to do")
-    parser.add_argument(
-        "--until", metavar="KIND", help="the last kind of stage to run, e.g. evaluate-pre: measure, and wait with RL"
-    )
-    parser.add_argument(
-        "--only", nargs="+", action="extend", default=[], metavar="PATTERN", help="only candidates of these names"
-    )
-    parser.add_argument("--retry-failed", action="store_true", help="try failed stages again")
-    parser.add_argument(
-        "--in-full", action="store_true", help="take all runs to the end, whatever the plan's race says"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="print every stage's command line and do nothing")
-    parser.add_argument(
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    add, several = parser.add_argument, several_of(parser)
+    add("plan", type=Path, help="plan file (YAML)")
+    add("--out", type=Path, help="work folder (default: runs/<name of the plan>)")
+    add("--workers", type=int, default=1, metavar="N", help="stages that run at once (default: 1)")
+    add("--limit", type=int, metavar="N", help="only the first N candidates with something left to do")
+    add("--until", metavar="KIND", help="the last kind of stage to run, e.g. evaluate-pre: measure, and wait with RL")
+    several("--only", default=[], metavar="PATTERN", help="only candidates of these names")
+    add("--retry-failed", action="store_true", help="try failed stages again")
+    add("--in-full", action="store_true", help="take all runs to the end, whatever the plan's race says")
+    add("--dry-run", action="store_true", help="print every stage's command line and do nothing")
+    several(
         "--records",
         type=Path,
-        action="extend",
-        nargs="+",
         metavar="FILE",
         help="archives of this collection from elsewhere: what they hold is not done again",
     )
-    parser.add_argument("--estimate", action="store_true", help="print what the whole plan costs, and run nothing")
-    parser.add_argument(
-        "--launcher", metavar="NAME", help="where stages run, instead of the plan's launch.mode: fork, spawn, ray, ..."
-    )
-    parser.add_argument(
-        "--join", action="store_true", help="share the work with the collectors at this folder, here or elsewhere"
-    )
-    parser.add_argument("--address", metavar="ADDRESS", help="the launcher's cluster, e.g. of Ray: auto, or HOST:PORT")
-    parser.add_argument("--fork-server", type=Path, metavar="SOCKET", help="use the fork server that listens there")
-    parser.set_defaults(run=run)
+    add("--estimate", action="store_true", help="print what the whole plan costs, and run nothing")
+    add("--launcher", metavar="NAME", help="where stages run, instead of the plan's launch.mode: fork, spawn, ray, ...")
+    add("--join", action="store_true", help="share the work with the collectors at this folder, here or elsewhere")
+    add("--address", metavar="ADDRESS", help="the launcher's cluster, e.g. of Ray: auto, or HOST:PORT")
+    add("--fork-server", type=Path, metavar="SOCKET", help="use the fork server that listens there")
 
 
 def run(args: argparse.Namespace) -> int:

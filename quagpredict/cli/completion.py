@@ -1,25 +1,22 @@
 """`quagpredict completion`: what a shell needs to complete commands, options and files, written by shtab."""
 
 import argparse
-from typing import Any
 
 from quagpredict.cli import COMMANDS, build_parser
 
 SHELLS = ("bash", "zsh", "tcsh")
+DESCRIPTION = "Print the completion script of a shell; needs the extra 'completion' (shtab)."
+EPILOG = """\
+examples:
+  quagpredict completion bash > ~/.local/share/bash-completion/completions/quagpredict
+  quagpredict completion zsh > ~/.zfunc/_quagpredict
+"""
 # Options and positionals that stand for no file.
 _NO_FILES = (argparse._StoreTrueAction, argparse._StoreFalseAction, argparse._HelpAction, argparse._SubParsersAction)
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser = subparsers.add_parser(
-        "completion",
-        help=COMMANDS["completion"],
-        description="Print the completion script of a shell; needs the extra 'completion' (shtab).",
-        epilog="examples:\n  quagpredict completion bash > ~/.local/share/bash-completion/completions/quagpredict\n"
-        "  quagpredict completion zsh > ~/.zfunc/_quagpredict\n",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
     parser.add_argument("shell", choices=SHELLS, help="which shell")
 
 

@@ -3,9 +3,9 @@
 import argparse
 from typing import Any
 
-from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import console
 
+DESCRIPTION = "Look at this installation: packages, engines as they really run, GPUs, extras, and what to do."
 EPILOG = """\
 examples:
   quagpredict doctor
@@ -13,15 +13,8 @@ examples:
 """
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser = subparsers.add_parser(
-        "doctor",
-        help=COMMANDS["doctor"],
-        description="Look at this installation: packages, engines as they really run, GPUs, extras, and what to do.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
     parser.add_argument("--format", choices=("table", "json"), default="table", help="what to print (default: table)")
 
 

@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 import yaml
 
-from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, emit, say
+from quagpredict.cli.inputs import FORMATS, emit, say, several_of
 from quagpredict.errors import UsageError
 
 DESCRIPTION = """\
@@ -31,18 +30,12 @@ examples:
 """
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser = subparsers.add_parser(
-        "evaluate",
-        help=COMMANDS["evaluate"],
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
     from quagpredict.engines.table import engine_names
 
     add = parser.add_argument
+    several = several_of(parser)
     add("checkpoint", help="model folder, or a model of the Hugging Face hub: organisation/model[@revision]")
     add("--suite", required=True, metavar="FILE", help="suite (YAML)")
     add("--samples", type=_samples, default=256, metavar="N", help="samples of each problem, or auto (default: 256)")
@@ -59,10 +52,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         metavar="T",
         help="with auto: pass@K, known to P (default: pass@64), or order@K, told apart from each of --against",
     )
-    add(
+    several(
         "--against",
-        action="extend",
-        nargs="+",
         default=[],
         metavar="TABLE",
         help="with order: candidate files or run folders of the others, measured on the same suite",
@@ -91,10 +82,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="a setting of the engine, e.g. gpu_memory_utilization=0.8; may be repeated",
     )
     add("--batch-size", type=int, metavar="N", help="samples drawn side by side (default: what fits the free memory)")
-    add(
+    several(
         "--overlap",
-        action="extend",
-        nargs="+",
         default=[],
         metavar="FILE",
         help="texts trained on (JSONL, JSON, CSV, Parquet): refuse if problems or held-out solutions stand in them",

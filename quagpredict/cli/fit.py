@@ -2,10 +2,8 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
-from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import at_least, one_or_many, say, say_notes, weights_of
+from quagpredict.cli.inputs import add_weights, at_least, one_or_many, say, say_notes, several_of, weights_of
 
 DESCRIPTION = """\
 Fit a surrogate to the candidates of a corpus whose RL is finished, and store it as a folder of plain data with a card.
@@ -20,16 +18,10 @@ examples:
 """
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser = subparsers.add_parser(
-        "fit",
-        help=COMMANDS["fit"],
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
     add = parser.add_argument
+    several = several_of(parser)
     add("corpus", nargs="+", metavar="CORPUS", help="table of finished runs: files, globs or folders")
     add("--out", required=True, metavar="FOLDER", help="folder to write the surrogate into")
     add(
@@ -39,21 +31,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="KIND, KIND:FEATURES or KIND:FEATURES:TRANSFORMS, e.g. mixed:both:log-logit; KIND is linear (the paper's, "
         "the default), average, ridge, ...; the guide lists them",
     )
-    add(
+    several(
         "--features",
-        action="extend",
-        nargs="+",
         metavar="NAME",
         help="both (held-out loss and Pass@64), loss, pass_at_K, or columns of the table (default: both)",
     )
     add("--target", default="post_pass_at_1", metavar="COLUMN", help="column to predict (default: post_pass_at_1)")
-    add(
-        "--weights",
-        action="extend",
-        nargs="+",
-        metavar="BENCHMARK=NUMBER",
-        help="how much benchmarks count in a score, 1 where nothing is given: aime=2 (default: by their problems)",
-    )
+    add_weights(parser)
     add("--minimize", action="store_true", help="the lowest target is best, for the card's validation")
     add("--groups", metavar="COLUMN", help="column of groups that kinds which use them share (default: base_model)")
     add("--seed", type=at_least(0), default=0, metavar="N", help="for kinds that draw random numbers (default: 0)")

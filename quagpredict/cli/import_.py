@@ -5,7 +5,6 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import at_least, say
 from quagpredict.errors import QuagpredictError, UsageError
 from quagpredict.importers.table import READERS
@@ -41,15 +40,8 @@ examples:
 """
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser = subparsers.add_parser(
-        "import",
-        help=COMMANDS["import"],
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
     add = parser.add_argument
     add("source", metavar="FORMAT", choices=KNOWN, help=f"one of {', '.join(KNOWN)}")
     add(

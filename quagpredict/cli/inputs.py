@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,19 +50,31 @@ def above_zero(text: str) -> float:
     return number
 
 
+def several_of(parser: argparse.ArgumentParser) -> Callable[..., argparse.Action]:
+    """Return what adds an option that takes one value or several, and may be given more than once."""
+    return partial(parser.add_argument, action="extend", nargs="+")
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says how much benchmarks count; `weights_of` reads it."""
+    several_of(parser)(
+        "--weights",
+        metavar="BENCHMARK=NUMBER",
+        help="how much benchmarks count in a score, 1 where nothing is given: aime=2 (default: by their problems)",
+    )
+
+
 def add_candidates(parser: argparse.ArgumentParser) -> None:
     """Add the options that name candidates; `candidates_of` reads them."""
     add = parser.add_argument
     add("tables", nargs="*", default=[], metavar="TABLE", help="candidates: files, globs (quoted or not) or folders")
-    add("--candidates", action="extend", nargs="+", default=[], metavar="TABLE", help="the same")
+    several_of(parser)("--candidates", default=[], metavar="TABLE", help="the same")
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how a table of another tool is read; `columns_of` reads the first."""
-    parser.add_argument(
+    several_of(parser)(
         "--columns",
-        action="extend",
-        nargs="+",
         metavar="NAME=HEADER",
         help="what a table of another tool calls a column: candidate=run pre_pass_at_64='pass@64'",
     )

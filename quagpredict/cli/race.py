@@ -2,9 +2,7 @@
 
 import argparse
 from functools import partial
-from typing import Any
 
-from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import (
     FORMATS,
     above_zero,
@@ -36,15 +34,8 @@ where nothing was measured since RL began, candidate,step,reward.
 """
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser = subparsers.add_parser(
-        "race",
-        help=COMMANDS["race"],
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
     add = parser.add_argument
     add_candidates(parser)
     add_reading(parser)

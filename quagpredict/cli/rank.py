@@ -5,13 +5,13 @@ import shlex
 from functools import partial
 from typing import Any
 
-from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import (
     FORMATS,
     above_zero,
     add_candidates,
     add_gate,
     add_reading,
+    add_weights,
     at_least,
     called,
     candidates_of,
@@ -19,6 +19,7 @@ from quagpredict.cli.inputs import (
     emit,
     one_or_many,
     say_notes,
+    several_of,
     weights_of,
 )
 
@@ -41,25 +42,19 @@ examples:
 """
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser = subparsers.add_parser(
-        "rank",
-        help=COMMANDS["rank"],
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_options(parser)
+    add_ranking_options(parser)
     add = parser.add_argument
     add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
     add("--out", metavar="FILE", help="also write the ranking there: .csv, .json, .txt, .html, .md or .png")
     add("--top", type=at_least(1), default=50, metavar="N", help="candidates in the printed table (default: 50)")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_ranking_options(parser: argparse.ArgumentParser) -> None:
     """Add what says which candidates are ranked, and how."""
     add = parser.add_argument
+    several = several_of(parser)
     add_candidates(parser)
     add(
         "--surrogate",
@@ -68,25 +63,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "result, 'fit' to have its kind chosen; 'none' to screen (default: a shipped one that applies, otherwise 'fit' "
         "if enough have a result, otherwise 'none')",
     )
-    add(
-        "--features",
-        action="extend",
-        nargs="+",
-        metavar="NAME",
-        help="what 'fit' learns from (default: Pass@1, Pass@64, loss)",
-    )
+    several("--features", metavar="NAME", help="what 'fit' learns from (default: Pass@1, Pass@64, loss)")
     add_reading(parser)
     add("--join", metavar="TABLE", help="lay the columns of another table beside, by candidate: the losses, say")
     add("--truth", metavar="TABLE", help="table with the scores after RL, shown beside the prediction")
     add("--split", choices=("fit", "held_out"), help="rank only the rows of this split")
     add("--target", help="column to predict (default: the surrogate's, or post_pass_at_1)")
-    add(
-        "--weights",
-        action="extend",
-        nargs="+",
-        metavar="BENCHMARK=NUMBER",
-        help="how much benchmarks count in a score, 1 where nothing is given: aime=2 (default: by their problems)",
-    )
+    add_weights(parser)
     add("--minimize", action="store_true", default=None, help="the lowest target is best, as for a loss")
     add("--rl-steps", type=above_zero, metavar="N", help="predict the score after N RL steps, where the surrogate can")
     add("--top-m", type=at_least(1), default=3, metavar="M", help="show the chance to be among the best M (default: 3)")

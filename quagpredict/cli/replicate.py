@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import at_least, emit, say
 
 DESCRIPTION = """\
@@ -18,15 +17,8 @@ examples:
 """
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser = subparsers.add_parser(
-        "replicate",
-        help=COMMANDS["replicate"],
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
     add = parser.add_argument
     add("corpora", nargs="+", metavar="CORPUS", help="tables of finished runs, each judged alone: files or folders")
     add(

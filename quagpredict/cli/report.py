@@ -3,10 +3,9 @@
 import argparse
 from typing import Any
 
-from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import above_zero, called, say, say_notes
 from quagpredict.cli.rank import PARAMETERS as PARAMETERS
-from quagpredict.cli.rank import add_options, ranked
+from quagpredict.cli.rank import add_ranking_options, ranked
 
 DESCRIPTION = """\
 Rank measured candidates as `quagpredict rank` does, and write what it says for a team to read: one HTML page that
@@ -22,15 +21,8 @@ examples:
 """
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser = subparsers.add_parser(
-        "report",
-        help=COMMANDS["report"],
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
     add = parser.add_argument
     add("--out", metavar="FILE", default="ranking.html", help=".html, .md or .png (default: ranking.html)")
     add("--title", default="", help="what it is about, in a few words")
@@ -38,7 +30,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add(
         "--curves", metavar="TABLE", help="Pass@1 along RL, as for `quagpredict race`: shows the race; needs --rl-steps"
     )
-    add_options(parser)
+    add_ranking_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:

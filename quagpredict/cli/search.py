@@ -3,10 +3,9 @@
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, at_least, emit, say, say_notes
+from quagpredict.cli.inputs import FORMATS, at_least, emit, say, say_notes, several_of
 
 if TYPE_CHECKING:
     from quagpredict.mixture_search.space_file import SearchPlan
@@ -28,16 +27,10 @@ examples:
 """
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser = subparsers.add_parser(
-        "search",
-        help=COMMANDS["search"],
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
     add = parser.add_argument
+    several = several_of(parser)
     add("space", metavar="SPACE", help="search space (YAML)")
     add("--trials", type=at_least(1), default=40, metavar="N", help="SFT trainings, in all rounds (default: 40)")
     add("--out", type=Path, metavar="DIR", help="folder to work in (default: runs/<name of the space>)")
@@ -52,22 +45,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add("--verify", type=at_least(0), default=0, metavar="M", help="take the best M of each round through RL")
     add("--rounds", type=at_least(1), default=1, metavar="R", help="refit the surrogate R - 1 times (default: 1)")
     add("--workers", type=at_least(1), default=1, metavar="N", help="processes that train side by side (default: 1)")
-    add(
-        "--warm-start",
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="TABLE",
-        help="measured candidates to begin with",
-    )
-    add(
-        "--warm-start-study",
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="earlier studies of the same storage",
-    )
+    several("--warm-start", default=[], metavar="TABLE", help="measured candidates to begin with")
+    several("--warm-start-study", default=[], metavar="NAME", help="earlier studies of the same storage")
     add("--allow-unvalidated-base", action="store_true", help="search on a base the surrogate was not validated on")
     add("--allow-mixed-protocols", action="store_true", help="search although the surrogate's protocol or RL differs")
     add("--check", action="store_true", help="check the space and print it; train nothing")

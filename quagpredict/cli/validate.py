@@ -4,8 +4,7 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from quagpredict.cli import COMMANDS
-from quagpredict.cli.inputs import FORMATS, at_least, emit, say, say_notes, weights_of
+from quagpredict.cli.inputs import FORMATS, add_weights, at_least, emit, say, say_notes, several_of, weights_of
 from quagpredict.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,21 +26,13 @@ examples:
 """
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser = subparsers.add_parser(
-        "validate",
-        help=COMMANDS["validate"],
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
     add = parser.add_argument
+    several = several_of(parser)
     add("corpus", nargs="+", metavar="CORPUS", help="table of finished runs: files, globs or folders")
-    add(
+    several(
         "--surrogate",
-        action="extend",
-        nargs="+",
         metavar="SPEC",
         help="what to judge, e.g. linear:both, average:pass_at_1+loss:log-logit, effective_k; all for one of every "
         "kind (default: the paper's that the table allows)",
@@ -49,43 +40,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--curve", action="store_true", help="judge against the number of finished runs instead")
     what.add_argument("--sensitivity", action="store_true", help="judge against k, samples and problems instead")
-    add(
-        "--protocol",
-        action="extend",
-        nargs="+",
-        metavar="NAME",
-        help="random-halves, k-fold, leave-one-base-out, leave-one-kind-out",
-    )
-    add(
-        "--scenario",
-        action="extend",
-        nargs="+",
-        metavar="NAME",
-        help="all, base:NAME, dataset-level, ... (default: those there are)",
-    )
+    several("--protocol", metavar="NAME", help="random-halves, k-fold, leave-one-base-out, leave-one-kind-out")
+    several("--scenario", metavar="NAME", help="all, base:NAME, dataset-level, ... (default: those there are)")
     add("--repeats", type=at_least(1), metavar="N", help="random halves (default: 100), or repeats of a curve (50)")
-    add(
-        "--design",
-        action="extend",
-        nargs="+",
-        metavar="NAME",
-        help="with --curve: random, max-min, d-optimal (default: first two)",
-    )
+    several("--design", metavar="NAME", help="with --curve: random, max-min, d-optimal (default: first two)")
     add("--target", default="post_pass_at_1", metavar="COLUMN", help="column to predict (default: post_pass_at_1)")
-    add(
-        "--weights",
-        action="extend",
-        nargs="+",
-        metavar="BENCHMARK=NUMBER",
-        help="how much benchmarks count in a score, 1 where nothing is given: aime=2 (default: by their problems)",
-    )
-    add(
-        "--features",
-        action="extend",
-        nargs="+",
-        metavar="COLUMN",
-        help="columns of any table; surrogates are then named by their kind",
-    )
+    add_weights(parser)
+    several("--features", metavar="COLUMN", help="columns of any table; surrogates are then named by their kind")
     add("--groups", metavar="COLUMN", help="column that takes the place of base_model")
     add("--baseline", metavar="MODEL", help="model that gains are measured from (default: linear:pass_at_1)")
     add("--top-m", type=at_least(1), default=3, metavar="M", help="candidates that would get RL (default: 3)")

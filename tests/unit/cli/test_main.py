@@ -21,7 +21,7 @@ HEAVY = {"sklearn", "scipy", "torch", "transformers", "pandas", "pyarrow", "matp
 
 def test_every_command_module_is_listed_and_says_what_it_does(capsys):
     modules = {name for _, name, _ in pkgutil.iter_modules(cli.__path__)}
-    commands = {name for name in modules if hasattr(importlib.import_module(f"quagpredict.cli.{name}"), "add_parser")}
+    commands = {name for name in modules if hasattr(importlib.import_module(f"quagpredict.cli.{name}"), "add_options")}
     assert {f"quagpredict.cli.{name}" for name in commands} == set(map(cli.module_of, cli.COMMANDS))
     assert cli.main(["--help"]) == 0
     shown = capsys.readouterr().out
