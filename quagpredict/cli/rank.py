@@ -66,6 +66,11 @@ def add_ranking_options(parser: argparse.ArgumentParser) -> None:
     several("--features", metavar="NAME", help="what 'fit' learns from (default: Pass@1, Pass@64, loss)")
     add_reading(parser)
     add("--join", metavar="TABLE", help="lay the columns of another table beside, by candidate: the losses, say")
+    add(
+        "--join-seeds",
+        metavar="COLUMN",
+        help="eval seeds: join the rows of a candidate that differ in this column (counts added, means weighted)",
+    )
     add("--truth", metavar="TABLE", help="table with the scores after RL, shown beside the prediction")
     add("--split", choices=("fit", "held_out"), help="rank only the rows of this split")
     add("--target", help="column to predict (default: the surrogate's, or post_pass_at_1)")
@@ -133,6 +138,7 @@ def ranked(args: argparse.Namespace) -> Any:
             columns=columns_of(args.columns),
             percent=args.percent,
             join=args.join,
+            join_seeds=args.join_seeds,
             split=args.split,
             allow_mixed_protocols=args.allow_mixed_protocols,
             allow_unvalidated_base=args.allow_unvalidated_base,

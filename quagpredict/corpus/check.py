@@ -172,10 +172,13 @@ def check_rows(frame: pl.DataFrame, source: str, *, allow_mixed_protocols: bool 
     twice = frame.select(key).is_duplicated()
     if twice.any():
         name = frame["candidate"].filter(twice)[0]
-        count = frame.filter(twice & (frame["candidate"] == name)).height
+        own = frame.filter(twice & (frame["candidate"] == name))
+        count = own.height
+        seeds = [other for other in frame.columns if "seed" in other.lower() and own[other].is_unique().all()]
         raise CorpusError(
             f"{source}: column 'candidate': '{name}' is there {count} times "
             f"with the same {', '.join(key[1:]) or 'name'}; keep one row of it, or give the rows names of their own"
+            + (f'; to join its eval seeds: join_seeds="{seeds[0]}"' if seeds else "")
         )
     if allow_mixed_protocols or "eval_protocol_id" not in frame.columns:
         return

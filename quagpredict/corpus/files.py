@@ -139,8 +139,11 @@ def files_of(source: Any) -> list[str]:
 
 
 def _from_pandas(frame: "pd.DataFrame") -> pl.DataFrame:
-    if frame.index.name == "candidate" and "candidate" not in frame.columns:
-        frame = frame.reset_index()
+    name = frame.index.name or "index"
+    # An index of names is a column of names, as it is once it was written to a file.
+    named = name == "candidate" or (len(frame) and all(isinstance(one, str) for one in frame.index))
+    if named and not {"candidate", name} & {*frame.columns}:
+        frame = frame.reset_index(names=name)
     try:
         return pl.from_pandas(frame)
     except Exception as error:  # pyarrow raises its own classes for what a column cannot be

@@ -63,6 +63,7 @@ def adopt(
     *,
     percent: bool = False,
     keep: Collection[str] = (),
+    seeds: str | None = None,
     source: str = "table",
 ) -> Adopted:
     """Give the columns of a foreign table the schema's names, and its scores the schema's unit.
@@ -78,6 +79,8 @@ def adopt(
         Whether scores are in per cent: every column that the schema takes as a share of 0 to 1 is divided by 100.
     keep : collection of str
         Headers that keep their names: what the caller asks for by them.
+    seeds : str, optional
+        Header of eval seeds, by which a candidate has several rows. It keeps its name.
     source : str
         What to call the table in errors.
 
@@ -102,6 +105,7 @@ def adopt(
     (['candidate', 'pre_pass_at_64', 'pre_held_out_loss_nats'], [0.71, 0.66])
     """
     told = _told(frame, columns or {}, source)
+    keep = {*keep, *([seeds] if seeds else ())}
     there = {*frame.columns} - {*told}
     found: dict[str, str] = {}
     for header in frame.columns:
@@ -110,7 +114,7 @@ def adopt(
         if free and meant and meant not in there and meant not in (*told.values(), *found.values()):
             found[header] = meant
     if "candidate" not in {*there, *told.values()}:
-        named = _candidates(frame, {*told, *found, *keep})
+        named = _candidates(frame, {*told, *found, *keep}, seeds)
         found |= {} if named is None else {named: "candidate"}
     renamed = frame.rename({**told, **found})
     notes = []
@@ -195,7 +199,7 @@ def meaning_of(header: str) -> str | None:
     >>> [meaning_of(header) for header in ("Pass@64 (%)", "PRE_PASS_AT_64", "post pass@1", "eval loss", "loss")]
     ['pre_pass_at_64', 'pre_pass_at_64', 'post_pass_at_1', 'pre_held_out_loss_nats', None]
     """
-    text = re.sub(r"[\s\-]+", "_", _PER_CENT.sub("", header.strip())).lower()
+    text = _plain(_PER_CENT.sub("", header))
     match = _PASS_AT.fullmatch(text)
     if match is not None:
         return f"{'post' if match['stage'] in _AFTER else 'pre'}_pass_at_{match['k']}"
@@ -222,9 +226,13 @@ def suggestion(frame: pl.DataFrame) -> dict[str, str]:
     return found
 
 
+def _plain(header: str) -> str:
+    return re.sub(r"[\s\-]+", "_", header.strip()).lower()
+
+
 def _is_unknown(name: str, dtype: pl.DataType) -> bool:
     """Return whether numbers stand under a name that says nothing here; recipes and costs of one's own are fine."""
-    own = name.startswith(("recipe_", "share_", "cost_", "rl_", "pre_", "post_"))
+    own = name.startswith(("recipe_", "share_", "cost_", "rl_", "pre_", "post_")) or _plain(name) in _INDEX
     return dtype.is_numeric() and name not in BY_NAME and not _ANY_PASS_AT.fullmatch(name) and not own
 
 
@@ -253,14 +261,15 @@ def _told(frame: pl.DataFrame, columns: Mapping[str, str], source: str) -> dict[
     return {header: name for name, header in columns.items()}
 
 
-def _candidates(frame: pl.DataFrame, taken: Collection[str]) -> str | None:
-    """Return the header of the candidates' names: a known one, or an index, whose texts are all there and differ."""
-    by_text = {re.sub(r"[\s\-]+", "_", name.strip()).lower(): name for name in reversed(frame.columns)}
+def _candidates(frame: pl.DataFrame, taken: Collection[str], seeds: str | None) -> str | None:
+    """Return the header of the candidates' names: a known one, or an index, all there, one a seed."""
+    by_text = {_plain(name): name for name in reversed(frame.columns)}
     for text in (*NAMES, *_INDEX):
         header = by_text.get(text)
         if header is not None and header not in taken:
             values = frame[header]
-            if values.dtype == pl.String and values.null_count() == 0 and values.n_unique() == frame.height:
+            rows = frame.select(header, *([seeds] if seeds in frame.columns else []))
+            if values.dtype == pl.String and values.null_count() == 0 and rows.n_unique() == frame.height:
                 return header
     return None
 

@@ -8,6 +8,7 @@ import polars as pl
 from quagpredict.corpus.check import check_corpus, check_rows, check_types, check_values
 from quagpredict.corpus.columns import is_derived, origin
 from quagpredict.corpus.derived import with_derived
+from quagpredict.corpus.eval_seeds import joined_seeds
 from quagpredict.corpus.files import NESTED_NAMES, Part, Source, parts_of, read_provenance
 from quagpredict.corpus.foreign import Adopted, adopt, joined_by_name
 from quagpredict.corpus.protocols import what_differs
@@ -86,6 +87,7 @@ def read_foreign(
     percent: bool = False,
     keep: Collection[str] = (),
     join: "Source | None" = None,
+    join_seeds: str | None = None,
     allow_mixed_protocols: bool = False,
 ) -> Adopted:
     """Read tables with headers of their own, and say what was taken for what.
@@ -98,6 +100,8 @@ def read_foreign(
         Headers that keep their names.
     join : path or frame, optional
         A table whose columns are laid beside, by ``candidate``: the losses, say, of another tool.
+    join_seeds : str, optional
+        Column of eval seeds by which rows of one candidate are joined, see `joined_seeds`.
 
     Raises
     ------
@@ -113,9 +117,14 @@ def read_foreign(
     notes: list[str] = []
     parts = []
     for part in parts_of(source):
-        adopted = adopt(part.frame, columns, percent=percent, keep=keep, source=part.source)
+        adopted = adopt(part.frame, columns, percent=percent, keep=keep, seeds=join_seeds, source=part.source)
         notes += adopted.notes
         parts.append(_checked(part._replace(frame=adopted.frame), True, ()))
+    if join_seeds is not None and parts:
+        label = _label(parts)
+        seeds = joined_seeds(parts[0].frame if len(parts) == 1 else _joined(parts), join_seeds, label)
+        notes += seeds.notes
+        parts = [Part(label, seeds.frame, parts[0].schema_version)]
     frame = _one_table(parts, allow_mixed_protocols)
     if join is not None:
         for part in parts_of(join):
@@ -137,6 +146,10 @@ def read_raw(source: "Source | Sequence[Source]") -> list[pl.DataFrame]:
     return [part.frame for part in parts_of(source)]
 
 
+def _label(parts: list[Part]) -> str:
+    return parts[0].source if len(parts) == 1 else f"{parts[0].source} and {len(parts) - 1} more"
+
+
 def _one_table(parts: list[Part], allow_mixed_protocols: bool) -> pl.DataFrame:
     if not parts:
         raise NothingToRankError("no table was given; name a file, a glob or a folder")
@@ -144,7 +157,7 @@ def _one_table(parts: list[Part], allow_mixed_protocols: bool) -> pl.DataFrame:
     if len(versions) > 1:
         shown = ", ".join(f"{version} in {name}" for version, name in sorted(versions.items()))
         raise CorpusError(f"the tables have different schema versions ({shown}); write them again with one release")
-    label = parts[0].source if len(parts) == 1 else f"{parts[0].source} and {len(parts) - 1} more"
+    label = _label(parts)
     frame = parts[0].frame if len(parts) == 1 else _joined(parts)
     try:
         check_rows(frame, label, allow_mixed_protocols=allow_mixed_protocols)

@@ -47,6 +47,7 @@ def with_headers(
     columns: Mapping[str, str] | None = None,
     percent: bool = False,
     join: Any = None,
+    join_seeds: str | None = None,
     split: str | None = None,
     keep: Collection[str] = (),
     allow_mixed_protocols: bool = False,
@@ -57,7 +58,7 @@ def with_headers(
     ----------
     use : callable
         Takes a source and raises a CorpusError where it lacks columns.
-    candidates, columns, percent, join, allow_mixed_protocols
+    candidates, columns, percent, join, join_seeds, allow_mixed_protocols
         As for `read_foreign`. Where one of them says how the table is to be read, nothing else is tried.
     split : str, optional
         Only rows of this split.
@@ -94,6 +95,7 @@ def with_headers(
             percent=percent,
             keep=keep,
             join=join,
+            join_seeds=join_seeds,
             allow_mixed_protocols=allow_mixed_protocols,
         )
         return Read(found.frame, found.notes)
@@ -106,7 +108,7 @@ def with_headers(
 
     # A pipe can be read but once.
     piped = [entry for entry in _listed(candidates) if isinstance(entry, str) and entry == "-"]
-    if columns or percent or join is not None or piped:
+    if columns or percent or join is not None or join_seeds is not None or piped:
         return used(told())
     try:
         return used(Read(candidates))

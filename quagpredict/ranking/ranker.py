@@ -46,6 +46,7 @@ def rank(
     columns: Mapping[str, str] | None = None,
     percent: bool = False,
     join: Any = None,
+    join_seeds: str | None = None,
     split: str | None = None,
     allow_mixed_protocols: bool = False,
     allow_unvalidated_base: bool = False,
@@ -100,6 +101,9 @@ def rank(
         Whether their scores are in per cent.
     join : source, optional
         A table whose columns are laid beside, by ``candidate``: the losses, say, of another tool.
+    join_seeds : str, optional
+        Column of eval seeds: rows of one candidate that differ in it are joined, see
+        `quagpredict.corpus.eval_seeds.joined_seeds`.
     split : str, optional
         Rank only the rows of this split.
     allow_mixed_protocols : bool
@@ -151,6 +155,7 @@ def rank(
         columns=columns,
         percent=percent,
         join=join,
+        join_seeds=join_seeds,
         split=split,
         keep=[*((features,) if isinstance(features, str) else features or ()), *([target] if target else ())],
         allow_mixed_protocols=allow_mixed_protocols,

@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+from functools import partial
 
+import pandas as pd
 import polars as pl
 import pytest
 
 from quagpredict.cli import main
 from quagpredict.corpus import write_corpus
+from quagpredict.ranking import rank
 
 
 @pytest.fixture
@@ -310,6 +313,33 @@ def test_a_table_with_headers_of_its_own_ranks_at_once(tmp_path, capsys, monkeyp
     assert [line.split(",")[1] for line in said.out.splitlines()[1:]] == ["mix-a", "mix-b"]
     assert "note: mine.csv: 'base' is taken for base_model" in said.err
     assert "say otherwise by --columns" in said.err
+
+
+TABLE = pd.DataFrame(
+    {"PRE_PASS_AT_64": [0.6, 0.7], "eval_loss": [0.6, 0.5], "score_after_rl": [0.5, None]}, index=["mix-a", "mix-b"]
+)
+WAYS = {
+    "index.csv": TABLE.to_csv,
+    "numbers-first.csv": TABLE.reset_index(names="checkpoint").to_csv,  # its first column is 'Unnamed: 0'
+    "unnamed.csv": TABLE.reset_index(names="run").reset_index(names="Unnamed: 0").to_csv,
+    "tabs.tsv": partial(TABLE.to_csv, sep="\t"),
+    "records.json": partial(TABLE.reset_index(names="name").to_json, orient="records"),
+    "lines.jsonl": partial(TABLE.reset_index(names="model").to_json, orient="records", lines=True),
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("piped", [False, True])
+def test_the_ways_in_which_pandas_writes_a_table_all_rank(name, piped, tmp_path, capsys, monkeypatch):
+    WAYS[name](tmp_path / name)
+    monkeypatch.setattr("sys.stdin", io.StringIO((tmp_path / name).read_text()))
+    assert main(["rank", "-" if piped else str(tmp_path / name), "--format", "csv"]) == 0
+    shown = capsys.readouterr()
+    table = pl.read_csv(io.StringIO(shown.out))
+    columns = ("candidate", "pre_pass_at_64", "pre_held_out_loss_nats", "actual")
+    assert table.select(columns).rows() == [("mix-b", 0.7, 0.5, None), ("mix-a", 0.6, 0.6, 0.5)]
+    assert "not known" not in shown.err
+    assert rank(TABLE).frame["candidate"].to_list() == ["mix-b", "mix-a"]
 
 
 def test_a_table_in_per_cent_says_the_whole_command_that_reads_it(tmp_path, capsys, monkeypatch):
