@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 from race import RUNGS, TESTED, Field, corpus, fields
 
-from quagpredict.racing.curve_model import LOGIT, learn_curves
+from quagpredict.curves.model import LOGIT, learn_curves
 
 Floats = NDArray[np.float64]
 Z90 = 1.6448536269514722

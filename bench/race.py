@@ -19,11 +19,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus import read_corpus
+from quagpredict.curves.model import Forecast, learn_curves
+from quagpredict.curves.rewards import learn_rewards
+from quagpredict.curves.standing import Grid, grid_of, prior_forecast, standing
 from quagpredict.racing.continuing import Ahead, Terms, plan_moves
-from quagpredict.racing.curve_model import Forecast, learn_curves
-from quagpredict.racing.rewards import learn_rewards
-from quagpredict.racing.standing import Grid, grid_of, prior_forecast, standing
 from quagpredict.ranking.decisions import chances
+from quagpredict.ranking.partial_runs import belief_of
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.across_families import predict_across
 from quagpredict.validation.screening import screen
@@ -134,7 +135,7 @@ def race(field: Field, grid: Grid, rows: Rows, budget: float) -> tuple[float, in
         now = standing(part, seen, base, field.steps)
         plan = plan_moves(now, ahead, Terms(field.steps, budget=budget - spent))
         if not plan.moves or not spent:
-            promised = 100.0 * chances(now.belief(), draws=400).expected_regret[plan.leader]
+            promised = 100.0 * chances(belief_of(now), draws=400).expected_regret[plan.leader]
             regrets.append((float(promised), field.regret(rows, int(rows[plan.leader]))))
         if not plan.moves:
             return spent, int(rows[plan.leader]), regrets

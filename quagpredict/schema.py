@@ -237,7 +237,7 @@ NESTED = (
     _nested("pre_problems", PROBLEMS, "counts of each problem before RL", "Pass@k at all k"),
     _nested("post_problems", PROBLEMS, "counts of each problem after RL", "Pass@k at all k"),
     _nested("rl_curve", CURVE, "training log of GRPO"),
-    _nested("post_curve", POINTS, "measurements along RL, before and after it included"),
+    _nested("post_curve", POINTS, "measurements along RL, before and after it included", "RL so far"),
 )
 # The nested columns that hold counts of problems, and the fields of the others.
 PROBLEM_COLUMNS = ("pre_problems", "post_problems")

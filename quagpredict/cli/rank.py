@@ -35,6 +35,7 @@ examples:
   quagpredict rank --candidates runs/*.parquet
   quagpredict rank --candidates runs/ --surrogate models/lab-pilot --format csv > ranking.csv
   quagpredict rank --candidates runs/ --budget 3 --next --gate no-sft --margin 0.02
+  quagpredict rank --candidates runs/ --curves curves.csv --rl-steps 400
   quagpredict rank --candidates new.parquet --truth finished.parquet --out ranking.json
   quagpredict rank mine.csv --columns candidate=run pre_pass_at_64='pass@64' --percent --join losses.csv
   quagpredict rank --candidates runs/ --weights aime=2
@@ -71,12 +72,22 @@ def add_ranking_options(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="eval seeds: join the rows of a candidate that differ in this column (counts added, means weighted)",
     )
+    add(
+        "--curves",
+        metavar="TABLE",
+        help="Pass@1 along RL runs that have begun, as for `quagpredict race` (default: the column post_curve)",
+    )
     add("--truth", metavar="TABLE", help="table with the scores after RL, shown beside the prediction")
     add("--split", choices=("fit", "held_out"), help="rank only the rows of this split")
     add("--target", help="column to predict (default: the surrogate's, or post_pass_at_1)")
     add_weights(parser)
     add("--minimize", action="store_true", default=None, help="the lowest target is best, as for a loss")
-    add("--rl-steps", type=above_zero, metavar="N", help="predict the score after N RL steps, where the surrogate can")
+    add(
+        "--rl-steps",
+        type=above_zero,
+        metavar="N",
+        help="predict the score after N RL steps, where the surrogate can; with --curves the length of a whole run",
+    )
     add("--top-m", type=at_least(1), default=3, metavar="M", help="show the chance to be among the best M (default: 3)")
     add("--budget", type=at_least(1), metavar="B", help="choose B candidates for RL whose best is expected to be best")
     add("--next", action="store_true", help="say whose RL run would teach most about the choice")
@@ -125,6 +136,7 @@ def ranked(args: argparse.Namespace) -> Any:
             target=args.target,
             features=one_or_many(args.features),
             truth=args.truth,
+            curves=args.curves,
             rl_steps=args.rl_steps,
             top_m=args.top_m,
             budget=args.budget,

@@ -27,26 +27,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="FILE", default="ranking.html", help=".html, .md or .png (default: ranking.html)")
     add("--title", default="", help="what it is about, in a few words")
     add("--gpu-hours-per-run", type=above_zero, metavar="H", help="what one RL run costs, to tell costs in GPU-hours")
-    add(
-        "--curves", metavar="TABLE", help="Pass@1 along RL, as for `quagpredict race`: shows the race; needs --rl-steps"
-    )
     add_ranking_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Rank and write."""
-    from quagpredict.errors import UsageError
     from quagpredict.report.reporting import check_report_path, write_report
 
     check_report_path(args.out)
-    if args.curves and (args.rl_steps is None or args.rl_steps != int(args.rl_steps)):
-        raise UsageError("--curves needs --rl-steps N, the RL steps of a whole run, a whole number")
     ranking = ranked(args)
     written = write_report(
         ranking,
         args.out,
         files=[*args.tables, *args.candidates],
-        race=_race(args, ranking) if args.curves else None,
+        race=_race(args, ranking) if ranking.under_way is not None else None,
         title=args.title,
         gpu_hours_per_run=args.gpu_hours_per_run,
         command=called(),
@@ -57,18 +51,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _race(args: argparse.Namespace, ranking: Any) -> Any:
-    from quagpredict.racing import race
-    from quagpredict.racing.curves import long_table, plain_table
+    from quagpredict.racing import race_of
 
-    # The candidates were read already, and their scores are fractions.
-    curves = long_table(plain_table(args.curves, args.curves), percent=True) if args.percent else args.curves
-    found = race(
-        ranking.candidates,
-        curves,
-        rl_steps=int(args.rl_steps),
-        gate=args.gate,
-        margin=args.margin,
-        gate_probability=args.gate_probability,
-    )
+    found = race_of(ranking, gate=args.gate, margin=args.margin, gate_probability=args.gate_probability)
     say_notes(found.notes, "race")
     return found

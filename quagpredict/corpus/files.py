@@ -76,14 +76,14 @@ def _provenance(path: Path) -> dict[str, str]:
     return {key: value for key, value in metadata.items() if not key.startswith("ARROW:") and key not in _NO_PROVENANCE}
 
 
-def parts_of(source: Any, nested: bool = True, derived: tuple[str, ...] = ()) -> list[Part]:
+def parts_of(source: Any, nested: bool | tuple[str, ...] = True, derived: tuple[str, ...] = ()) -> list[Part]:
     """Return the tables of a source, unchecked: a path, a glob, a folder, a frame, ``-``, or a list of these.
 
     Parameters
     ----------
     source : as for `read_corpus`
-    nested : bool
-        If false, nested columns of Parquet files are checked piece by piece and left out.
+    nested : bool or tuple of str
+        If false, nested columns of Parquet files are checked piece by piece and left out; or those that are kept.
     derived : tuple of str
         What is derived from these on the way.
 
@@ -183,7 +183,7 @@ def _tables(path: Path) -> list[Path]:
     return tables or sorted(path.glob("*/candidate.parquet"))
 
 
-def _read(path: Path, nested: bool, derived: tuple[str, ...]) -> Part:
+def _read(path: Path, nested: bool | tuple[str, ...], derived: tuple[str, ...]) -> Part:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         part: Part = _read_safely(_parquet_part, path, nested, derived)
@@ -211,20 +211,20 @@ def _read_safely(read: Callable[..., Any], path: Path, *arguments: Any) -> Any:
         raise
 
 
-def _parquet_part(path: Path, nested: bool, derived: tuple[str, ...]) -> Part:
+def _parquet_part(path: Path, nested: bool | tuple[str, ...], derived: tuple[str, ...]) -> Part:
     version = _version(_provenance(path).get("schema_version"), path)
-    if not nested:
-        return Part(str(path), _read_flat_parquet(path, derived), version)
+    if nested is not True:
+        return Part(str(path), _read_flat_parquet(path, derived, nested or ()), version)
     return Part(str(path), pl.read_parquet(path, glob=False, hive_partitioning=False), version)
 
 
-def _read_flat_parquet(path: Path, derived: tuple[str, ...]) -> pl.DataFrame:
+def _read_flat_parquet(path: Path, derived: tuple[str, ...], kept: tuple[str, ...]) -> pl.DataFrame:
     """Read all but the nested columns, and check those some rows at a time: all at once they may not fit in memory.
 
     What is derived from them is computed on the way.
     """
     there = pl.read_parquet_schema(path)
-    names = [column.name for column in NESTED if column.name in there]
+    names = [column.name for column in NESTED if column.name in there and column.name not in kept]
     flat = pl.read_parquet(path, columns=[name for name in there if name not in names], glob=False)
     if names:
         check_values(check_types(flat.select(pl.col("^candidate$")), str(path)), str(path))

@@ -21,7 +21,7 @@ __all__ = ["Source", "checked_table", "named_rows", "read_corpus", "read_foreign
 def read_corpus(
     source: "Source | Sequence[Source]",
     *,
-    nested: bool = True,
+    nested: bool | tuple[str, ...] = True,
     derived: Sequence[str] = (),
     allow_mixed_protocols: bool = False,
     columns: Mapping[str, str] | None = None,
@@ -35,8 +35,8 @@ def read_corpus(
         A file (Parquet, CSV, TSV, JSON lines), a glob such as ``"runs/*.parquet"``, a folder (its ``corpus.parquet``
         or ``candidate.parquet``, otherwise every table in it), or a frame. A file that is named twice is read once.
         What is not there as named is looked for among the shipped files, such as ``"datasets/lab/corpus.parquet"``.
-    nested : bool
-        If false, the nested columns are checked and then left out, which saves memory.
+    nested : bool or tuple of str
+        If false, the nested columns are checked and then left out, which saves memory; or those that are kept.
     derived : sequence of str
         Columns derived from nested counts (see `quagpredict.corpus.columns`) that are computed before these are left
         out. Other names are ignored.
@@ -188,13 +188,13 @@ def checked_table(source: Any, label: str) -> pl.DataFrame:
     return read_corpus(source, allow_mixed_protocols=True)
 
 
-def _checked(part: Part, nested: bool, derived: tuple[str, ...]) -> Part:
+def _checked(part: Part, nested: bool | tuple[str, ...], derived: tuple[str, ...]) -> Part:
     frame = check_types(named_rows(part.frame), part.source)
     check_values(frame, part.source)
     if derived:
         frame = with_derived(frame, derived, source=part.source)
-    if not nested:
-        frame = frame.drop(name for name in frame.columns if name in BY_NAME and BY_NAME[name].role == "nested")
+    if nested is not True:
+        frame = frame.drop(name for name in frame.columns if name in NESTED_NAMES and name not in (nested or ()))
     return part._replace(frame=frame)
 
 

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from quagpredict.errors import UsageError, argument
-from quagpredict.racing.curve_model import CurveModel, Forecast
-from quagpredict.racing.curves import plain_table
-from quagpredict.racing.standing import prior_forecast
+from quagpredict.curves.model import CurveModel, Forecast
+from quagpredict.curves.reading import plain_table
+from quagpredict.curves.standing import prior_forecast
+from quagpredict.errors import InvalidDataError, UsageError, argument
+from quagpredict.ranking.ranker import rank
 from quagpredict.ranking.result import Ranking
 from quagpredict.surrogates.across_families import predict_across
 
@@ -18,7 +19,7 @@ _PREDICTIONS = ("prediction", "predicted")
 
 
 def forecast_before_rl(
-    prior: Any, candidates: pl.DataFrame, corpora: Sequence[pl.DataFrame], model: CurveModel
+    prior: Any, candidates: pl.DataFrame, corpora: Sequence[pl.DataFrame] | None, model: CurveModel
 ) -> tuple[Forecast, str]:
     """Return what is predicted of each candidate before RL, and a note that says by what.
 
@@ -26,11 +27,12 @@ def forecast_before_rl(
     ----------
     prior : Ranking, table, path or None
         From `quagpredict.rank`, or any table with ``candidate``, ``prediction``, ``low`` and ``high``. "default" takes
-        the hierarchical predictor where the candidates have counts of each problem and a held-out loss. None takes
-        nothing, so that the scores before RL speak as the first points of the curves.
+        what `rank` predicts by default; with `corpora`, the hierarchical predictor that is learnt from these, where the
+        candidates have counts of each problem and a held-out loss. None takes nothing, so that the scores before RL
+        speak as the first points of the curves.
     candidates : polars.DataFrame
-    corpora : sequence of polars.DataFrame
-        What the default is learnt from.
+    corpora : sequence of polars.DataFrame, optional
+        Finished runs of the caller's own.
     model : CurveModel
 
     Returns
@@ -46,10 +48,9 @@ def forecast_before_rl(
         If a table lacks a column, or names no candidate.
     """
     if prior is None:
-        nothing = np.full(candidates.height, np.nan)
-        return Forecast(nothing, nothing, nothing), "no prediction before RL: the curves speak alone"
+        return _nothing(candidates), "no prediction before RL: the curves speak alone"
     if isinstance(prior, str) and prior == "default":
-        return _default(candidates, corpora, model)
+        return _ranked(candidates, model) if corpora is None else _learnt(candidates, corpora, model)
     table = prior.frame if isinstance(prior, Ranking) else plain_table(prior, "prior")
     name = next((name for name in _PREDICTIONS if name in table.columns), "prediction")
     for column in ("candidate", name, "low", "high"):
@@ -73,18 +74,36 @@ def forecast_before_rl(
     return _forecast(joined, (name, "low", "high"), model), "before RL, the given predictions"
 
 
-def _default(candidates: pl.DataFrame, corpora: Sequence[pl.DataFrame], model: CurveModel) -> tuple[Forecast, str]:
+_LITTLE = (
+    "before RL only the score and Pass@k are used: a ranking passed as `prior`, or candidates with counts of each "
+    "problem and a held-out loss, say more"
+)
+
+
+def _ranked(candidates: pl.DataFrame, model: CurveModel) -> tuple[Forecast, str]:
+    """Return what `rank` says by default, without the curves, which speak for themselves."""
+    try:
+        ranking = rank(candidates.drop("post_curve", strict=False))
+    except InvalidDataError as error:
+        return _nothing(candidates), f"{_LITTLE} ({error})"
+    if ranking.surrogate is None:
+        return _nothing(candidates), _LITTLE
+    told, _ = forecast_before_rl(ranking, candidates, None, model)
+    return told, f"before RL, what `quagpredict.rank` predicts by the surrogate '{ranking.surrogate}'"
+
+
+def _learnt(candidates: pl.DataFrame, corpora: Sequence[pl.DataFrame], model: CurveModel) -> tuple[Forecast, str]:
     needed = ("base_model", "pre_problems", "pre_held_out_loss_nats")
     if not all(name in candidates.columns and candidates[name].is_not_null().any() for name in needed):
-        found, _ = forecast_before_rl(None, candidates, corpora, model)
-        return found, (
-            "before RL only the score and Pass@k are used: a ranking passed as `prior`, or candidates with counts of "
-            "each problem and a held-out loss, say more"
-        )
+        return _nothing(candidates), _LITTLE
     names = ("hierarchical", "hierarchical_low", "hierarchical_high")
     return _forecast(predict_across(candidates, corpora), names, model), (
         "before RL, the hierarchical prediction from other bases and problems"
     )
+
+
+def _nothing(candidates: pl.DataFrame) -> Forecast:
+    return Forecast(*(np.full(candidates.height, np.nan) for _ in range(3)))
 
 
 def _forecast(table: pl.DataFrame, names: tuple[str, str, str], model: CurveModel) -> Forecast:

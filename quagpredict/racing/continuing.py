@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quagpredict.racing.curve_model import LOGIT
-from quagpredict.racing.standing import Standing
+from quagpredict.curves.model import LOGIT
+from quagpredict.curves.standing import Standing
 from quagpredict.ranking.next_run import normal_nodes
 
 Floats = NDArray[np.float64]

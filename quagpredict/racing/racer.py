@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,23 +9,23 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus import read_corpus
+from quagpredict.curves.model import CurveModel, Forecast
+from quagpredict.curves.reading import Curves, read_curves
+from quagpredict.curves.standing import Grid, Standing, with_prior
+from quagpredict.curves.under_way import about_curves, check_ends, learnt_from, stand, with_results
 from quagpredict.errors import CorpusError, UsageError, argument
 from quagpredict.racing.before_rl import forecast_before_rl
 from quagpredict.racing.continuing import Ahead, Plan, Terms, plan_moves
-from quagpredict.racing.curve_model import CurveModel, Forecast, learn_curves
-from quagpredict.racing.curves import COLUMNS, USUAL_K, Curves, read_curves
 from quagpredict.racing.result import Race
-from quagpredict.racing.rewards import RewardModel, learn_rewards
-from quagpredict.racing.standing import Grid, Standing, grid_of, standing, with_prior
 from quagpredict.racing.telling import told
 from quagpredict.ranking.decisions import Bar, chances
 from quagpredict.ranking.gate import judged, parse_bar
 from quagpredict.ranking.headers import HeadersError, with_headers
+from quagpredict.ranking.partial_runs import belief_of
+from quagpredict.ranking.result import Ranking
 
 Floats = NDArray[np.float64]
 
-#: Finished runs with curves that ship with the library.
-CORPORA = ("datasets/lab/corpus.parquet", "datasets/lab-2/corpus.parquet")
 #: Shares of a run after which it is measured, unless said otherwise.
 RUNGS = (0.125, 0.25, 0.5)
 
@@ -75,7 +74,7 @@ def race(
     rungs : sequence of int, optional
         Steps at which runs can be measured; by default an eighth, a quarter and a half of `rl_steps`.
     prior : Ranking, table, path or None
-        Predictions before RL, such as a ranking; see `forecast_before_rl`.
+        Predictions before RL, such as a ranking; by default what `rank` predicts; see `forecast_before_rl`.
     learn_from : source or list of sources, optional
         Corpora of finished runs with ``post_curve``, on two base models or more together; by default the shipped ones.
         Rows of the candidates themselves, and of runs that were stopped, are left out.
@@ -117,20 +116,18 @@ def race(
         raise UsageError(f"{argument('gate_probability', gate_probability)}: expected a number above 0 and at most 1")
     frame, read = _read(candidates, columns, percent)
     _one_row_each(frame)
-    corpora, sources = _corpora(learn_from, frame)
-    model = learn_curves(corpora)
-    before, about = forecast_before_rl(prior, frame, corpora, model)
-    measured = _with_results(read_curves(curves, frame, percent=percent), frame, rl_steps)
+    learnt = learnt_from(learn_from, frame)
+    before, about = forecast_before_rl(prior, frame, None if learn_from is None else learnt.corpora, learnt.model)
+    measured = with_results(read_curves(curves, frame, percent=percent), frame, rl_steps)
+    check_ends(measured, rl_steps)
     names = frame["candidate"].to_list()
-    base = _bases(frame)
-    grid, seen = _grid(measured, names, model, before, terms.steps, learn_rewards(corpora))
-    now = standing(grid, seen, base, terms.steps)
-    ahead = _ahead(grid, seen, model, before, measured.k, asked, terms.steps)
+    now, grid, seen = stand(measured, frame, learnt, before, rl_steps)
+    ahead = _ahead(grid, seen, learnt.model, before, measured.k, asked, terms.steps)
     barred = np.isin(np.array(names), list(stopped))
     strangers = set(stopped) - set(names)
     if strangers:
         raise UsageError(f"{argument('stopped', min(strangers))}: no candidate has that name")
-    belief = now.belief()
+    belief = belief_of(now)
     bar = None if gate is None else parse_bar(gate, margin, frame, target="post_pass_at_1")
     chance = chances(belief, bar=bar)
     plan = plan_moves(now, ahead, terms, barred)
@@ -139,9 +136,7 @@ def race(
         plan = _only_the_bar(plan, now, ahead, terms, bar, barred)
     notes = [
         *read,
-        f"forecasts rest on {model.runs} finished runs on {model.bases} base models ({sources}): of other models and "
-        "problems the order is better known than the level"
-        + ("" if learn_from is not None else "; pass `learn_from` for runs of your own"),
+        learnt.about() + ("" if learn_from is not None else "; pass `learn_from` for runs of your own"),
         about,
         *_about(measured, frame, plan, terms, none_clears),
     ]
@@ -156,6 +151,37 @@ def race(
         curves=measured.frame,
         notes=tuple(notes),
     )
+
+
+def race_of(ranking: Ranking, **settings: Any) -> Race:
+    """Return the race of the runs that a ranking was made with: the same forecasts, and what to do with each run.
+
+    Parameters
+    ----------
+    ranking : Ranking
+        From `quagpredict.rank` with curves of runs that have begun.
+    **settings
+        As for `race`: the budget, costs, the gate; not the curves, the length of a run or the prediction before RL.
+
+    Raises
+    ------
+    UsageError
+        If no run had begun.
+
+    Examples
+    --------
+    >>> from quagpredict.ranking import rank
+    >>> who = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.2, 0.2], "pre_pass_at_16": [0.4, 0.5]})
+    >>> along = pl.DataFrame({"candidate": ["a", "b"], "step": [100, 100], "pass_at_1": [0.21, 0.5]})
+    >>> ranking = rank(who, curves=along, rl_steps=400)
+    >>> race_of(ranking, budget=800).frame.select("candidate", "action").rows()
+    [('b', 'go on'), ('a', 'stop')]
+    """
+    runs = ranking.under_way
+    if runs is None:
+        raise UsageError("no RL run of this ranking has begun: pass `curves` to `quagpredict.rank`, or call `race`")
+    prior = runs.before if runs.before["prediction"].is_not_null().any() else None
+    return race(ranking.candidates, runs.curves, rl_steps=runs.rl_steps, prior=prior, **settings)
 
 
 def _read(candidates: Any, columns: Mapping[str, str] | None, percent: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
@@ -210,88 +236,6 @@ def _one_row_each(frame: pl.DataFrame) -> None:
         )
 
 
-def _corpora(learn_from: Any, frame: pl.DataFrame) -> tuple[list[pl.DataFrame], str]:
-    """Return the runs to learn from, without the candidates', and what to call them."""
-    key = [name for name in ("candidate", "base_model") if name in frame.columns]
-    own = frame.select(key)
-    sources = CORPORA if learn_from is None else learn_from if isinstance(learn_from, list | tuple) else [learn_from]
-    corpora = []
-    for source in sources:
-        corpus = read_corpus(source)
-        if "post_curve" not in corpus.columns or "base_model" not in corpus.columns:
-            raise CorpusError(
-                "curves to learn from need the columns 'base_model' and 'post_curve': finished runs that were measured "
-                "along RL"
-            )
-        corpora.append(corpus.join(own, on=key, how="anti") if set(key) <= set(corpus.columns) else corpus)
-    return corpora, ", ".join(str(one) if isinstance(one, str | Path) else "a table" for one in sources)
-
-
-def _with_results(curves: Curves, frame: pl.DataFrame, rl_steps: int) -> Curves:
-    """Add the scores after RL that the candidates have already, at the step where their RL ended."""
-    long = curves.frame
-    if "post_pass_at_1" in frame.columns:
-        at_k = f"post_pass_at_{curves.k}"
-        results = frame.select(
-            pl.col("candidate").cast(pl.String),
-            step=(pl.col("rl_steps").fill_null(rl_steps) if "rl_steps" in frame.columns else pl.lit(rl_steps)).cast(
-                pl.Int64
-            ),
-            pass_at_1=pl.col("post_pass_at_1").cast(pl.Float64),
-            pass_at_k=(pl.col(at_k) if at_k in frame.columns else pl.lit(None)).cast(pl.Float64),
-            responses=pl.lit(None, dtype=pl.Float64),
-            reward=pl.lit(None, dtype=pl.Float64),
-        ).filter(pl.col("pass_at_1").is_not_null())
-        new = results.join(long, on=["candidate", "step"], how="anti")
-        long = pl.concat([long, new]).sort("candidate", "step")
-    ended = long.filter((pl.col("step") == rl_steps) & pl.col("pass_at_1").is_null())
-    if ended.height:
-        raise CorpusError(
-            f"'{ended['candidate'][0]}' has only a training reward at step {rl_steps}, the end of its run, and that is "
-            "no score: measure it on the suite, and give its 'pass_at_1'"
-        )
-    beyond = long.filter(pl.col("step") > rl_steps)
-    if beyond.height:
-        raise CorpusError(
-            f"'{beyond['candidate'][0]}' was measured at step {beyond['step'][0]}, beyond "
-            f"{argument('rl_steps', rl_steps)}; say how long a whole run is"
-        )
-    return Curves(long, curves.k)
-
-
-def _bases(frame: pl.DataFrame) -> NDArray[np.int64]:
-    if "base_model" not in frame.columns:
-        return np.zeros(frame.height, dtype=np.int64)
-    return np.unique(frame["base_model"].cast(pl.String).fill_null("").to_numpy(), return_inverse=True)[1].astype(
-        np.int64
-    )
-
-
-def _grid(
-    curves: Curves,
-    names: list[str],
-    model: CurveModel,
-    before: Forecast,
-    steps: float,
-    rewards: RewardModel | None,
-) -> tuple[Grid, NDArray[np.int64]]:
-    """Return the forecasts at every measurement; a run of which nothing was measured has one of step 0."""
-    parts = curves.frame.partition_by("candidate", as_dict=True)
-    empty = curves.frame.clear()
-    each = [parts.get((name,), empty) for name in names]
-    # What is predicted before RL is the start, also where the score before RL was not measured.
-    unmeasured = [part.is_empty() or part["step"][0] > 0 for part in each]
-    seen = np.array([part.height + new for part, new in zip(each, unmeasured, strict=True)], dtype=np.int64)
-    table = np.full((5, len(names), int(seen.max(initial=1))), np.nan)
-    for row, (part, new) in enumerate(zip(each, unmeasured, strict=True)):
-        table[0, row, 0] = 0.0
-        for place, name in enumerate(COLUMNS[1:]):
-            table[place, row, int(new) : seen[row]] = part[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    step, score, at_k, responses, reward = table
-    by_reward = rewards.forecast(step / steps, reward) if rewards is not None else None
-    return grid_of(model, step, score, at_k, curves.k, responses, steps, before, by_reward), seen
-
-
 def _ahead(
     grid: Grid, seen: NDArray[np.int64], model: CurveModel, before: Forecast, k: int, rungs: Floats, steps: float
 ) -> Ahead:
@@ -325,21 +269,10 @@ def _only_the_bar(plan: Plan, now: Standing, ahead: Ahead, terms: Terms, bar: Ba
 
 def _about(curves: Curves, frame: pl.DataFrame, plan: Plan, terms: Terms, none_clears: bool) -> list[str]:
     """Return what a reader must know about this race."""
-    notes = []
-    if not curves.k:
-        notes.append(
-            f"no Pass@{USUAL_K} along the curves: with it forecasts are much better, measured from the same samples"
-        )
-    elif curves.k != USUAL_K:
-        notes.append(f"Pass@{curves.k} stands in for Pass@{USUAL_K}, its logit stretched by the logs of k")
+    notes = list(about_curves(curves))
     nothing = frame.height - curves.frame["candidate"].n_unique()
     if nothing:
         notes.append(f"of {nothing} candidates nothing was measured: their curves start from what any run reaches")
-    rewarded = curves.frame["pass_at_1"].null_count()
-    if rewarded:
-        notes.append(
-            f"of {rewarded} runs under way only the training reward is known: a measurement on the suite says more"
-        )
     if none_clears:
         notes.append("none is worth RL: no candidate is likely enough to clear the gate")
     elif not plan.affordable.any():

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.curves.standing import Standing
 from quagpredict.racing.continuing import Plan, Terms
-from quagpredict.racing.standing import Standing
 from quagpredict.ranking.belief import Belief
 from quagpredict.ranking.decisions import Chances
 from quagpredict.ranking.predicting import interval

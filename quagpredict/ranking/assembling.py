@@ -1,7 +1,7 @@
 """Put a ranking together: one table, best first, with flags and what RL really gave."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -39,7 +39,7 @@ class Parts(NamedTuple):
 
     merit: pl.Series
     by_itself: pl.Series
-    numbers: Mapping[str, Floats]
+    numbers: Mapping[str, NDArray[Any]]
     done: pl.Series
     used: Sequence[str]
     contributions: tuple[tuple[str, ...], Floats] | None

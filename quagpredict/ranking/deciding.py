@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -15,15 +15,16 @@ from quagpredict.ranking.assembling import Parts, assembled
 from quagpredict.ranking.belief import Belief
 from quagpredict.ranking.budget import best_set
 from quagpredict.ranking.decisions import chances
-from quagpredict.ranking.finished import evidence, finished, training_candidates
+from quagpredict.ranking.finished import TARGET, evidence, finished, training_candidates
 from quagpredict.ranking.flags import measurement_flags, prediction_flags, range_flags
 from quagpredict.ranking.free_order import about_free_order
 from quagpredict.ranking.gate import bases_not_measured, judged, parse_bar
 from quagpredict.ranking.next_run import regret_reductions
+from quagpredict.ranking.partial_runs import CURVE, PartialRuns
 from quagpredict.ranking.predicting import base_models, believe, contributions, interval, within
 from quagpredict.ranking.result import Budget, Flag, NextRun, Ranking
 from quagpredict.schema import BY_NAME
-from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.fitted import FittedSurrogate, Interval
 from quagpredict.surrogates.hierarchical_form import by_benchmark
 from quagpredict.validation.screening import LOSS, screen
 
@@ -67,8 +68,9 @@ def predicted(
     allow_mixed: bool,
     allow_base: bool,
     notes: Sequence[str] = (),
+    runs: PartialRuns | None = None,
 ) -> Ranking:
-    """Rank by the surrogate's predictions.
+    """Rank by the surrogate's predictions, and by what is known of runs that have begun.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ def predicted(
     frame, own, fitted_on = frame[order], own[order], fitted_on[order]
     flags, found = _allowed(frame, surrogate, allow_mixed, allow_base)
     said = [_about(surrogate), *notes]
-    if asked.rl_steps is not None:
+    if asked.rl_steps is not None and (runs is None or "rl_steps" in surrogate.features):
         said.append(_about_steps(surrogate, asked.rl_steps))
     X = surrogate.design(frame, rl_steps=asked.rl_steps)
     if np.isnan(X).any(axis=1).all():
@@ -101,17 +103,111 @@ def predicted(
         said += [about] if about else []
     bases = base_models(frame)
     belief = believe(surrogate, X, seen, bases=bases, minimize=minimize)
-    if belief.shared.shape[1] == 0:
+    if belief.shared.shape[1] == 0 and runs is None:
         said.append("this surrogate tells no errors that these candidates share: chances take them as independent")
+    own_ends = surrogate.interval(X, groups=bases)
+    ends = within(own_ends if seen is None else interval(belief), belief)
+    done = finished(own, surrogate.target).to_numpy()
+    names = frame["candidate"].to_list()
+    flags += measurement_flags(frame, surrogate.features, X)
+    flags += range_flags(names, surrogate.features, X, done)
+    driven = contributions(surrogate, X)
+    beside: dict[str, NDArray[Any]] = {"distance": prediction.distance}
+    under_way = None
+    if runs is not None:
+        alone = runs.forecast(frame, prediction.mean, own_ends)
+        before = np.where(fitted_on.to_numpy(), np.nan, alone.belief.merits())
+        predicted_before = belief.merits()
+        under_way = runs.table(frame, predicted_before, ends)
+        told = runs.forecast(frame, predicted_before, ends, belief.known)
+        belief, ends = told.belief, told.ends
+        driven = ((*driven[0], CURVE), np.column_stack([driven[1], belief.merits() - predicted_before]))
+        beside |= {"step": told.now.step.astype(np.int64), "score": told.now.score}
+        said += runs.notes()
+    if not minimize and belief.bounds is not None:
+        said += about_free_order(frame, np.where(done, np.nan, belief.merits()), *driven)
+    ranking = _decided(
+        frame,
+        belief,
+        ends,
+        asked,
+        Parts(
+            merit=_merit(belief),
+            by_itself=pl.Series("before", before, nan_to_null=True),
+            numbers=beside,
+            done=pl.Series(done if runs is None else done | np.isfinite(belief.known)),
+            used=surrogate.features,
+            contributions=driven,
+        ),
+        flags,
+        said,
+        surrogate.name,
+        surrogate.target,
+    )
+    cells = _by_benchmark(surrogate, X, frame["candidate"], ranking)
+    if cells is not None and runs is not None:  # a curve says nothing of single benchmarks
+        own_cells = ~pl.col("candidate").is_in(list(runs.begun))
+        cells = cells.with_columns(pl.when(own_cells).then(name).alias(name) for name in ("prediction", "low", "high"))
+    return replace(ranking, by_benchmark=cells, under_way=under_way)
+
+
+def by_curves(
+    frame: pl.DataFrame, own: pl.DataFrame, runs: PartialRuns, asked: Asked, *, notes: Sequence[str] = ()
+) -> Ranking:
+    """Rank by what is known of runs that have begun alone; the parameters are those of `predicted`."""
+    order = frame["candidate"].arg_sort()
+    frame, own = frame[order], own[order]
+    done = finished(own, TARGET).to_numpy()
+    nothing = np.full(frame.height, np.nan)
+    alone = Interval(nothing, nothing)
+    results = (
+        np.where(done, own[TARGET].cast(pl.Float64).to_numpy(), np.nan) if asked.condition and done.any() else None
+    )
+    told = runs.forecast(frame, nothing, alone, results)
+    belief = told.belief
+    merits = belief.merits()
+    used = [name for name in ("pre_pass_at_1", f"pre_pass_at_{runs.curves.k}") if name in frame.columns]
+    ranking = _decided(
+        frame,
+        belief,
+        told.ends,
+        asked,
+        Parts(
+            merit=_merit(belief),
+            by_itself=pl.Series(np.where(done, np.nan, merits), nan_to_null=True),
+            numbers={"distance": nothing, "step": told.now.step.astype(np.int64), "score": told.now.score},
+            done=pl.Series(done | np.isfinite(belief.known)),
+            used=used,
+            contributions=((CURVE,), (merits - merits[np.isfinite(merits)].mean())[:, None]),
+        ),
+        list(measurement_flags(frame, used, needed=1)),
+        [*notes, "no surrogate: predicted from Pass@1 and Pass@k before and along RL alone", *runs.notes()],
+        "curves",
+        TARGET,
+    )
+    return replace(ranking, under_way=runs.table(frame, nothing, alone))
+
+
+def _decided(
+    frame: pl.DataFrame,
+    belief: Belief,
+    ends: Interval,
+    asked: Asked,
+    parts: Parts,
+    flags: list[Flag],
+    said: Sequence[str],
+    name: str,
+    target: str,
+) -> Ranking:
+    """Return the ranking by a belief with what was asked for; `parts` without the numbers that are told from it."""
     bar = None
     if asked.gate is not None:
-        bar = parse_bar(asked.gate, asked.margin, frame, minimize=minimize, target=surrogate.target)
-        said += bases_not_measured(bar, frame)
+        bar = parse_bar(asked.gate, asked.margin, frame, minimize=belief.minimize, target=target)
+        said = [*said, *bases_not_measured(bar, frame)]
     chance = chances(belief, top_m=asked.top_m, bar=bar)
-    merits, distance = belief.merits(), prediction.distance
-    ends = within(surrogate.interval(X, groups=bases) if seen is None else interval(belief), belief)
+    merits = belief.merits()
     numbers = {
-        "prediction": -merits if minimize else merits,
+        "prediction": -merits if belief.minimize else merits,
         "low": ends.low,
         "high": ends.high,
         "p_best": chance.p_best,
@@ -123,30 +219,17 @@ def predicted(
     reductions = regret_reductions(belief) if asked.next_run else None
     if reductions is not None:
         numbers["regret_reduction"] = reductions
-    numbers["distance"] = distance
-    flags += measurement_flags(frame, surrogate.features, X)
-    is_score = belief.bounds is not None
-    done = finished(own, surrogate.target).to_numpy()
-    flags += range_flags(frame["candidate"].to_list(), surrogate.features, X, done)
-    flags += prediction_flags(frame["candidate"].to_list(), numbers["prediction"], distance, is_score)
-    driven = contributions(surrogate, X)
-    if not minimize and is_score:
-        said += about_free_order(frame, np.where(done, np.nan, merits), *driven)
+    flags += prediction_flags(
+        frame["candidate"].to_list(), numbers["prediction"], parts.numbers["distance"], belief.bounds is not None
+    )
     ranking = assembled(
         frame,
-        Parts(
-            merit=pl.Series("merit", merits, nan_to_null=True),
-            by_itself=pl.Series("before", before, nan_to_null=True),
-            numbers=numbers,
-            done=pl.Series(done),
-            used=surrogate.features,
-            contributions=driven,
-        ),
+        parts._replace(numbers={**numbers, **parts.numbers}),
         flags,
-        surrogate.name,
-        surrogate.target,
+        name,
+        target,
         said,
-        minimize=minimize,
+        minimize=belief.minimize,
     )
     gate = None if bar is None else judged(asked.gate or 0.0, bar, chance, frame, asked.gate_probability)
     # Only who is worth RL at all may be taken.
@@ -157,7 +240,6 @@ def predicted(
         notes=(*ranking.notes, *_too_few(budget, gated=gate is not None)),
         budget=budget,
         gate=gate,
-        by_benchmark=_by_benchmark(surrogate, X, frame["candidate"], ranking),
         next_run=None if reductions is None else _next_run(reductions, chance.expected_regret, frame),
     )
 
@@ -202,6 +284,10 @@ def screened(
     first = tuple(name for name in ordered if name in left)[: asked.budget]
     budget = Budget(asked.budget, first, None, None, False, None, None)
     return replace(ranking, budget=budget, notes=(*ranking.notes, *_too_few(budget)))
+
+
+def _merit(belief: Belief) -> pl.Series:
+    return pl.Series("merit", belief.merits(), nan_to_null=True)
 
 
 def _by_benchmark(

@@ -9,12 +9,13 @@ from quagpredict.corpus import read_corpus
 from quagpredict.corpus.columns import PROBLEM_SET, minimized
 from quagpredict.corpus.weights import weighted
 from quagpredict.errors import UsageError, argument
-from quagpredict.ranking.deciding import Asked, predicted, screened
+from quagpredict.ranking.deciding import Asked, by_curves, predicted, screened
 from quagpredict.ranking.defaults import default_surrogate, shipped_surrogates
 from quagpredict.ranking.finished import TARGET, fit_finished
 from quagpredict.ranking.gate import of_bases_asked
 from quagpredict.ranking.headers import with_headers
 from quagpredict.ranking.outcome import check_one_rl_recipe, one_row_each, with_truth
+from quagpredict.ranking.partial_runs import CURVE, farthest, partial_runs
 from quagpredict.ranking.result import Ranking
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.hierarchical import BY_BENCHMARK
@@ -33,6 +34,7 @@ def rank(
     target: str | None = None,
     features: str | Sequence[str] | None = None,
     truth: Any = None,
+    curves: Any = None,
     rl_steps: float | None = None,
     top_m: int = 3,
     budget: int | None = None,
@@ -71,8 +73,15 @@ def rank(
         What "fit", or a spec that names none, learns from, as for `quagpredict.fit`; by default see `fit_finished`.
     truth : source, optional
         A table with the target of some candidates, by name. It is shown beside the prediction and never enters it.
+    curves : path or frame, optional
+        Scores along RL runs that have begun, as for `quagpredict.race`: a long table (``candidate``, ``step``,
+        ``pass_at_1``, and where known ``pass_at_16`` and ``n``), or one with the column ``post_curve``; by default that
+        column of the candidates. The end of each run without a result is predicted from them and from what is predicted
+        without them, exactly as the race does; the interval shrinks along the run. A training reward is no score: it
+        may stand in a column ``reward``, and counts where nothing was measured since RL began.
     rl_steps : float, optional
-        Predict the score after so many RL steps; only a surrogate that depends on them can.
+        Predict the score after so many RL steps; only a surrogate that depends on them can. With curves, the length of
+        a whole run: by default what the candidates' column ``rl_steps`` says.
     top_m : int
         Size of the group whose chances ``p_top_M`` gives.
     budget : int, optional
@@ -146,6 +155,8 @@ def rank(
             target=target,
             features=features,
             truth=truth,
+            curves=curves,
+            percent=percent,
             minimize=minimize,
             weights=weights,
             allow_mixed_protocols=allow_mixed_protocols,
@@ -171,6 +182,8 @@ def _ranked(
     target: str | None,
     features: str | Sequence[str] | None,
     truth: Any,
+    curves: Any,
+    percent: bool,
     minimize: bool | None,
     weights: Mapping[str, float] | None,
     allow_mixed_protocols: bool,
@@ -188,12 +201,15 @@ def _ranked(
     by_benchmark = BY_BENCHMARK if surrogate == DEFAULT or truth is not None else ()
     frame = read_corpus(
         candidates,
-        nested=on_the_spot or bool(weights),
+        nested=on_the_spot or bool(weights) or (CURVE,),
         derived=(PROBLEM_SET, *dict.fromkeys(name for one in read for name in one.features), *by_benchmark),
         allow_mixed_protocols=allow_mixed_protocols,
     )
     frame, left_out = of_bases_asked(frame, asked.gate)
     notes = [*left_out]
+    along = farthest(frame) if CURVE in frame.columns and asked.condition else None
+    if CURVE in frame.columns and not (on_the_spot or weights):
+        frame = frame.drop(CURVE)
     if weights:
         frame = weighted(frame, weights, source="candidates")
         shipped = {}  # fitted to means over problems
@@ -224,7 +240,23 @@ def _ranked(
     made_here = on_the_spot or (surrogate is None and all(fitted is not one for one in read))
     notes += fitted.notes if fitted is not None and made_here else ()
     low = minimized(target, minimize)
-    if fitted is None:
+    listed = own.drop(CURVE, strict=False)
+    listed = listed if along is None else listed.join(along, on="candidate", how="left", maintain_order="left")
+    runs, why = partial_runs(
+        curves,
+        listed,
+        target,
+        asked.rl_steps,
+        results=fitted is None and asked.condition,
+        percent=percent,
+        weights=weights,
+        minimize=low,
+    )
+    notes += [why] if why else []
+    if fitted is None and runs is not None:
+        ranking = by_curves(shown, own, runs, asked, notes=notes)
+    elif fitted is None:
+        asked = asked._replace(rl_steps=None) if curves is not None else asked  # it was said for the curves
         ranking = screened(shown, own, target, asked, minimize=low, notes=notes)
     else:
         ranking = predicted(
@@ -236,6 +268,7 @@ def _ranked(
             allow_mixed=allow_mixed_protocols,
             allow_base=allow_unvalidated_base,
             notes=notes,
+            runs=runs,
         )
     return replace(ranking, weights=weights)
 

@@ -182,6 +182,26 @@ class NextRun(NamedTuple):
     regret_after: float
 
 
+class UnderWay(NamedTuple):
+    """RL runs that had begun when candidates were ranked.
+
+    Attributes
+    ----------
+    curves : polars.DataFrame
+        Of the candidates without a result: ``candidate``, ``step`` (0 is before RL), ``pass_at_1``, Pass@k under the
+        name of its k where there is one, ``n``, ``reward``; a table that `quagpredict.race` reads.
+    rl_steps : int
+        RL steps of a whole run.
+    before : polars.DataFrame
+        ``candidate``, ``prediction``, ``low``, ``high``: what was predicted without the curves, which `race` takes as
+        its ``prior``.
+    """
+
+    curves: pl.DataFrame
+    rl_steps: int
+    before: pl.DataFrame
+
+
 @dataclass(frozen=True)
 class Ranking:
     """Candidates in the order in which they deserve RL compute.
@@ -192,8 +212,9 @@ class Ranking:
         One row a candidate, best first. Always: ``rank`` (null where a measurement is missing), ``candidate``,
         ``flags`` (kinds). With a surrogate: ``prediction``, ``low``, ``high`` (90 % interval), ``p_best``,
         ``p_top_M`` (M is `top_m`), ``expected_regret``, ``p_clear`` (with a gate), ``regret_reduction`` (with
-        `next_run`), ``distance``, and ``drivers``: the features with the largest contributions. Then the measurements
-        that were used, and ``actual`` where known.
+        `next_run`), ``distance``, and ``drivers``: the features with the largest contributions. Where runs are under
+        way, ``step`` and ``score``: RL steps done, Pass@1 there. Then the measurements that were used, and ``actual``
+        where known.
     surrogate : str or None
         Name of the surrogate; None if the candidates were only screened.
     target : str
@@ -226,6 +247,8 @@ class Ranking:
         Candidates that have a result of their own, in the order of `frame`; one that `truth` told does not count.
     weights : mapping of str to float
         Benchmark -> its weight in every score; empty if scores are means over problems.
+    under_way : UnderWay or None
+        The RL runs that had begun, whose curves the predictions rest on; None if there is none.
     """
 
     frame: pl.DataFrame
@@ -244,6 +267,7 @@ class Ranking:
     free_choices: tuple[FreeChoice, ...] = ()
     finished: tuple[str, ...] = ()
     weights: Mapping[str, float] = field(default_factory=dict)
+    under_way: UnderWay | None = None
 
     def __repr__(self) -> str:
         """Return one line: the table is in `frame`.

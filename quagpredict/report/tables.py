@@ -164,6 +164,9 @@ def ranking_columns(frame: pl.DataFrame, target: str, *, wide: bool) -> dict[str
             columns["P(gate)" if wide else "gate"] = [percent(value, 0) for value in frame["p_clear"]]
         if "regret_reduction" in frame.columns:
             columns["teaches"] = [score(target, value, 2) for value in frame["regret_reduction"]]
+    if "step" in frame.columns:
+        columns["step"] = [f"{step:g}" for step in frame["step"]]
+        columns["now"] = [score(target, value) for value in frame["score"]]
     for name in frame.columns[first:]:
         if name not in ("actual", "flags", "base_model"):
             columns[heading(name)] = [measured(name, value) for value in frame[name]]

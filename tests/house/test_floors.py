@@ -11,7 +11,7 @@ FLOORS = (
     {"plans", "program", "checkpoint", "run_record", "schema", "answers", "lab"},
     {"metrics"},
     {"corpus"},
-    {"surrogates", "validation", "engines"},
+    {"surrogates", "validation", "engines", "curves"},
     {"ranking", "evaluation", "importers", "diagnosis"},
     {"racing", "collection"},
     {"report", "mixture_search", "replication", "callbacks"},

@@ -1,5 +1,6 @@
 """``quagpredict report``, and `rank --out` of a page."""
 
+import polars as pl
 import pytest
 
 from quagpredict.cli import main
@@ -21,10 +22,12 @@ def test_report_and_rank_write_what_the_ending_says(workplace, monkeypatch, caps
 
 def test_a_wrong_call_says_what_to_do(workplace, monkeypatch, capsys):
     monkeypatch.chdir(workplace)
+    name = pl.read_parquet("runs/")["candidate"][0]
+    (workplace / "curves.csv").write_text(f"candidate,step,pass_at_1\n{name},10,0.5\n", encoding="utf-8")
     for words, said in (
         (["report", "runs/", "--out", "a.pdf"], "must end in .html, .md, .png"),
         (["report", "--out", "a.html"], "name the candidates"),
-        (["report", "runs/", "--curves", "c.csv"], "--curves needs --rl-steps N"),
+        (["report", "runs/", "--curves", "curves.csv"], "how long a whole run is: pass --rl-steps"),
         (["rank", "runs/", "--out", "a.pdf"], "must end in .csv, .json, .txt, .html, .md or .png"),
     ):
         assert main(words) == 2

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quagpredict.curves.model import LOGIT, Forecast
+from quagpredict.curves.standing import Grid, Standing, standing
 from quagpredict.racing.continuing import Ahead, Terms, plan_moves
-from quagpredict.racing.curve_model import LOGIT, Forecast
-from quagpredict.racing.standing import Grid, Standing, standing
 
 RUNGS = np.array([0.0, 50.0, 100.0, 200.0, 400.0])
 

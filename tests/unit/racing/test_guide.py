@@ -3,7 +3,7 @@
 import doctest
 from pathlib import Path
 
-from quagpredict.racing.racer import CORPORA
+from quagpredict.curves.under_way import CORPORA
 from quagpredict.shipped import shipped_root
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guide" / "race.md"

@@ -32,6 +32,12 @@ def along(*points):
 
 
 @pytest.fixture(scope="module")
+def lab_2():
+    names = ["candidate", "base_model", "rl_seed", "post_curve"]
+    return pl.read_parquet(shipped_path("datasets/lab-2/corpus.parquet"), columns=names)
+
+
+@pytest.fixture(scope="module")
 def asked(lab_2):
     def ask(curves=None, who=WHO, **settings):
         return race(who, curves, **{"rl_steps": 400, "learn_from": [lab_2], **settings})

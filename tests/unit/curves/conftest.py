@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from quagpredict.racing.curve_model import LOGIT, learn_curves
+from quagpredict.curves.model import LOGIT, learn_curves
 from quagpredict.shipped import shipped_path
 
 COLUMNS = ["candidate", "base_model", "rl_seed", "post_curve"]

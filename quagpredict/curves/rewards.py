@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.racing.curve_model import FAR, LOGIT, QUIET, Forecast, growing, named_bases, ridge
+from quagpredict.curves.model import FAR, LOGIT, QUIET, Forecast, growing, named_bases, ridge
 
 Floats = NDArray[np.float64]
 

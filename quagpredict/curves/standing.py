@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quagpredict.racing.curve_model import LOGIT, SCALE, CurveModel, Forecast
-from quagpredict.ranking.belief import Belief, Bounds
+from quagpredict.curves.model import LOGIT, CurveModel, Forecast
 from quagpredict.surrogates.fitted import Z90
 
 Floats = NDArray[np.float64]
@@ -70,21 +69,6 @@ class Standing:
     spread: Floats
     base: NDArray[np.int64]
     known: Floats
-
-    def belief(self) -> Belief:
-        """Return the joint belief, as rankings decide from."""
-        bases = int(self.base.max(initial=-1)) + 1
-        shared = (self.base[:, None] == np.arange(bases)) * (self.loading * self.spread)[:, None]
-        return Belief(
-            mean=self.mean,
-            shared=shared,
-            own=np.sqrt(self.own),
-            degrees_of_freedom=np.inf,
-            t_factor=1.0,
-            target_transform=SCALE,
-            known=self.known,
-            bounds=Bounds(0.0, 1.0),
-        )
 
 
 def grid_of(

@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.curves.reading import USUAL_K
 from quagpredict.errors import CorpusError
-from quagpredict.racing.curves import USUAL_K
 from quagpredict.surrogates.transforms import parse_transform
 
 Floats = NDArray[np.float64]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quagpredict.curves.model import LOGIT, learn_curves
 from quagpredict.errors import CorpusError
-from quagpredict.racing.curve_model import LOGIT, learn_curves
 
 from .conftest import known_runs
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quagpredict.racing.curve_model import LOGIT, Forecast
-from quagpredict.racing.standing import CORRELATION, Grid, prior_forecast, standing, with_prior
+from quagpredict.curves.model import LOGIT, Forecast
+from quagpredict.curves.standing import CORRELATION, Grid, prior_forecast, standing, with_prior
+from quagpredict.ranking.partial_runs import belief_of
 
 positive = st.floats(0.01, 2.0)
 
@@ -82,7 +83,7 @@ def test_a_finished_run_is_known_and_no_forecast_falls_below_what_was_measured()
     np.testing.assert_array_equal(found.known, [0.6, np.nan])
     assert found.score.tolist() == [0.6, 0.9]
     assert found.mean[1] == LOGIT.forward(0.9)
-    belief = found.belief()
+    belief = belief_of(found)
     assert belief.shared.shape == (2, 1)
     draws = belief.draw(np.random.default_rng(0), 5)
     assert (draws[:, 0] == np.float32(0.6)).all()
@@ -90,5 +91,5 @@ def test_a_finished_run_is_known_and_no_forecast_falls_below_what_was_measured()
 
 def test_runs_of_one_base_share_an_error_and_those_of_two_do_not():
     given = grid([[0.0, 0.0, 0.0]] * 3, [[0.3, 0.1, 0.0]] * 3, [[0.5, 0.3, 0.0]] * 3)
-    shared = standing(given, np.ones(3, dtype=np.int64), np.array([0, 1, 1]), 400.0).belief().shared
+    shared = belief_of(standing(given, np.ones(3, dtype=np.int64), np.array([0, 1, 1]), 400.0)).shared
     np.testing.assert_allclose(shared @ shared.T, [[0.25, 0, 0], [0, 0.25, 0.25], [0, 0.25, 0.25]])

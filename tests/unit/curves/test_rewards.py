@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from quagpredict.curves.model import LOGIT
+from quagpredict.curves.rewards import learn_rewards, smoothed_rewards
 from quagpredict.errors import CorpusError
 from quagpredict.racing import race
-from quagpredict.racing.curve_model import LOGIT
-from quagpredict.racing.rewards import learn_rewards, smoothed_rewards
 from quagpredict.shipped import shipped_path
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quagpredict.curves.reading import read_curves
 from quagpredict.errors import CorpusError, QuagpredictError
-from quagpredict.racing.curves import read_curves
 
 WHO = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.1, 0.2], "pre_pass_at_16": [0.3, 0.4]})
 LONG = pl.DataFrame(
