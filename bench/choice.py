@@ -44,7 +44,7 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 #: Families of problems: only these are independent.
-FAMILIES = {"words": ("lab-2",), "numbers": ("lab", "lab-pilot"), "dials": ("lab-3",)}
+FAMILIES = {"words": ("lab-2",), "numbers": ("lab", "lab-pilot"), "dials": ("lab-3", "lab-search", "lab-race")}
 FINISHED = (0, 1, 2, 3, 5, 8, 12, 16, 24)
 OTHERS = 12
 LOSS = "pre_held_out_loss_nats"
@@ -81,12 +81,15 @@ class Base(NamedTuple):
 def task_of(rows: TrainingRows, level: str) -> Task:
     """Return finished candidates as a level knows them; of parts, results are known by the overall score alone."""
     if level not in BY_PARTS:
-        return finished_task(rows, LEVELS[level][1], by_benchmark=bool(LEVELS[level][0]))
+        knots, terms, tries = LEVELS[level]
+        return finished_task(rows, terms, by_benchmark=bool(knots), tries=tries)
     frame = rows.frame.drop("pre_problems", "post_problems")
     columns = {kind: [benchmark_column(part, kind) for part in PARTS] for kind in ("pass_at_1", "samples", "problems")}
     known = with_derived(frame, [name for names in columns.values() for name in names])
     tables = (known.select(names).to_numpy().astype(np.float64) for names in columns.values())
-    cells = cells_before(BenchmarkScores(PARTS, *tables), frame, LEVELS[BY_PARTS[level]][1], np.ones((frame.height, 1)))
+    cells = cells_before(
+        BenchmarkScores(PARTS, *tables), frame, LEVELS[BY_PARTS[level]].terms, np.ones((frame.height, 1))
+    )
     return Task(cells, np.full(cells.share.shape, np.nan), np.full(len(PARTS), 1 / len(PARTS)))
 
 

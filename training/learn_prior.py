@@ -25,15 +25,15 @@ def learnt(corpora: dict[str, pl.DataFrame]) -> StoredPrior:
     rows = {name: training_rows(frame, "post_pass_at_1") for name, frame in corpora.items()}
     levels = {
         level: learn(
-            [finished_task(one, terms, by_benchmark=bool(knots)) for one in rows.values()],
+            [finished_task(one, terms, by_benchmark=bool(knots), tries=tries) for one in rows.values()],
             np.array(knots),
             [TERMS[name].believed for name in terms],
         )
-        for level, (knots, terms) in LEVELS.items()
+        for level, (knots, terms, tries) in LEVELS.items()
     }
     steps = {float(value) for one in rows.values() for value in one.frame["rl_steps"].drop_nulls().to_list()}
     bases = len({name for one in rows.values() for name in one.frame["base_model"].to_list()})
-    terms = {level: wanted for level, (_, wanted) in LEVELS.items()}
+    terms = {name: level.terms for name, level in LEVELS.items()}
     return StoredPrior(levels, terms, tuple(corpora), bases, tuple(sorted(steps)))
 
 

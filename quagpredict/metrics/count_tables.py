@@ -74,7 +74,9 @@ def mean_curve(sizes: list[int], counts: list[Floats], ks: Floats) -> Floats:
     """
     total = np.zeros((len(counts[0]), len(ks)))
     for size, count in zip(sizes, counts, strict=True):
-        total += count @ np.nan_to_num(pass_at_any_k(size, ks))
+        curve = np.nan_to_num(pass_at_any_k(size, ks))
+        # One k at a time: training rows are told again by the last bit, whatever else was asked for.
+        total += np.column_stack([count @ curve[:, [at]] for at in range(len(ks))])
         total[np.ix_(count.any(axis=1), ks > size)] = np.nan
     problems = sum(count.sum(axis=1) for count in counts)
     return np.asarray(total / np.maximum(problems, 1)[:, None])

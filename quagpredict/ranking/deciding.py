@@ -144,7 +144,7 @@ def predicted(
         surrogate.name,
         surrogate.target,
     )
-    cells = _by_benchmark(surrogate, X, frame["candidate"], ranking)
+    cells = _by_benchmark(surrogate, X, frame, ranking)
     if cells is not None and runs is not None:  # a curve says nothing of single benchmarks
         own_cells = ~pl.col("candidate").is_in(list(runs.begun))
         cells = cells.with_columns(pl.when(own_cells).then(name).alias(name) for name in ("prediction", "low", "high"))
@@ -290,11 +290,9 @@ def _merit(belief: Belief) -> pl.Series:
     return pl.Series("merit", belief.merits(), nan_to_null=True)
 
 
-def _by_benchmark(
-    surrogate: FittedSurrogate, X: Floats, candidates: pl.Series, ranking: Ranking
-) -> pl.DataFrame | None:
+def _by_benchmark(surrogate: FittedSurrogate, X: Floats, frame: pl.DataFrame, ranking: Ranking) -> pl.DataFrame | None:
     """Return the predictions by benchmark, in the order of the ranking."""
-    found = by_benchmark(surrogate, X, candidates.to_list())
+    found = by_benchmark(surrogate, X, frame)
     if found is None:
         return None
     return ranking.frame.select("candidate").join(found, on="candidate", how="left", maintain_order="left_right")

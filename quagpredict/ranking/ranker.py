@@ -19,6 +19,7 @@ from quagpredict.ranking.partial_runs import CURVE, farthest, partial_runs
 from quagpredict.ranking.result import Ranking
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.hierarchical import BY_BENCHMARK
+from quagpredict.surrogates.hierarchical_form import named_benchmarks
 from quagpredict.surrogates.spec import is_spec
 from quagpredict.surrogates.store import load_surrogate
 
@@ -198,7 +199,8 @@ def _ranked(
         raise UsageError('`features` are for a surrogate that is fitted on the candidates: pass surrogate="fit"')
     weights = _agreed(weights, fitted)
     read = (fitted,) if fitted is not None else tuple(shipped.values())
-    by_benchmark = BY_BENCHMARK if surrogate == DEFAULT or truth is not None else ()
+    named = fitted is not None and named_benchmarks(fitted.features)
+    by_benchmark = BY_BENCHMARK if surrogate == DEFAULT or truth is not None or named else ()
     frame = read_corpus(
         candidates,
         nested=on_the_spot or bool(weights) or (CURVE,),

@@ -1,7 +1,7 @@
 """The hierarchical surrogate: a prior learnt on other corpora, and the user's results by benchmark on top."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.benchmarks import benchmark_names, benchmark_scores
-from quagpredict.corpus.columns import benchmark_column, derived_of, pass_at
+from quagpredict.corpus.columns import benchmark_column, curve_column, derived_of, pass_at
 from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.corpus.parts import PARTS, measured_parts
@@ -22,10 +22,10 @@ from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.hierarchical_form import HierarchicalForm, named_benchmarks, read_form, to_cells
 from quagpredict.surrogates.hierarchy import Prior, design, weights_prior
 from quagpredict.surrogates.hierarchy_fit import posterior
-from quagpredict.surrogates.hierarchy_tables import CUT, TERMS, term_columns
+from quagpredict.surrogates.hierarchy_tables import CUT, term_columns
 from quagpredict.surrogates.kind import FitTask, Kind
 from quagpredict.surrogates.mixed import group_columns
-from quagpredict.surrogates.stored_prior import LEVELS, StoredPrior, shipped_prior
+from quagpredict.surrogates.stored_prior import LEVELS, TRIES, StoredPrior, shipped_prior
 from quagpredict.surrogates.training_tables import t_factor
 
 Floats = NDArray[np.float64]
@@ -37,6 +37,7 @@ _OTHER_SCORE = 1.5
 #: Derived columns by which a table without its nested counts still tells scores by benchmark.
 BY_BENCHMARK = (
     benchmark_column("*"),
+    curve_column(TRIES, "*"),
     benchmark_column("*", "samples"),
     benchmark_column("*", "weight"),
     CUT,
@@ -46,14 +47,14 @@ BY_BENCHMARK = (
 _FEWEST_BENCHMARKS = 2
 #: Factor of the noise from which on it is said.
 _LOUDER = 1.2
-#: How far candidates usually lie from their centre: logits of Pass@1 by benchmark, and terms.
+#: How far candidates usually lie from their centre: logits of Pass@k by benchmark, and terms.
 _USUAL_LOGIT, _USUAL_TERM = 3.0, 1.0
 #: How far the weighted results by benchmark may lie from the target: apart, they are of other runs than it.
 _SAME = 1e-6
 
 
-def level_of(frame: pl.DataFrame) -> str:
-    """Return for which level of information a table has what is needed; empty for none.
+def level_of(frame: pl.DataFrame, among: Collection[str] = LEVELS) -> str:
+    """Return for which level of information, of these, a table has what is needed; empty for none.
 
     Examples
     --------
@@ -62,12 +63,13 @@ def level_of(frame: pl.DataFrame) -> str:
     >>> level_of(pl.DataFrame({"pre_pass_at_1": [0.1]}))
     ''
     """
-    benchmarks = len(_benchmarks(frame)) >= _FEWEST_BENCHMARKS
-    for level, (knots, terms) in LEVELS.items():
-        if knots and not benchmarks:
+    benchmarks = _benchmarks(frame)
+    for level in (name for name in LEVELS if name in among):
+        names = benchmarks if LEVELS[level].knots else ()
+        if LEVELS[level].knots and len(names) < _FEWEST_BENCHMARKS:
             continue
         with suppress(CorpusError):
-            columns = _term_columns(terms, _benchmarks(frame) if knots else ())
+            columns = [*_map_columns(level, names), *_term_columns(LEVELS[level].terms, names)]
             table = with_derived(frame, columns)
             if all(name in table.columns and table[name].null_count() == 0 for name in columns):
                 return level
@@ -87,7 +89,8 @@ def predicts(target: str) -> bool:
 
 def knows_benchmarks(frame: pl.DataFrame) -> bool:
     """Return whether a table has what is needed for predictions by benchmark."""
-    return bool(LEVELS.get(level_of(frame), ((), ()))[0])
+    level = level_of(frame)
+    return bool(level and LEVELS[level].knots)
 
 
 def prior_surrogate(frame: pl.DataFrame, prior: StoredPrior | None = None) -> FittedSurrogate:
@@ -105,8 +108,8 @@ def prior_surrogate(frame: pl.DataFrame, prior: StoredPrior | None = None) -> Fi
     CorpusError
         If the candidates lack what every level needs.
     """
-    columns = _columns(frame, "both", None)
-    return _fitted(frame, np.zeros(0), columns, TARGET, prior or shipped_prior())
+    stored = prior or shipped_prior()
+    return _fitted(frame, np.zeros(0), _columns(frame, "both", None, stored.levels), TARGET, stored)
 
 
 def _benchmarks(frame: pl.DataFrame) -> tuple[str, ...]:
@@ -119,9 +122,10 @@ def _benchmarks(frame: pl.DataFrame) -> tuple[str, ...]:
 
 
 def _counted_benchmarks(frame: pl.DataFrame) -> tuple[str, ...]:
-    made = {name: column for name, column in named_benchmarks(frame.columns).items() if name not in PARTS}
+    made = [name for name in named_benchmarks(frame.columns) if name not in PARTS]
     if made:
-        return tuple(sorted(name for name, column in made.items() if frame[column].null_count() == 0))
+        shares = {name: {benchmark_column(name), curve_column(TRIES, name)} & {*frame.columns} for name in made}
+        return tuple(sorted(name for name in made if any(not frame[one].null_count() for one in shares[name])))
     with suppress(CorpusError):
         scores = benchmark_scores(frame)
         whole = np.asarray(np.isfinite(scores.share).all(axis=0))
@@ -129,25 +133,28 @@ def _counted_benchmarks(frame: pl.DataFrame) -> tuple[str, ...]:
     return ()
 
 
-def _columns(frame: pl.DataFrame, _features: str | Sequence[str], groups: str | None) -> tuple[str, ...]:
-    level = level_of(frame)
+def _columns(
+    frame: pl.DataFrame, _features: str | Sequence[str], groups: str | None, among: Collection[str] = LEVELS
+) -> tuple[str, ...]:
+    level = level_of(frame, among)
     if not level:
         raise CorpusError(
             "the hierarchical surrogate needs the counts of each problem of two or more benchmarks ('pre_problems'), "
             "Pass@1 of parts ('pre_pass_at_1_easy', ...), or Pass@16: measure them, or name another kind"
         )
-    knots, terms = LEVELS[level]
-    names = _benchmarks(frame) if knots else ()
-    return (
-        *(benchmark_column(name) for name in names),
-        *(benchmark_column(name, "samples") for name in names),
-        *_term_columns(terms, names),
-        *group_columns(frame, groups),
-    )
+    names = _benchmarks(frame) if LEVELS[level].knots else ()
+    samples = [benchmark_column(name, "samples") for name in names]
+    terms = _term_columns(LEVELS[level].terms, names)
+    return (*_map_columns(level, names), *samples, *terms, *group_columns(frame, groups))
 
 
-def _every_term(benchmarks: Sequence[str]) -> set[str]:
-    return {*_term_columns(tuple(TERMS), benchmarks)}
+def _map_columns(level: str, benchmarks: Sequence[str]) -> list[str]:
+    """Return the columns of the map: Pass@k by benchmark."""
+    return [curve_column(LEVELS[level].tries, name) for name in benchmarks]
+
+
+def _read_by(level: str, benchmarks: Sequence[str]) -> set[str]:
+    return {*_map_columns(level, benchmarks), *_term_columns(LEVELS[level].terms, benchmarks)}
 
 
 def _term_columns(terms: Sequence[str], benchmarks: Sequence[str]) -> list[str]:
@@ -181,18 +188,17 @@ def _fitted(
     source: str = "candidates",
 ) -> FittedSurrogate:
     """Return the surrogate of the rows of a table with their scores y; without scores, of the prior alone."""
-    names = tuple(named_benchmarks(columns))
+    names = named_benchmarks(columns)
+    read = {*columns}.intersection(*[set().union(*(_read_by(level, names) for level in LEVELS))])
     level = next(
-        level
-        for level, (knots, terms) in LEVELS.items()
-        if bool(knots) == bool(names) and {*_term_columns(terms, names)} == {*columns} & _every_term(names)
+        level for level in LEVELS if bool(LEVELS[level].knots) == bool(names) and _read_by(level, names) == read
     )
-    terms = LEVELS[level][1]
+    _, terms, tries = LEVELS[level]
     prior = stored.levels[level] if target == TARGET else _of_another_score(stored.levels[level])
     frame = with_derived(frame, columns, source=source)
     Z = design_matrix(frame, columns, allow_missing=not len(y), source=source).X
     weights = _weights(frame, names)
-    cells = to_cells(Z, len(names), terms)
+    cells = to_cells(Z, len(names), terms, tries)
     mean, covariance = weights_prior(prior, len(weights), cells.member.shape[1])
     spreads, after = prior.spreads, np.full((len(y), len(weights)), np.nan)
     said: tuple[str, ...] = ()
@@ -211,7 +217,7 @@ def _fitted(
         if target != TARGET:
             said += (f"the prior is of Pass@1 after RL: the level of '{target}' is learnt from these results alone",)
     df = float(max(stored.bases + len(y) - 1, 4))
-    form = HierarchicalForm(prior.knots, weights, terms, mean, covariance, np.array(spreads), df, t_factor(df))
+    form = HierarchicalForm(prior.knots, weights, terms, mean, covariance, np.array(spreads), df, t_factor(df), tries)
     return FittedSurrogate(
         name="hierarchical",
         features=columns,

@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.columns import benchmark_column, derived_of
+from quagpredict.corpus.derived import with_derived
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, symmetric_root
 from quagpredict.surrogates.hierarchy import BEFORE, Cells, Scores, Spreads, predicted
@@ -23,7 +24,7 @@ _MOST_WEIGHTS = 4000
 class HierarchicalForm:
     """Scores by benchmark, mapped and weighted; see `quagpredict.surrogates.hierarchy`.
 
-    The features are Pass@1 of B benchmarks, the samples they rest on, the columns of T terms (one each, or B), and G
+    The features are Pass@k of B benchmarks, the samples they rest on, the columns of T terms (one each, or B), and G
     indicators of the base, the last of any other base. Without knots there are no benchmarks among them and the score
     is one cell.
 
@@ -38,6 +39,8 @@ class HierarchicalForm:
         Of the effects, see `quagpredict.surrogates.hierarchy.design`.
     spreads : array (9,)
     degrees_of_freedom, t_factor : float
+    tries : float
+        k of the Pass@k by benchmark that the map reads.
     """
 
     knots: Floats
@@ -48,6 +51,7 @@ class HierarchicalForm:
     spreads: Floats
     degrees_of_freedom: float
     t_factor: float
+    tries: float = 1.0
 
     def predict(self, Z: Floats) -> TransformedPrediction:
         """Return the predictive mean and standard deviation at the features Z, (n, p)."""
@@ -60,14 +64,14 @@ class HierarchicalForm:
         return JointPrediction(found.mean, self.t_factor * found.shared, self.t_factor * found.own)
 
     def seen(self, Z: Floats) -> Floats:
-        """Return the logits of Pass@1 by benchmark, and each column of the terms on its scale, (n, B + columns)."""
+        """Return the logits of Pass@k by benchmark, and each column of the terms on its scale, (n, B + columns)."""
         B = self._benchmarks
         return np.column_stack([BEFORE.forward(Z[:, :B]), *_scaled_terms(Z[:, 2 * B :], self.terms, B)])
 
     def scores(self, Z: Floats) -> Scores:
         """Return the predictions, overall and by benchmark; NaN for a row with a NaN."""
         whole = np.asarray(np.isfinite(Z).all(axis=1))
-        cells = to_cells(np.where(whole[:, None], Z, 0.5), self._benchmarks, self.terms)
+        cells = to_cells(np.where(whole[:, None], Z, 0.5), self._benchmarks, self.terms, self.tries)
         root, spreads = symmetric_root(self.covariance), Spreads(*self.spreads.tolist())
         found = predicted(cells, self.knots, self.mean, root, spreads, self.weights)
         return Scores(*(np.where(whole if table.ndim == 1 else whole[:, None], table, np.nan) for table in found))
@@ -77,11 +81,11 @@ class HierarchicalForm:
         return len(self.weights) if len(self.knots) else 0
 
 
-def to_cells(Z: Floats, benchmarks: int, terms: Sequence[str]) -> Cells:
+def to_cells(Z: Floats, benchmarks: int, terms: Sequence[str], tries: float) -> Cells:
     """Return the cells that the features Z of a `HierarchicalForm` are; none but one where it has no benchmarks."""
     B = benchmarks
     share = Z[:, :B] if B else np.full((len(Z), 1), 0.5)
-    variance = sampling_variance(share, Z[:, B : 2 * B]) if B else np.zeros((len(Z), 1))
+    variance = sampling_variance(share, Z[:, B : 2 * B] / tries) if B else np.zeros((len(Z), 1))
     columns = _scaled_terms(Z[:, 2 * B :], terms, B)
     member = Z[:, 2 * B + sum(table.shape[1] for table in columns) :]
     if not member.shape[1]:
@@ -111,48 +115,45 @@ def _scaled_terms(values: Floats, terms: Sequence[str], benchmarks: int) -> list
     return tables
 
 
-def by_benchmark(fitted: FittedSurrogate, X: Floats, candidates: Sequence[str]) -> pl.DataFrame | None:
-    """Return the scores that a surrogate predicts on each benchmark; None if it predicts none.
+def by_benchmark(fitted: FittedSurrogate, X: Floats, frame: pl.DataFrame) -> pl.DataFrame | None:
+    """Return the scores that a surrogate predicts on each benchmark, beside Pass@1; None if it predicts none.
 
     Parameters
     ----------
     fitted : FittedSurrogate
     X : array (n, p)
         Features of the candidates, from `FittedSurrogate.design`.
-    candidates : sequence of str
-        Their names, n of them.
+    frame : polars.DataFrame
+        The candidates, n of them, with what Pass@1 by benchmark is derived from.
 
     Returns
     -------
     polars.DataFrame
-        A row a candidate and benchmark: ``candidate``, ``benchmark``, ``before``, ``prediction``, ``low``, ``high``
-        (90 % interval); null where a measurement is missing.
+        A row a candidate and benchmark: ``candidate``, ``benchmark``, ``before`` (Pass@1), ``prediction``, ``low``,
+        ``high`` (90 % interval); null where a measurement is missing.
     """
     form = fitted.form
     if not isinstance(form, HierarchicalForm) or not len(form.knots):
         return None
-    found, names = form.scores(X), tuple(named_benchmarks(fitted.features))
-    n, B = found.cell_mean.shape
-    tables = {"before": X[:, :B], "prediction": found.cell_mean, "low": found.cell_low, "high": found.cell_high}
+    found, names = form.scores(X), named_benchmarks(fitted.features)
+    shares = [benchmark_column(name) for name in names]
+    before = with_derived(frame, shares).select(pl.col(shares).cast(pl.Float64)).to_numpy()
+    tables = {"before": before, "prediction": found.cell_mean, "low": found.cell_low, "high": found.cell_high}
     columns = {name: pl.Series(name, table.ravel(), nan_to_null=True) for name, table in tables.items()}
-    rows = {"candidate": np.repeat(np.array(candidates, dtype=object), B).tolist(), "benchmark": list(names) * n}
-    return pl.DataFrame(rows | columns)
+    candidates = [name for name in frame["candidate"] for _ in names]
+    return pl.DataFrame({"candidate": candidates, "benchmark": list(names) * frame.height} | columns)
 
 
-def named_benchmarks(columns: Sequence[str]) -> dict[str, str]:
-    """Return the benchmarks whose Pass@1 before RL is among the columns, with these.
+def named_benchmarks(columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the benchmarks whose samples before RL are among the columns, and with them what the map reads.
 
     Examples
     --------
-    >>> named_benchmarks(["pre_problems[math].pass_at_1", "pre_problems[math].samples", "pre_pass_at_1"])
-    {'math': 'pre_problems[math].pass_at_1'}
+    >>> named_benchmarks(["pre_problems[math].pass_at_4", "pre_problems[math].samples", "pre_pass_at_1"])
+    ('math',)
     """
-    found = {}
-    for column in columns:
-        derived = derived_of(column)
-        if derived is not None and derived.benchmark is not None and column == benchmark_column(derived.benchmark):
-            found[derived.benchmark] = column
-    return found
+    found = {name: derived for name in columns if (derived := derived_of(name)) is not None}
+    return tuple(str(one.benchmark) for one in found.values() if one.kind == "samples" and one.origin == "pre_problems")
 
 
 def read_form(form: JsonObject, p: int) -> HierarchicalForm:
@@ -179,5 +180,6 @@ def read_form(form: JsonObject, p: int) -> HierarchicalForm:
         mean=form.array("mean", (q,)),
         covariance=form.array("covariance", (q, q)),
         spreads=form.array("spreads", (len(Spreads._fields),), low=0.0, high=100.0),
+        tries=form.number("tries", low=1.0, high=1e6),
         **form.spread(),
     )

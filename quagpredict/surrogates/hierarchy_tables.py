@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.benchmarks import UNNAMED, BenchmarkScores, benchmark_scores
-from quagpredict.corpus.columns import benchmark_column
+from quagpredict.corpus.columns import benchmark_column, curve_column
 from quagpredict.corpus.derived import with_derived
 from quagpredict.surrogates.hierarchy import AFTER, Cells
 from quagpredict.surrogates.hierarchy_learning import TERM, Belief, Task
@@ -73,6 +73,26 @@ def sampling_variance(share: Floats, samples: Floats) -> Floats:
     return np.asarray(middle * (1.0 - middle) / np.maximum(samples, 1.0))
 
 
+def scores_before(frame: pl.DataFrame, tries: int = 1) -> BenchmarkScores:
+    """Return Pass@k by benchmark for k = `tries`, and how many groups of so many samples each rests on.
+
+    NaN where a problem has fewer samples.
+
+    Examples
+    --------
+    >>> problems = [{"benchmark": "a", "n": 4, "c": c} for c in (1, 4)]
+    >>> scores = scores_before(pl.DataFrame({"pre_problems": [problems]}), 2)
+    >>> scores.share.tolist(), scores.samples.tolist()
+    ([[0.75]], [[4.0]])
+    """
+    scores = benchmark_scores(frame)
+    if tries == 1:
+        return scores
+    columns = [curve_column(tries, name) for name in scores.names]
+    share = with_derived(frame, columns).select(pl.col(columns).cast(pl.Float64)).to_numpy()
+    return scores._replace(share=share, samples=scores.samples / tries)
+
+
 def cells_before(scores: BenchmarkScores, frame: pl.DataFrame, terms: Sequence[str], member: Floats) -> Cells:
     """Return the cells of a table's candidates, whose bases `member` (n, G) says; NaN where one was not measured."""
     B, columns = len(scores.names), []
@@ -95,10 +115,11 @@ def term_columns(name: str, benchmarks: Sequence[str]) -> list[str]:
     return [benchmark_column(one, TERMS[name].field) for one in benchmarks] if TERMS[name].field else [name]
 
 
-def finished_task(rows: TrainingRows, terms: Sequence[str], *, by_benchmark: bool = True) -> Task:
+def finished_task(rows: TrainingRows, terms: Sequence[str], *, by_benchmark: bool = True, tries: int = 1) -> Task:
     """Return a corpus of finished runs as a task to learn from; RL seeds of a candidate are averaged.
 
-    Candidates that lack a term are left out. Not by benchmark, a candidate is one cell, with its overall score.
+    Candidates that lack a term are left out. Not by benchmark, a candidate is one cell, with its overall score; by
+    benchmark, a cell has Pass@k for k = `tries`.
     """
     benchmarks = benchmark_scores(rows.frame).names if any(TERMS[name].field for name in terms) else ()
     wanted = [column for name in terms for column in term_columns(name, benchmarks)]
@@ -107,7 +128,7 @@ def finished_task(rows: TrainingRows, terms: Sequence[str], *, by_benchmark: boo
     names = table["candidate"].to_list()
     bases = table["base_model"].cast(pl.String).fill_null("")
     member = np.asarray(bases.to_numpy()[:, None] == bases.unique().sort().to_numpy()[None, :], dtype=np.float64)
-    before = benchmark_scores(table)
+    before = scores_before(table, tries)
     runs = rows.runs.filter(pl.col("candidate").is_in(names))
     after = benchmark_scores(runs, "post").at(before.names).share
     if not by_benchmark:

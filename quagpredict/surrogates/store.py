@@ -236,8 +236,10 @@ def _of_today(value: Any, path: Path) -> Any:
     if isinstance(form := value.get("form"), dict):
         form = _renamed(form, "kind")
         # Every Gaussian process had this kernel up to schema 4, and did not say so.
-        process = version < 5 and form.get("kind") == "gaussian_process"
-        value["form"] = {"kernel": SQUARED_EXPONENTIAL} | form if process else form
+        if version < 5 and form.get("kind") == "gaussian_process":
+            form = {"kernel": SQUARED_EXPONENTIAL} | form
+        # Every map read Pass@1 before it said what it reads.
+        value["form"] = {"tries": 1.0} | form if form.get("kind") == "hierarchical" else form
     return value
 
 

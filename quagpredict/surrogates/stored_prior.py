@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,20 +46,44 @@ class StoredPrior:
     rl_steps: tuple[float, ...]
 
 
-#: Knots of the map, logits of Pass@1: 2 % and 27 %.
+class Level(NamedTuple):
+    """What is known of a candidate, and how the model reads it.
+
+    Attributes
+    ----------
+    knots : tuple of float
+        Of the map, on the scale of `quagpredict.surrogates.hierarchy.BEFORE`; none for a model without benchmarks.
+    terms : tuple of str
+    tries : int
+        The map reads Pass@k of each benchmark at this k.
+    """
+
+    knots: tuple[float, ...]
+    terms: tuple[str, ...]
+    tries: int = 1
+
+
+#: Knots of the map, logits of Pass@k before RL: 2 % and 27 %.
 KNOTS = (-4.0, -1.0)
-#: Level of information -> knots of the map and terms. By benchmark, a map of Pass@1; without benchmarks there is none,
-#: since it would order by SFT Pass@1.
-LEVELS: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
-    "benchmarks, what was cut, and loss": (KNOTS, (CUT, LOSS)),
-    "benchmarks and what was cut": (KNOTS, (CUT,)),
-    "benchmarks and loss": (KNOTS, (LOSS,)),
-    "benchmarks": (KNOTS, ()),
-    "Pass@64 and loss": ((), ("pre_problems.pass_at_64", LOSS)),
-    "Pass@64": ((), ("pre_problems.pass_at_64",)),
-    "Pass@16 and loss": ((), ("pre_problems.pass_at_16", LOSS)),
-    "Pass@16": ((), ("pre_problems.pass_at_16",)),
+#: How many tries the map reads, where so many samples of a problem were drawn.
+TRIES = 4
+#: Levels of information, the best first. Without benchmarks there is no map: it would order by SFT Pass@1.
+LEVELS = {
+    f"Pass@{TRIES} by benchmark, what was cut, and loss": Level(KNOTS, (CUT, LOSS), TRIES),
+    f"Pass@{TRIES} by benchmark and what was cut": Level(KNOTS, (CUT,), TRIES),
+    f"Pass@{TRIES} by benchmark and loss": Level(KNOTS, (LOSS,), TRIES),
+    f"Pass@{TRIES} by benchmark": Level(KNOTS, (), TRIES),
+    "benchmarks, what was cut, and loss": Level(KNOTS, (CUT, LOSS)),
+    "benchmarks and what was cut": Level(KNOTS, (CUT,)),
+    "benchmarks and loss": Level(KNOTS, (LOSS,)),
+    "benchmarks": Level(KNOTS, ()),
+    "Pass@64 and loss": Level((), ("pre_problems.pass_at_64", LOSS)),
+    "Pass@64": Level((), ("pre_problems.pass_at_64",)),
+    "Pass@16 and loss": Level((), ("pre_problems.pass_at_16", LOSS)),
+    "Pass@16": Level((), ("pre_problems.pass_at_16",)),
 }
+#: Levels that no prior had at first.
+_LATER = {name for name, level in LEVELS.items() if level.tries > 1}
 
 
 def save_prior(prior: StoredPrior, folder: str | Path) -> Path:
@@ -108,8 +132,9 @@ def load_prior(folder: str | Path) -> StoredPrior:
         raise SurrogateError(f"{path}: not a prior: {str(error)[:200]}") from None
     whole = JsonObject(value, path, "", frozenset({"schema_version", "levels", "corpora", "bases", "rl_steps"}))
     whole.number("schema_version", 1, 1)
-    levels = JsonObject(whole.value["levels"], path, "levels.", frozenset(LEVELS))
-    found = {name: _level(levels.value[name], path, name) for name in LEVELS}
+    there = whole.value["levels"] if isinstance(whole.value["levels"], dict) else {}
+    levels = JsonObject(whole.value["levels"], path, "levels.", frozenset(LEVELS) - (_LATER - {*there}))
+    found = {name: _level(levels.value[name], path, name) for name in LEVELS if name in levels.value}
     return StoredPrior(
         {name: level for name, (level, _) in found.items()},
         {name: terms for name, (_, terms) in found.items()},

@@ -49,3 +49,10 @@ def test_shares_of_problems_sum_to_one_and_the_curve_is_the_mean_over_problems(p
     tables = count_tables(np.zeros(len(pairs), dtype=np.int64), n, c, 1)
     assert success_shares(*tables, np.linspace(-8.0, 8.0, 9)).sum() == pytest.approx(1.0)
     assert mean_curve(*tables, np.array([1.0]))[0, 0] == pytest.approx(float((c / n).mean()))
+
+
+def test_what_else_is_asked_for_changes_no_bit_of_a_curve() -> None:
+    random = np.random.default_rng(0)
+    tables = count_tables(np.repeat(np.arange(7), 30), np.full(210, 256), random.integers(0, 257, 210), 7)
+    alone = [mean_curve(*tables, np.array([k])) for k in (1.0, 4.0, 16.0)]
+    assert np.array_equal(mean_curve(*tables, np.array([1.0, 4.0, 16.0])), np.hstack(alone))

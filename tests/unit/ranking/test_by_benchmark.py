@@ -39,7 +39,7 @@ def test_one_model_ranks_with_no_result_and_with_many(runs: pl.DataFrame, count:
     assert ranking.frame["prediction"].null_count() == 0
     said = " ".join(ranking.notes)
     assert ("with no result" if count == 0 else f"fitted on {count} finished candidates") in said
-    assert "12 other bases (lab, lab-2, lab-3, lab-pilot; 200 to 400 RL steps)" in said
+    assert "14 other bases (lab, lab-2, lab-3, lab-pilot, lab-search; 200 to 400 RL steps)" in said
 
 
 def test_results_narrow_the_intervals(runs: pl.DataFrame) -> None:

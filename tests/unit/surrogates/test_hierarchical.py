@@ -1,5 +1,6 @@
 """The hierarchical surrogate: a prior learnt elsewhere, results by benchmark, and what must hold whatever they are."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,22 @@ def with_cut(table: pl.DataFrame, share: np.ndarray) -> pl.DataFrame:
     return table.with_columns(pl.Series("pre_problems", problems))
 
 
+def with_samples(table: pl.DataFrame, n: int) -> pl.DataFrame:
+    """The same with n samples of each problem."""
+
+    def fewer(counted: dict[str, Any]) -> dict[str, Any]:
+        return (
+            counted
+            | {name: round(counted[name] * n / counted["n"]) for name in ("c", "truncated") if name in counted}
+            | {"n": n}
+        )
+
+    columns = [name for name in ("pre_problems", "post_problems") if name in table.columns]
+    return table.with_columns(pl.Series(name, [[fewer(one) for one in row] for row in table[name]]) for name in columns)
+
+
 CUT_RUNS = with_cut(RUNS, np.random.default_rng(7).uniform(0, 0.8, RUNS.height))
+FITTED = (prior_surrogate(FRESH), fit(RUNS[:8], "hierarchical"))
 PRIOR = shipped_prior().levels["benchmarks and loss"]
 
 
@@ -133,6 +149,18 @@ def test_more_pass_at_1_never_predicts_less_whatever_the_results(seed: int, coun
     assert (np.diff(mean) >= -1e-9).all()
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, RUNS.height - 1))
+def test_more_correct_samples_never_predict_less(seed: int, row: int) -> None:
+    rng = np.random.default_rng(seed)
+    problems = RUNS["pre_problems"][row].to_list()
+    better = [one | {"c": min(one["n"], one["c"] + int(rng.integers(0, 9)))} for one in problems]
+    both = pl.concat([RUNS[row], RUNS[row].with_columns(pl.Series("pre_problems", [better]))])
+    for fitted in FITTED:
+        worse, more = fitted.predict_frame(both).mean
+        assert more >= worse - 1e-12
+
+
 def test_lower_loss_never_predicts_less() -> None:
     fitted = fit(RUNS[:8], "hierarchical")
     X = np.repeat(fitted.design(RUNS[:1]), 20, axis=0)
@@ -164,10 +192,10 @@ def test_responses_of_which_it_is_not_known_whether_they_were_cut_are_no_reason_
     unknown = CUT_RUNS.with_columns(
         pl.col("pre_problems").list.eval(pl.element().struct.with_fields(truncated=pl.lit(None, pl.Int64)))
     )
-    assert level_of(CUT_RUNS) == "benchmarks, what was cut, and loss"
-    assert level_of(unknown) == "benchmarks and loss"
+    assert level_of(CUT_RUNS) == "Pass@4 by benchmark, what was cut, and loss"
+    assert level_of(unknown) == "Pass@4 by benchmark and loss"
     one = pl.concat([CUT_RUNS[:-1], unknown[-1:]], how="vertical_relaxed")
-    assert level_of(one) == "benchmarks and loss"
+    assert level_of(one) == "Pass@4 by benchmark and loss"
     np.testing.assert_array_equal(
         fit(unknown, "hierarchical").predict_frame(FRESH).mean, fit(RUNS, "hierarchical").predict_frame(FRESH).mean
     )
@@ -227,8 +255,9 @@ def test_another_base_is_predicted_with_less_certainty() -> None:
 
 def test_the_level_follows_what_is_measured() -> None:
     flat = pl.DataFrame({"pre_pass_at_1": [0.1], "pre_pass_at_64": [0.5], "pre_held_out_loss_nats": [0.7]})
-    assert level_of(RUNS) == "benchmarks and loss"
-    assert level_of(RUNS.drop("pre_held_out_loss_nats")) == "benchmarks"
+    assert level_of(RUNS) == "Pass@4 by benchmark and loss"
+    assert level_of(RUNS.drop("pre_held_out_loss_nats")) == "Pass@4 by benchmark"
+    assert level_of(with_samples(RUNS, 3)) == "benchmarks and loss"
     assert level_of(flat) == "Pass@64 and loss"
     assert level_of(flat.drop("pre_held_out_loss_nats")) == "Pass@64"
     assert level_of(flat.drop("pre_pass_at_64")) == ""
@@ -240,9 +269,10 @@ def test_the_level_follows_what_is_measured() -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_level_survives_storage_to_the_last_bit(level: str, tmp_path: Path) -> None:
-    knots, terms = LEVELS[level]
+    knots, terms, tries = LEVELS[level]
     table = CUT_RUNS if CUT in terms else RUNS
     table = table if "pre_held_out_loss_nats" in terms else table.drop("pre_held_out_loss_nats")
+    table = table if tries > 1 else with_samples(table, 3)
     if not knots:
         k = terms[0].rpartition("_")[2]
         coverage = pl.col("post_pass_at_1").alias(f"pre_pass_at_{k}")
@@ -273,7 +303,7 @@ def test_other_targets_and_scores_that_are_no_fraction_are_refused() -> None:
 
 def test_the_shipped_prior_knows_the_signs() -> None:
     stored = shipped_prior()
-    assert stored.corpora == ("lab", "lab-2", "lab-3", "lab-pilot")
+    assert stored.corpora == ("lab", "lab-2", "lab-3", "lab-pilot", "lab-search")
     for level in stored.levels.values():
         assert (level.mean[1:] >= 0).all()
         assert level.mean[1:].max() > 0.1
@@ -295,6 +325,30 @@ def test_a_prior_survives_storage_and_a_broken_one_is_named(tmp_path: Path) -> N
         load_prior(save_prior(replace(stored, levels={**stored.levels, "Pass@64": bad}), tmp_path).parent)
     with pytest.raises(SurrogateError, match="there is no prior"):
         load_prior(tmp_path / "nowhere")
+
+
+def test_a_prior_of_before_reads_pass_at_1_and_is_read(tmp_path: Path) -> None:
+    stored = shipped_prior()
+    old = {name: level for name, level in stored.levels.items() if LEVELS[name].tries == 1}
+    again = load_prior(save_prior(replace(stored, levels=old), tmp_path).parent)
+    assert {*again.levels} == {*old}
+    fitted = prior_surrogate(FRESH, again)
+    assert "pre_problems[a].pass_at_1" in fitted.features
+    few = prior_surrogate(with_samples(FRESH, 3), stored)
+    assert fitted.features == few.features
+    text = (tmp_path / FILE).read_text(encoding="utf-8")
+    (tmp_path / FILE).write_text(text.replace('"benchmarks and loss"', '"benchmarks or loss"'), encoding="utf-8")
+    with pytest.raises(SurrogateError, match=r"key 'levels\.benchmarks and loss' is missing"):
+        load_prior(tmp_path)
+
+
+def test_a_surrogate_stored_before_its_map_named_its_tries_reads_pass_at_1(tmp_path: Path) -> None:
+    fitted = fit(with_samples(RUNS, 3)[:9], "hierarchical")
+    path = save_surrogate(fitted, tmp_path)
+    value = json.loads(path.read_text(encoding="utf-8"))
+    assert value["form"].pop("tries") == 1.0
+    path.write_text(json.dumps(value), encoding="utf-8")
+    assert np.array_equal(load_surrogate(tmp_path).predict_frame(RUNS).mean, fitted.predict_frame(RUNS).mean)
 
 
 def test_steps_far_from_those_of_the_prior_are_said() -> None:
