@@ -33,6 +33,9 @@ from quagpredict.schema import BY_NAME, MEASURES, Column, pass_at_column
 #: Centres of the bins of success probability, on the logit scale; from 1 in 2981 to its complement.
 LOGITS = np.linspace(-8.0, 8.0, 41)
 
+#: k of the Pass@k by benchmark that says most of what RL makes of a candidate.
+TRIES = 4
+
 #: Name of the column that tells sets of problems apart.
 PROBLEM_SET = "pre_problems.set"
 

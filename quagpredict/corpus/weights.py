@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from quagpredict.corpus.benchmarks import benchmark_names
-from quagpredict.corpus.columns import benchmark_column, derived_of, pass_at, pass_at_columns
+from quagpredict.corpus.columns import TRIES, benchmark_column, derived_of, pass_at, pass_at_columns
 from quagpredict.corpus.derived import with_derived
 from quagpredict.errors import CorpusError, UsageError, argument
 from quagpredict.schema import PROBLEM_COLUMNS
@@ -91,9 +91,8 @@ def weighted(frame: pl.DataFrame, weights: Mapping[str, float], *, source: str =
         columns[name] = shares.select(whole.alias(name)).to_series()
     before = benchmark_names(frame["pre_problems"])
     after = benchmark_names(frame["post_problems"]) if "post_problems" in frame.columns else ()
-    kept = [
-        benchmark_column(name, field) for name in found for field in ("pass_at_1", "samples", "problems", "finished")
-    ]
+    fields = ("pass_at_1", f"pass_at_{TRIES}", "samples", "problems", "finished")
+    kept = [benchmark_column(name, field) for name in found for field in fields]
     # One that was measured after RL alone does not count, and is there to be told.
     kept += [benchmark_column(name, "pass_at_1", "post") for name in after if name in found or name not in before]
     frame = with_derived(_without_counted(frame), kept, source=source).with_columns(columns.values())

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.benchmarks import benchmark_names, benchmark_scores
-from quagpredict.corpus.columns import benchmark_column, curve_column, derived_of, pass_at
+from quagpredict.corpus.columns import TRIES, benchmark_column, curve_column, derived_of, pass_at
 from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.corpus.parts import PARTS, measured_parts
@@ -25,7 +25,7 @@ from quagpredict.surrogates.hierarchy_fit import posterior
 from quagpredict.surrogates.hierarchy_tables import CUT, term_columns
 from quagpredict.surrogates.kind import FitTask, Kind
 from quagpredict.surrogates.mixed import group_columns
-from quagpredict.surrogates.stored_prior import LEVELS, TRIES, StoredPrior, shipped_prior
+from quagpredict.surrogates.stored_prior import LEVELS, StoredPrior, shipped_prior
 from quagpredict.surrogates.training_tables import t_factor
 
 Floats = NDArray[np.float64]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from quagpredict.corpus.columns import TRIES
 from quagpredict.errors import SurrogateError
 from quagpredict.files import write_json
 from quagpredict.shipped import shipped_path
@@ -65,9 +66,7 @@ class Level(NamedTuple):
 
 #: Knots of the map, logits of Pass@k before RL: 2 % and 27 %.
 KNOTS = (-4.0, -1.0)
-#: How many tries the map reads, where so many samples of a problem were drawn.
-TRIES = 4
-#: Levels of information, the best first. Without benchmarks there is no map: it would order by SFT Pass@1.
+#: Levels of information, the best first: `TRIES` where so many samples of each problem were drawn. Without benchmarks there is no map: it would order by SFT Pass@1.
 LEVELS = {
     f"Pass@{TRIES} by benchmark, what was cut, and loss": Level(KNOTS, (CUT, LOSS), TRIES),
     f"Pass@{TRIES} by benchmark and what was cut": Level(KNOTS, (CUT,), TRIES),
