@@ -66,7 +66,8 @@ class Level(NamedTuple):
 
 #: Knots of the map, logits of Pass@k before RL: 2 % and 27 %.
 KNOTS = (-4.0, -1.0)
-#: Levels of information, the best first: `TRIES` where so many samples of each problem were drawn. Without benchmarks there is no map: it would order by SFT Pass@1.
+#: Levels of information, the best first: Pass@4 where so many samples of each problem were drawn. Without benchmarks
+#: there is no map: it would order by SFT Pass@1.
 LEVELS = {
     f"Pass@{TRIES} by benchmark, what was cut, and loss": Level(KNOTS, (CUT, LOSS), TRIES),
     f"Pass@{TRIES} by benchmark and what was cut": Level(KNOTS, (CUT,), TRIES),
