@@ -2,117 +2,50 @@
 
 from typing import TYPE_CHECKING, Any
 
-from quagpredict.errors import (
-    CheckpointError,
-    CorpusError,
-    IncomparableError,
-    InvalidDataError,
-    MissingExtraError,
-    NothingToRankError,
-    QuagpredictError,
-    RecipeError,
-    StageError,
-    SurrogateError,
-    UsageError,
-)
 from quagpredict.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from quagpredict.answers import grade
-    from quagpredict.collection import collect
-    from quagpredict.collection.estimate import estimate_cost
-    from quagpredict.corpus import read_corpus, write_corpus
-    from quagpredict.diagnosis import doctor
-    from quagpredict.evaluation import score_checkpoint
-    from quagpredict.importers import import_run, import_runs, write_imported
-    from quagpredict.metrics import pass_at_k
-    from quagpredict.mixture_search import MixtureSearch, search
-    from quagpredict.racing import race
-    from quagpredict.ranking import rank
-    from quagpredict.replication import replicate
-    from quagpredict.replication.auditing import audit
-    from quagpredict.report.card import save_validated
-    from quagpredict.report.reporting import write_report
-    from quagpredict.surrogates import SurrogateRegressor, fit
-    from quagpredict.surrogates.store import load_surrogate, save_surrogate
-    from quagpredict.validation import fit_validated, validate
-    from quagpredict.validation.learning_curve import learning_curve
-    from quagpredict.validation.sensitivity import sensitivity
+    from quagpredict.answers.grading import grade as grade
+    from quagpredict.callbacks.while_training import QuagpredictCallback as QuagpredictCallback
+    from quagpredict.collection.collecting import collect as collect
+    from quagpredict.collection.estimate import estimate_cost as estimate_cost
+    from quagpredict.corpus.reading import read_corpus as read_corpus
+    from quagpredict.corpus.writing import write_corpus as write_corpus
+    from quagpredict.diagnosis import doctor as doctor
+    from quagpredict.errors import CheckpointError as CheckpointError
+    from quagpredict.errors import CorpusError as CorpusError
+    from quagpredict.errors import IncomparableError as IncomparableError
+    from quagpredict.errors import InvalidDataError as InvalidDataError
+    from quagpredict.errors import MissingExtraError as MissingExtraError
+    from quagpredict.errors import NothingToRankError as NothingToRankError
+    from quagpredict.errors import QuagpredictError as QuagpredictError
+    from quagpredict.errors import RecipeError as RecipeError
+    from quagpredict.errors import StageError as StageError
+    from quagpredict.errors import SurrogateError as SurrogateError
+    from quagpredict.errors import UsageError as UsageError
+    from quagpredict.evaluation.score import score_checkpoint as score_checkpoint
+    from quagpredict.importers.importing import import_run as import_run
+    from quagpredict.importers.many import import_runs as import_runs
+    from quagpredict.importers.many import write_imported as write_imported
+    from quagpredict.metrics.coverage import pass_at_k as pass_at_k
+    from quagpredict.mixture_search.searching import search as search
+    from quagpredict.mixture_search.study import MixtureSearch as MixtureSearch
+    from quagpredict.racing.racer import race as race
+    from quagpredict.ranking.ranker import rank as rank
+    from quagpredict.replication.auditing import audit as audit
+    from quagpredict.replication.corpora import replicate as replicate
+    from quagpredict.report.card import save_validated as save_validated
+    from quagpredict.report.reporting import write_report as write_report
+    from quagpredict.surrogates.estimator import SurrogateRegressor as SurrogateRegressor
+    from quagpredict.surrogates.fitting import fit as fit
+    from quagpredict.surrogates.store import load_surrogate as load_surrogate
+    from quagpredict.surrogates.store import save_surrogate as save_surrogate
+    from quagpredict.validation.fit_and_validate import fit_validated as fit_validated
+    from quagpredict.validation.learning_curve import learning_curve as learning_curve
+    from quagpredict.validation.sensitivity import sensitivity as sensitivity
+    from quagpredict.validation.validating import validate as validate
 
-__all__ = [
-    "CheckpointError",
-    "CorpusError",
-    "IncomparableError",
-    "InvalidDataError",
-    "MissingExtraError",
-    "MixtureSearch",
-    "NothingToRankError",
-    "QuagpredictCallback",
-    "QuagpredictError",
-    "RecipeError",
-    "StageError",
-    "SurrogateError",
-    "SurrogateRegressor",
-    "UsageError",
-    "audit",
-    "collect",
-    "doctor",
-    "estimate_cost",
-    "fit",
-    "fit_validated",
-    "grade",
-    "import_run",
-    "import_runs",
-    "learning_curve",
-    "load_surrogate",
-    "pass_at_k",
-    "race",
-    "rank",
-    "read_corpus",
-    "replicate",
-    "save_surrogate",
-    "save_validated",
-    "score_checkpoint",
-    "search",
-    "sensitivity",
-    "validate",
-    "write_corpus",
-    "write_imported",
-    "write_report",
-]
-
-_HOME = {
-    "MixtureSearch": "mixture_search",
-    "QuagpredictCallback": "callbacks",
-    "SurrogateRegressor": "surrogates",
-    "audit": "replication.auditing",
-    "collect": "collection",
-    "doctor": "diagnosis",
-    "estimate_cost": "collection.estimate",
-    "fit": "surrogates",
-    "fit_validated": "validation",
-    "grade": "answers",
-    "import_run": "importers",
-    "import_runs": "importers",
-    "learning_curve": "validation.learning_curve",
-    "load_surrogate": "surrogates.store",
-    "pass_at_k": "metrics",
-    "race": "racing",
-    "rank": "ranking",
-    "read_corpus": "corpus",
-    "replicate": "replication",
-    "save_surrogate": "surrogates.store",
-    "save_validated": "report.card",
-    "score_checkpoint": "evaluation",
-    "search": "mixture_search",
-    "sensitivity": "validation.sensitivity",
-    "validate": "validation",
-    "write_corpus": "corpus",
-    "write_imported": "importers",
-    "write_report": "report.reporting",
-}
-
-_lazy, _ = lazy_names(__name__, _HOME)
+_lazy, _, __all__ = lazy_names(__name__)
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,4 @@ from quagpredict.lazy import lazy_names
 if TYPE_CHECKING:
     from quagpredict.callbacks.while_training import QuagpredictCallback as QuagpredictCallback
 
-__all__ = ["QuagpredictCallback"]
-
-__getattr__, __dir__ = lazy_names(__name__, {"QuagpredictCallback": "while_training"})
+__getattr__, __dir__, __all__ = lazy_names(__name__)

@@ -9,12 +9,4 @@ if TYPE_CHECKING:
     from quagpredict.collection.planning import planned_commands as planned_commands
     from quagpredict.collection.summary import Summary as Summary
 
-__all__ = ["Summary", "collect", "planned_commands"]
-
-_HOME = {
-    "Summary": "summary",
-    "collect": "collecting",
-    "planned_commands": "planning",
-}
-
-__getattr__, __dir__ = lazy_names(__name__, _HOME)
+__getattr__, __dir__, __all__ = lazy_names(__name__)

@@ -18,28 +18,5 @@ if TYPE_CHECKING:
     from quagpredict.importers.statistics import coverage_ratio as coverage_ratio
     from quagpredict.importers.statistics import pass_at_group as pass_at_group
 
-__all__ = [
-    "FORMATS",
-    "Audit",
-    "Difference",
-    "Imported",
-    "Statistic",
-    "coverage_ratio",
-    "detect",
-    "import_run",
-    "import_runs",
-    "pass_at_group",
-    "runs_by_name",
-    "write_imported",
-]
-
-_HOME = {
-    **dict.fromkeys(("Audit", "Difference"), "audit"),
-    **dict.fromkeys(("FORMATS", "detect"), "formats"),
-    **dict.fromkeys(("Imported", "import_run"), "importing"),
-    **dict.fromkeys(("import_runs", "runs_by_name", "write_imported"), "many"),
-    **dict.fromkeys(("Statistic", "coverage_ratio", "pass_at_group"), "statistics"),
-}
-
 # The command line reads the table of formats, and nothing of polars for it.
-__getattr__, __dir__ = lazy_names(__name__, _HOME)
+__getattr__, __dir__, __all__ = lazy_names(__name__)

@@ -24,43 +24,5 @@ if TYPE_CHECKING:
     from quagpredict.metrics.uncertainty import ratio_standard_error as ratio_standard_error
     from quagpredict.metrics.uncertainty import standard_error_of_mean as standard_error_of_mean
 
-__all__ = [
-    "MEASURED_KS",
-    "HeldOutLoss",
-    "Majority",
-    "Measurement",
-    "PassAtKCurve",
-    "bootstrap_means",
-    "count_values",
-    "level_parts",
-    "maj_at_k",
-    "majority",
-    "measurement",
-    "pass_at_k",
-    "pass_at_k_curve",
-    "ratio_standard_error",
-    "reward_variance",
-    "standard_error_of_mean",
-    "token_weighted_loss",
-    "zero_variance_share",
-]
-
-_HOME = {
-    "HeldOutLoss": "held_out_loss",
-    "Majority": "responses",
-    "PassAtKCurve": "coverage",
-    "bootstrap_means": "uncertainty",
-    "maj_at_k": "majority_vote",
-    "majority": "responses",
-    "pass_at_k": "coverage",
-    "pass_at_k_curve": "coverage",
-    "ratio_standard_error": "uncertainty",
-    "reward_variance": "learning_signal",
-    "standard_error_of_mean": "uncertainty",
-    "token_weighted_loss": "held_out_loss",
-    "zero_variance_share": "learning_signal",
-    **dict.fromkeys(("MEASURED_KS", "Measurement", "count_values", "level_parts", "measurement"), "measuring"),
-}
-
 # Ranking needs one file of these, and neither the grader's words nor what they bring.
-__getattr__, __dir__ = lazy_names(__name__, _HOME)
+__getattr__, __dir__, __all__ = lazy_names(__name__)

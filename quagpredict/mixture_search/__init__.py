@@ -17,32 +17,4 @@ if TYPE_CHECKING:
     from quagpredict.mixture_search.warm_start import from_corpus as from_corpus
     from quagpredict.mixture_search.warm_start import from_study as from_study
 
-_HOME = {
-    "BoundedSimplex": "simplex",
-    "MixtureRecipe": "recipes",
-    "MixtureSearch": "study",
-    "SearchPlan": "space_file",
-    "SearchSpace": "space",
-    "check_search": "searching",
-    "from_corpus": "warm_start",
-    "from_study": "warm_start",
-    "recipe_of": "recipes",
-    "search": "searching",
-    "search_in_rounds": "rounds",
-}
-
-__all__ = [
-    "BoundedSimplex",
-    "MixtureRecipe",
-    "MixtureSearch",
-    "SearchPlan",
-    "SearchSpace",
-    "check_search",
-    "from_corpus",
-    "from_study",
-    "recipe_of",
-    "search",
-    "search_in_rounds",
-]
-
-__getattr__, __dir__ = lazy_names(__name__, _HOME)
+__getattr__, __dir__, __all__ = lazy_names(__name__)

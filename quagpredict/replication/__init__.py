@@ -13,16 +13,4 @@ if TYPE_CHECKING:
     from quagpredict.replication.transfer import Corpus as Corpus
     from quagpredict.replication.transfer import transfer as transfer
 
-__all__ = ["Claim", "Corpus", "Replicated", "Replication", "replicate", "replication_of", "transfer"]
-
-_HOME = {
-    "Claim": "claims",
-    "Corpus": "transfer",
-    "Replicated": "corpora",
-    "Replication": "replicating",
-    "replicate": "corpora",
-    "replication_of": "replicating",
-    "transfer": "transfer",
-}
-
-__getattr__, __dir__ = lazy_names(__name__, _HOME)
+__getattr__, __dir__, __all__ = lazy_names(__name__)

@@ -22,33 +22,4 @@ if TYPE_CHECKING:
     from quagpredict.surrogates.store import load_surrogate as load_surrogate
     from quagpredict.surrogates.store import save_surrogate as save_surrogate
 
-_HOME = {
-    "SURROGATES": "kinds",
-    "Calibration": "fitted",
-    "FittedSurrogate": "fitted",
-    "Interval": "fitted",
-    "Prediction": "fitted",
-    "SurrogateRegressor": "estimator",
-    "fit": "fitting",
-    "fit_frame": "fitting",
-    "load_surrogate": "store",
-    "prepare": "kinds",
-    "save_surrogate": "store",
-}
-
-__all__ = [
-    "SURROGATES",
-    "Calibration",
-    "FittedSurrogate",
-    "Interval",
-    "Prediction",
-    "SurrogateRegressor",
-    "fit",
-    "fit_frame",
-    "load_surrogate",
-    "prepare",
-    "save_surrogate",
-]
-
-
-__getattr__, __dir__ = lazy_names(__name__, _HOME)
+__getattr__, __dir__, __all__ = lazy_names(__name__)

@@ -10,13 +10,4 @@ if TYPE_CHECKING:
     from quagpredict.validation.report import ValidationReport as ValidationReport
     from quagpredict.validation.validating import validate as validate
 
-__all__ = ["ValidatedFit", "ValidationReport", "fit_validated", "validate"]
-
-_HOME = {
-    "ValidatedFit": "fit_and_validate",
-    "ValidationReport": "report",
-    "fit_validated": "fit_and_validate",
-    "validate": "validating",
-}
-
-__getattr__, __dir__ = lazy_names(__name__, _HOME)
+__getattr__, __dir__, __all__ = lazy_names(__name__)
