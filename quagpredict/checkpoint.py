@@ -57,14 +57,14 @@ def checkpoint_folder(checkpoint: str | Path) -> CheckpointFolder:
     hub = _HUB_ID.fullmatch(str(checkpoint))
     if hub is None or folder.parent.is_dir():
         raise UsageError(f"{checkpoint}: there is no such folder")
-    known = require("huggingface_hub")
+    hub_library = require("huggingface_hub")
     try:
-        found = known.snapshot_download(
+        snapshot = hub_library.snapshot_download(
             hub["id"], revision=hub["revision"], allow_patterns=list(_NEEDED), ignore_patterns=list(_NOT_NEEDED)
         )
     except Exception as error:  # the client's errors, and those of what it downloads with, have no common base
         raise UsageError(f"{checkpoint}: there is no such folder, nor does the hub give it: {_said(error)}") from None
-    return CheckpointFolder(Path(found), hub["name"])
+    return CheckpointFolder(Path(snapshot), hub["name"])
 
 
 def weights_digest(checkpoint: str | Path) -> str:

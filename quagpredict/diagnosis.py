@@ -75,15 +75,15 @@ def doctor() -> tuple[Finding, ...]:
     >>> found["quagpredict"], found["polars"]
     ('info', 'works')
     """
-    found = [
+    findings = [
         Finding("quagpredict", "info", f"{own_version()}, Python {platform.python_version()} on {platform.machine()}")
     ]
-    found += [_package(name) for name in _needed()]
+    findings += [_package(name) for name in _needed()]
     for engine in ENGINES:
-        found += _engine(engine)
-    found += [_optional(module, use) for module, use in _OPTIONAL.items()]
-    found.append(Finding("run together", "info", _known_together()))
-    return tuple(found)
+        findings += _engine(engine)
+    findings += [_optional(module, use) for module, use in _OPTIONAL.items()]
+    findings.append(Finding("run together", "info", _known_together()))
+    return tuple(findings)
 
 
 def _needed() -> list[str]:

@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-def did_you_mean(name: object, known: Iterable[str], *, cutoff: float = 0.6, prefix: str = "", rest: str = "") -> str:
+def did_you_mean(name: object, names: Iterable[str], *, cutoff: float = 0.6, prefix: str = "", rest: str = "") -> str:
     """Return the end of an error about a name: the nearest known one.
 
     Parameters
     ----------
     name : object
         What was given; YAML has keys that are no text.
-    known : iterable of str
+    names : iterable of str
         The names that there are.
     cutoff : float
         Least similarity, 0-1, as in `difflib.get_close_matches`.
@@ -27,5 +27,5 @@ def did_you_mean(name: object, known: Iterable[str], *, cutoff: float = 0.6, pre
     >>> did_you_mean("zzz", ["learning_rate", "seed"], rest="; known are learning_rate, seed")
     '; known are learning_rate, seed'
     """
-    near = get_close_matches(str(name), list(known), n=1, cutoff=cutoff)
+    near = get_close_matches(str(name), list(names), n=1, cutoff=cutoff)
     return f"; did you mean '{prefix}{near[0]}'?" if near else rest

@@ -53,8 +53,8 @@ def write_parquet(
     made = io.BytesIO()  # a full disk is then Python's error, which says so; polars speaks of Thrift
     frame.write_parquet(made, metadata={**(metadata or {}), SEAL: _EMPTY.decode()}, **settings)
     with made.getbuffer() as content:
-        place = made.getvalue().rfind(_MARK + _EMPTY) + len(_MARK)
-        content[place : place + len(_EMPTY)] = _digest(content, place)
+        mark_end = made.getvalue().rfind(_MARK + _EMPTY) + len(_MARK)
+        content[mark_end : mark_end + len(_EMPTY)] = _digest(content, mark_end)
         with written_aside(path) as aside:
             aside.write_bytes(content)
 
@@ -79,8 +79,8 @@ def is_sealed(path: str | Path) -> bool:
             mark = content.rfind(_MARK, max(0, size - _TAIL))
             if mark < 0:
                 return False
-            place = mark + len(_MARK)
-            if content[place : place + len(_EMPTY)] != _digest(content, place):
+            mark_end = mark + len(_MARK)
+            if content[mark_end : mark_end + len(_EMPTY)] != _digest(content, mark_end):
                 raise InvalidDataError(
                     f"{path}: damaged, or changed by another tool: its bytes are not those that were written "
                     f"(metadata key {SEAL}); make it or copy it again"
@@ -177,9 +177,9 @@ def _scanned(path: str | Path, chosen: Callable[[pl.LazyFrame], pl.LazyFrame]) -
         ) from None
 
 
-def _digest(content: mmap.mmap | memoryview, place: int) -> bytes:
+def _digest(content: mmap.mmap | memoryview, mark_end: int) -> bytes:
     with memoryview(content) as view:
-        made = hashlib.sha256(view[:place])
+        made = hashlib.sha256(view[:mark_end])
         made.update(_EMPTY)
-        made.update(view[place + len(_EMPTY) :])
+        made.update(view[mark_end + len(_EMPTY) :])
     return made.hexdigest().encode()

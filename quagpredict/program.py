@@ -76,13 +76,13 @@ def write_record(
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in _REPORTED:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 _SPENT = "quagpredict_spent.json"  # in a checkpoint: seconds of work that led to it
@@ -103,9 +103,9 @@ def last_checkpoint(output_dir: str | Path, before: int | None = None) -> Path |
     True
     """
     steps = {path: path.name[11:] for path in Path(output_dir).glob("checkpoint-*")}
-    found = {path: int(step) for path, step in steps.items() if step.isdecimal() and _resumable(path)}
-    usable = [path for path, step in found.items() if before is None or step < before]
-    return max(usable, key=lambda path: found[path], default=None)
+    resumable = {path: int(step) for path, step in steps.items() if step.isdecimal() and _resumable(path)}
+    usable = [path for path, step in resumable.items() if before is None or step < before]
+    return max(usable, key=lambda path: resumable[path], default=None)
 
 
 def _steps_done(checkpoint: Path) -> int:
@@ -219,9 +219,9 @@ def parse_trl_recipe(parser: Any, arguments: list[str]) -> tuple[Any, ...]:
     unknown = parser.set_defaults_with_config(**recipe.config)
     keys = [key.removeprefix("--") for key in unknown[::2]]
     if keys:
-        known = [action.dest for action in parser._actions]
+        options = [action.dest for action in parser._actions]
         others = f" (and {', '.join(keys[1:])})" if keys[1:] else ""
-        raise RecipeError(f"{path}: unknown key '{keys[0]}'{others}{did_you_mean(keys[0], known)}")
+        raise RecipeError(f"{path}: unknown key '{keys[0]}'{others}{did_you_mean(keys[0], options)}")
     try:
         return tuple(parser.parse_args_into_dataclasses(args=arguments[:position] + arguments[position + 2 :]))
     except (ValueError, TypeError) as error:

@@ -39,9 +39,9 @@ def shipped_path(relative: str | Path) -> Path:
     >>> shipped_path("training/train_sft.py").name
     'train_sft.py'
     """
-    found = shipped_or_given(relative)
-    if _exists(found):
-        return found.resolve() if found == Path(relative) else found
+    path = shipped_or_given(relative)
+    if _exists(path):
+        return path.resolve() if path == Path(relative) else path
     raise UsageError(
         f"'{relative}' was not found, neither as given nor among the files shipped with quagpredict ({shipped_root()})"
     )
@@ -78,10 +78,10 @@ def matches(name: str | Path) -> list[Path]:
         return [path]
     if not glob.has_magic(str(name)):
         return []
-    found = glob.glob(str(name), recursive=True)  # noqa: PTH207 - a glob may be absolute
-    if not found and _is_shipped_name(path):
-        found = glob.glob(str(shipped_root() / path), recursive=True)  # noqa: PTH207
-    return sorted(path for path in map(Path, found) if path.exists())
+    names = glob.glob(str(name), recursive=True)  # noqa: PTH207 - a glob may be absolute
+    if not names and _is_shipped_name(path):
+        names = glob.glob(str(shipped_root() / path), recursive=True)  # noqa: PTH207
+    return sorted(path for path in map(Path, names) if path.exists())
 
 
 def _is_shipped_name(path: Path) -> bool:

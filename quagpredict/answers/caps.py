@@ -55,8 +55,8 @@ def nested_too_deep(text: str) -> bool:
     (False, True)
     """
     depth = deepest = 0
-    for found in _BRACKET.finditer(text):
-        mark = found.group()[-1]
+    for bracket in _BRACKET.finditer(text):
+        mark = bracket.group()[-1]
         depth += (mark in "([{") - (mark in ")]}")
         deepest = max(deepest, depth)
     return deepest > _MAX_NESTING or text.count("|") > 2 * _MAX_BARS
@@ -92,8 +92,8 @@ def balanced(text: str) -> bool:
     if (len(text) - len(text.rstrip("\\"))) % 2:
         return False  # it would escape whatever comes next
     depth = 0
-    for found in _BRACKET.finditer(text):
-        depth += (found.group() == "{") - (found.group() == "}")
+    for bracket in _BRACKET.finditer(text):
+        depth += (bracket.group() == "{") - (bracket.group() == "}")
         if depth < 0:
             return False
     return depth == 0
@@ -112,8 +112,8 @@ def power_depth(text: str) -> int:
     chain = 0  # powers of the term just read, for a^b^c without braces
     outer: list[int] = []
     raised = False  # the next item is an exponent
-    for found in _POWER_ITEM.finditer(plain(text).replace("**", "^")):
-        item = found.group()
+    for power in _POWER_ITEM.finditer(plain(text).replace("**", "^")):
+        item = power.group()
         if item == "^":
             chain += 1
             raised = True

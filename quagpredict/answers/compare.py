@@ -172,12 +172,12 @@ def _same_value(a: Value, g: Value, policy: GradingPolicy) -> bool | None:
         return equal_values(a.node, g.node, policy.relative_tolerance)
     hundred = Literal(Fraction(100))
     hundredths = [Operation("div", (form.node, hundred)) if form.percent else form.node for form in (a, g)]
-    found: list[bool | None] = []
+    verdicts: list[bool | None] = []
     if policy.percent in ("either", "value"):
-        found.append(equal_values(hundredths[0], hundredths[1], policy.relative_tolerance))
+        verdicts.append(equal_values(hundredths[0], hundredths[1], policy.relative_tolerance))
     if policy.percent in ("either", "number"):
-        found.append(equal_values(a.node, g.node, policy.relative_tolerance))
-    return True if True in found else None if None in found else False
+        verdicts.append(equal_values(a.node, g.node, policy.relative_tolerance))
+    return True if True in verdicts else None if None in verdicts else False
 
 
 def _is_product(measured: Value, bare: Value) -> bool:

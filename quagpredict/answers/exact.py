@@ -31,11 +31,11 @@ def exact(node: Node) -> Fraction | None:
     if isinstance(node, Symbol) or node.name not in OPERATIONS:
         return None
     parts = [exact(argument) for argument in node.arguments]
-    known = [part for part in parts if part is not None]
-    if len(known) < len(parts) or any(_bits(part) > _MAX_BITS for part in known):
+    exact_parts = [part for part in parts if part is not None]
+    if len(exact_parts) < len(parts) or any(_bits(part) > _MAX_BITS for part in exact_parts):
         return None
     try:
-        return Fraction(OPERATIONS[node.name](*known))
+        return Fraction(OPERATIONS[node.name](*exact_parts))
     except (UnknownError, ArithmeticError):
         return None
 

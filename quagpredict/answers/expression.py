@@ -130,8 +130,8 @@ class _Reader:
     def unit_follows(self) -> bool:
         """Say whether a letter with a space before it begins a unit with a slash: 5 m/s, but not 5 x/y."""
         letter, slash, under = (self.next(ahead) for ahead in range(3))
-        known = letter.text in UNIT_LETTERS and slash.text == "/" and not (slash.spaced or under.spaced)
-        return known and (under.text in UNIT_LETTERS or under.kind == "word")
+        before_slash = letter.text in UNIT_LETTERS and slash.text == "/" and not (slash.spaced or under.spaced)
+        return before_slash and (under.text in UNIT_LETTERS or under.kind == "word")
 
     def signed(self) -> Node:
         if self.take("mark", "-"):
@@ -320,10 +320,10 @@ class _Reader:
     def several(self) -> tuple[Node, ...]:
         if not self.take("open", "("):
             self.unread()
-        found = [self.sum()]
+        terms = [self.sum()]
         while self.take("mark", ","):
-            found.append(self.sum())
-        return tuple(found) if self.take("close", ")") else self.unread()
+            terms.append(self.sum())
+        return tuple(terms) if self.take("close", ")") else self.unread()
 
     def applied_to(self) -> Node:
         """Read what a function is applied to: the bracket behind it, or the product up to the next function or sign."""

@@ -114,21 +114,21 @@ def last_box(text: str) -> str | None:
     >>> last_box(r"$x = -\boxed{5}$"), last_box(r"\boxed{3} and \boxed{4}")
     ('-5', '3, 4')
     """
-    found = _box_before(text, len(text))
-    if found is None:
+    first_box = _box_before(text, len(text))
+    if first_box is None:
         return None
-    parts = [_with_surroundings(text, found)]
+    parts = [_with_surroundings(text, first_box)]
     while len(parts) <= _BOXES_TRIED:
-        before = _box_before(text, found.begin)
-        if before is not None and before.end > found.end:  # a box in a box: the outer one says more
-            parts[0], found = _with_surroundings(text, before), before
+        before = _box_before(text, first_box.begin)
+        if before is not None and before.end > first_box.end:  # a box in a box: the outer one says more
+            parts[0], first_box = _with_surroundings(text, before), before
             continue
-        if before is None or not _BETWEEN.fullmatch(text[before.end : found.begin][:80]):
+        if before is None or not _BETWEEN.fullmatch(text[before.end : first_box.begin][:80]):
             break
-        if not 0 <= found.begin - before.end <= 80:
+        if not 0 <= first_box.begin - before.end <= 80:
             break
         parts.insert(0, _with_surroundings(text, before))
-        found = before
+        first_box = before
     return ", ".join(dict.fromkeys(parts))
 
 

@@ -121,11 +121,13 @@ def grade_many(
         )
     for gold in dict.fromkeys(golds):
         readable_gold(gold, policy)
-    found = [_answer(response, reason, policy) for response, reason in zip(responses, reasons, strict=True)]
-    pairs = dict.fromkeys((answer, gold) for answer, gold in zip(found, golds, strict=True) if isinstance(answer, str))
+    answers = [_answer(response, reason, policy) for response, reason in zip(responses, reasons, strict=True)]
+    pairs = dict.fromkeys(
+        (answer, gold) for answer, gold in zip(answers, golds, strict=True) if isinstance(answer, str)
+    )
     graded = _graded_pairs(list(pairs), policy)
     return [
-        graded[answer, gold] if isinstance(answer, str) else answer for answer, gold in zip(found, golds, strict=True)
+        graded[answer, gold] if isinstance(answer, str) else answer for answer, gold in zip(answers, golds, strict=True)
     ]
 
 
@@ -159,8 +161,8 @@ def _graded_pairs(pairs: list[tuple[str, str]], policy: GradingPolicy) -> dict[t
     if undecided:
         from quagpredict.answers.symbolic import compare_pairs
 
-        found = compare_pairs(list(dict.fromkeys(undecided.values())), policy)
-        verdicts |= {pair: found[asked] for pair, asked in undecided.items()}
+        compared = compare_pairs(list(dict.fromkeys(undecided.values())), policy)
+        verdicts |= {pair: compared[asked] for pair, asked in undecided.items()}
     return {pair: Grade(verdict, one_spelling(pair[0], policy)) for pair, verdict in verdicts.items()}
 
 

@@ -19,13 +19,13 @@ _FUNCTIONS = {
 
 
 @lru_cache(maxsize=16384)
-def value_at(node: Node, place: str, base: str, digits: int) -> Any:
+def value_at(node: Node, point: str, base: str, digits: int) -> Any:
     """Return the value of an expression at a place, None if it has none or is not computed.
 
     Parameters
     ----------
     node : Node
-    place : str
+    point : str
         Names a point: "positive", "mixed" (negative coordinates too) or "whole", with any ending.
     base : {"e", "10"}
         Of a log that has none.
@@ -44,7 +44,7 @@ def value_at(node: Node, place: str, base: str, digits: int) -> Any:
     mpf('0.5')
     """
     try:
-        value = _Evaluation(context_of(digits), place, base).of(node)
+        value = _Evaluation(context_of(digits), point, base).of(node)
     except (UnknownError, ArithmeticError, ValueError, TypeError):
         return None
     return value if context_of(digits).isfinite(value) else None
@@ -55,23 +55,23 @@ _local = threading.local()  # mpmath keeps its precision in the context, and cha
 
 def context_of(digits: int) -> Any:
     """Return this thread's mpmath context of so many digits."""
-    known: dict[int, Any] | None = getattr(_local, "contexts", None)
-    if known is None:
-        known = _local.contexts = {}
-    if digits not in known:
+    contexts: dict[int, Any] | None = getattr(_local, "contexts", None)
+    if contexts is None:
+        contexts = _local.contexts = {}
+    if digits not in contexts:
         from mpmath import MPContext
 
-        known[digits] = MPContext()
-        known[digits].dps = digits
-    return known[digits]
+        contexts[digits] = MPContext()
+        contexts[digits].dps = digits
+    return contexts[digits]
 
 
 class _Evaluation:
     """The value of a tree at one place, in complex numbers."""
 
-    def __init__(self, context: Any, place: str, base: str) -> None:
+    def __init__(self, context: Any, point: str, base: str) -> None:
         self.context = context
-        self.place = place
+        self.place = point
         self.base = base
 
     def of(self, node: Node) -> Any:
@@ -134,10 +134,10 @@ class _Evaluation:
         context = self.context
         if value == 0:
             raise UnknownError
-        found = context.ln(value)
+        natural = context.ln(value)
         if base is None and (name == "log10" or (name == "log" and self.base == "10")):
             base = context.mpf(10)
-        return found if base is None else found / context.ln(base)
+        return natural if base is None else natural / context.ln(base)
 
     def of_reals(self, name: str, parts: list[Any]) -> Any:
         if any(part.imag != 0 for part in parts):
@@ -157,10 +157,10 @@ class _Evaluation:
 
 
 @cache
-def _coordinate(name: str, place: str) -> Fraction:
+def _coordinate(name: str, point: str) -> Fraction:
     """Return the value of a variable at a place, in units of 2^-20: fixed, and of no meaning."""
-    mark = int.from_bytes(hashlib.sha256(f"{name}\x00{place}".encode("utf-8", "surrogatepass")).digest()[:6], "big")
-    if place.startswith("whole"):
+    mark = int.from_bytes(hashlib.sha256(f"{name}\x00{point}".encode("utf-8", "surrogatepass")).digest()[:6], "big")
+    if point.startswith("whole"):
         return Fraction((2 + mark % 11) << 20)
     value = Fraction((1 << 19) + mark % (1 << 21))
-    return -value if place.startswith("mixed") and mark >> 40 & 1 else value
+    return -value if point.startswith("mixed") and mark >> 40 & 1 else value

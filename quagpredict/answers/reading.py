@@ -96,8 +96,8 @@ def _single(tokens: Sequence[Token]) -> Form | None:
         return _LINE
     parts = _split(tokens, ("cup",))
     if len(parts) > 1:
-        found = [_single(part) for part, _ in parts]
-        return None if None in found else Union(tuple(part for part in found if part is not None))
+        forms = [_single(part) for part, _ in parts]
+        return None if None in forms else Union(tuple(part for part in forms if part is not None))
     if (enclosed := _enclosed(tokens)) is not None:
         return enclosed
     ratio = _split(tokens, (":",))
@@ -195,9 +195,9 @@ def _listed(tokens: Sequence[Token]) -> Form | None:
         return None if len(parts[0][0]) == len(tokens) else _form(parts[0][0])
     if not 1 < len(parts) <= _MOST_ITEMS:
         return None
-    found = [_form(part) for part, _ in parts]
-    items = tuple(item for item in found if item is not None)
-    if len(items) < len(found):
+    forms = [_form(part) for part, _ in parts]
+    items = tuple(item for item in forms if item is not None)
+    if len(items) < len(forms):
         return None
     region = of_relations(items, [mark for _, mark in parts[1:]])
     return region or Items("", _flat(items))
@@ -231,12 +231,12 @@ def _relation(tokens: Sequence[Token]) -> Form | None:
         return None if len(parts[0][0]) == len(tokens) else _single(parts[0][0])
     sides = [_single(part) if part else None for part, _ in parts]
     names = tuple(_name(part) for part, _ in parts)
-    known = tuple(
+    complete = tuple(
         side if side is not None else Other(name) for side, name in zip(sides, names, strict=True) if side or name
     )
-    if len(known) < len(sides):
+    if len(complete) < len(sides):
         return None
-    return Relation(known, tuple(mark for _, mark in parts[1:]), names)
+    return Relation(complete, tuple(mark for _, mark in parts[1:]), names)
 
 
 def _alike(exact: Sequence[Token], rounded: Sequence[Token]) -> bool:
@@ -271,9 +271,9 @@ def _enclosed(tokens: Sequence[Token]) -> Form | None:
         return _set(inner)
     parts = _split(inner, (",", ";"))
     if len(parts) > 1:
-        found = [_form(part) if part else None for part, _ in parts[: _MOST_ITEMS + 1]]
-        items = tuple(item for item in found if item is not None)
-        return Items(first.text + last.text, items) if len(items) == len(found) <= _MOST_ITEMS else None
+        forms = [_form(part) if part else None for part, _ in parts[: _MOST_ITEMS + 1]]
+        items = tuple(item for item in forms if item is not None)
+        return Items(first.text + last.text, items) if len(items) == len(forms) <= _MOST_ITEMS else None
     held = _form(inner)
     if isinstance(held, Matrix) or (first.text == "(" and last.text == ")"):
         return held
@@ -289,9 +289,9 @@ def _set(inner: Sequence[Token]) -> Form | None:
         condition = _form(right) if right else None
         name = _name(_split(left, ("in",))[0][0])
         return of_builder(condition, name) if condition is not None and name else None
-    found = [_form(part) if part else None for part, _ in _split(inner, (",", ";"))]
-    items = tuple(item for item in found if item is not None)
-    return Items("{}", _flat(items)) if len(items) == len(found) <= _MOST_ITEMS else None
+    forms = [_form(part) if part else None for part, _ in _split(inner, (",", ";"))]
+    items = tuple(item for item in forms if item is not None)
+    return Items("{}", _flat(items)) if len(items) == len(forms) <= _MOST_ITEMS else None
 
 
 def _matrix(frame: str, tokens: Sequence[Token]) -> Form | None:

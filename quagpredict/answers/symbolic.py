@@ -208,9 +208,9 @@ def compare_pairs(pairs: Sequence[Pair], policy: GradingPolicy) -> dict[Pair, Ve
         unknown = sorted((pair for pair in pairs if pair not in verdicts), key=lambda pair: pair[1])
         if unknown:
             pool = _pools.setdefault(policy.memory_limit_mib, _Pool(policy.memory_limit_mib))
-            found = pool.compare(unknown, policy.time_limit_s, policy.relative_tolerance)
-            verdicts |= found
-            _remembered.update({(pair, *limits): v for pair, v in found.items() if v != "error"})
+            compared = pool.compare(unknown, policy.time_limit_s, policy.relative_tolerance)
+            verdicts |= compared
+            _remembered.update({(pair, *limits): v for pair, v in compared.items() if v != "error"})
             while len(_remembered) > _REMEMBERED:
                 _remembered.popitem(last=False)
     return verdicts

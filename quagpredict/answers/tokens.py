@@ -124,7 +124,7 @@ def tokens_of(text: str, *, thousands: bool = True) -> list[Token]:
 
 
 def _scan(text: str, *, upright: bool, grouped: bool) -> list[Token]:
-    found: list[Token] = []
+    tokens: list[Token] = []
     spaced = False
     at = 0
     brackets: list[int] = []  # where the open ones begin
@@ -139,7 +139,7 @@ def _scan(text: str, *, upright: bool, grouped: bool) -> list[Token]:
         if kind == "upright":
             end = _closing(text, piece.end())
             inner = _scan(text[piece.end() : end], upright=True, grouped=grouped)
-            found += [inner[0]._replace(spaced=spaced or inner[0].spaced), *inner[1:]] if inner else []
+            tokens += [inner[0]._replace(spaced=spaced or inner[0].spaced), *inner[1:]] if inner else []
             spaced, at = text[end - 1 : end].isspace(), end + 1
             continue
         thousands = _GROUPS.match(text, at) if kind == "number" and grouped else None
@@ -147,16 +147,16 @@ def _scan(text: str, *, upright: bool, grouped: bool) -> list[Token]:
             digits = thousands.group().replace(",", "")
             new, at = [_number(digits, digits)], thousands.end()
         else:
-            minutes = piece.group() == "min" and bool(found) and not text[piece.end() :].lstrip().startswith("(")
+            minutes = piece.group() == "min" and bool(tokens) and not text[piece.end() :].lstrip().startswith("(")
             little = piece.group() in LITTLE_WORDS and _WORD_FOLLOWS.match(text, piece.end()) is not None
             new, at = _tokens(piece, upright or minutes or little), piece.end()
         if new[0].kind == "open":
             brackets.append(at)
         elif new[0].kind == "close" and brackets:
             brackets.pop()
-        found += [new[0]._replace(spaced=spaced), *new[1:]]
+        tokens += [new[0]._replace(spaced=spaced), *new[1:]]
         spaced = False
-    return found
+    return tokens
 
 
 def _closing(text: str, at: int) -> int:

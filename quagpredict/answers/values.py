@@ -48,10 +48,10 @@ def equal_values(answer: Node, gold: Node, tolerance: float) -> bool | None:
     if first is not None and second is not None:
         return _near(first, second, allowed)
     names = symbols_of(answer) | symbols_of(gold)
-    verdicts = [_agree(answer, gold, place, allowed) for place in (_PLACES if names else _PLACES[:1])]
+    verdicts = [_agree(answer, gold, point, allowed) for point in (_PLACES if names else _PLACES[:1])]
     if False in verdicts[:2]:
         # (-1)^n and cos(n pi) are the same for whole n only.
-        return None if names and all(_agree(answer, gold, place, allowed) for place in _WHOLE) else False
+        return None if names and all(_agree(answer, gold, point, allowed) for point in _WHOLE) else False
     return True if all(verdicts) else None
 
 
@@ -65,14 +65,14 @@ def _infinite(node: Node) -> int:
     return -1 if node == Operation("neg", (Operation("infty"),)) else 0
 
 
-def _agree(answer: Node, gold: Node, place: str, allowed: Fraction) -> bool | None:
+def _agree(answer: Node, gold: Node, point: str, allowed: Fraction) -> bool | None:
     """Say whether both have the same value at a place, None if one has none. A log without base has either base."""
-    found = [_agree_in_base(answer, gold, place, allowed, base) for base in ("e", "10")]
-    return True if True in found else found[0]
+    agreements = [_agree_in_base(answer, gold, point, allowed, base) for base in ("e", "10")]
+    return True if True in agreements else agreements[0]
 
 
-def _agree_in_base(answer: Node, gold: Node, place: str, allowed: Fraction, base: str) -> bool | None:
-    low = _both(answer, gold, place, base, _LOW)
+def _agree_in_base(answer: Node, gold: Node, point: str, allowed: Fraction, base: str) -> bool | None:
+    low = _both(answer, gold, point, base, _LOW)
     if low is None:
         return None
     first, second = low
@@ -84,7 +84,7 @@ def _agree_in_base(answer: Node, gold: Node, place: str, allowed: Fraction, base
         return bool(difference <= abs(second) * context.mpf(allowed.numerator) / allowed.denominator)
     if difference > size * _DIFFERENT and difference > _DIFFERENT:
         return False
-    high = _both(answer, gold, place, base, _HIGH)
+    high = _both(answer, gold, point, base, _HIGH)
     if high is None:
         return None
     precise = abs(high[0] - high[1])
@@ -95,9 +95,9 @@ def _agree_in_base(answer: Node, gold: Node, place: str, allowed: Fraction, base
     return bool(proved)
 
 
-def _both(answer: Node, gold: Node, place: str, base: str, digits: int) -> tuple[Any, Any] | None:
-    first = value_at(answer, place, base, digits)
-    second = None if first is None else value_at(gold, place, base, digits)
+def _both(answer: Node, gold: Node, point: str, base: str, digits: int) -> tuple[Any, Any] | None:
+    first = value_at(answer, point, base, digits)
+    second = None if first is None else value_at(gold, point, base, digits)
     return None if second is None else (first, second)
 
 
@@ -119,10 +119,10 @@ def proportional(left: Node, right: Node, other_left: Node, other_right: Node) -
     names = symbols_of(one)
     if not names or names != symbols_of(other):
         return False
-    pairs = [_both(one, other, place, "e", _HIGH) for place in _PLACES]
-    known = [pair for pair in pairs if pair is not None and pair[0] != 0 and pair[1] != 0]
-    if len(known) < len(pairs):
+    pairs = [_both(one, other, point, "e", _HIGH) for point in _PLACES]
+    nonzero = [pair for pair in pairs if pair is not None and pair[0] != 0 and pair[1] != 0]
+    if len(nonzero) < len(pairs):
         return None
-    ratios = [first / second for first, second in known]
+    ratios = [first / second for first, second in nonzero]
     spread = max(abs(ratio - ratios[0]) for ratio in ratios) / abs(ratios[0])
     return True if spread < context_of(_HIGH).mpf(10) ** -60 else None

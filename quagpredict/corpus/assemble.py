@@ -57,8 +57,8 @@ def assemble_row(
     source = f"candidate '{identity.get('candidate')}'"
     values = _known(identity, [column.name for column in IDENTITY], f"{source}: identity")
     for prefix, measurement in (("pre", pre), ("post", post or {})):
-        known = _known(measurement, MEASUREMENT, f"{source}: {prefix} measurement")
-        values |= {f"{prefix}_{suffix}": value for suffix, value in known.items()}
+        measured = _known(measurement, MEASUREMENT, f"{source}: {prefix} measurement")
+        values |= {f"{prefix}_{suffix}": value for suffix, value in measured.items()}
     values |= {f"cost_{stage}_s": value for stage, value in _known(costs or {}, _STAGES, f"{source}: costs").items()}
     columns = []
     for name, value in values.items():

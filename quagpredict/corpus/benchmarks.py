@@ -110,12 +110,12 @@ def finished_shares(frame: pl.DataFrame, names: tuple[str, ...], stage: str = "p
     [[0.625, nan]]
     """
     column = f"{stage}_problems"
-    found = np.full((frame.height, len(names)), np.nan)
+    shares = np.full((frame.height, len(names)), np.nan)
     flat = (
         frame.select(column).with_row_index("row").filter(pl.col(column).list.len() > 0).explode(column).unnest(column)
     )
     if "truncated" not in flat.columns or not flat.height:
-        return found
+        return shares
     benchmark = pl.col("benchmark") if "benchmark" in flat.columns else pl.lit(None, pl.String)
     known = pl.col("truncated").is_not_null().all()
     cells = (
@@ -125,8 +125,8 @@ def finished_shares(frame: pl.DataFrame, names: tuple[str, ...], stage: str = "p
         .agg(share=pl.when(known).then(1.0 - pl.col("truncated").sum() / pl.col("n").sum()))
     )
     at = np.array([names.index(name) for name in cells["benchmark"].to_list()], dtype=np.int64)
-    found[cells["row"].to_numpy().astype(np.int64), at] = cells["share"].to_numpy()
-    return found
+    shares[cells["row"].to_numpy().astype(np.int64), at] = cells["share"].to_numpy()
+    return shares
 
 
 def benchmark_names(problems: pl.Series) -> tuple[str, ...]:

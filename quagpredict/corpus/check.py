@@ -123,8 +123,8 @@ def check_values(frame: pl.DataFrame, source: str) -> None:
     columns = [BY_NAME[name] for name in frame.columns if name in BY_NAME]
     bad = {column.name: rule for column in columns if (rule := _rule_of(column)) is not None}
     if bad:
-        found = frame.select(pl.any_horizontal(expression).any().alias(name) for name, expression in bad.items())
-        for name in (name for name, is_bad in found.row(0, named=True).items() if is_bad):
+        breaks = frame.select(pl.any_horizontal(expression).any().alias(name) for name, expression in bad.items())
+        for name in (name for name, is_bad in breaks.row(0, named=True).items() if is_bad):
             row = frame.select(bad[name].fill_null(False).arg_max()).item()
             raise CorpusError(f"{source}: column '{name}': {_complaint(frame, BY_NAME[name], row)}")
     for name in ("pre_problems", "post_problems"):

@@ -67,9 +67,11 @@ def with_derived(
     wanted = {name: derived for name, derived in wanted.items() if name not in columns}
     counted = {name: derived for name, derived in wanted.items() if derived.kind in ("pass_at", "share")}
     for nested, benchmark in dict.fromkeys((derived.origin, derived.benchmark) for derived in counted.values()):
-        of_these = {name: one for name, one in counted.items() if (one.origin, one.benchmark) == (nested, benchmark)}
-        curves = {name: one.k for name, one in of_these.items() if one.kind == "pass_at"}
-        shares = {name: one.bin for name, one in of_these.items() if one.kind == "share"}
+        of_these = {
+            name: column for name, column in counted.items() if (column.origin, column.benchmark) == (nested, benchmark)
+        }
+        curves = {name: column.k for name, column in of_these.items() if column.kind == "pass_at"}
+        shares = {name: column.bin for name, column in of_these.items() if column.kind == "share"}
         if nested in frame.columns and isinstance(frame[nested].dtype, pl.List):
             problems = frame[nested] if benchmark is None else _of_benchmark(frame[nested], benchmark)
             made = _from_counts(problems, list(curves.values()), bool(shares))
@@ -101,7 +103,7 @@ def with_derived(
         if derived.origin not in frame.columns:
             raise CorpusError(f"{source}: column '{derived.origin}' is missing, but the surrogate depends on it")
         texts = frame[derived.origin].cast(pl.String)
-        others = [one.value for one in asked.values() if one.kind == "is" and one.origin == derived.origin]
+        others = [column.value for column in asked.values() if column.kind == "is" and column.origin == derived.origin]
         is_other = derived.value == "*"
         hit = ~texts.is_in([value for value in others if value != "*"]) if is_other else texts == derived.value
         columns[name] = hit.fill_null(is_other).cast(pl.Float64).to_numpy()
@@ -171,18 +173,18 @@ def _from_counts(problems: pl.Series, ks: list[float], shares: bool) -> _Made:
 
 def _each_benchmark(frame: pl.DataFrame, names: Sequence[str]) -> list[str]:
     """Return the names, with one for each benchmark in place of those of any."""
-    found: list[str] = []
+    columns: list[str] = []
     benchmarks: dict[str, tuple[str, ...]] = {}
     for name in names:
         derived = derived_of(name)
         if derived is None or derived.benchmark != "*":
-            found.append(name)
+            columns.append(name)
             continue
         if derived.origin not in benchmarks:
             there = derived.origin in frame.columns and isinstance(frame[derived.origin].dtype, pl.List)
             benchmarks[derived.origin] = benchmark_names(frame[derived.origin]) if there else ()
-        found += [name.replace("[*]", f"[{benchmark}]", 1) for benchmark in benchmarks[derived.origin]]
-    return found
+        columns += [name.replace("[*]", f"[{benchmark}]", 1) for benchmark in benchmarks[derived.origin]]
+    return columns
 
 
 def _of_benchmark(problems: pl.Series, benchmark: str) -> pl.Series:

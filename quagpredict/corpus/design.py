@@ -123,15 +123,15 @@ by at most 1, less than a billionth of that: subtract what all rows share
     values = series.cast(pl.Float64).to_numpy()
     with np.errstate(invalid="ignore"):
         _refuse(np.abs(values) > LARGEST, series.name, frame, source, f"is beyond {LARGEST:g}: give it in another unit")
-    known = values[np.isfinite(values)]
-    spread = float(np.ptp(known)) if len(known) else 0.0
+    finite = values[np.isfinite(values)]
+    spread = float(np.ptp(finite)) if len(finite) else 0.0
     # Shares that are derived from counts may be next to nothing everywhere; that is no matter of units.
     if 0.0 < spread < 1.0 / LARGEST and not is_derived(series.name):
         raise CorpusError(
             f"{source}: column '{series.name}' varies by {spread:g}, less than {1.0 / LARGEST:g}: give it in another "
             "unit"
         )
-    if series.dtype.is_integer() and len(known):
+    if series.dtype.is_integer() and len(finite):
         low, high = (int(end) for end in (series.min(), series.max()))  # type: ignore[arg-type]
         size = max(abs(low), abs(high))
         if 0 < high - low < _SHARE * size:

@@ -117,8 +117,8 @@ def parts_of(source: Any, nested: bool | tuple[str, ...] = True, derived: tuple[
                 parts.extend(_read(path, nested, derived) for path in paths)
             else:
                 named = isinstance(item, (str, Path))
-                found = parts_of(item, nested, derived)
-                parts.extend(part if named else part._replace(source=f"table {number}") for part in found)
+                nested_parts = parts_of(item, nested, derived)
+                parts.extend(part if named else part._replace(source=f"table {number}") for part in nested_parts)
         return parts
     raise UsageError(f"cannot read a table from {type(source).__name__}; give a path, a glob, a folder or a frame")
 
@@ -154,10 +154,10 @@ def _paths(source: str | Path) -> list[Path]:
     path = shipped_or_given(source)
     try:
         if path.exists():
-            found = _tables(path)
+            tables = _tables(path)
         elif glob.has_magic(str(source)):
-            found = [table for match in matches(source) for table in _tables(match)]
-            if not found:
+            tables = [table for match in matches(source) for table in _tables(match)]
+            if not tables:
                 raise NothingToRankError(f"no file matches '{source}'")
         else:
             raise UsageError(f"{source}: there is no such file or folder")
@@ -165,9 +165,9 @@ def _paths(source: str | Path) -> list[Path]:
         raise
     except (OSError, ValueError) as error:  # a name that is too long or holds a NUL, a folder that may not be read
         raise CorpusError(f"{str(source)!r:.200}: cannot be read ({_first_line(error)})") from None
-    if not found:
+    if not tables:
         raise NothingToRankError(f"{source}: the folder holds no table ({', '.join(SUFFIXES)})")
-    return found
+    return tables
 
 
 def _tables(path: Path) -> list[Path]:

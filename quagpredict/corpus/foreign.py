@@ -107,22 +107,22 @@ def adopt(
     told = _told(frame, columns or {}, source)
     keep = {*keep, *([seeds] if seeds else ())}
     there = {*frame.columns} - {*told}
-    found: dict[str, str] = {}
+    header_of: dict[str, str] = {}
     for header in frame.columns:
         meant = meaning_of(header)
         free = header not in told and header not in keep and header not in BY_NAME
-        if free and meant and meant not in there and meant not in (*told.values(), *found.values()):
-            found[header] = meant
+        if free and meant and meant not in there and meant not in (*told.values(), *header_of.values()):
+            header_of[header] = meant
     if "candidate" not in {*there, *told.values()}:
-        named = _candidates(frame, {*told, *found, *keep}, seeds)
-        found |= {} if named is None else {named: "candidate"}
-    renamed = frame.rename({**told, **found})
+        named = _candidates(frame, {*told, *header_of, *keep}, seeds)
+        header_of |= {} if named is None else {named: "candidate"}
+    renamed = frame.rename({**told, **header_of})
     notes = []
-    if found:
-        listed = ", ".join(f"'{header}' is taken for {name}" for header, name in found.items())
+    if header_of:
+        listed = ", ".join(f"'{header}' is taken for {name}" for header, name in header_of.items())
         notes.append(f"{source}: {listed}; say otherwise by `columns`")
     unknown = [name for name in renamed.columns if _is_unknown(name, renamed.schema[name]) and name not in keep]
-    if unknown and (found or told):
+    if unknown and (header_of or told):
         shown = ", ".join(f"'{name}'" for name in unknown[:6]) + (", ..." if len(unknown) > 6 else "")
         notes.append(f"{source}: not known, and not used: {shown}; if one is a measurement, say which by `columns`")
     if percent:
@@ -164,8 +164,8 @@ def joined_by_name(frame: pl.DataFrame, other: pl.DataFrame, source: str, other_
     twice = other.filter(other.select(key).is_duplicated())
     if twice.height:
         raise CorpusError(f"{other_source}: candidate '{twice['candidate'][0]}' appears twice; keep one row of it")
-    known = frame.join(other.select(key), on=key, how="semi", nulls_equal=True)
-    if known.is_empty():
+    shared = frame.join(other.select(key), on=key, how="semi", nulls_equal=True)
+    if shared.is_empty():
         raise CorpusError(
             f"{other_source}: holds none of the candidates of {source}, e.g. not '{frame['candidate'][0]}'"
         )
@@ -214,16 +214,16 @@ def suggestion(frame: pl.DataFrame) -> dict[str, str]:
     >>> suggestion(pl.DataFrame({"model": ["a", "a"], "passat64": [0.7, 0.6], "loss": [0.8, 0.9]}))
     {'candidate': 'model', 'pre_held_out_loss_nats': 'loss', 'pre_pass_at_64': 'passat64'}
     """
-    found = {meant: header for header, meant in near_names(frame.columns).items()}
+    likely_columns = {meant: header for header, meant in near_names(frame.columns).items()}
     for header in frame.columns:
         digits = re.search(r"pass\D{0,4}(\d{1,4})$", header.lower())
         if digits and meaning_of(header) is None and header not in BY_NAME:
-            found.setdefault(f"pre_pass_at_{digits[1]}", header)
+            likely_columns.setdefault(f"pre_pass_at_{digits[1]}", header)
     if "candidate" not in frame.columns:
         texts = [name for name in frame.columns if frame[name].dtype == pl.String]
         likely = next((name for name in texts if name.strip().lower() in NAMES), texts[0] if texts else None)
-        found = ({} if likely is None else {"candidate": likely}) | found
-    return found
+        likely_columns = ({} if likely is None else {"candidate": likely}) | likely_columns
+    return likely_columns
 
 
 def _plain(header: str) -> str:

@@ -18,12 +18,12 @@ def near_names(columns: Iterable[str]) -> dict[str, str]:
     {'pass_at_64': 'pre_pass_at_64', 'pre_pass_at64': 'pre_pass_at_64', 'loss': 'pre_held_out_loss_nats'}
     """
     there = [*columns]
-    found = {}
+    meanings = {}
     for name in there:
         if name in BY_NAME or name.startswith(("pre_pass_at_", "recipe_", "cost_")):
             continue
         close = get_close_matches(name, _FEATURES, 1, cutoff=0.9)
         meant = f"pre_{name}" if f"pre_{name}" in BY_NAME else _SHORT.get(name) or (close[0] if close else "")
         if meant and meant not in there:
-            found[name] = meant
-    return found
+            meanings[name] = meant
+    return meanings

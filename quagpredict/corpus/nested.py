@@ -110,8 +110,8 @@ def _check_slice(problems: pl.Series, candidates: pl.Series, source: str) -> Non
     }
     for field in ("truncated", "no_answer", "distinct_answers"):
         wrong[f"{field} must lie in 0 to n"] = (pl.col(field) < 0) | (pl.col(field) > n)
-    found = flat.select(expression.any().alias(text) for text, expression in wrong.items()).row(0, named=True)
-    for text in (text for text, is_wrong in found.items() if is_wrong):
+    breaks = flat.select(expression.any().alias(text) for text, expression in wrong.items()).row(0, named=True)
+    for text in (text for text, is_wrong in breaks.items() if is_wrong):
         first = flat.filter(wrong[text]).row(0, named=True)
         fields = dict.fromkeys(("n", "c", text.split()[0]))
         counts = ", ".join(f"{field} = {first[field]}" for field in fields)

@@ -48,30 +48,30 @@ def from_parts(frame: pl.DataFrame, wanted: Mapping[str, Derived]) -> dict[str, 
     >>> [(name, values.tolist()) for name, values in from_parts(table, {one: derived_of(one) for one in names}).items()]
     [('pre_problems[easy].pass_at_1', [0.5]), ('pre_problems[easy].finished', [0.75])]
     """
-    found = {}
-    for name, one in wanted.items():
-        if one.benchmark not in PARTS or one.kind not in ("pass_at", "samples", "problems", "weight", "finished"):
+    values = {}
+    for name, part in wanted.items():
+        if part.benchmark not in PARTS or part.kind not in ("pass_at", "samples", "problems", "weight", "finished"):
             continue
-        stage = one.origin.partition("_")[0]
-        flat = f"{stage}_pass_at_1_{one.benchmark}"
-        counts = frame[one.origin] if one.origin in frame.columns else None
-        named = counts is not None and isinstance(counts.dtype, pl.List) and one.benchmark in benchmark_names(counts)
-        if named or flat not in frame.columns or (one.kind == "pass_at" and one.k != 1.0):
+        stage = part.origin.partition("_")[0]
+        flat = f"{stage}_pass_at_1_{part.benchmark}"
+        counts = frame[part.origin] if part.origin in frame.columns else None
+        named = counts is not None and isinstance(counts.dtype, pl.List) and part.benchmark in benchmark_names(counts)
+        if named or flat not in frame.columns or (part.kind == "pass_at" and part.k != 1.0):
             continue
-        found[name] = _values(frame, one, stage, flat)
-    return found
+        values[name] = _values(frame, part, stage, flat)
+    return values
 
 
-def _values(frame: pl.DataFrame, one: Derived, stage: str, flat: str) -> Floats:
+def _values(frame: pl.DataFrame, derived: Derived, stage: str, flat: str) -> Floats:
     third = np.full(frame.height, 1.0 / len(PARTS))
-    if one.kind == "pass_at":
+    if derived.kind == "pass_at":
         return _numbers(frame, flat)
-    if one.kind == "finished":
+    if derived.kind == "finished":
         return 1.0 - _numbers(frame, f"{stage}_truncated_share")
-    if one.kind == "weight":
+    if derived.kind == "weight":
         return third
     problems = third * _numbers(frame, f"{stage}_problems_count")
-    if one.kind == "problems":
+    if derived.kind == "problems":
         return problems
     samples = problems * _numbers(frame, f"{stage}_samples_per_problem")
     return np.where(np.isfinite(samples), samples, _ASSUMED_SAMPLES)

@@ -22,17 +22,17 @@ def what_differs(provenances: Iterable[Mapping[str, str]]) -> str:
     >>> what_differs([{"plan": "lab"}])
     ''
     """
-    known: dict[str, Mapping[str, Any]] = {}
+    contents: dict[str, Mapping[str, Any]] = {}
     for provenance in provenances:
         try:
             described = json.loads(provenance.get("protocols", "{}"))
         except (ValueError, RecursionError):
             continue
         if isinstance(described, dict):
-            known |= {name: content for name, content in described.items() if isinstance(content, dict)}
-    if len(known) < 2:
+            contents |= {name: content for name, content in described.items() if isinstance(content, dict)}
+    if len(contents) < 2:
         return ""
-    first, second = map(_flat, list(known.values())[:2])
+    first, second = map(_flat, list(contents.values())[:2])
     keys = dict.fromkeys((*first, *second))
     apart = [f"{key} ({first.get(key)} and {second.get(key)})" for key in keys if first.get(key) != second.get(key)]
     return f"they differ in {', '.join(apart)}" if apart else ""

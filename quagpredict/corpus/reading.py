@@ -223,10 +223,10 @@ def _joined(parts: Sequence[Part]) -> pl.DataFrame:
     seen: dict[str, tuple[pl.DataType, str]] = {}
     for part in parts:
         for name, dtype in part.frame.schema.items():
-            known, where = seen.setdefault(name, (dtype, part.source))
-            if known != dtype and not (known.is_numeric() and dtype.is_numeric()):
+            first_dtype, where = seen.setdefault(name, (dtype, part.source))
+            if first_dtype != dtype and not (first_dtype.is_numeric() and dtype.is_numeric()):
                 raise CorpusError(
-                    f"{part.source}: column '{name}' is {str(dtype).lower()}, but {str(known).lower()} in {where}; "
-                    "give it one data type"
+                    f"{part.source}: column '{name}' is {str(dtype).lower()}, but {str(first_dtype).lower()} in "
+                    f"{where}; give it one data type"
                 )
     raise CorpusError(f"{parts[0].source} and {len(parts) - 1} more cannot be joined into one table")

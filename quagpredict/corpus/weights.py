@@ -35,15 +35,15 @@ def benchmark_weights(weights: Mapping[str, float], benchmarks: tuple[str, ...])
     """
     for name, weight in weights.items():
         if name not in benchmarks:
-            known = ", ".join(benchmarks) or "none"
-            raise UsageError(f"{argument('weights', name)}: not among the benchmarks of the table ({known})")
+            names = ", ".join(benchmarks) or "none"
+            raise UsageError(f"{argument('weights', name)}: not among the benchmarks of the table ({names})")
         if not (math.isfinite(weight) and weight >= 0):
             raise UsageError(f"{argument('weights', f'{name}={weight}')}: expected a number of at least 0")
-    found = {name: float(weights.get(name, 1.0)) for name in benchmarks}
-    found = {name: weight for name, weight in found.items() if weight > 0}
-    if not found:
+    by_benchmark = {name: float(weights.get(name, 1.0)) for name in benchmarks}
+    by_benchmark = {name: weight for name, weight in by_benchmark.items() if weight > 0}
+    if not by_benchmark:
         raise UsageError("`weights` leave no benchmark: give one of them a weight above 0")
-    return found
+    return by_benchmark
 
 
 def weighted(frame: pl.DataFrame, weights: Mapping[str, float], *, source: str = "table") -> pl.DataFrame:
@@ -79,24 +79,28 @@ def weighted(frame: pl.DataFrame, weights: Mapping[str, float], *, source: str =
     """
     if "pre_problems" not in frame.columns or not isinstance(frame["pre_problems"].dtype, pl.List):
         raise CorpusError(f"{source}: weights of benchmarks need the counts of each problem ('pre_problems')")
-    found = benchmark_weights(weights, benchmark_names(frame["pre_problems"]))
+    by_benchmark = benchmark_weights(weights, benchmark_names(frame["pre_problems"]))
     flat = {stage: [*pass_at_columns(frame, stage)] for stage in ("pre", "post")}
     _check_results(frame, flat["post"], source)
     columns = {}
     for name in (*flat["pre"], *flat["post"]):
-        parts = {one: benchmark_column(one, f"pass_at_{pass_at(name)}", name.partition("_")[0]) for one in found}
+        parts = {one: benchmark_column(one, f"pass_at_{pass_at(name)}", name.partition("_")[0]) for one in by_benchmark}
         shares = with_derived(frame, list(parts.values()), source=source)
-        terms = [pl.col(column) * found[one] for one, column in parts.items()]
-        whole = pl.sum_horizontal(terms, ignore_nulls=False) / sum(found.values())
+        terms = [pl.col(column) * by_benchmark[one] for one, column in parts.items()]
+        whole = pl.sum_horizontal(terms, ignore_nulls=False) / sum(by_benchmark.values())
         columns[name] = shares.select(whole.alias(name)).to_series()
     before = benchmark_names(frame["pre_problems"])
     after = benchmark_names(frame["post_problems"]) if "post_problems" in frame.columns else ()
     fields = ("pass_at_1", f"pass_at_{TRIES}", "samples", "problems", "finished")
-    kept = [benchmark_column(name, field) for name in found for field in fields]
+    kept = [benchmark_column(name, field) for name in by_benchmark for field in fields]
     # One that was measured after RL alone does not count, and is there to be told.
-    kept += [benchmark_column(name, "pass_at_1", "post") for name in after if name in found or name not in before]
+    kept += [
+        benchmark_column(name, "pass_at_1", "post") for name in after if name in by_benchmark or name not in before
+    ]
     frame = with_derived(_without_counted(frame), kept, source=source).with_columns(columns.values())
-    frame = frame.with_columns(pl.lit(weight).alias(benchmark_column(name, "weight")) for name, weight in found.items())
+    frame = frame.with_columns(
+        pl.lit(weight).alias(benchmark_column(name, "weight")) for name, weight in by_benchmark.items()
+    )
     gone = [*PROBLEM_COLUMNS, *_OVERALL, *(f"{name}_se" for name in columns)]
     return frame.drop(name for name in gone if name in frame.columns)
 

@@ -63,10 +63,12 @@ def load_engine(
     for package in ("torch", "transformers"):
         require(package)
     kind = engine_class(chosen)
-    known = [key for key, one in inspect.signature(kind).parameters.items() if one.kind is one.KEYWORD_ONLY]
+    settings_of_kind = [
+        key for key, parameter in inspect.signature(kind).parameters.items() if parameter.kind is parameter.KEYWORD_ONLY
+    ]
     for key in settings:
-        if key not in known:
-            hint = did_you_mean(key, known, rest=f"; known are {', '.join(known)}")
+        if key not in settings_of_kind:
+            hint = did_you_mean(key, settings_of_kind, rest=f"; known are {', '.join(settings_of_kind)}")
             raise UsageError(f"engine '{chosen}': unknown setting '{key}'{hint}")
     if workers == 1 and ray is None:
         engine: Engine = kind(checkpoint, **settings)

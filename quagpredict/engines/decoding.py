@@ -144,7 +144,9 @@ class FixedRows:
 def can_be_fixed(model: Any) -> bool:
     """Whether transformers compiles this model's steps, and each of its layers attends to all tokens."""
     layers = DynamicCache(config=model.config).layers
-    return bool(getattr(model, "_can_compile_fullgraph", False)) and all(type(one) is DynamicLayer for one in layers)
+    return bool(getattr(model, "_can_compile_fullgraph", False)) and all(
+        type(layer) is DynamicLayer for layer in layers
+    )
 
 
 def pads_well(model: Any, short: Sequence[int], long: Sequence[int], tolerance: float) -> bool:

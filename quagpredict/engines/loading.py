@@ -43,8 +43,8 @@ def load_model(checkpoint: str | Path, *, revision: str | None = None, **setting
         If the files lack a tensor (one that is tied to another is not lacking), hold it in another shape, hold one
         that the config leaves no place for, or hold numbers that are not finite; or if they cannot be loaded.
     """
-    model, found = _loaded(checkpoint, revision, settings)
-    _check_names(checkpoint, model, found)
+    model, loaded = _loaded(checkpoint, revision, settings)
+    _check_names(checkpoint, model, loaded)
     for name, tensor in model.named_parameters():
         if not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f"{checkpoint}: the tensor {name} holds NaN or infinity: training went astray there")
@@ -61,9 +61,9 @@ def check_tensors(checkpoint: str | Path) -> None:
     CheckpointError
         As `load_model`.
     """
-    model, found = _loaded(checkpoint, None, {"device_map": "meta"}, unknown_is_fine=True)
+    model, loaded = _loaded(checkpoint, None, {"device_map": "meta"}, unknown_is_fine=True)
     if model is not None:
-        _check_names(checkpoint, model, found)
+        _check_names(checkpoint, model, loaded)
 
 
 def _loaded(
@@ -71,7 +71,7 @@ def _loaded(
 ) -> tuple[Any, dict[str, Any]]:
     with _quiet():
         try:
-            model, found = AutoModelForCausalLM.from_pretrained(
+            model, loaded = AutoModelForCausalLM.from_pretrained(
                 checkpoint,
                 revision=revision or "main",
                 use_safetensors=True,
@@ -83,7 +83,7 @@ def _loaded(
             if unknown_is_fine and "Unrecognized configuration class" in str(error):
                 return None, {}
             raise cannot_be_loaded(checkpoint, error) from error
-    return model, found
+    return model, loaded
 
 
 @contextmanager
@@ -97,20 +97,20 @@ def _quiet() -> Iterator[None]:
         transformers_logging.set_verbosity(before)
 
 
-def _check_names(checkpoint: str | Path, model: Any, found: dict[str, Any]) -> None:
-    if found["missing_keys"]:
-        raise CheckpointError(f"{checkpoint}: its weights lack {_listed(found['missing_keys'])}: {_ADVICE}")
-    if found["mismatched_keys"]:
-        name, is_there, expected = min(found["mismatched_keys"])
+def _check_names(checkpoint: str | Path, model: Any, loading_info: dict[str, Any]) -> None:
+    if loading_info["missing_keys"]:
+        raise CheckpointError(f"{checkpoint}: its weights lack {_listed(loading_info['missing_keys'])}: {_ADVICE}")
+    if loading_info["mismatched_keys"]:
+        name, is_there, expected = min(loading_info["mismatched_keys"])
         raise CheckpointError(
             f"{checkpoint}: the tensor {name} has the shape {tuple(is_there)}, its config asks for {tuple(expected)}: "
             f"{_ADVICE}"
         )
-    if found["error_msgs"]:
-        raise cannot_be_loaded(checkpoint, ValueError("; ".join(found["error_msgs"])))
+    if loading_info["error_msgs"]:
+        raise cannot_be_loaded(checkpoint, ValueError("; ".join(loading_info["error_msgs"])))
     # Parts beside the language model (a value head, a vision tower) change nothing; more layers or biases do.
     parts = {_layer_blind(name) for name, _ in model.named_modules()}
-    unused = [name for name in found["unexpected_keys"] if _layer_blind(name.rpartition(".")[0]) in parts - {""}]
+    unused = [name for name in loading_info["unexpected_keys"] if _layer_blind(name.rpartition(".")[0]) in parts - {""}]
     if unused:
         raise CheckpointError(f"{checkpoint}: its config leaves no place for {_listed(unused)}: {_ADVICE}")
 

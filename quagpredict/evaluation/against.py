@@ -60,10 +60,10 @@ def read_others(sources: Sequence[str | Path], suite: Suite, k: int, own: Path |
                     f"{named} was measured under eval protocol {protocol or 'unknown'}, this suite is "
                     f"{suite.eval_protocol_id}; measure it on '{suite.name}', or leave it out"
                 )
-            found = row.get("pre_problems")
-            if found and row.get("pre_samples_per_problem") is None:
-                found = _stopped(path, row["candidate"]) or found
-            others.append(_other(row["candidate"], found, suite, k, named))
+            problems = row.get("pre_problems")
+            if problems and row.get("pre_samples_per_problem") is None:
+                problems = _stopped(path, row["candidate"]) or problems
+            others.append(_other(row["candidate"], problems, suite, k, named))
     if not others:
         raise NothingToRankError("`against` names no other candidate; give the tables of those measured before")
     return tuple(others)
@@ -72,8 +72,8 @@ def read_others(sources: Sequence[str | Path], suite: Suite, k: int, own: Path |
 def _files(sources: Sequence[str | Path], own: Path | None) -> list[Path]:
     files: dict[Path, Path] = {}
     for source in sources:
-        for one in matches(source) or [Path(source)]:
-            table = one / "candidate.parquet" if (one / "candidate.parquet").is_file() else one
+        for path in matches(source) or [Path(source)]:
+            table = path / "candidate.parquet" if (path / "candidate.parquet").is_file() else path
             if own is None or table.resolve().parent != own.resolve():
                 files.setdefault(table.resolve(), table)
     return list(files.values())
@@ -94,8 +94,8 @@ def _stopped(table: Path, name: str) -> list[dict[str, Any]]:
     return [{**one, "rule": rule} for one in counts.to_dicts()]
 
 
-def _other(name: str, found: Sequence[dict[str, Any]] | None, suite: Suite, k: int, named: str) -> Other:
-    counts = {(one["benchmark"], one["problem_id"]): one for one in found or ()}
+def _other(name: str, problems: Sequence[dict[str, Any]] | None, suite: Suite, k: int, named: str) -> Other:
+    counts = {(one["benchmark"], one["problem_id"]): one for one in problems or ()}
     lacking = [problem for problem in suite.problems if (problem.benchmark, problem.problem_id) not in counts]
     if lacking:
         first = f"{lacking[0].benchmark} {lacking[0].problem_id}"

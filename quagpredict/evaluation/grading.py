@@ -99,9 +99,9 @@ def _graded(
         finish_reasons=rows["finish_reason"].to_list(),
         policy=suite.grading_of(problems[0].benchmark),
     )
-    known = pl.col("log_prob_sum").is_not_null()
+    has_log_prob = pl.col("log_prob_sum").is_not_null()
     return rows.with_columns(
         pl.Series("verdict", [str(grade.verdict) for grade in grades], pl.String),
         pl.Series("answer", [grade.answer for grade in grades], pl.String),
-        pl.when(known).then("length").alias("tokens"),
+        pl.when(has_log_prob).then("length").alias("tokens"),
     ).select(*SAMPLE_COLUMNS, "prompt_tokens")

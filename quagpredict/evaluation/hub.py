@@ -57,8 +57,8 @@ def hub_rows(source: HubSource, base: Path, where: str) -> list[Mapping[str, Any
     try:
         # A folder has no revision of its own to choose from.
         revision = None if local.is_dir() else source.revision
-        found = datasets.load_dataset(path, source.config, split=source.split, revision=revision)
-        return [dict(row) for row in found]
+        dataset = datasets.load_dataset(path, source.config, split=source.split, revision=revision)
+        return [dict(row) for row in dataset]
     except Exception as error:  # what a hub, a proxy or a broken file can raise is not listed anywhere
         said = " ".join(str(error).split())[:300]
         raise RecipeError(f"{where}: {named}: cannot be read ({type(error).__name__}: {said})") from None

@@ -141,8 +141,8 @@ def sample_for_order(
         n, c = follow(rule, problems, correct_among)
         mixture = mixture_of(n, c)
         error = standard_error(mixture, rule, k, problems)
-        found = _compared(stopped_pass_at_k(rule, n, c, k), error, others, z)
-        reached = z * error <= precision or all(one.apart for one in found)
+        comparisons = _compared(stopped_pass_at_k(rule, n, c, k), error, others, z)
+        reached = z * error <= precision or all(one.apart for one in comparisons)
         if reached:
             break
         wanted = max(precision / z, error * _STEP**0.5)
@@ -155,15 +155,17 @@ def sample_for_order(
         if not steps:
             break
         rule = following
-    return OrderEstimate(estimate_under(rule, n, c, k, z * error, reached, z), found)
+    return OrderEstimate(estimate_under(rule, n, c, k, z * error, reached, z), comparisons)
 
 
 def _compared(values: NDArray[np.float64], error: float, others: Sequence[Other], z: float) -> tuple[Comparison, ...]:
-    found = []
+    comparisons = []
     for other in others:
         # What problems differ by drops out because both have the same ones. Given these, the variances add up: samples
         # count as independent. They share seeds, which makes candidates answer alike if anything.
         difference = float((values - other.values).mean())
         half_width = z * (error**2 + other.error**2) ** 0.5
-        found.append(Comparison(other.name, difference, half_width, z * other.error, abs(difference) > half_width))
-    return tuple(found)
+        comparisons.append(
+            Comparison(other.name, difference, half_width, z * other.error, abs(difference) > half_width)
+        )
+    return tuple(comparisons)

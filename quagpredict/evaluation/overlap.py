@@ -152,20 +152,20 @@ def check_overlap(suite: Suite, check: OverlapCheck, base: Path) -> tuple[Overla
     if suite.held_out:
         texts = [example.prompt for example in suite.held_out]
         held_out = [Documents("held-out", texts, [_stated(example.completion) for example in suite.held_out])]
-    found: list[Overlap] = []
+    copied: list[Overlap] = []
     for at, entry in enumerate(check.against):
         trained = _read(entry, base, f"overlap: against[{at}]")
-        found += overlaps([*asked, *held_out], trained, check.ngram)
+        copied += overlaps([*asked, *held_out], trained, check.ngram)
     for benchmark in asked:
-        found += overlaps(held_out, benchmark, check.ngram)
-    worst = max(found, key=lambda one: one.share, default=None)
+        copied += overlaps(held_out, benchmark, check.ngram)
+    worst = max(copied, key=lambda one: one.share, default=None)
     if worst is not None and worst.share > check.max_share:
         raise InvalidDataError(
             f"{worst.copied} of {worst.documents} texts of '{worst.of}' ({worst.share:.1%}) also stand in "
             f"'{worst.against}', more than max_share {check.max_share:.1%} allows; take them out of one of the two, or "
             f"raise max_share. The first: {worst.examples[0]!r}"
         )
-    return tuple(found)
+    return tuple(copied)
 
 
 def overlaps(measured: Sequence[Documents], trained: Documents, ngram: int = 13) -> list[Overlap]:
@@ -194,14 +194,14 @@ def overlaps(measured: Sequence[Documents], trained: Documents, ngram: int = 13)
     result = []
     for documents in measured:
         ours = _grams(documents.texts, ngram)
-        place = np.minimum(np.searchsorted(hashes, ours.hashes), max(hashes.size - 1, 0))
-        hit = hashes[place] == ours.hashes if hashes.size else np.zeros(ours.hashes.size, dtype=bool)
+        position = np.minimum(np.searchsorted(hashes, ours.hashes), max(hashes.size - 1, 0))
+        hit = hashes[position] == ours.hashes if hashes.size else np.zeros(ours.hashes.size, dtype=bool)
         count = len(documents.texts)
         hits = np.bincount(ours.documents[hit], minlength=count)
         grams = np.bincount(ours.documents, minlength=count)
         copied = (hits > 0) & (2 * hits >= grams)
         owner = np.full(count, _NO_DOCUMENT)
-        owner[ours.documents[hit]] = owners[place[hit]]
+        owner[ours.documents[hit]] = owners[position[hit]]
         answers = [_spelt(answer) for answer in documents.answers]
         same = sum(
             answers[at] is not None and answers[at] == _spelt(trained.answers[owner[at]])

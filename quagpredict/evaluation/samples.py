@@ -75,7 +75,7 @@ class SampleStore:
         self.folder = root / self.draw_id
         self._say = say
         self._root = root
-        known = self.folder.is_dir()
+        was_there = self.folder.is_dir()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = (root / "lock").open("a")
         try:
@@ -88,7 +88,7 @@ class SampleStore:
         write_json(self.folder / "draw.json", self.draw)
         self.parts = [part for part in _listed(self.folder) if self._whole(part)]
         others = [name.name for name in sorted(root.iterdir()) if name.is_dir() and name.name != self.draw_id]
-        if others and not known:
+        if others and not was_there:
             say(
                 f"{root}: holds samples of {len(others)} other draw{'s' if len(others) > 1 else ''} (weights, template "
                 "or sampling settings differ); they are kept and not mixed with these"
@@ -153,8 +153,8 @@ class SampleStore:
         budget = int(self.draw[_BUDGET])
         taken = 0
         for folder in self._longer(budget):
-            found = [part for part in _listed(folder) if _digest(part.read_bytes()) == part.stem.rpartition("-")[2]]
-            for part in found:
+            intact = [part for part in _listed(folder) if _digest(part.read_bytes()) == part.stem.rpartition("-")[2]]
+            for part in intact:
                 rows = pl.read_parquet(part).join(self.there(), on=["key", "sample"], how="anti")
                 self.add(_cut(rows.unique(["key", "sample"], maintain_order=True), budget, decode))
                 taken += rows.height
@@ -166,7 +166,7 @@ class SampleStore:
 
     def _longer(self, budget: int) -> list[Path]:
         """Return the folders of draws that differ in a longer budget alone, the shortest first."""
-        found = []
+        folders = []
         for manifest in self._root.glob("*/draw.json"):
             try:
                 draw = json.loads(manifest.read_text(encoding="utf-8"))
@@ -175,8 +175,8 @@ class SampleStore:
             if not isinstance(draw, dict) or not isinstance(draw.get(_BUDGET), int) or draw[_BUDGET] <= budget:
                 continue
             if {**draw, _BUDGET: budget} == self.draw and digest(draw) == manifest.parent.name:
-                found.append((draw[_BUDGET], manifest.parent))
-        return [folder for _, folder in sorted(found)]
+                folders.append((draw[_BUDGET], manifest.parent))
+        return [folder for _, folder in sorted(folders)]
 
 
 def _cut(rows: pl.DataFrame, budget: int, decode: Callable[[list[int]], str]) -> pl.DataFrame:

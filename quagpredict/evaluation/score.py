@@ -215,7 +215,7 @@ def score_checkpoint(
     if "dtype" in settings:  # the one setting that changes numbers, by rounding
         bound["dtype"] = settings["dtype"]
     others = read_others(against, suite, k, None if out is None else Path(out)) if kind == "order" else ()
-    found = () if overlap is None else check_overlap(suite, overlap, Path())
+    copied = () if overlap is None else check_overlap(suite, overlap, Path())
     note = say or (lambda _: None)
     with contextlib.ExitStack() as stack:
 
@@ -283,7 +283,7 @@ def score_checkpoint(
         held_out=held_out,
         summary=summarise(counted, fixed, passed=passed),
         row=assemble_row(identity, values, counted),
-        overlap=found,
+        overlap=copied,
         adaptive=adaptive,
         order=order,
         drawn=drawn,
@@ -343,8 +343,8 @@ class _Counted:
         draw(self._store, self._suite, self._engine, counts, self._progress)
         graded = graded_samples(self._store, self._suite, counts)
         right = graded.group_by("benchmark", "problem_id").agg((pl.col("verdict") == "correct").sum().alias("c"))
-        found = {(benchmark, problem_id): c for benchmark, problem_id, c in right.rows()}
-        return np.array([found[one.benchmark, one.problem_id] for one in problems], dtype=np.int64)
+        correct = {(benchmark, problem_id): c for benchmark, problem_id, c in right.rows()}
+        return np.array([correct[one.benchmark, one.problem_id] for one in problems], dtype=np.int64)
 
 
 def _measured(graded: pl.DataFrame) -> Measurement:
@@ -354,39 +354,39 @@ def _measured(graded: pl.DataFrame) -> Measurement:
     return measurement(graded)
 
 
-def _stopped(problems: Sequence[Problem], found: AdaptiveEstimate) -> pl.DataFrame:
+def _stopped(problems: Sequence[Problem], estimate: AdaptiveEstimate) -> pl.DataFrame:
     """Return Pass@k of each problem under the rule that was followed, for each k that has an unbiased estimate."""
     columns = {
         "benchmark": [problem.benchmark for problem in problems],
         "problem_id": [problem.problem_id for problem in problems],
     }
-    passed = {f"pass_at_{k}": stopped_pass_at_k(found.rule, found.n, found.c, k) for k in MEASURED_KS}
+    passed = {f"pass_at_{k}": stopped_pass_at_k(estimate.rule, estimate.n, estimate.c, k) for k in MEASURED_KS}
     return pl.DataFrame({**columns, **{name: values for name, values in passed.items() if np.isfinite(values).all()}})
 
 
 def _stopped_values(passed: pl.DataFrame) -> dict[str, float | int | None]:
     """Return the flat values that all samples of a stopped measurement give; no number of samples is that of all."""
-    found: dict[str, float | int | None] = {f"pass_at_{k}": None for k in MEASURED_KS}
-    found |= {name: float(passed[name].to_numpy().mean()) for name in passed.columns if name.startswith("pass_at_")}
-    found["pass_at_1_se"] = standard_error_of_mean(passed["pass_at_1"].to_numpy())
-    return found | {"samples_per_problem": None}
+    values: dict[str, float | int | None] = {f"pass_at_{k}": None for k in MEASURED_KS}
+    values |= {name: float(passed[name].to_numpy().mean()) for name in passed.columns if name.startswith("pass_at_")}
+    values["pass_at_1_se"] = standard_error_of_mean(passed["pass_at_1"].to_numpy())
+    return values | {"samples_per_problem": None}
 
 
-def adaptive_values(found: AdaptiveEstimate, order: Sequence[Comparison] = ()) -> dict[str, Any]:
+def adaptive_values(estimate: AdaptiveEstimate, order: Sequence[Comparison] = ()) -> dict[str, Any]:
     """Return an adaptive estimate, and this candidate against others, as plain values."""
     return {
-        "target": f"{'order' if order else 'pass'}@{found.k}",
-        "k": found.k,
-        "value": found.value,
-        "half_width": found.half_width,
-        "reached": found.reached,
-        "problems": found.n.size,
-        "samples_mean": float(found.n.mean()),
-        "samples_total": int(found.n.sum()),
-        "fixed_samples_for_the_same_precision": found.fixed_samples,
-        "saved": found.saved,
-        "rounds": list(found.rule.rounds),
-        "go_on": [list(pair) for pair in found.rule.go_on],
+        "target": f"{'order' if order else 'pass'}@{estimate.k}",
+        "k": estimate.k,
+        "value": estimate.value,
+        "half_width": estimate.half_width,
+        "reached": estimate.reached,
+        "problems": estimate.n.size,
+        "samples_mean": float(estimate.n.mean()),
+        "samples_total": int(estimate.n.sum()),
+        "fixed_samples_for_the_same_precision": estimate.fixed_samples,
+        "saved": estimate.saved,
+        "rounds": list(estimate.rule.rounds),
+        "go_on": [list(pair) for pair in estimate.rule.go_on],
         "against": [one._asdict() for one in order],
     }
 

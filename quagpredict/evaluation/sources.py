@@ -151,10 +151,10 @@ def _level(value: Any, where: str) -> int | None:
     try:
         return int(value)
     except (TypeError, ValueError):
-        found = _WHOLE.fullmatch(str(value))  # "Level 5"
-        if found is None:
+        number = _WHOLE.fullmatch(str(value))  # "Level 5"
+        if number is None:
             raise RecipeError(f"{where}: a level must be a whole number, got {value!r}") from None
-        return int(found.group(1))
+        return int(number.group(1))
 
 
 def read_held_out(entry: Any, base: Path, where: str) -> Iterator[HeldOut]:

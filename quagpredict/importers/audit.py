@@ -68,10 +68,10 @@ def refusals(
     >>> [option for _, option in refusals(parts, Reading(parts, [{"temperature": 0.0}]), [Path("a")])]
     ['allow_ragged', 'allow_duplicates']
     """
-    found = [(why, "allow_ragged") for why in (*reading.left_out, *_incomplete(problems, reading.expected))]
+    reasons = [(why, "allow_ragged") for why in (*reading.left_out, *_incomplete(problems, reading.expected))]
     sampled = problems.filter(pl.col("n") > 1)
     if sampled.height and any(map(_is_greedy, reading.settings)):
-        found.append(
+        reasons.append(
             (
                 "the file records greedy decoding (temperature 0): samples of one problem are copies, and Pass@k of "
                 "copies is Pass@1",
@@ -79,17 +79,17 @@ def refusals(
             )
         )
     elif (why := _copied_file(reading.problems, files) or _doubled(sampled)) is not None:
-        found.append((why, "allow_duplicates"))
-    return found
+        reasons.append((why, "allow_duplicates"))
+    return reasons
 
 
 def _incomplete(problems: pl.DataFrame, expected: Iterable[Expected]) -> list[str]:
-    found = []
+    reasons = []
     sizes = problems.group_by("n").len().sort(["len", "n"], descending=True)
     if sizes.height > 1:
         usual = sizes["n"][0]
         odd = problems.filter(pl.col("n") != usual).row(0, named=True)
-        found.append(
+        reasons.append(
             f"the problems have {min(sizes['n'])} to {max(sizes['n'])} samples (problem '{odd['problem_id']:.60}' of "
             f"'{odd['benchmark']}' has {odd['n']}, most have {usual}): some are missing, or runs were mixed"
         )
@@ -97,16 +97,16 @@ def _incomplete(problems: pl.DataFrame, expected: Iterable[Expected]) -> list[st
     for benchmark, count, where, samples in dict.fromkeys(expected):
         held, n = there.get(benchmark, (0, 0))
         if 0 < held < count:
-            found.append(
+            reasons.append(
                 f"the run is partial: the files hold {held} of the {count} problems of '{benchmark}' that "
                 f"{where} counts"
             )
         if held and samples is not None and n < samples:
-            found.append(
+            reasons.append(
                 f"the run is partial: the files hold {n} samples of each problem of '{benchmark}', "
                 f"{where} says {samples}"
             )
-    return found
+    return reasons
 
 
 def _is_greedy(settings: Mapping[str, Any]) -> bool:
@@ -132,12 +132,12 @@ def _copied_file(parts: pl.DataFrame, files: Sequence[Path]) -> str | None:
     shared = parts.filter(pl.struct("benchmark", "problem_id").is_duplicated())
     if shared.is_empty():
         return None
-    known: dict[str, Path] = {}
+    first_file: dict[str, Path] = {}
     for number in shared["file"].unique().sort():
         digest = file_digest(files[number])
-        if digest in known:
-            return f"{files[number]} is a copy of {known[digest]}: the same samples would count twice"
-        known[digest] = files[number]
+        if digest in first_file:
+            return f"{files[number]} is a copy of {first_file[digest]}: the same samples would count twice"
+        first_file[digest] = files[number]
     texts = _telling(shared.select("benchmark", "problem_id", "file", "responses")).unique()
     pairs = (
         texts.join(texts, on=["benchmark", "problem_id", "text"], suffix="_of")
@@ -198,7 +198,7 @@ def differences(
     expected : iterable of Expected
         Where the tool counts more problems than are here, that is the reason.
     """
-    found = []
+    rows = []
     all_of_it = {one.benchmark: one.problems for one in expected}
     for one in reported:
         counts = problems.filter(pl.col("benchmark") == one.benchmark)
@@ -214,8 +214,8 @@ def differences(
             why += f"; there is no unbiased Pass@{one.k} from {int(n.min())} samples"
         elif not agrees and regraded:
             why += "; and our grader decided what is correct"
-        found.append(Difference(one.benchmark, one.name, one.k, one.value, ours, agrees, why))
-    return found
+        rows.append(Difference(one.benchmark, one.name, one.k, one.value, ours, agrees, why))
+    return rows
 
 
 def notes_of(reading: Reading) -> list[str]:

@@ -34,14 +34,14 @@ def wandb_config(path: Path) -> dict[str, Any]:
         If the config cannot be read.
     """
     above = list(islice(path.resolve().parents, _ABOVE))
-    found = [folder for folder in above if (folder / _WANDB).is_file()][:1]
+    folders = [folder for folder in above if (folder / _WANDB).is_file()][:1]
     # A trainer's log folder has the runs in wandb/, or in wandb/wandb/, each in its own folder.
-    found = found or sorted(
+    folders = folders or sorted(
         {one.parent for depth in ("", "wandb/") for one in above[0].glob(f"wandb/{depth}*run-*/files/{_WANDB}")}
     )
-    if len(found) != 1 or not (found[0] / "config.yaml").is_file():
+    if len(folders) != 1 or not (folders[0] / "config.yaml").is_file():
         return {}
-    values = read_yaml(found[0] / "config.yaml")
+    values = read_yaml(folders[0] / "config.yaml")
     return {key: one["value"] for key, one in values.items() if isinstance(one, Mapping) and "value" in one}
 
 

@@ -53,14 +53,16 @@ def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
     for number, path in enumerate(paths):
         whole = json_object(path)
         tasks = whole["eval"] if isinstance(whole.get("eval"), dict) else {}
-        samples = [(str(task), one) for task, found in tasks.items() for one in _samples(task, found, path)]
+        samples = [
+            (str(task), one) for task, samples_of_task in tasks.items() for one in _samples(task, samples_of_task, path)
+        ]
         ran = any(one.get("plus_status") for _, one in samples)
         tests = metric or ("plus" if ran else "base")
-        for task, found in tasks.items():
-            passed = [_passed(one, tests, str(task), path) for one in found]
-            texts = tuple(str(one.get("solution", "")) for one in found)
+        for task, samples_of_task in tasks.items():
+            passed = [_passed(one, tests, str(task), path) for one in samples_of_task]
+            texts = tuple(str(one.get("solution", "")) for one in samples_of_task)
             benchmark = str(task).partition("/")[0] or "evalplus"
-            rows.append(ProblemRow(benchmark, str(task), len(found), sum(passed), texts, file=number))
+            rows.append(ProblemRow(benchmark, str(task), len(samples_of_task), sum(passed), texts, file=number))
         name = _TEMPERATURE.search(path.name) or _TEMPERATURE.search(path.resolve().parent.name)
         settings.append({"temperature": float(name[1])} if name else {})
         graded_by.append(tests)
@@ -68,12 +70,12 @@ def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
     return Reading(part_of(rows), settings, reported, (), (), (), True, graded_by)
 
 
-def _samples(task: Any, found: Any, path: Path) -> list[dict[str, Any]]:
-    if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
+def _samples(task: Any, records: Any, path: Path) -> list[dict[str, Any]]:
+    if not isinstance(records, list) or not records or not all(isinstance(one, dict) for one in records):
         raise InvalidDataError(
             f"{path}: task '{task:.60}': expected a list with a record a sample, as evalplus writes since 0.2"
         )
-    return found
+    return records
 
 
 def _passed(sample: dict[str, Any], tests: str, task: str, path: Path) -> bool:
@@ -90,7 +92,7 @@ def _reported(whole: dict[str, Any], rows: Sequence[ProblemRow], file: int, test
     values = whole.get("pass_at_k")
     own = values.get(tests) if isinstance(values, dict) else None
     for key, value in own.items() if isinstance(own, dict) and len(names) == 1 else ():
-        found = re.fullmatch(r"pass@(\d+)", str(key))
-        if found and isinstance(value, int | float):
+        match = re.fullmatch(r"pass@(\d+)", str(key))
+        if match and isinstance(value, int | float):
             how = "by the same estimate, of the samples of this file"
-            yield Reported(names[0], f"{key} ({tests})", int(found[1]), float(value), how)
+            yield Reported(names[0], f"{key} ({tests})", int(match[1]), float(value), how)

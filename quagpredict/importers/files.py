@@ -33,15 +33,15 @@ def given_files(paths: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
     if not paths:
         raise UsageError("no file was given to import")
     named: list[Path] = []
-    found: list[Path] = []
+    in_folders: list[Path] = []
     for path in paths:
         for each in matching(path):
             if each.is_dir():
-                found += _of_folder(each)
+                in_folders += _of_folder(each)
             else:
                 named.append(each)
     seen = {path.resolve() for path in named}
-    return _once(named), [path for path in _once(found) if path.resolve() not in seen]
+    return _once(named), [path for path in _once(in_folders) if path.resolve() not in seen]
 
 
 def matching(path: str | Path) -> list[Path]:

@@ -67,7 +67,7 @@ def format_and_files(format: str, paths: Sequence[str | Path]) -> tuple[str, lis
     """Return the format and the files to read: all that were named, and those of folders that have the format."""
     if format != "auto" and format not in READERS:
         raise UsageError(f"unknown format '{format}'; known are auto, {', '.join(FORMATS)}")
-    named, found = given_files(paths)
+    named, in_folders = given_files(paths)
     if format == "auto" and named:
         format = _format_of(named[0]) or ""
         if not format:
@@ -76,16 +76,16 @@ def format_and_files(format: str, paths: Sequence[str | Path]) -> tuple[str, lis
                 "to each problem are needed, which an evaluation tool logs on demand: summed results will not do"
             )
     # Whose columns the caller names cannot be recognised: all that is in the folder is meant.
-    formats = {path: format if format == "samples" else _format_of(path, format) for path in found}
+    formats = {path: format if format == "samples" else _format_of(path, format) for path in in_folders}
     if format == "auto":
         names = sorted({name for name in formats.values() if name})
         if len(names) != 1:
             what = f"files of several formats ({', '.join(names)})" if names else "no file of a known format"
-            raise InvalidDataError(f"{found[0].parent}: the folder holds {what}: name the format, or the files")
+            raise InvalidDataError(f"{in_folders[0].parent}: the folder holds {what}: name the format, or the files")
         format = names[0]
     files = [*named, *(path for path, name in formats.items() if name == format)]
     if not files:
-        raise InvalidDataError(f"{found[0].parent}: the folder holds no file of the format {format}")
+        raise InvalidDataError(f"{in_folders[0].parent}: the folder holds no file of the format {format}")
     return format, files
 
 

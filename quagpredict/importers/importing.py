@@ -143,16 +143,16 @@ def import_run(
     settings = agreed_settings(reading, files, mixed=allow_mixed_settings)
     check_one_verdict(reading, files)
     merged = joined(reading.problems, files)
-    found = refusals(merged, reading, files)
+    reasons = refusals(merged, reading, files)
     allowed = {"allow_ragged": allow_ragged, "allow_duplicates": allow_duplicates}
-    for why, option in found:
+    for why, option in reasons:
         if not allowed[option]:
             named = why if why.startswith(tuple(map(str, files))) else f"{files[0]}: {why}"
             raise InvalidDataError(f"{named} (the option {option} takes them as they are)")
     problems = regraded(merged, regrade) if regrade else _counted(merged)
-    notes = (*notes_of(reading), *(f"overruled by the option {option}: {why}" for why, option in found))
+    notes = (*notes_of(reading), *(f"overruled by the option {option}: {why}" for why, option in reasons))
     compared = differences(reading.reported, problems, regrade is not None, reading.expected)
-    checked = Audit(tuple(found), tuple(compared), notes)
+    checked = Audit(tuple(reasons), tuple(compared), notes)
     content = {
         "imported": name,
         "benchmarks": stated,

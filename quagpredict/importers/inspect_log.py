@@ -165,9 +165,9 @@ def _reported(log: dict[str, Any], task: str, scorer: str) -> Iterator[Reported]
         if score.get("scorer", score.get("name")) != scorer or not isinstance(accuracy, int | float):
             continue
         reducer = str(score.get("reducer") or "mean")
-        found = re.fullmatch(r"pass_at_(\d{1,6})", reducer)
-        if found or reducer == "mean":
-            k = int(found.group(1)) if found else 1
+        match = re.fullmatch(r"pass_at_(\d{1,6})", reducer)
+        if match or reducer == "mean":
+            k = int(match.group(1)) if match else 1
             yield Reported(
                 task, f"accuracy ({reducer})", k, float(accuracy), "the mean over samples after reducing epochs"
             )

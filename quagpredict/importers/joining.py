@@ -45,14 +45,14 @@ def joined(parts: pl.DataFrame, files: Sequence[Path]) -> pl.DataFrame:
         return parts.drop("file", "by_line")
     _check_golds(parts, files)
     flat = {"empty_as_null": False, "keep_nulls": False}
-    one = parts.group_by(_KEY, maintain_order=True).agg(
+    merged = parts.group_by(_KEY, maintain_order=True).agg(
         pl.col("n").sum(),
         pl.when(pl.col("c").is_null().any()).then(None).otherwise(pl.col("c").sum()).alias("c"),
         pl.col("responses").explode(**flat),
         pl.col("gold").drop_nulls().first(),
         pl.col("truncated").explode(**flat),
     )
-    return one.select(*_KEY, "n", "c", "responses", "gold", "truncated")
+    return merged.select(*_KEY, "n", "c", "responses", "gold", "truncated")
 
 
 def _check_golds(parts: pl.DataFrame, files: Sequence[Path]) -> None:
@@ -98,15 +98,15 @@ def agreed_settings(reading: Reading, files: Sequence[Path], *, mixed: bool) -> 
     >>> agreed_settings(reading, [Path("a"), Path("b")], mixed=False)
     {'temperature': 1.0}
     """
-    found: dict[str, list[tuple[Any, Path]]] = {}
+    values_of: dict[str, list[tuple[Any, Path]]] = {}
     for settings, file in zip(reading.settings, files, strict=False):
         for key, value in settings.items():
             if key in _MAY_DIFFER:
                 continue
-            values = found.setdefault(key, [])
-            if not any(_same(value, known) for known, _ in values):
+            values = values_of.setdefault(key, [])
+            if not any(_same(value, earlier) for earlier, _ in values):
                 values.append((value, file))
-    for key, values in found.items():
+    for key, values in values_of.items():
         if len(values) > 1 and not mixed:
             shown = " and ".join(f"{value!r:.40} in {file}" for value, file in values[:2])
             raise InvalidDataError(
@@ -116,12 +116,12 @@ def agreed_settings(reading: Reading, files: Sequence[Path], *, mixed: bool) -> 
     # In an order that does not depend on that of the files.
     return {
         key: values[0][0] if len(values) == 1 else sorted((str(value) for value, _ in values))
-        for key, values in sorted(found.items())
+        for key, values in sorted(values_of.items())
     }
 
 
-def _same(one: Any, other: Any) -> bool:
-    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+def _same(value: Any, other: Any) -> bool:
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
 
 
 def as_protocol(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,9 +149,9 @@ def check_one_verdict(reading: Reading, files: Sequence[Path]) -> None:
     """
     if len(set(reading.graded_by)) < 2:
         return
-    known: dict[str, int] = {}
+    first_files: dict[str, int] = {}
     for benchmark, file in reading.problems.select("benchmark", "file").unique(maintain_order=True).rows():
-        first = known.setdefault(benchmark, file)
+        first = first_files.setdefault(benchmark, file)
         if reading.graded_by[first] != reading.graded_by[file]:
             raise InvalidDataError(
                 f"the verdicts on '{benchmark}' are by '{reading.graded_by[first]}' in {files[first]} and by "

@@ -49,8 +49,8 @@ def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
     settings: list[dict[str, Any]] = []
     graded_by = []
     for number, path in enumerate(paths):
-        found = _NAME.match(stem_of(path))
-        task = found["task"] if found else stem_of(path)
+        match = _NAME.match(stem_of(path))
+        task = match["task"] if match else stem_of(path)
         try:
             records = read_parquet(path).to_dicts()
         except OSError as error:
@@ -66,11 +66,11 @@ def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
             _row(task, line, doc, metrics.get(name), texts, means, number, _samples(name) or 1)
             for line, (doc, metrics, texts) in enumerate(parsed)
         )
-        results, general, documents = _results(path, found["date"], task) if found else ({}, {}, None)
+        results, general, documents = _results(path, match["date"], task) if match else ({}, {}, None)
         settings.append({key: general[key] for key in _SETTINGS if general.get(key) is not None})
         reported.extend(_reported(results, task, name))
-        if documents is not None and found:
-            expected.append(Expected(task, documents, f"results_{found['date']}.json"))
+        if documents is not None and match:
+            expected.append(Expected(task, documents, f"results_{match['date']}.json"))
     stated = all(_NAME.match(stem_of(path)) for path in paths)
     return Reading(part_of(rows), settings, reported, expected, (), (), stated, graded_by)
 
@@ -102,8 +102,8 @@ def _literal(value: Any) -> Any:
 
 def _samples(metric: str) -> int | None:
     """Return over how many samples a metric is a mean by its name; None where the name does not say it."""
-    found = _MEAN.fullmatch(metric)
-    number = found and (found["n"] or found["avg"])
+    mean = _MEAN.fullmatch(metric)
+    number = mean and (mean["n"] or mean["avg"])
     return int(number) if number else None
 
 
@@ -112,13 +112,15 @@ def _is_mean_over(metric: str, n: int) -> bool:
 
 
 def _chosen_metric(metrics: dict[str, Any], n: int, path: Path) -> str:
-    known = [name for name, value in metrics.items() if value is not None]
-    means = [name for name in known if _is_mean_over(name, n)]
+    measured = [name for name, value in metrics.items() if value is not None]
+    means = [name for name in measured if _is_mean_over(name, n)]
     # One that names its n before one that does not; without responses the one over most samples.
     best = max(means, key=lambda name: _samples(name) or 0, default=None)
-    chosen = best or next((name for name in (*_SINGLE, *filter(_MEAN.fullmatch, known)) if name in known), None)
+    chosen = best or next((name for name in (*_SINGLE, *filter(_MEAN.fullmatch, measured)) if name in measured), None)
     if chosen is None:
-        raise InvalidDataError(f"{path}: no metric is a verdict; it has {', '.join(known)}: name one (option metric)")
+        raise InvalidDataError(
+            f"{path}: no metric is a verdict; it has {', '.join(measured)}: name one (option metric)"
+        )
     return chosen
 
 

@@ -72,8 +72,8 @@ def read(paths: Sequence[Path], *, filter: str | None = None, metric: str | None
     settings: list[dict[str, Any]] = []
     graded_by, notes = [], []
     for number, path in enumerate(paths):
-        found = _NAME.match(stem_of(path))
-        task = found["task"] if found else stem_of(path).removeprefix("samples_")
+        match = _NAME.match(stem_of(path))
+        task = match["task"] if match else stem_of(path).removeprefix("samples_")
         chosen, records = _of_filter(list(json_lines(path)), filter, path)
         name = metric or _verdict_metric(records[0], path)
         means = _OF_SEVERAL.fullmatch(name) is None and _are_means(records, name)
@@ -85,7 +85,7 @@ def read(paths: Sequence[Path], *, filter: str | None = None, metric: str | None
                 else "a verdict on the first response only"
             )
             notes.append(f"{task}: '{name}' is {what}; grading again judges each of them")
-        results = _results(path, found["date"] if found else "", task)
+        results = _results(path, match["date"] if match else "", task)
         settings.append(_agreed(results, _settings(records, path), path))
         graded_by.append(f"{name},{chosen}")
         if results.documents is not None:
@@ -130,8 +130,8 @@ def _responses(record: dict[str, Any]) -> tuple[str, ...]:
     if not isinstance(resps, list) or (len(resps) > 1 and all(isinstance(one, list) for one in resps)):
         return ()  # log-likelihoods of the choices
     first = resps[0] if resps else []
-    found = first if isinstance(first, list) else resps
-    return tuple(found) if all(isinstance(text, str) for text in found) else ()
+    responses = first if isinstance(first, list) else resps
+    return tuple(responses) if all(isinstance(text, str) for text in responses) else ()
 
 
 def _kept(record: dict[str, Any]) -> int:
@@ -168,16 +168,16 @@ def _row(task: str, record: dict[str, Any], metric: str, means: bool, path: Path
 
 
 def _settings(records: list[dict[str, Any]], path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for record in records:
         given = section(record, "arguments", "gen_args_0", "arg_1")
         for key in _SETTINGS:
-            if key in given and found.setdefault(key, given[key]) != given[key]:
+            if key in given and settings.setdefault(key, given[key]) != given[key]:
                 raise InvalidDataError(
-                    f"{path}: the records were not drawn alike: {key} is {found[key]!r:.40} and, for document "
+                    f"{path}: the records were not drawn alike: {key} is {settings[key]!r:.40} and, for document "
                     f"{record.get('doc_id')}, {given[key]!r:.40}"
                 )
-    return found
+    return settings
 
 
 def _agreed(results: _Results, drawn: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -69,19 +69,21 @@ def import_runs(
     """
     if not runs:
         raise UsageError("no candidate was given to import")
-    known = _losses(losses, list(runs)) if losses is not None else {}
-    found = []
+    losses_by_name = _losses(losses, list(runs)) if losses is not None else {}
+    imported = []
     for name, paths in runs.items():
         try:
-            found.append(import_run(format, paths, candidate=name, held_out_loss=known.get(name), **options))
+            imported.append(
+                import_run(format, paths, candidate=name, held_out_loss=losses_by_name.get(name), **options)
+            )
         except InvalidDataError as error:
             if len(runs) == 1:
                 raise
             raise type(error)(f"candidate '{name}': {error}") from None
     if base is not None:
-        found = _against(found, base)
-    note = _differing(found)
-    return [one if note is None else one.noted(note) for one in found]
+        imported = _against(imported, base)
+    note = _differing(imported)
+    return [one if note is None else one.noted(note) for one in imported]
 
 
 def runs_by_name(paths: Sequence[str | Path]) -> dict[str, list[str | Path]]:
@@ -167,16 +169,16 @@ def _losses(losses: Mapping[str, float] | str | Path, names: Sequence[str]) -> d
     return table
 
 
-def _against(found: Sequence[Imported], base: str | Path) -> list[Imported]:
+def _against(imported: Sequence[Imported], base: str | Path) -> list[Imported]:
     """Return the imports with their coverage ratio; the base itself has none."""
-    own = next((one for one in found if one.row["candidate"].item() == str(base)), None)
+    own = next((one for one in imported if one.row["candidate"].item() == str(base)), None)
     row = own.row if own is not None else read_corpus(base)
     if row.height != 1 or "pre_problems" not in row.columns or row["pre_problems"].null_count():
         raise InvalidDataError(f"{base}: the base's table must have one row with the counts of its problems")
     problems = row["pre_problems"].explode().struct.unnest()
     protocol = row["eval_protocol_id"].item() if "eval_protocol_id" in row.columns else None
     result = []
-    for one in found:
+    for one in imported:
         if one is not own and protocol != one.eval_protocol_id:
             raise IncomparableError(
                 f"the base was measured under the protocol {protocol or 'unknown'}, the candidate "
@@ -187,10 +189,10 @@ def _against(found: Sequence[Imported], base: str | Path) -> list[Imported]:
     return result
 
 
-def _differing(found: Sequence[Imported]) -> str | None:
+def _differing(imported: Sequence[Imported]) -> str | None:
     """Say in what the protocols of the candidates differ; None if they do not."""
-    first = found[0]
-    for other in found[1:]:
+    first = imported[0]
+    for other in imported[1:]:
         if other.eval_protocol_id == first.eval_protocol_id:
             continue
         described = {"protocols": json.dumps({one.eval_protocol_id: one.protocol for one in (first, other)})}

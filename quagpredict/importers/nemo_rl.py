@@ -53,19 +53,19 @@ def read(paths: Sequence[Path], *, threshold: float | None = None) -> Reading:
     stated = True
     for number, path in enumerate(paths):
         if suffix_of(path) == ".json":
-            rows, benchmark, known, samples_each = _evaluation(path)
+            rows, benchmark, drawn_with, samples_each = _evaluation(path)
             expected.append(Expected(benchmark or _NAME, 0, "config.json", samples_each))
         else:
             rows, benchmark = [_validated(record, path) for record in json_lines(path)], None
-            known = chosen(wandb_config(path), _IN_RUN, "policy", "generation")
-            if found := _STEP.search(path.name):
-                known |= {"step": found[1]}
+            drawn_with = chosen(wandb_config(path), _IN_RUN, "policy", "generation")
+            if match := _STEP.search(path.name):
+                drawn_with |= {"step": match[1]}
         stated &= benchmark is not None
         samples = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
         part, why = part_of_table(samples, path, number, benchmark or _NAME, "reward", threshold)
         parts.append(part)
         left_out += why
-        settings.append(known)
+        settings.append(drawn_with)
     graded_by = ["reward" + ("" if threshold is None else f" >= {threshold:g}")] * len(paths)
     return Reading(pl.concat(parts), settings, (), expected, left_out, (), stated, graded_by)
 
@@ -99,7 +99,7 @@ def _evaluation(path: Path) -> tuple[list[tuple[str, str, str | None]], str | No
     file = path.with_name("config.json")
     config = json_object(file) if file.is_file() else {}
     name = config.get("dataset_name")
-    known = {key: config[key] for key in _SETTINGS if config.get(key) is not None}
+    drawn_with = {key: config[key] for key in _SETTINGS if config.get(key) is not None}
     each = config.get("num_tests_per_prompt")
     benchmark = PurePath(name).name if isinstance(name, str) and name else None
-    return rows, benchmark, known, each if isinstance(each, int) else None
+    return rows, benchmark, drawn_with, each if isinstance(each, int) else None

@@ -53,8 +53,8 @@ def read(paths: Sequence[Path]) -> Reading:
 def _part(path: Path, file: int) -> pl.DataFrame:
     records = json_columns(path, [*_IDS, *_VERDICTS, "generation", "expected_answer", "finish_reason"])
     ids = records.select(pl.coalesce(pl.col(key).replace("", None) for key in _IDS)).to_series()
-    known = [verdicts(records[key], path) for key in _VERDICTS]
-    verdict = known[0].zip_with(known[0].is_not_null(), known[1])
+    verdicts_of = [verdicts(records[key], path) for key in _VERDICTS]
+    verdict = verdicts_of[0].zip_with(verdicts_of[0].is_not_null(), verdicts_of[1])
     lines = pl.Series([str(line) for line in range(records.height)], dtype=pl.String)
     table = records.select(
         pl.lit(path.resolve().parent.name).alias("benchmark"),
@@ -90,12 +90,12 @@ def _expected(folder: Path) -> Iterator[Expected]:
 
 def _reported(folder: Path) -> Iterator[Reported]:
     for benchmark, mode, values in _metrics(folder):
-        found = _AGGREGATE.match(mode)
+        match = _AGGREGATE.match(mode)
         value = values.get("symbolic_correct")
-        if found and isinstance(value, int | float):
+        if match and isinstance(value, int | float):
             how = (
-                f"the mean of the first {found['mean']} samples"
-                if found["mean"]
-                else f"the best of the first {found['k']} samples, not the mean over all subsets of that size"
+                f"the mean of the first {match['mean']} samples"
+                if match["mean"]
+                else f"the best of the first {match['k']} samples, not the mean over all subsets of that size"
             )
-            yield Reported(benchmark, f"{mode} in metrics.json", int(found["k"]), value / 100, how)
+            yield Reported(benchmark, f"{mode} in metrics.json", int(match["k"]), value / 100, how)

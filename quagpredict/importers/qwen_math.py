@@ -41,8 +41,8 @@ def read(paths: Sequence[Path]) -> Reading:
     settings: list[dict[str, Any]] = []
     for number, path in enumerate(paths):
         benchmark = path.resolve().parent.name
-        found = _NAME.search(stem_of(path))
-        settings.append(_drawn(found))
+        name = _NAME.search(stem_of(path))
+        settings.append(_drawn(name))
         rows.extend(_row(benchmark, record, path, number) for record in json_lines(path))
         for metrics in sorted(path.parent.glob(f"{stem_of(path)}_*metrics.json")):
             values = json_object(metrics)

@@ -215,9 +215,9 @@ def said(responses: pl.Series) -> pl.Series:
 
 def _of_assistant(text: str) -> str:
     try:
-        found = json.loads(text)
+        messages = json.loads(text)
     except ValueError:
         return text
-    if not all(isinstance(one, dict) and "role" in one for one in found):
+    if not all(isinstance(message, dict) and "role" in message for message in messages):
         return text
-    return "\n".join(str(one.get("content") or "") for one in found if one["role"] == "assistant")
+    return "\n".join(str(message.get("content") or "") for message in messages if message["role"] == "assistant")

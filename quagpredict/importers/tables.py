@@ -66,7 +66,7 @@ def text_columns(path: Path, names: Sequence[str], optional: Sequence[str] = ())
         return frame.select(text_of_values(frame[name]) for name in wanted)
     if suffix == ".json":
         places = [there.index(name) for name in wanted]
-        rows = [[as_text(row[place]) for place in places] for row in _json_table(path)[1]]
+        rows = [[as_text(row[column]) for column in places] for row in _json_table(path)[1]]
         return pl.DataFrame(rows, schema=dict.fromkeys(wanted, pl.String()), orient="row")
     source: Path | bytes = path
     if not is_plain(path):

@@ -77,9 +77,9 @@ class ChainSpec:
             raise RecipeError(f"lengths must be two numbers with 1 <= low <= high <= {len(LABELS)}, got {lengths}")
         if self.world not in WORLDS:
             raise RecipeError(f"world must be one of {', '.join(WORLDS)}, got {self.world!r}")
-        known = WORLDS[self.world].operands
-        if not self.operators or not set(self.operators) <= set(known):
-            raise RecipeError(f"operators must be some of {' '.join(known)}, got {self.operators!r}")
+        operands = WORLDS[self.world].operands
+        if not self.operators or not set(self.operators) <= set(operands):
+            raise RecipeError(f"operators must be some of {' '.join(operands)}, got {self.operators!r}")
         if not set(self.required) <= set(self.operators):
             raise RecipeError(f"required operators {self.required!r} must be among operators {self.operators!r}")
         if not 0 <= self.noise <= 1:

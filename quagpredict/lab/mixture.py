@@ -107,8 +107,8 @@ class Mixture:
 def _source(entry: Any, position: int) -> Source:
     if not isinstance(entry, Mapping):
         raise RecipeError(f"lab data: source {position} must be a mapping of keys, got {entry!r}")
-    known = [field.name for field in fields(ChainSpec)]
-    known_keys_only(entry, ["share", *known], f"lab data: source {position}")
+    names = [field.name for field in fields(ChainSpec)]
+    known_keys_only(entry, ["share", *names], f"lab data: source {position}")
     share = entry.get("share", 1.0)
     if not isinstance(share, int | float) or not share > 0:
         raise RecipeError(f"lab data: source {position}: share must be a positive number, got {share!r}")

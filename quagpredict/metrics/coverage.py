@@ -218,9 +218,9 @@ def pass_at_k_curve(
         counts = np.bincount(inverse, minlength=pair_n.size)
         samples, correct = pair_n, pair_c
     values = pass_at_k(samples, correct, k)
-    known = ~np.isnan(values)
-    sums = cluster_sums(np.where(known, values, 0.0), clusters)
-    sizes = cluster_sums(known.astype(np.float64), clusters)
+    finite = ~np.isnan(values)
+    sums = cluster_sums(np.where(finite, values, 0.0), clusters)
+    sizes = cluster_sums(finite.astype(np.float64), clusters)
     weights = np.ones(sums.shape[0]) if counts is None else counts.astype(np.float64)
     problems = weights @ sizes
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -99,13 +99,13 @@ def _values(
 ) -> NDArray[np.float64]:
     n = votes.size
     values = np.full(ks.size, np.nan)
-    known = ks <= n
+    possible = ks <= n
     right = votes == 0
     if not right.any() or right.all():
-        values[known] = float(right.all())
+        values[possible] = float(right.all())
         return values
-    values[known & (ks == 1)] = right.mean()
-    todo = np.flatnonzero(known & (ks > 1))
+    values[possible & (ks == 1)] = right.mean()
+    todo = np.flatnonzero(possible & (ks > 1))
     whole = [at for at in todo if ks[at] == n]
     for at in whole:
         values[at] = float(_right_share(votes[None, :]).mean())

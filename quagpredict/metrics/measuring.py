@@ -149,8 +149,8 @@ def count_values(problems: pl.DataFrame) -> dict[str, float | int | None]:
         values[f"pass_at_1_{name}"] = None if parts is None else _mean(passed[parts == part, 0])
     for name, of_problems in OF_PROBLEMS.items():
         if _stored(name):
-            found = of_problems(problems)
-            values[name] = None if found is None else _mean(found)
+            of_each = of_problems(problems)
+            values[name] = None if of_each is None else _mean(of_each)
     values["samples_per_problem"] = smallest
     values["problems_count"] = problems.height
     return values
@@ -229,9 +229,9 @@ def _stored(name: str) -> bool:
 
 def _per_token(table: pl.DataFrame, column: str) -> float | None:
     """Return the sum of `column` over the count of tokens, over samples that have both."""
-    known = table.filter(pl.col(column).is_not_null() & pl.col("tokens").is_not_null())
-    tokens = int(known["tokens"].sum())
-    return None if tokens == 0 else _number(float(known[column].sum()) / tokens)
+    whole = table.filter(pl.col(column).is_not_null() & pl.col("tokens").is_not_null())
+    tokens = int(whole["tokens"].sum())
+    return None if tokens == 0 else _number(float(whole[column].sum()) / tokens)
 
 
 def _mean(values: NDArray[np.generic]) -> float | None:

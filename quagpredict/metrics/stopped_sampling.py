@@ -100,12 +100,12 @@ def stopped_pass_at_k(rule: StoppingRule, n: ArrayLike, c: ArrayLike, k: int) ->
     samples, correct = np.asarray(n, dtype=np.int64), np.asarray(c, dtype=np.int64)
     tables = _estimates(rule, k)
     values = np.empty(samples.shape)
-    known = np.zeros(samples.shape, dtype=bool)
+    enough = np.zeros(samples.shape, dtype=bool)
     for position, end in enumerate(rule.rounds):
         here = samples == end
         values[here] = tables[position][np.clip(correct[here], 0, end)]
-        known |= here & rule.end(correct, position) & (correct >= 0) & (correct <= end)
-    impossible = ~known | (values < 0)
+        enough |= here & rule.end(correct, position) & (correct >= 0) & (correct <= end)
+    impossible = ~enough | (values < 0)
     if impossible.any():
         at = int(np.flatnonzero(impossible)[0])
         raise InvalidDataError(

@@ -70,8 +70,8 @@ def cluster_sums(values: NDArray[np.float64], clusters: ArrayLike | None) -> NDA
         raise InvalidDataError(
             f"clusters must hold one label for each of the {values.shape[0]} problems, got shape {labels.shape}"
         )
-    found, inverse = np.unique(labels, return_inverse=True)
-    sums = np.zeros((found.size, values.shape[1]))
+    codes, inverse = np.unique(labels, return_inverse=True)
+    sums = np.zeros((codes.size, values.shape[1]))
     np.add.at(sums, inverse.reshape(-1), values)
     return sums
 
@@ -102,9 +102,9 @@ def standard_error_of_mean(values: ArrayLike, clusters: ArrayLike | None = None)
     0.0
     """
     array = np.asarray(values, dtype=np.float64).reshape(-1, 1)
-    known = ~np.isnan(array)
-    sums = cluster_sums(np.where(known, array, 0.0), clusters)
-    counts = cluster_sums(known.astype(np.float64), clusters)
+    finite = ~np.isnan(array)
+    sums = cluster_sums(np.where(finite, array, 0.0), clusters)
+    counts = cluster_sums(finite.astype(np.float64), clusters)
     return float(ratio_standard_error(sums, counts)[0])
 
 
@@ -153,9 +153,9 @@ def bootstrap_means(
     if counts is not None and clusters is not None:
         raise InvalidDataError("give either counts or clusters to the bootstrap, not both")
     table = np.asarray(values, dtype=np.float64)
-    known = ~np.isnan(table)
-    sums = cluster_sums(np.where(known, table, 0.0), clusters)
-    sizes = cluster_sums(known.astype(np.float64), clusters)
+    finite = ~np.isnan(table)
+    sums = cluster_sums(np.where(finite, table, 0.0), clusters)
+    sizes = cluster_sums(finite.astype(np.float64), clusters)
     units, columns = sums.shape
     weight = np.ones(units) if counts is None else np.asarray(counts, dtype=np.float64)
     total = int(weight.sum())

@@ -261,10 +261,10 @@ def _checkpoints(folder: Path, every: float) -> list[tuple[int, Path]]:
 
     Steps are whole, so a checkpoint lies a little beside its rung; pruners compare trials at the same one.
     """
-    found = []
+    paths = []
     for path in folder.glob(f"{_CHECKPOINT}*"):
         with contextlib.suppress(OSError, ValueError, KeyError, QuagpredictError):
             state = json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))  # written last
             if state["global_step"] < state["max_steps"]:
-                found.append((round(100 * every * round(state["global_step"] / state["max_steps"] / every)), path))
-    return sorted(found)
+                paths.append((round(100 * every * round(state["global_step"] / state["max_steps"] / every)), path))
+    return sorted(paths)

@@ -210,13 +210,13 @@ class ResponseSurfaceSampler(RandomSampler):  # type: ignore[misc]
     def _coordinates(self, params: Mapping[str, NDArray[Any]]) -> Floats:
         """Return what the regression sees of trials, (n, p): shares, then the other settings scaled to [0, 1]."""
         sticks = np.stack([params[name] for name in self._space.stick_names], axis=1)
-        found = [self._space.simplex.from_unit(sticks)]
+        coordinates = [self._space.simplex.from_unit(sticks)]
         for name, distribution in self._space.distributions().items():
             if isinstance(distribution, CategoricalDistribution):
-                found += [(params[name] == choice)[:, None].astype(float) for choice in distribution.choices]
+                coordinates += [(params[name] == choice)[:, None].astype(float) for choice in distribution.choices]
             elif name not in self._space.stick_names:
-                found.append(np.asarray(_unit(params[name], distribution))[:, None])
-        return np.concatenate(found, axis=1)
+                coordinates.append(np.asarray(_unit(params[name], distribution))[:, None])
+        return np.concatenate(coordinates, axis=1)
 
 
 def _feasible(trial: FrozenTrial) -> bool:

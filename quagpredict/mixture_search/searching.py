@@ -302,9 +302,9 @@ def _warmed(
             try:
                 earlier = optuna.load_study(study_name=name, storage=opened)
             except KeyError:
-                known = ", ".join(optuna.get_all_study_names(opened))
+                names = ", ".join(optuna.get_all_study_names(opened))
                 raise UsageError(
-                    f"{argument('warm_start_study', name)}: no study '{name}' in this storage; it has {known}"
+                    f"{argument('warm_start_study', name)}: no study '{name}' in this storage; it has {names}"
                 ) from None
             if (copied := from_study(search, earlier)) > 0:
                 say(f"warm start: {copied} trials of {name} fit the space")

@@ -195,9 +195,9 @@ class SearchSpace:
         """
         from optuna.distributions import FloatDistribution
 
-        found: dict[str, Any] = {name: FloatDistribution(0.0, 1.0) for name in self.stick_names}
+        axes: dict[str, Any] = {name: FloatDistribution(0.0, 1.0) for name in self.stick_names}
         searched = {setting.name: setting.distribution() for setting in self.settings}
-        return found | {name: distribution for name, distribution in searched.items() if distribution is not None}
+        return axes | {name: distribution for name, distribution in searched.items() if distribution is not None}
 
     def shares_of(self, params: Mapping[str, Any]) -> Floats:
         """Return the mixture, (K,), of a trial's parameters."""

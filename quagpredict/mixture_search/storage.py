@@ -145,12 +145,12 @@ def open_study(
         pruner=pruner or optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
-    known = study.user_attrs.get("space_id")
-    if known is None:
+    begun_with = study.user_attrs.get("space_id")
+    if begun_with is None:
         study.set_user_attr("space_id", space_id)
-    elif known != space_id:
+    elif begun_with != space_id:
         raise UsageError(
-            f"study '{name}' was begun with another search space or score (id {known}, now {space_id}); give this one "
-            "another name or storage, or warm-start from the old one"
+            f"study '{name}' was begun with another search space or score (id {begun_with}, now {space_id}); give this "
+            "one another name or storage, or warm-start from the old one"
         )
     return study

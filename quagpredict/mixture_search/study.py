@@ -216,14 +216,14 @@ class MixtureSearch:
         def run(trial: optuna.Trial) -> float:
             started = time.perf_counter()
             recipe = self._recipe(trial)
-            known = _finished_row(trial.study, recipe)
-            trial.set_user_attr(REUSED, known is not None)
+            finished = _finished_row(trial.study, recipe)
+            trial.set_user_attr(REUSED, finished is not None)
 
             def report(step: int, measurement: Measurement) -> None:
                 if self._report(trial, recipe, step, measurement):
                     raise optuna.TrialPruned(f"given up at step {step}")
 
-            measurement = measure(recipe, report) if known is None else known
+            measurement = measure(recipe, report) if finished is None else finished
             trial.set_user_attr(SECONDS, round(time.perf_counter() - started, 3))
             return self._scored(trial, recipe, measurement).value
 
@@ -279,13 +279,13 @@ class MixtureSearch:
 
     def best(self, count: int = 1) -> list[Found]:
         """Return the best finished trials, feasible ones only, each recipe once; fewer where there are not so many."""
-        found: dict[str, Found] = {}
+        best_by_recipe: dict[str, Found] = {}
         finished = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         for trial in sorted(finished, key=lambda one: (-(one.value or 0.0), one.number)):
             one = self.found(trial)
             if one.feasible:
-                found.setdefault(one.recipe.recipe_id, one)
-        return list(found.values())[:count]
+                best_by_recipe.setdefault(one.recipe.recipe_id, one)
+        return list(best_by_recipe.values())[:count]
 
     def found(self, trial: FrozenTrial) -> Found:
         """Return a finished trial with its recipe."""

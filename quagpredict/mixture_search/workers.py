@@ -111,14 +111,14 @@ def slots(trials: list[FrozenTrial]) -> list[list[FrozenTrial]]:
     for trial in ordered:
         if RETRY_OF in trial.user_attrs:
             retry.setdefault(trial.user_attrs[RETRY_OF], trial)
-    found = []
+    free = []
     for trial in ordered:
         if not {RETRY_OF, SURPLUS, IMPORTED} & trial.user_attrs.keys():
             chain = [trial]
             while chain[-1].number in retry:
                 chain.append(retry[chain[-1].number])
-            found.append(chain)
-    return found
+            free.append(chain)
+    return free
 
 
 def give_up_the_dead(study: optuna.Study, patience: Patience) -> None:

@@ -10,7 +10,7 @@ from quagpredict.nearest import did_you_mean
 _MOST = 24  # more keys than a line should list
 
 
-def unknown_key_message(source: str | Path, key: object, known: Collection[str], prefix: str = "") -> str:
+def unknown_key_message(source: str | Path, key: object, keys: Collection[str], prefix: str = "") -> str:
     """Return the message for an unknown key, with the nearest known one if any is near.
 
     Examples
@@ -18,8 +18,8 @@ def unknown_key_message(source: str | Path, key: object, known: Collection[str],
     >>> unknown_key_message("sft.yaml", "learning_rat", ["learning_rate", "seed"])
     "sft.yaml: unknown key 'learning_rat'; did you mean 'learning_rate'?"
     """
-    rest = f"; known keys are {', '.join(sorted(known))}" if len(known) <= _MOST else ""
-    return f"{source}: unknown key '{prefix}{key}'{did_you_mean(key, known, prefix=prefix, rest=rest)}"
+    rest = f"; known keys are {', '.join(sorted(keys))}" if len(keys) <= _MOST else ""
+    return f"{source}: unknown key '{prefix}{key}'{did_you_mean(key, keys, prefix=prefix, rest=rest)}"
 
 
 def known_keys_only(

@@ -268,19 +268,19 @@ def _candidates(
     entries = top.content.get("candidates")
     if not isinstance(entries, list) or not entries:
         raise top.error("candidates", f"expected a list with at least one entry, got {entries!r}")
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     for position, content in enumerate(entries):
         if not isinstance(content, Mapping):
             raise top.error(f"candidates[{position}]", f"expected a mapping of keys to lists, got {content!r}")
         entry = Section(content, top.source, f"candidates[{position}].")
-        found += _entry(entry, bases, data, sft, rl)
-    for name, count in Counter(candidate.name for candidate in found).items():
+        candidates += _entry(entry, bases, data, sft, rl)
+    for name, count in Counter(candidate.name for candidate in candidates).items():
         if count > 1:
             raise top.error("candidates", f"'{name}' is there {count} times; no two candidates may have the same name")
     if "order_seed" in top.content:
         # In a random order an unfinished collection is a random sample of the plan.
-        random.Random(top.whole("order_seed", 0)).shuffle(found)
-    return _with_splits(top, found)
+        random.Random(top.whole("order_seed", 0)).shuffle(candidates)
+    return _with_splits(top, candidates)
 
 
 def _entry(
@@ -319,11 +319,11 @@ def _entry(
     if (count := prod(map(len, lists))) > _MOST_CANDIDATES:
         raise entry.error("data", f"the lists multiply to {count:,} candidates, at most {_MOST_CANDIDATES:,} are taken")
     grid: Iterator[tuple[Any, ...]] = product(*lists)
-    found = [
+    candidates = [
         Candidate(f"{b}.{d}-{n}x{e:g}-lr{lr:g}-s{s}", b, scenario, "fit", seeds, d, n, e, lr, s, rl_further=further)
         for b, d, n, e, lr, s in grid
     ]
-    return [*found, *(part for whole in found for part in _checkpoints(entry, whole))]
+    return [*candidates, *(part for whole in candidates for part in _checkpoints(entry, whole))]
 
 
 def _further(entry: Section, rl: ReinforcementLearning | None) -> tuple[int, ...]:
@@ -352,12 +352,12 @@ def _checkpoints(entry: Section, whole: Candidate) -> list[Candidate]:
     return [replace(whole, name=f"{whole.name}@e{epoch:g}", checkpoint_epoch=epoch) for epoch in epochs]
 
 
-def _named(entry: Section, key: str, known: set[str], section: str) -> list[str]:
+def _named(entry: Section, key: str, allowed: set[str], section: str) -> list[str]:
     names: list[str] = entry.listed(key, str)
     for position, name in enumerate(names):
-        if name not in known:
+        if name not in allowed:
             raise entry.error(
-                f"{key}[{position}]", f"'{name}' is not among {section}: {', '.join(sorted(known)) or 'none'}"
+                f"{key}[{position}]", f"'{name}' is not among {section}: {', '.join(sorted(allowed)) or 'none'}"
             )
     return names
 

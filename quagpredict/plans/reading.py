@@ -116,18 +116,18 @@ def _loaded(text: str) -> Any:
     return content
 
 
-def _size(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
-    """Return how many values a node stands for; `known` holds those that were counted."""
+def _size(node: yaml.Node, sizes: dict[int, int], above: set[int]) -> int:
+    """Return how many values a node stands for; `sizes` holds those that were counted."""
     if id(node) in above:
         raise RecipeError("an alias stands for what it is a part of")
-    if id(node) not in known:
+    if id(node) not in sizes:
         parts: list[yaml.Node] = []
         if isinstance(node, yaml.MappingNode):
             parts = [part for pair in node.value for part in pair]
         elif isinstance(node, yaml.SequenceNode):
             parts = node.value
-        known[id(node)] = 1 + sum(_size(part, known, above | {id(node)}) for part in parts)
-    return known[id(node)]
+        sizes[id(node)] = 1 + sum(_size(part, sizes, above | {id(node)}) for part in parts)
+    return sizes[id(node)]
 
 
 def _no_plain_data(value: Any, where: str) -> str | None:

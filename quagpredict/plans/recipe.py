@@ -26,15 +26,15 @@ class Recipe:
     config: Mapping[str, Any] = field(repr=False)
 
     @classmethod
-    def read(cls, path: str | Path, found: Path | None = None) -> "Recipe":
-        """Read the recipe called `path`, which lies at `found` (default: at `path`).
+    def read(cls, path: str | Path, file: Path | None = None) -> "Recipe":
+        """Read the recipe called `path`, which lies at `file` (default: at `path`).
 
         Raises
         ------
         RecipeError
             If it is not a mapping that JSON can hold.
         """
-        config = read_yaml(found or path)
+        config = read_yaml(file or path)
         return cls(str(path), config)
 
 
