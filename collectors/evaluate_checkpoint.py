@@ -11,7 +11,7 @@ from typing import Any
 
 from quagpredict.checkpoint import checkpoint_folder, weights_digest
 from quagpredict.errors import RecipeError
-from quagpredict.evaluation import overlap_check, read_suite, score_checkpoint
+from quagpredict.evaluation import overlap_check, score_checkpoint
 from quagpredict.plans.keys import known_keys_only
 from quagpredict.plans.reading import read_yaml
 from quagpredict.program import run_program, write_record
@@ -30,13 +30,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--config", required=True, help="YAML file")
     config = parse_config(parser.parse_args(arguments).config)
 
-    suite = read_suite(config["suite"])
-    for reason in (*suite.unreadable, *suite.skipped):
-        note(f"dropped: {reason}")
     checkpoint = checkpoint_folder(config["checkpoint"]).folder  # "RL from the base": it may be a model of the hub
     score = score_checkpoint(
         checkpoint,
-        suite,
+        config["suite"],
         samples=config["samples"],
         engine=config["engine"],
         batch_size=config["batch_size"],

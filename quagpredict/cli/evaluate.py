@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import yaml
 
-from quagpredict.cli.inputs import FORMATS, emit, say, several_of
+from quagpredict.cli.inputs import FORMATS, emit, say, say_notes, several_of
 from quagpredict.errors import UsageError
 
 DESCRIPTION = """\
@@ -106,26 +106,18 @@ def _samples(text: str) -> int | Literal["auto"]:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, write, print."""
-    from quagpredict.checkpoint import checkpoint_folder, weights_digest
-    from quagpredict.evaluation import OverlapCheck, read_suite, score_checkpoint
+    from quagpredict.evaluation import OverlapCheck, score_checkpoint
     from quagpredict.report.measurement_tables import measurement_csv, measurement_json, print_measurement
     from quagpredict.report.progress import progress_of
 
-    checkpoint, name = checkpoint_folder(args.checkpoint)
-    weights_digest(checkpoint)  # a wrong folder is said before a suite is read
-    suite = read_suite(args.suite)
-    note = _quiet if args.quiet else (lambda line: say(f"note: {line}"))
-    for reason in (*suite.unreadable, *suite.skipped):
-        note(f"dropped: {reason}")
-    against = [{"path": str(Path(file).absolute()), "name": file} for file in args.overlap]
-    overlap = OverlapCheck(against, args.overlap_ngram, args.max_overlap) if against else None
+    overlap = OverlapCheck(args.overlap, args.overlap_ngram, args.max_overlap) if args.overlap else None
     if args.out.exists() and not args.out.is_dir():
         raise UsageError(f"--out {args.out}: is a file; name a folder")
     try:
         with progress_of("samples", shown=not args.quiet) as progress:
             score = score_checkpoint(
-                checkpoint,
-                suite,
+                args.checkpoint,
+                args.suite,
                 samples=args.samples,
                 precision=args.precision,
                 target=args.target,
@@ -136,12 +128,12 @@ def run(args: argparse.Namespace) -> int:
                 engine_settings=engine_settings(args.engine_setting),
                 ray=args.ray,
                 out=args.out,
-                name=args.name or name,
+                name=args.name,
                 base_model=args.base_model,
                 no_sft=args.no_sft,
                 overlap=overlap,
                 progress=progress,
-                say=note,
+                say=None if args.quiet else (lambda line: say_notes([line], "evaluate")),
             )
     except KeyboardInterrupt:
         say(f"stopped; what was drawn is kept in {args.out} but for the last seconds; the same command resumes")
@@ -153,9 +145,6 @@ def run(args: argparse.Namespace) -> int:
         say(f"{score.drawn:,} samples drawn, {score.samples.height - score.drawn:,} were there")
         say(f"wrote {args.out / 'candidate.parquet'}")
     return 0
-
-
-def _quiet(_line: str) -> None: ...
 
 
 def engine_settings(words: Sequence[str]) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 import argparse
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
-from quagpredict.cli.inputs import at_least, say
-from quagpredict.errors import QuagpredictError, UsageError
+from quagpredict.cli.inputs import at_least, say, say_notes
+from quagpredict.errors import UsageError
 from quagpredict.importers.table import READERS
 
 if TYPE_CHECKING:
@@ -74,30 +73,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Import, write, print the audit."""
-    try:
-        return _run(args)
-    except QuagpredictError as error:
-        raise type(error)(as_flags(str(error))) from None
-
-
-def as_flags(text: str) -> str:
-    """Return a message of the library with its options as they are written on the command line.
-
-    Examples
-    --------
-    >>> as_flags("the option allow_ragged takes them as they are")
-    '--allow-ragged takes them as they are'
-    """
-    return re.sub(r"\b(?:the )?option ([a-z_]+)", lambda found: f"--{found[1].replace('_', '-')}", text)
-
-
-def _run(args: argparse.Namespace) -> int:
     from quagpredict.answers import GradingPolicy
     from quagpredict.importers import import_runs, write_imported
-    from quagpredict.report.formats import plain
 
     runs = _runs(args)
-    found = import_runs(
+    imported = import_runs(
         args.source,
         runs,
         losses=_losses(args.loss, list(runs)),
@@ -115,14 +95,13 @@ def _run(args: argparse.Namespace) -> int:
         allow_duplicates=args.allow_duplicates,
         allow_mixed_settings=args.allow_mixed_settings,
     )
-    write_imported(found, args.out)
+    write_imported(imported, args.out)
     if args.format == "json":
-        content = [_content(one) for one in found]
+        content = [_content(run) for run in imported]
         print(json.dumps(content[0] if len(content) == 1 else content, indent=1, ensure_ascii=False))
     else:
-        print("\n".join(_table(one) for one in found))
-    for note in dict.fromkeys(note for one in found for note in one.audit.notes):
-        say(f"note: {plain(as_flags(note))}")
+        print("\n".join(_table(run) for run in imported))
+    say_notes(dict.fromkeys(note for run in imported for note in run.audit.notes), "import")
     say(f"wrote {args.out}")
     return 0
 
@@ -161,53 +140,54 @@ def _losses(given: str | None, names: "Sequence[str]") -> "dict[str, float] | st
     return {names[0]: loss}
 
 
-def _values(found: "Imported") -> dict[str, Any]:
-    names = [name for name in found.row.columns if name.startswith("pre_") and name != "pre_problems"]
-    row = found.row.select(names).row(0, named=True)
+def _values(imported: "Imported") -> dict[str, Any]:
+    names = [name for name in imported.row.columns if name.startswith("pre_") and name != "pre_problems"]
+    row = imported.row.select(names).row(0, named=True)
     return {name.removeprefix("pre_"): value for name, value in row.items() if value is not None}
 
 
-def _content(found: "Imported") -> dict[str, Any]:
+def _content(imported: "Imported") -> dict[str, Any]:
     return {
-        "candidate": found.row["candidate"].item(),
-        "format": found.format,
-        "eval_protocol_id": found.eval_protocol_id,
-        "values": _values(found),
-        "statistics": [one._asdict() for one in found.statistics],
-        "differences": [one._asdict() for one in found.audit.differences],
-        "notes": list(found.audit.notes),
+        "candidate": imported.row["candidate"].item(),
+        "format": imported.format,
+        "eval_protocol_id": imported.eval_protocol_id,
+        "values": _values(imported),
+        "statistics": [statistic._asdict() for statistic in imported.statistics],
+        "differences": [difference._asdict() for difference in imported.audit.differences],
+        "notes": list(imported.audit.notes),
     }
 
 
-def _table(found: "Imported") -> str:
+def _table(imported: "Imported") -> str:
     from quagpredict.report.formats import plain
 
-    values = _values(found)
+    values = _values(imported)
     lines = [
-        f"{found.row['candidate'].item()}: {values['problems_count']} problems, {values['samples_per_problem']} "
-        f"samples each at least, read as {found.format}; protocol {found.eval_protocol_id}"
+        f"{imported.row['candidate'].item()}: {values['problems_count']} problems, {values['samples_per_problem']} "
+        f"samples each at least, read as {imported.format}; protocol {imported.eval_protocol_id}"
     ]
     lines += [f"  Pass@{name.removeprefix('pass_at_'):<4} {value:.4f}" for name, value in values.items() if _is_k(name)]
     if (loss := values.get("held_out_loss_nats")) is not None:
         lines.append(f"  held-out loss {loss:.4f} nats/token")
-    lines += [_statistic(one) for one in found.statistics]
-    lines += [_difference(one) for one in found.audit.differences]
+    lines += [_statistic(statistic) for statistic in imported.statistics]
+    lines += [_difference(difference) for difference in imported.audit.differences]
     return "\n".join(map(plain, lines))
 
 
-def _statistic(one: "Statistic") -> str:
+def _statistic(statistic: "Statistic") -> str:
     what = (
-        f"Pass@{one.k} of a GRPO group of {one.k}"
-        if one.name == "pass_at_group"
-        else f"Pass@{one.k} over that of the base, {one.problems} problems"
+        f"Pass@{statistic.k} of a GRPO group of {statistic.k}"
+        if statistic.name == "pass_at_group"
+        else f"Pass@{statistic.k} over that of the base, {statistic.problems} problems"
     )
-    return f"  {what}: {one.value:.4f}, 90 % {one.low:.4f} to {one.high:.4f}"
+    return f"  {what}: {statistic.value:.4f}, 90 % {statistic.low:.4f} to {statistic.high:.4f}"
 
 
-def _difference(one: "Difference") -> str:
-    ours = "none" if one.ours is None else f"{one.ours:.4f}"
-    verdict = "agrees" if one.agrees else f"differs: {one.why}"
-    return f"  {one.benchmark}, {one.name}: {one.theirs:.4f}, from counts {ours} (Pass@{one.k}); {verdict}"
+def _difference(difference: "Difference") -> str:
+    ours = "none" if difference.ours is None else f"{difference.ours:.4f}"
+    verdict = "agrees" if difference.agrees else f"differs: {difference.why}"
+    theirs = f"{difference.benchmark}, {difference.name}: {difference.theirs:.4f}"
+    return f"  {theirs}, from counts {ours} (Pass@{difference.k}); {verdict}"
 
 
 def _is_k(name: str) -> bool:

@@ -73,9 +73,9 @@ class OverlapCheck:
 
     Parameters
     ----------
-    against : sequence of mapping
+    against : sequence of mapping or path
         Texts that were or will be trained on: ``path``, ``hub`` or ``lab`` as in a suite; optionally ``name``, ``text``
-        (columns; all that hold text if not given) and ``answer`` (a column).
+        (columns; all that hold text if not given) and ``answer`` (a column). A path alone is its own name.
     ngram : int
         Words of an n-gram; 13 is GPT-3's.
     max_share : float
@@ -87,7 +87,7 @@ class OverlapCheck:
         For an n-gram below 1, a share outside 0 to 1, or no entry.
     """
 
-    against: Sequence[Mapping[str, Any]]
+    against: Sequence[Mapping[str, Any] | str | Path]
     ngram: int = 13
     max_share: float = 0.01
 
@@ -97,8 +97,13 @@ class OverlapCheck:
         if not isinstance(self.max_share, int | float) or not 0 <= self.max_share <= 1:
             raise RecipeError(f"overlap: max_share must lie between 0 and 1, got {self.max_share!r}")
         listed = isinstance(self.against, Sequence) and not isinstance(self.against, str)
-        if not listed or not self.against or not all(isinstance(entry, Mapping) for entry in self.against):
+        if not listed or not self.against or not all(isinstance(x, Mapping | str | Path) for x in self.against):
             raise RecipeError(f"overlap: against must be a list of sources (path, hub or lab), got {self.against!r}")
+
+    @property
+    def sources(self) -> list[dict[str, Any]]:
+        """The entries of `against`, each as a source."""
+        return [dict(x) if isinstance(x, Mapping) else {"path": str(x), "name": str(x)} for x in self.against]
 
 
 def overlap_check(given: Any, where: str) -> OverlapCheck:
@@ -153,7 +158,7 @@ def check_overlap(suite: Suite, check: OverlapCheck, base: Path) -> tuple[Overla
         texts = [example.prompt for example in suite.held_out]
         held_out = [Documents("held-out", texts, [_stated(example.completion) for example in suite.held_out])]
     copied: list[Overlap] = []
-    for at, entry in enumerate(check.against):
+    for at, entry in enumerate(check.sources):
         trained = _read(entry, base, f"overlap: against[{at}]")
         copied += overlaps([*asked, *held_out], trained, check.ngram)
     for benchmark in asked:

@@ -206,17 +206,20 @@ def score_checkpoint(
     settings = dict(engine_settings or {})
     if batch_size is not None:
         settings["batch_size"] = batch_size
-    suite = suite if isinstance(suite, Suite) else read_suite(suite)
     checkpoint, called = checkpoint_folder(checkpoint)
+    digest_of_weights = weights_digest(checkpoint)  # a wrong folder is said before a suite is read
+    suite = suite if isinstance(suite, Suite) else read_suite(suite)
+    note = say or (lambda _: None)
+    for reason in (*suite.unreadable, *suite.skipped):
+        note(f"dropped: {reason}")
     # All that is needed after the last sample is looked for before the first.
     drawn_by = f"{chosen} {engine_version(chosen)}"
     check_grading(suite)
-    bound = draw_of(suite, weights_digest(checkpoint), chosen)
+    bound = draw_of(suite, digest_of_weights, chosen)
     if "dtype" in settings:  # the one setting that changes numbers, by rounding
         bound["dtype"] = settings["dtype"]
     others = read_others(against, suite, k, None if out is None else Path(out)) if kind == "order" else ()
     copied = () if overlap is None else check_overlap(suite, overlap, Path())
-    note = say or (lambda _: None)
     with contextlib.ExitStack() as stack:
 
         @cache

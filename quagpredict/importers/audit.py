@@ -223,7 +223,7 @@ def notes_of(reading: Reading) -> list[str]:
     notes = list(dict.fromkeys(reading.notes))
     if not any("temperature" in settings for settings in reading.settings):
         notes.append(
-            "the files do not record the temperature: name the protocol (option protocol) so that runs under other "
+            "the files do not record the temperature: name the protocol (`protocol`) so that runs under other "
             "sampling settings are not mixed"
         )
     return notes

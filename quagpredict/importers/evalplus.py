@@ -46,7 +46,7 @@ def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
         For another metric.
     """
     if metric is not None and metric not in _STATUS:
-        raise UsageError(f"the option metric of evalplus is plus or base, got '{metric}'")
+        raise UsageError(f"`metric` of evalplus is plus or base, got '{metric}'")
     rows: list[ProblemRow] = []
     reported: list[Reported] = []
     settings, graded_by = [], []

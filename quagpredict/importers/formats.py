@@ -51,7 +51,7 @@ def read_files(format: str, paths: Sequence[str | Path], options: dict[str, Any]
     name, files = format_and_files("samples" if format == "auto" and names_columns else format, paths)
     for option in chosen:
         if name not in OPTIONS[option]:
-            raise UsageError(f"the option {option} goes with {', '.join(OPTIONS[option])} only; the format is {name}")
+            raise UsageError(f"`{option}` goes with {', '.join(OPTIONS[option])} only; the format is {name}")
     try:
         reading: Reading = import_module(READERS[name]).read(files, **chosen)
     except _BY_CONTENT as error:

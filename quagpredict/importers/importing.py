@@ -148,9 +148,9 @@ def import_run(
     for why, option in reasons:
         if not allowed[option]:
             named = why if why.startswith(tuple(map(str, files))) else f"{files[0]}: {why}"
-            raise InvalidDataError(f"{named} (the option {option} takes them as they are)")
+            raise InvalidDataError(f"{named} (`{option}` takes them as they are)")
     problems = regraded(merged, regrade) if regrade else _counted(merged)
-    notes = (*notes_of(reading), *(f"overruled by the option {option}: {why}" for why, option in reasons))
+    notes = (*notes_of(reading), *(f"overruled by `{option}`: {why}" for why, option in reasons))
     compared = differences(reading.reported, problems, regrade is not None, reading.expected)
     checked = Audit(tuple(reasons), tuple(compared), notes)
     content = {
@@ -176,7 +176,7 @@ def _named(reading: Reading, suite: str | None, candidate: str, format: str) -> 
     new: Mapping[str, str] = {}
     if suite is not None:
         if reading.stated and len(names) > 1:
-            raise UsageError(f"the option suite names one benchmark, the files hold {', '.join(names)}")
+            raise UsageError(f"`suite` names one benchmark, the files hold {', '.join(names)}")
         new, stated = dict.fromkeys(names, suite), [suite]
     elif not reading.stated and names == [candidate]:
         new = {candidate: format}  # a file or folder that is called after the candidate names no benchmark
@@ -193,7 +193,7 @@ def _counted(problems: pl.DataFrame) -> pl.DataFrame:
     if unknown.height:
         row = unknown.row(0, named=True)
         gradable = len(row["responses"] or []) == row["n"] and row["gold"] is not None
-        cure = "the option regrade counts them" if gradable else "import counts instead"
+        cure = "`regrade` counts them" if gradable else "import counts instead"
         raise InvalidDataError(
             f"problem '{row['problem_id']:.60}' of '{row['benchmark']}' has {row['n']} samples, and the files do not "
             f"say how many are correct: {cure}"

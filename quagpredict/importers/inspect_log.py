@@ -113,7 +113,7 @@ def _scorer(samples: list[dict[str, Any]], named: str | None, path: Path) -> str
         return names[0]
     shown = ", ".join(names) or "none"
     wanted = "one scorer" if named is None else f"the scorer '{named}'"
-    raise InvalidDataError(f"{path}: expected {wanted}, found {shown}: choose one (option metric)")
+    raise InvalidDataError(f"{path}: expected {wanted}, found {shown}: choose one (`metric`)")
 
 
 def _row(task: str, name: str, samples: list[dict[str, Any]], scorer: str, path: Path, file: int) -> ProblemRow:

@@ -110,8 +110,8 @@ def agreed_settings(reading: Reading, files: Sequence[Path], *, mixed: bool) -> 
         if len(values) > 1 and not mixed:
             shown = " and ".join(f"{value!r:.40} in {file}" for value, file in values[:2])
             raise InvalidDataError(
-                f"the files were not drawn alike: {key} is {shown}; import the files of one run only (the option "
-                "allow_mixed_settings takes them as they are)"
+                f"the files were not drawn alike: {key} is {shown}; import the files of one run only "
+                "(`allow_mixed_settings` takes them as they are)"
             )
     # In an order that does not depend on that of the files.
     return {
@@ -155,5 +155,5 @@ def check_one_verdict(reading: Reading, files: Sequence[Path]) -> None:
         if reading.graded_by[first] != reading.graded_by[file]:
             raise InvalidDataError(
                 f"the verdicts on '{benchmark}' are by '{reading.graded_by[first]}' in {files[first]} and by "
-                f"'{reading.graded_by[file]}' in {files[file]}: name one (option metric)"
+                f"'{reading.graded_by[file]}' in {files[file]}: name one (`metric`)"
             )

@@ -118,9 +118,7 @@ def _chosen_metric(metrics: dict[str, Any], n: int, path: Path) -> str:
     best = max(means, key=lambda name: _samples(name) or 0, default=None)
     chosen = best or next((name for name in (*_SINGLE, *filter(_MEAN.fullmatch, measured)) if name in measured), None)
     if chosen is None:
-        raise InvalidDataError(
-            f"{path}: no metric is a verdict; it has {', '.join(measured)}: name one (option metric)"
-        )
+        raise InvalidDataError(f"{path}: no metric is a verdict; it has {', '.join(measured)}: name one (`metric`)")
     return chosen
 
 

@@ -104,7 +104,7 @@ def _of_filter(records: list[dict[str, Any]], filter: str | None, path: Path) ->
         raise InvalidDataError(f"{path}: the file has no record")
     if filter is None and len(names) > 1:
         raise InvalidDataError(
-            f"{path}: it has verdicts of several filters ({', '.join(names)}): choose one (option filter)"
+            f"{path}: it has verdicts of several filters ({', '.join(names)}): choose one (`filter`)"
         )
     chosen = filter or names[0]
     if chosen not in names:
@@ -118,9 +118,7 @@ def _verdict_metric(record: dict[str, Any], path: Path) -> str:
     names = names or [name for name in _PREFERRED if name in record]
     chosen = next((name for name in (*_PREFERRED, *names) if name in names and name in record), None)
     if chosen is None:
-        raise InvalidDataError(
-            f"{path}: no metric is a verdict; a record has {', '.join(record)}: name one (option metric)"
-        )
+        raise InvalidDataError(f"{path}: no metric is a verdict; a record has {', '.join(record)}: name one (`metric`)")
     return str(chosen)
 
 

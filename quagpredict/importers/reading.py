@@ -221,7 +221,7 @@ def verdicts(values: pl.Series, path: Path, threshold: float | None = None, firs
         if threshold is None and number[row] is not None:
             raise InvalidDataError(
                 f"{path}: '{values.name}' is {values[row]!r:.60} in record {first + row + 1}, and only 0 and 1 are "
-                "verdicts: say from which value on a sample is correct (option threshold)"
+                "verdicts: say from which value on a sample is correct (`threshold`)"
             )
         raise InvalidDataError(
             f"{path}: '{values.name}' must be {'true, false, 0 or 1' if threshold is None else 'a number'}, "

@@ -62,7 +62,7 @@ def read(
         columns = {"id": id} | {key: name or key for key, name in given.items() if (name or key) in there}
         if "correct" not in columns and not {"response", "gold"} <= columns.keys():
             raise InvalidDataError(
-                f"{path}: there is no column of verdicts (option correct), and none of responses and gold answers to "
+                f"{path}: there is no column of verdicts (`correct`), and none of responses and gold answers to "
                 f"make them from; there are {', '.join(header(path)[:20])}"
             )
         called = _NAME if len(paths) == 1 else stem_of(path)
@@ -95,7 +95,7 @@ def _part_of_large(
     """Count the samples of a table that is read in parts; of the responses those of the first part are kept."""
     if "correct" not in columns:
         raise InvalidDataError(
-            f"{path}: has no column of verdicts (option correct), and is too large to be graded here: split it into "
+            f"{path}: has no column of verdicts (`correct`), and is too large to be graded here: split it into "
             "smaller files"
         )
     kept = {key: name for key, name in columns.items() if key != "gold"}

@@ -93,5 +93,5 @@ def _only_reward(path: Path) -> str:
     ]
     if len(rewards) != 1:
         shown = ", ".join(rewards) or "none"
-        raise InvalidDataError(f"{path}: expected one column of rewards, found {shown}: choose one (option metric)")
+        raise InvalidDataError(f"{path}: expected one column of rewards, found {shown}: choose one (`metric`)")
     return rewards[0]

@@ -42,9 +42,9 @@ def test_counts_come_back_as_they_were(data, n, size, tmp_path_factory):
 
 def test_lm_eval_has_a_verdict_on_the_first_response_only(lm_eval):
     assert detect([lm_eval]) == "lm-eval"
-    with pytest.raises(InvalidDataError, match=r"several filters \(flexible-extract, strict-match\).*option filter"):
+    with pytest.raises(InvalidDataError, match=r"several filters \(flexible-extract, strict-match\).*`filter`"):
         import_run("lm-eval", [lm_eval], candidate="a")
-    with pytest.raises(InvalidDataError, match=r"do not say how many are correct: the option regrade"):
+    with pytest.raises(InvalidDataError, match=r"do not say how many are correct: `regrade`"):
         import_run("lm-eval", [lm_eval], candidate="a", filter="strict-match")
     found = import_run("lm-eval", [lm_eval], candidate="a", filter="strict-match", regrade=TEXT_ONLY)
     assert counts(found) == {"0": (4, 1), "1": (4, 3)}
@@ -113,17 +113,17 @@ def test_a_failed_inspect_run_is_refused(tmp_path):
 def test_ragged_samples_are_refused_unless_allowed(tmp_path):
     file = write_counts(tmp_path / "b.csv", [("p", 8, 4), ("q", 8, 1), ("r", 6, 1)])
     with pytest.raises(
-        InvalidDataError, match=r"6 to 8 samples \(problem 'r' of 'counts' has 6, most have 8\).*option allow_ragged"
+        InvalidDataError, match=r"6 to 8 samples \(problem 'r' of 'counts' has 6, most have 8\).*`allow_ragged`"
     ):
         import_run("counts", [file], candidate="a")
     found = import_run("counts", [file], candidate="a", allow_ragged=True)
     assert found.row["pre_pass_at_8"].item() is None
-    assert any(note.startswith("overruled by the option allow_ragged") for note in found.audit.notes)
+    assert any(note.startswith("overruled by `allow_ragged`") for note in found.audit.notes)
 
 
 def test_greedy_samples_are_refused(qwen_math):
     greedy = qwen_math.rename(qwen_math.with_name(qwen_math.name.replace("t0.6", "t0.0")))
-    with pytest.raises(InvalidDataError, match=r"greedy decoding \(temperature 0\).*option allow_duplicates"):
+    with pytest.raises(InvalidDataError, match=r"greedy decoding \(temperature 0\).*`allow_duplicates`"):
         import_run("qwen-math", [greedy], candidate="a")
 
 
@@ -135,7 +135,7 @@ def test_copies_are_refused(qwen_math, times, reason):
         record["code"] = [text for text in texts for _ in range(2)]
         record["score"] = [True] * len(record["code"])
     qwen_math.write_text("".join(json.dumps(record) + "\n" for record in records))
-    with pytest.raises(InvalidDataError, match=rf"{reason}.*option allow_duplicates"):
+    with pytest.raises(InvalidDataError, match=rf"{reason}.*`allow_duplicates`"):
         import_run("qwen-math", [qwen_math], candidate="a")
     assert import_run("qwen-math", [qwen_math], candidate="a", allow_duplicates=True).row["pre_pass_at_1"].item() == 1.0
 
@@ -160,7 +160,7 @@ def test_sampling_settings_and_a_given_protocol_make_the_identity(qwen_math, tmp
     assert len({first, named, import_run("qwen-math", [warmer], candidate="a").eval_protocol_id}) == 3
     assert first.startswith("imported-")
     file = write_counts(tmp_path / "b.csv", [("p", 8, 4)])
-    assert any("option protocol" in note for note in import_run("counts", [file], candidate="a").audit.notes)
+    assert any("`protocol`" in note for note in import_run("counts", [file], candidate="a").audit.notes)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_wrong_calls(tmp_path):
     file = write_counts(tmp_path / "b.csv", [("p", 8, 4)])
     with pytest.raises(UsageError, match="unknown format 'helm'"):
         import_run("helm", [file], candidate="a")
-    with pytest.raises(UsageError, match="option filter goes with lm-eval only"):
+    with pytest.raises(UsageError, match="`filter` goes with lm-eval only"):
         import_run("counts", [file], candidate="a", filter="x")
     with pytest.raises(UsageError, match="there is no such file"):
         import_run("auto", [tmp_path / "none"], candidate="a")

@@ -82,7 +82,7 @@ def test_rank_says_what_differs(runs, tmp_path):
         ({"losses": {"base": -1.0, "mix-a": 1, "mix-b": 1}}, InvalidDataError, "candidate 'base': .*below 0"),
         ({"base": "nobody"}, UsageError, "nobody: there is no such file"),
         ({"group_size": 0}, InvalidDataError, "at least one sample, got 0"),
-        ({"correct": "x"}, UsageError, "option correct goes with samples only"),
+        ({"correct": "x"}, UsageError, "`correct` goes with samples only"),
     ],
 )
 def test_wrong_calls_are_named(runs, options, error, message):

@@ -48,7 +48,7 @@ def test_every_kind_of_table_gives_the_same(tmp_path, suffix):
     found = import_run("samples", [file], candidate="a", threshold=0.5, **names)
     assert counts(found) == {"p": (3, 2), "q": (3, 0)}
     assert counts(import_run("auto", [tmp_path], candidate="a", threshold=0.25, **names)) == {"p": (3, 2), "q": (3, 1)}
-    with pytest.raises(InvalidDataError, match=r"'reward' is '0\.5' in record 2, .*only 0 and 1.*option threshold"):
+    with pytest.raises(InvalidDataError, match=r"'reward' is '0\.5' in record 2, .*only 0 and 1.*`threshold`"):
         import_run("samples", [file], candidate="a", **names)
     regraded = import_run("samples", [file], candidate="a", threshold=0.5, regrade=GradingPolicy(), **names)
     assert counts(regraded) == {"p": (3, 1), "q": (3, 1)}
@@ -76,7 +76,7 @@ def test_columns_of_the_usual_names_are_found(tmp_path):
 def test_samples_without_verdicts_have_to_be_graded(tmp_path):
     file = written(tmp_path, [row | {"reward": None} for row in ROWS], ".jsonl")
     names = {"id": "problem", "response": "text", "gold": "answer"}
-    with pytest.raises(InvalidDataError, match="do not say how many are correct: the option regrade counts them"):
+    with pytest.raises(InvalidDataError, match="do not say how many are correct: `regrade` counts them"):
         import_run("samples", [file], candidate="a", **names)
     assert counts(import_run("samples", [file], candidate="a", regrade=GradingPolicy(), **names))["p"] == (3, 1)
     with pytest.raises(InvalidDataError, match="no column of verdicts"):
@@ -114,7 +114,7 @@ def test_bad_tables_are_named(tmp_path, content, options, message):
 
 def test_names_of_columns_go_with_samples_only(tmp_path):
     file = written(tmp_path, [{"id": "p", "n": 2, "c": 1}], ".csv")
-    with pytest.raises(UsageError, match="the option response goes with samples only; the format is counts"):
+    with pytest.raises(UsageError, match="`response` goes with samples only; the format is counts"):
         import_run("counts", [file], candidate="a", response="x")
 
 

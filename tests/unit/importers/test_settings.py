@@ -173,7 +173,7 @@ def test_the_best_of_several_responses_is_no_verdict_on_each(name, tmp_path):
         "filter": "none",
     }
     file = lines(tmp_path / "samples_t_2026-01-01T00-00-00.1.jsonl", [record | {"metrics": [name], name: 1.0}])
-    with pytest.raises(InvalidDataError, match="do not say how many are correct: the option regrade counts them"):
+    with pytest.raises(InvalidDataError, match="do not say how many are correct: `regrade` counts them"):
         import_run("auto", [file], candidate="a")
     found = import_run("auto", [file], candidate="a", regrade=GradingPolicy())
     assert found.problems.select("n", "c").row(0) == (4, 1)

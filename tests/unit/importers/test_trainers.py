@@ -73,7 +73,7 @@ def test_trl_steps_are_not_seeds(tmp_path):
     assert len(ids) == 1
     with pytest.raises(InvalidDataError, match=r"not drawn alike: step is"):
         import_run("auto", [tmp_path], candidate="a", metric="accuracy_reward")
-    with pytest.raises(InvalidDataError, match="option threshold"):
+    with pytest.raises(InvalidDataError, match="`threshold`"):
         import_run("auto", [file], candidate="a", metric="format_reward")
     pd.concat([trl_table(0), trl_table(10)]).to_parquet(file)
     with pytest.raises(InvalidDataError, match="completions of one step, got those of 0, 10"):
@@ -116,7 +116,7 @@ def test_verl_dumps(tmp_path):
 
 def test_verl_without_accuracy_needs_a_threshold(tmp_path):
     file = lines(tmp_path / "0.jsonl", verl(data_source=lambda _: "openai/gsm8k"))
-    with pytest.raises(InvalidDataError, match=r"'score' is '-1.*option threshold"):
+    with pytest.raises(InvalidDataError, match=r"'score' is '-1.*`threshold`"):
         import_run("auto", [file], candidate="a")
     found = import_run("auto", [file], candidate="a", threshold=1)
     assert found.problems["benchmark"].to_list() == ["openai/gsm8k"] * 2
