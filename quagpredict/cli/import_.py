@@ -2,11 +2,15 @@
 
 import argparse
 import json
+import re
+import shlex
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from quagpredict.cli.inputs import at_least, say, say_notes
-from quagpredict.errors import UsageError
+from quagpredict.cli.inputs import at_least, called, say, say_notes
+from quagpredict.errors import InvalidDataError, UsageError
 from quagpredict.importers.table import READERS
+from quagpredict.optional import EXTRA_OF, install_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
     from quagpredict.importers import Difference, Imported, Statistic
 
 KNOWN = ("auto", *READERS)
+# The arguments by which the library says that something has to be decided.
+_DECIDES = re.compile(r'filter="([^"]+)"|`regrade`')
 _COLUMNS = {
     "id": "the problem",
     "correct": "the verdict or reward",
@@ -73,6 +79,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Import, write, print the audit."""
+    try:
+        return _run(args)
+    except InvalidDataError as error:
+        raise type(error)(f"{error}{_whole_command(str(error))}") from None
+
+
+def _whole_command(text: str) -> str:
+    """Return the command that does what an error says decides it; empty where the error is of something else."""
+    found = _DECIDES.search(text)
+    if found is None:
+        return ""
+    flags = f"--filter {shlex.quote(found[1])}" if found[1] else "--regrade"
+    needed = flags == "--regrade" and find_spec("math_verify") is None
+    after = f", after {install_line(EXTRA_OF['math_verify'])}" if needed else ""
+    return f"; the whole command: {called()} {flags}{after}"
+
+
+def _run(args: argparse.Namespace) -> int:
     from quagpredict.answers import GradingPolicy
     from quagpredict.importers import import_runs, write_imported
 

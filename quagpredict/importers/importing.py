@@ -149,7 +149,7 @@ def import_run(
         if not allowed[option]:
             named = why if why.startswith(tuple(map(str, files))) else f"{files[0]}: {why}"
             raise InvalidDataError(f"{named} (`{option}` takes them as they are)")
-    problems = regraded(merged, regrade) if regrade else _counted(merged)
+    problems = regraded(merged, regrade) if regrade else _counted(merged, reading.undecided)
     notes = (*notes_of(reading), *(f"overruled by `{option}`: {why}" for why, option in reasons))
     compared = differences(reading.reported, problems, regrade is not None, reading.expected)
     checked = Audit(tuple(reasons), tuple(compared), notes)
@@ -188,7 +188,9 @@ def _named(reading: Reading, suite: str | None, candidate: str, format: str) -> 
     return replace(reading, problems=problems, reported=reported, expected=expected), stated
 
 
-def _counted(problems: pl.DataFrame) -> pl.DataFrame:
+def _counted(problems: pl.DataFrame, undecided: str) -> pl.DataFrame:
+    if undecided:
+        raise InvalidDataError(undecided)
     unknown = problems.filter(pl.col("c").is_null())
     if unknown.height:
         row = unknown.row(0, named=True)

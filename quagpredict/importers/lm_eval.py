@@ -56,28 +56,35 @@ def read(paths: Sequence[Path], *, filter: str | None = None, metric: str | None
     ----------
     paths : sequence of Path
     filter : str, optional
-        Which filter's lines count; needed where a file has several.
+        Which filter's lines count; needed where a file has several, unless responses are graded again.
     metric : str, optional
         Which metric is the verdict; by default exact_match, math_verify, acc or pass@1, the first that is there.
 
     Raises
     ------
     InvalidDataError
-        If a file has several filters and none was named, no metric can be the verdict, or the records of a file were
-        not drawn alike.
+        If no metric can be the verdict, or the records of a file were not drawn alike.
     """
     rows: list[ProblemRow] = []
     reported: list[Reported] = []
     expected: list[Expected] = []
     settings: list[dict[str, Any]] = []
-    graded_by, notes = [], []
+    graded_by, notes, undecided = [], [], ""
     for number, path in enumerate(paths):
         match = _NAME.match(stem_of(path))
         task = match["task"] if match else stem_of(path).removeprefix("samples_")
-        chosen, records = _of_filter(list(json_lines(path)), filter, path)
+        filters, records = _of_filter(list(json_lines(path)), filter, path)
+        chosen = filters[0]
         name = metric or _verdict_metric(records[0], path)
         means = _OF_SEVERAL.fullmatch(name) is None and _are_means(records, name)
-        rows.extend(_row(task, record, name, means, path, number) for record in records)
+        own = [_row(task, record, name, means, path, number) for record in records]
+        if len(filters) > 1 and any(row.c is not None for row in own):
+            own = [row._replace(c=None) for row in own]
+            undecided = (
+                f"{path}: it has verdicts of several filters ({', '.join(filters)}): choose one "
+                f'(filter="{chosen}"), or have the responses graded again (`regrade`)'
+            )
+        rows.extend(own)
         if not means and any(len(_responses(record)) > 1 for record in records):
             what = (
                 "one verdict on several responses"
@@ -95,21 +102,18 @@ def read(paths: Sequence[Path], *, filter: str | None = None, metric: str | None
             how = "the mean of the filtered response of each document: of the first one, where it was repeated"
             reported.append(Reported(task, f"{name},{chosen} in {results.name}", 1, float(value), how))
     stated = all(_NAME.match(stem_of(path)) for path in paths)
-    return Reading(part_of(rows), settings, reported, expected, (), notes, stated, graded_by)
+    return Reading(part_of(rows), settings, reported, expected, (), notes, stated, graded_by, undecided)
 
 
-def _of_filter(records: list[dict[str, Any]], filter: str | None, path: Path) -> tuple[str, list[dict[str, Any]]]:
+def _of_filter(records: list[dict[str, Any]], filter: str | None, path: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the filters that may be meant, and the records of the first: every filter has the same responses."""
     names = sorted({str(record.get("filter", "none")) for record in records})
     if not names:
         raise InvalidDataError(f"{path}: the file has no record")
-    if filter is None and len(names) > 1:
-        raise InvalidDataError(
-            f"{path}: it has verdicts of several filters ({', '.join(names)}): choose one (`filter`)"
-        )
-    chosen = filter or names[0]
-    if chosen not in names:
-        raise InvalidDataError(f"{path}: no record has the filter '{chosen}'; it has {', '.join(names)}")
-    return chosen, [record for record in records if str(record.get("filter", "none")) == chosen]
+    if filter is not None and filter not in names:
+        raise InvalidDataError(f"{path}: no record has the filter '{filter}'; it has {', '.join(names)}")
+    meant = names if filter is None else [filter]
+    return meant, [record for record in records if str(record.get("filter", "none")) == meant[0]]
 
 
 def _verdict_metric(record: dict[str, Any], path: Path) -> str:

@@ -98,6 +98,8 @@ class Reading:
         Whether the names of the benchmarks come from the tool, not from the name of a file or a folder.
     graded_by : sequence of str, one a file
         What the tool calls the verdict that was read, where there are several.
+    undecided : str
+        Why no verdict of the tool's own counts, and what decides it; empty where one does.
     """
 
     problems: pl.DataFrame
@@ -108,6 +110,7 @@ class Reading:
     notes: Sequence[str] = ()
     stated: bool = True
     graded_by: Sequence[str] = ()
+    undecided: str = ""
 
 
 def part_of(rows: Iterable[ProblemRow]) -> pl.DataFrame:

@@ -1,4 +1,5 @@
 import json
+import shlex
 
 from quagpredict import cli
 from quagpredict.cli.import_ import KNOWN
@@ -61,6 +62,20 @@ def test_many_candidates_in_one_call(tmp_path, monkeypatch, capsys):
     assert cli.main(["import", "auto", "mix-*", "--each", "--out", "two.parquet", "--format", "json"]) == 0
     assert [one["candidate"] for one in json.loads(capsys.readouterr().out)] == ["mix-a", "mix-b"]
     assert cli.main(["rank", "--candidates", "runs.parquet", "--surrogate", "none", "--format", "csv"]) == 0
+
+
+def test_what_has_to_be_decided_is_one_refusal_with_the_whole_command(tmp_path, monkeypatch, capsys):
+    record = {"doc_id": 0, "target": "4", "filtered_resps": ["4"], "metrics": ["exact_match"], "exact_match": 1.0}
+    lines = [json.dumps({**record, "resps": [["so 4", "so 5"]], "filter": name}) for name in ("strict", "flexible")]
+    file = tmp_path / "samples_toy.jsonl"
+    file.write_text("\n".join(lines) + "\n")
+    words = ["import", "lm-eval", str(file), "--candidate", "a", "--out", str(tmp_path / "a.parquet")]
+    monkeypatch.setattr("sys.argv", ["quagpredict", *words])
+    assert cli.main(words) == 3
+    said = capsys.readouterr().err
+    command = said.split("the whole command: quagpredict ")[1]
+    assert command == f"{shlex.join(words)} --regrade\n"
+    assert cli.main([*shlex.split(command), "--no-symbolic"]) == 0
 
 
 def test_options_are_spelt_as_flags(tmp_path, capsys):

@@ -42,16 +42,30 @@ def test_counts_come_back_as_they_were(data, n, size, tmp_path_factory):
 
 def test_lm_eval_has_a_verdict_on_the_first_response_only(lm_eval):
     assert detect([lm_eval]) == "lm-eval"
-    with pytest.raises(InvalidDataError, match=r"several filters \(flexible-extract, strict-match\).*`filter`"):
-        import_run("lm-eval", [lm_eval], candidate="a")
-    with pytest.raises(InvalidDataError, match=r"do not say how many are correct: `regrade`"):
-        import_run("lm-eval", [lm_eval], candidate="a", filter="strict-match")
+    for named in (None, "strict-match"):  # no filter judges the other responses: one refusal, whichever is meant
+        with pytest.raises(InvalidDataError, match=r"do not say how many are correct: `regrade`"):
+            import_run("lm-eval", [lm_eval], candidate="a", filter=named)
     found = import_run("lm-eval", [lm_eval], candidate="a", filter="strict-match", regrade=TEXT_ONLY)
     assert counts(found) == {"0": (4, 1), "1": (4, 3)}
+    assert counts(import_run("lm-eval", [lm_eval], candidate="a", regrade=TEXT_ONLY)) == counts(found)
     (difference,) = found.audit.differences
     assert (difference.theirs, difference.ours, difference.agrees) == (1.0, 0.5, False)
     assert "of the first one, where it was repeated" in difference.why
     assert found.problems["distinct_answers"].to_list() == [2, 2]
+
+
+def test_of_several_filters_that_judge_all_there_is_one_is_chosen(lm_eval):
+    records = [json.loads(line) for line in lm_eval.read_text().splitlines()]
+    for record in records:  # a single response each, of which the filters think differently
+        record["resps"] = [record["resps"][0][:1]]
+        record["exact_match"] = float(record["filter"] == "strict-match")
+    lm_eval.write_text("".join(json.dumps(record) + "\n" for record in records))
+    wanted = r"several filters \(flexible-extract, strict-match\): choose one \(filter=.flexible-extract.\)"
+    with pytest.raises(InvalidDataError, match=wanted):
+        import_run("lm-eval", [lm_eval], candidate="a")
+    assert counts(import_run("lm-eval", [lm_eval], candidate="a", filter="strict-match")) == {"0": (1, 1), "1": (1, 1)}
+    assert counts(import_run("lm-eval", [lm_eval], candidate="a", filter="flexible-extract"))["0"] == (1, 0)
+    assert counts(import_run("lm-eval", [lm_eval], candidate="a", regrade=TEXT_ONLY)) == {"0": (1, 1), "1": (1, 1)}
 
 
 def test_lighteval_counts_follow_from_the_mean_over_samples(lighteval):
