@@ -120,7 +120,13 @@ def run(args: argparse.Namespace) -> int:
 def _written(args: argparse.Namespace, ranking: Any) -> Any:
     from quagpredict.report.reporting import write_report
 
-    return write_report(ranking, args.out, files=[*args.tables, *args.candidates], command=called())
+    return write_report(ranking, args.out, files=read_files(args), command=called())
+
+
+def read_files(args: argparse.Namespace) -> list[str]:
+    """Return every table that a call names, for the provenance."""
+    others = (getattr(args, name, None) for name in ("join", "truth", "curves"))
+    return [*args.tables, *args.candidates, *(table for table in others if table)]
 
 
 def ranked(args: argparse.Namespace) -> Any:

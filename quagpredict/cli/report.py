@@ -5,7 +5,7 @@ from typing import Any
 
 from quagpredict.cli.inputs import above_zero, called, say, say_notes
 from quagpredict.cli.rank import PARAMETERS as PARAMETERS
-from quagpredict.cli.rank import add_ranking_options, ranked
+from quagpredict.cli.rank import add_ranking_options, ranked, read_files
 
 DESCRIPTION = """\
 Rank measured candidates as `quagpredict rank` does, and write what it says for a team to read: one HTML page that
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     written = write_report(
         ranking,
         args.out,
-        files=[*args.tables, *args.candidates],
+        files=read_files(args),
         race=_race(args, ranking) if ranking.under_way is not None else None,
         title=args.title,
         gpu_hours_per_run=args.gpu_hours_per_run,

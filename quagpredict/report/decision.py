@@ -247,7 +247,29 @@ def _doubt(ranking: Ranking, taken: tuple[str, ...]) -> str:
         text += f". The order is open: {_and(tuple(others))} may be best too" + (
             ", each with 10 % or more" if many else f" ({percent(_row(ranking, others[0])['p_best'], 0)} %)"
         )
-    return f"{text}."
+    return f"{text}.{_more_than_one(ranking, rows)}{_cleared(ranking, rows)}"
+
+
+def _more_than_one(ranking: Ranking, rows: pl.DataFrame) -> str:
+    """Return why the best of several is expected to reach more than any of them; empty where it is not said to."""
+    expected = ranking.budget and ranking.budget.expected_best
+    if expected is None or rows.height < 2:
+        return ""
+    best = rows["prediction"].min() if ranking.minimize else rows["prediction"].max()
+    if not isinstance(best, float) or (expected >= best if ranking.minimize else expected <= best):
+        return ""
+    expects = f"The best of them is expected to reach {with_unit(ranking, expected)}, where no single one is predicted "
+    beyond = "below" if ranking.minimize else "above"
+    return f" {expects}{beyond} {with_unit(ranking, best)}: whichever turns out best counts."
+
+
+def _cleared(ranking: Ranking, rows: pl.DataFrame) -> str:
+    """Return with which chance what is taken clears the gate; empty without one."""
+    if ranking.gate is None or "p_clear" not in rows.columns or rows["p_clear"].null_count():
+        return ""
+    least = percent(rows["p_clear"].min(), 0)  # type: ignore[arg-type]
+    who, least = ("It clears", least) if rows.height == 1 else ("Each clears", f"at least {least}")
+    return f" {who} {bar_in_words(ranking.target, ranking.gate)} with a chance of {least} %."
 
 
 def _free(ranking: Ranking, taken: tuple[str, ...]) -> str:
@@ -293,6 +315,10 @@ def _cost(ranking: Ranking, taken: tuple[str, ...], hours: float | None) -> str:
     if hours is None:
         return ""
     left = int((~has_result(ranking)).sum())
-    text = f"At {hours:g} GPU-hours a run, this costs {len(taken) * hours:,.0f}; RL for all {left:,} would cost "
-    text += f"{left * hours:,.0f}"
-    return f"{text}."
+    every = f"RL for all {left:,}{' without a result' if ranking.finished else ''}"
+    if not taken:
+        return f"At {hours:g} GPU-hours a run, {every} would cost {left * hours:,.0f}, which are saved."
+    which = "it" if len(taken) == 1 else f"these {len(taken):,}"
+    text = f"At {hours:g} GPU-hours a run, RL for {which} costs {len(taken) * hours:,.0f}"
+    saved = (left - len(taken)) * hours
+    return f"{text}; {every} would cost {left * hours:,.0f}: {saved:,.0f} are saved."

@@ -121,11 +121,11 @@ def _budget(ranking: Ranking) -> str:
     if budget is None:
         return ""
     if not budget.candidates:
-        return "every candidate has its result already"
+        return "none clears the gate" if ranking.gate else "every candidate has its result already"
     text = f"{len(budget.candidates)} for RL: {', '.join(map(plain, budget.candidates))}"
     if budget.expected_best is None or budget.expected_best_of_top is None:
         return f"{text} (the first of the screening)"
-    text += f"; the best of them is expected to reach {score(ranking.target, budget.expected_best)}"
+    text += f"; whichever of them turns out best is expected to reach {score(ranking.target, budget.expected_best)}"
     gain = budget.expected_best - budget.expected_best_of_top
     if abs(gain) > 1e-9:
         text += (

@@ -1,7 +1,7 @@
 """A ranking as one HTML page that needs no network: the decision, the candidates, figures, where the numbers come from.
 
 Decision, tables and notes are there without the script. It sorts, filters, and draws the figures with Observable Plot,
-which is inlined; `docs/decisions/021-the-page.md` says why.
+which is inlined; `docs/decisions/022-the-page.md` says why.
 """
 
 import json
@@ -13,7 +13,7 @@ from quagpredict.racing import Race
 from quagpredict.ranking import Ranking
 from quagpredict.ranking.flags import KINDS
 from quagpredict.report.candidate_rows import FIRST_ROWS, bases_of, candidate_table, values_of
-from quagpredict.report.decision import Decision, decide, unmarked
+from quagpredict.report.decision import Decision, chosen, decide, unmarked
 from quagpredict.report.formats import heading, is_share, percent, plain, score
 from quagpredict.report.markup import breakable, facts, section, sentence, table, text
 from quagpredict.report.page_data import MOST, Measured
@@ -115,12 +115,11 @@ def _facts(ranking: Ranking, hours: float | None) -> str:
     if inside is not None:
         pairs.append(("results within 90 % intervals", f"{inside[0]} <small>of {inside[1]}</small>"))
     if hours is not None:
-        left = ranking.frame.height - len(ranking.finished)
+        taken, left = len(chosen(ranking)), ranking.frame.height - len(ranking.finished)
+        others = f"saves {(left - taken) * hours:,.0f} against RL for all {left:,}"
+        cost = f"{taken * hours:,.0f} <small>GPU-hours, {others}</small>"
         pairs.append(
-            (
-                f"RL for {'the other' if ranking.finished else 'all'} {left:,}",
-                f"{left * hours:,.0f} <small>GPU-hours</small>",
-            )
+            (f"RL for the {taken:,} taken" if taken > 1 else "RL for the one taken" if taken else "RL for none", cost)
         )
     tiles = "".join(f"<div><dt>{said}</dt><dd>{value}</dd></div>" for said, value in pairs)
     return f'<dl class="facts">{tiles}</dl>'

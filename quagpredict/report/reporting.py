@@ -40,7 +40,7 @@ def write_report(
         The candidates that were ranked, as `read_corpus` reads them: they bring the curves of Pass@k, the losses, the
         ids of protocols and the digests of files. By default those that the ranking was made of.
     files : source, optional
-        The files that the candidates came from, where `candidates` is a frame that was made of them.
+        The files that were read, for the provenance: those of the candidates by default; of a truth and of curves too.
     race : Race, optional
         The state of the RL runs that are under way, shown on the page.
     title : str

@@ -1,5 +1,7 @@
 """``quagpredict report``, and `rank --out` of a page."""
 
+import hashlib
+
 import polars as pl
 import pytest
 
@@ -18,6 +20,19 @@ def test_report_and_rank_write_what_the_ending_says(workplace, monkeypatch, caps
     assert "GPU-hours" in text
     assert main(["rank", "runs/", "--out", f"rank-{name}"]) == 0
     assert (workplace / f"rank-{name}").read_text(encoding="utf-8").startswith(begins)
+
+
+def test_every_table_that_was_read_is_told(workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    first = pl.read_parquet(sorted((workplace / "runs").iterdir())[0])["candidate"][0]
+    (workplace / "losses.csv").write_text(f"candidate,judge\n{first},0.5\n")
+    (workplace / "results.csv").write_text(f"candidate,post_pass_at_1\n{first},0.5\n")
+    (workplace / "curves.csv").write_text(f"candidate,step,pass_at_1\n{first},10,0.5\n")
+    words = ["--join", "losses.csv", "--truth", "results.csv", "--curves", "curves.csv", "--rl-steps", "100"]
+    assert main(["report", "runs/", *words, "--out", "a.html"]) == 0
+    text = (workplace / "a.html").read_text(encoding="utf-8")
+    for file in ("losses.csv", "results.csv", "curves.csv"):
+        assert hashlib.sha256((workplace / file).read_bytes()).hexdigest() in text
 
 
 def test_a_wrong_call_says_what_to_do(workplace, monkeypatch, capsys):

@@ -73,8 +73,21 @@ def test_none_is_worth_rl_is_an_answer(surrogate):
         f"None is worth RL: none clears 90.0 %; the closest is c0, with a chance of "
         f"{percent(ranking.gate.p_closest, 0)} %."
     )
-    assert decide(ranking, 24.0).cost.startswith("At 24 GPU-hours a run, this costs 0;")
-    assert said(rank(OPEN, surrogate, gate=0.1)).startswith("Take c0 through RL first")
+    assert decide(ranking, 24.0).cost == "At 24 GPU-hours a run, RL for all 12 would cost 288, which are saved."
+    cleared = rank(OPEN, surrogate, gate=0.1)
+    assert said(cleared).startswith("Take c0 through RL first")
+    assert unmarked(decide(cleared).doubt).endswith("It clears 10.0 % with a chance of 100 %.")
+
+
+def test_a_budget_takes_no_one_whom_the_gate_stops(surrogate):
+    ranking = rank(OPEN, surrogate, gate=0.6, budget=8)
+    assert 1 < len(ranking.gate.cleared) < 8
+    assert {*chosen(ranking)} == {*ranking.gate.cleared}
+    stopped = {*NAMES} - {*ranking.gate.cleared}
+    assert not any(f" {name} " in f" {said(ranking)} " for name in stopped)
+    assert "Each clears 60.0 % with a chance of at least" in unmarked(decide(ranking).doubt)
+    none = rank(OPEN, surrogate, gate=0.9, budget=8)
+    assert said(none).startswith("None is worth RL")
 
 
 def test_a_budget_is_named(surrogate):
@@ -82,7 +95,15 @@ def test_a_budget_is_named(surrogate):
     expected = percent(ranking.budget.expected_best)
     named = " and ".join(ranking.budget.candidates)
     assert said(ranking) == f"Take {named} through RL: the best of them is expected to reach {expected} %."
-    assert decide(ranking, 10.0).cost == "At 10 GPU-hours a run, this costs 20; RL for all 12 would cost 120."
+    most = ranking.frame["prediction"].max()
+    assert ranking.budget.expected_best > most
+    assert (
+        f"expected to reach {expected} %, where no single one is predicted above {percent(most)} %"
+        in decide(ranking).doubt
+    )
+    assert decide(ranking, 10.0).cost == (
+        "At 10 GPU-hours a run, RL for these 2 costs 20; RL for all 12 would cost 120: 100 are saved."
+    )
 
 
 def test_a_result_in_hand_is_kept_or_held_against_the_others():

@@ -119,7 +119,7 @@ def test_files_are_told_with_the_digest_of_their_bytes(written, tmp_path):
     assert hashlib.sha256(path.read_bytes()).hexdigest() in page.text
     assert "quagpredict report mine.parquet" in page.text
     assert OPEN["eval_protocol_id"][0] in page.text
-    assert "120 GPU-hours" in page.text
+    assert "RL for the one taken20 GPU-hours, saves 100 against RL for all 6" in page.text
     of_a_frame = written(rank(OPEN.head(6), None), files=path)
     assert hashlib.sha256(path.read_bytes()).hexdigest() in of_a_frame.text
 
