@@ -1,7 +1,6 @@
 """``quagpredict report``: a ranking for others to read."""
 
 import argparse
-from typing import Any
 
 from quagpredict.cli.inputs import above_zero, called, say, say_notes
 from quagpredict.cli.rank import PARAMETERS as PARAMETERS
@@ -40,7 +39,6 @@ def run(args: argparse.Namespace) -> int:
         ranking,
         args.out,
         files=read_files(args),
-        race=_race(args, ranking) if ranking.under_way is not None else None,
         title=args.title,
         gpu_hours_per_run=args.gpu_hours_per_run,
         command=called(),
@@ -48,11 +46,3 @@ def run(args: argparse.Namespace) -> int:
     say_notes(ranking.notes, "rank")
     say(f"wrote {written}")
     return 0
-
-
-def _race(args: argparse.Namespace, ranking: Any) -> Any:
-    from quagpredict.racing import race_of
-
-    found = race_of(ranking, gate=args.gate, margin=args.margin, gate_probability=args.gate_probability)
-    say_notes(found.notes, "race")
-    return found

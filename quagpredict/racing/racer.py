@@ -19,7 +19,7 @@ from quagpredict.racing.continuing import Ahead, Plan, Terms, plan_moves
 from quagpredict.racing.result import Race
 from quagpredict.racing.telling import told
 from quagpredict.ranking.decisions import Bar, chances
-from quagpredict.ranking.gate import judged, parse_bar
+from quagpredict.ranking.gate import judged, of_bases_asked, parse_bar
 from quagpredict.ranking.headers import HeadersError, with_headers
 from quagpredict.ranking.partial_runs import belief_of
 from quagpredict.ranking.result import Ranking
@@ -115,6 +115,7 @@ def race(
     if not 0.0 < gate_probability <= 1.0:
         raise UsageError(f"{argument('gate_probability', gate_probability)}: expected a number above 0 and at most 1")
     frame, read = _read(candidates, columns, percent)
+    frame, left_out = of_bases_asked(frame, gate)
     _one_row_each(frame)
     learnt = learnt_from(learn_from, frame)
     before, about = forecast_before_rl(prior, frame, None if learn_from is None else learnt.corpora, learnt.model)
@@ -136,6 +137,7 @@ def race(
         plan = _only_the_bar(plan, now, ahead, terms, bar, barred)
     notes = [
         *read,
+        *left_out,
         learnt.about() + ("" if learn_from is not None else "; pass `learn_from` for runs of your own"),
         about,
         *_about(measured, frame, plan, terms, none_clears),

@@ -1,12 +1,12 @@
 """The candidates of a ranking as rows of a page: numbers, interval bars, and what stands behind each."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import ceil, floor, log10
 from typing import Any
 
 from quagpredict.ranking import Ranking
 from quagpredict.ranking.flags import KINDS
-from quagpredict.report.decision import chosen, rule_in_words, with_unit
+from quagpredict.report.decision import rule_in_words, with_unit
 from quagpredict.report.formats import UNKNOWN, heading, is_share, measured, number, percent, plain, score
 from quagpredict.report.markup import breakable, facts, name, text
 from quagpredict.report.page_data import LOSS, Measured
@@ -37,10 +37,10 @@ def first_by(ranking: Ranking) -> dict[str, list[str]]:
     return found
 
 
-def values_of(ranking: Ranking, found: Measured, most: int) -> list[dict[str, Any]]:
+def values_of(ranking: Ranking, found: Measured, most: int, taken: Collection[str]) -> list[dict[str, Any]]:
     """Return what figures and sorting need of each candidate; shares in per cent, unknown values None."""
     scale = 100.0 if is_share(ranking.target) else 1.0
-    bases, firsts, taken = bases_of(ranking), first_by(ranking), set(chosen(ranking))
+    bases, firsts = bases_of(ranking), first_by(ranking)
     finished = set(ranking.finished)
     rows = ranking.frame.head(most).join(found.table, on="candidate", how="left", maintain_order="left")
     values = []

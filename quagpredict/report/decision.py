@@ -76,7 +76,7 @@ def decide(ranking: Ranking, gpu_hours_per_run: float | None = None) -> Decision
     return Decision(
         _sentence(ranking, taken),
         _doubt(ranking, taken),
-        _free(ranking, taken),
+        free_in_words(ranking, taken),
         _really(ranking),
         _cost(ranking, taken, gpu_hours_per_run),
     )
@@ -152,7 +152,8 @@ def _row(ranking: Ranking, name: str) -> dict[str, Any]:
     return ranking.frame.row(by_predicate=pl.col("candidate") == name, named=True)
 
 
-def _and(names: tuple[str, ...]) -> str:
+def and_so_on(names: tuple[str, ...]) -> str:
+    """Return names as a sentence lists them, marked; of many the first, and how many more there are."""
     shown = [marked(name) for name in names[:_NAMED]]
     if len(names) > _NAMED:
         shown.append(f"{len(names) - _NAMED:,} more")
@@ -182,7 +183,7 @@ def _sentence(ranking: Ranking, taken: tuple[str, ...]) -> str:
     if len(taken) > 1:
         expected = ranking.budget and ranking.budget.expected_best
         reach = "" if expected is None else f": the best of them is expected to reach {with_unit(ranking, expected)}"
-        return f"Take {_and(taken)} through RL{reach}."
+        return f"Take {and_so_on(taken)} through RL{reach}."
     row = _row(ranking, taken[0])
     ends = f"{score(ranking.target, row['low'], 0)} to {with_unit(ranking, row['high'], 0)}"
     predicted = f"predicted {_after(ranking)} {with_unit(ranking, row['prediction'])} ({ends})"
@@ -192,7 +193,16 @@ def _sentence(ranking: Ranking, taken: tuple[str, ...]) -> str:
             f"{marked(best['candidate'])} is ahead with its result of {with_unit(ranking, best['prediction'])}; of "
             f"those without one take {marked(taken[0])}, {predicted}, {points(ranking, gap)} behind."
         )
-    return f"Take {marked(taken[0])} through RL{' first' if count > 1 else ''}: {predicted}."
+    order = " first" if count > 1 else ""
+    if taken[0] in _begun(ranking):
+        return f"Go on with the run of {marked(taken[0])}{order}: {predicted}."
+    return f"Take {marked(taken[0])} through RL{order}: {predicted}."
+
+
+def _begun(ranking: Ranking) -> set[str]:
+    """Return the candidates whose RL has begun."""
+    runs = ranking.under_way
+    return set() if runs is None else {*runs.curves.filter(pl.col("step") > 0)["candidate"]}
 
 
 def _kept(ranking: Ranking, best: dict[str, Any]) -> str:
@@ -221,7 +231,7 @@ def _screened_sentence(ranking: Ranking, taken: tuple[str, ...], count: int) -> 
     by = next(name for name in order if name.startswith("pre_"))
     which = f"the {rule_in_words(by)}" if by != "pre_pass_at_1" else "the highest Pass@1"
     if len(taken) > 1:
-        return f"Take {_and(taken)} through RL: of the {count:,} they have {which} that passes the screening."
+        return f"Take {and_so_on(taken)} through RL: of the {count:,} they have {which} that passes the screening."
     value = _row(ranking, taken[0])[by]
     unit = " %" if is_share(by) else ""
     out = sum("screened-out" in kinds for kinds in ranking.frame["flags"])
@@ -244,7 +254,7 @@ def _doubt(ranking: Ranking, taken: tuple[str, ...]) -> str:
         text += f"; taking it alone is expected to cost {points(ranking, rows['expected_regret'][0])} against the best"
     if chance < _CLEAR and len(others):
         many = len(others) > 1
-        text += f". The order is open: {_and(tuple(others))} may be best too" + (
+        text += f". The order is open: {and_so_on(tuple(others))} may be best too" + (
             ", each with 10 % or more" if many else f" ({percent(_row(ranking, others[0])['p_best'], 0)} %)"
         )
     return f"{text}.{_more_than_one(ranking, rows)}{_cleared(ranking, rows)}"
@@ -272,7 +282,7 @@ def _cleared(ranking: Ranking, rows: pl.DataFrame) -> str:
     return f" {who} {bar_in_words(ranking.target, ranking.gate)} with a chance of {least} %."
 
 
-def _free(ranking: Ranking, taken: tuple[str, ...]) -> str:
+def free_in_words(ranking: Ranking, taken: tuple[str, ...]) -> str:
     """Return what the rules that cost nothing would take instead, and what that is predicted to cost."""
     found: dict[str, list[str]] = {}
     for choice in ranking.free_choices:

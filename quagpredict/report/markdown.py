@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 
+from quagpredict.racing import Race
 from quagpredict.ranking import Ranking
 from quagpredict.ranking.flags import KINDS
-from quagpredict.report.decision import END, NAME, decide
+from quagpredict.report.decision import END, NAME
 from quagpredict.report.formats import plain
+from quagpredict.report.race_decision import decision_of
 from quagpredict.report.tables import ranking_columns
 
 #: Candidates in the table.
 ROWS = 20
 
 
-def ranking_markdown(ranking: Ranking, gpu_hours_per_run: float | None = None, title: str = "") -> str:
+def ranking_markdown(
+    ranking: Ranking, gpu_hours_per_run: float | None = None, title: str = "", race: Race | None = None
+) -> str:
     """Return the decision, what stands behind it, a table of the first candidates, and the notes.
 
     Examples
@@ -23,7 +27,7 @@ def ranking_markdown(ranking: Ranking, gpu_hours_per_run: float | None = None, t
     >>> print(ranking_markdown(rank(table, None)).splitlines()[0])
     **Take `b` through RL first: of the 2 it has the highest Pass@64, 80.0 %.**
     """
-    decision = decide(ranking, gpu_hours_per_run)
+    decision = decision_of(ranking, race, gpu_hours_per_run)
     head = [f"# {_text(title)}"] if title else []
     parts = [*head, f"**{_sentence(decision.sentence)}**", *map(_sentence, decision.reasons())]
     shown = ranking.frame.head(ROWS)

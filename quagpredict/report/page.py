@@ -9,16 +9,19 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
+import polars as pl
+
 from quagpredict.racing import Race
 from quagpredict.ranking import Ranking
 from quagpredict.ranking.flags import KINDS
 from quagpredict.report.candidate_rows import FIRST_ROWS, bases_of, candidate_table, values_of
-from quagpredict.report.decision import Decision, chosen, decide, unmarked
+from quagpredict.report.decision import Decision, unmarked
 from quagpredict.report.formats import heading, is_share, percent, plain, score
 from quagpredict.report.markup import breakable, facts, section, sentence, table, text
 from quagpredict.report.page_data import MOST, Measured
 from quagpredict.report.page_figures import coverage, curves, pairs, race_part, race_values
 from quagpredict.report.page_rules import rules, within_bases
+from quagpredict.report.race_decision import decision_of, runs_to_pay, taken_now
 from quagpredict.version import own_version
 
 _SCRIPTS = ("d3.min.js", "plot.umd.min.js", "figures.js", "page.js")
@@ -40,8 +43,8 @@ def page(
     made: Sequence[tuple[str, str]] = (),
 ) -> str:
     """Return the page; the parameters are those of `write_report`, `made` says when and by which command."""
-    decision = decide(ranking, gpu_hours_per_run)
-    values = values_of(ranking, found, MOST)
+    decision = decision_of(ranking, race, gpu_hours_per_run)
+    values = values_of(ranking, found, MOST, taken_now(ranking, race))
     data = {
         "candidates": values,
         "bases": bases_of(ranking),
@@ -53,14 +56,14 @@ def page(
     }
     parts = [
         _head(ranking, decision, title),
-        _facts(ranking, gpu_hours_per_run),
+        _facts(ranking, gpu_hours_per_run, race),
         _candidates(ranking, found, values),
         rules(ranking, gpu_hours_per_run),
         within_bases(ranking),
         curves(values),
         pairs(ranking, values),
         "" if race is None else race_part(race),
-        _trust(ranking),
+        _trust(ranking, race),
         _provenance(ranking, found, made),
     ]
     name_of = title or unmarked(decision.sentence)
@@ -102,25 +105,28 @@ def _head(ranking: Ranking, decision: Decision, title: str) -> str:
     )
 
 
-def _facts(ranking: Ranking, hours: float | None) -> str:
+def _facts(ranking: Ranking, hours: float | None, race: Race | None) -> str:
     """Return the few numbers that a reader looks for first."""
     known = ranking.frame["actual"].drop_nulls().len() if "actual" in ranking.frame.columns else 0
     pairs = [("candidates", f"{ranking.frame.height:,}"), ("score after RL known of", f"{known:,}")]
-    if ranking.surrogate is not None:
-        first = ranking.frame.row(0, named=True)
+    first = None if ranking.surrogate is None else ranking.frame.row(0, named=True)
+    if race is not None:  # what is decided is what is told of
+        chosen = race.frame.filter(pl.col("candidate") == pl.lit(race.choice))
+        first = chosen.row(0, named=True) if chosen.height else None
+    if first is not None:
+        which = "first" if race is None else "one to take now"
         unit = " <small>points</small>" if is_share(ranking.target) else ""
-        pairs.append(("chance that the first is best", f"{percent(first['p_best'], 0)} <small>%</small>"))
+        pairs.append((f"chance that the {which} is best", f"{percent(first['p_best'], 0)} <small>%</small>"))
         pairs.append(("regret of taking it alone", f"{score(ranking.target, first['expected_regret'])}{unit}"))
     inside = coverage(ranking)
     if inside is not None:
         pairs.append(("results within 90 % intervals", f"{inside[0]} <small>of {inside[1]}</small>"))
     if hours is not None:
-        taken, left = len(chosen(ranking)), ranking.frame.height - len(ranking.finished)
-        others = f"saves {(left - taken) * hours:,.0f} against RL for all {left:,}"
-        cost = f"{taken * hours:,.0f} <small>GPU-hours, {others}</small>"
-        pairs.append(
-            (f"RL for the {taken:,} taken" if taken > 1 else "RL for the one taken" if taken else "RL for none", cost)
-        )
+        taken, (now, every) = len(taken_now(ranking, race)), runs_to_pay(ranking, race)
+        which = {0: "none", 1: "the one taken"}.get(taken, f"the {taken:,} taken")
+        left = f"all {every:.0f}" if race is None else "all to the end"
+        cost = f"{now * hours:,.0f} <small>GPU-hours, saves {(every - now) * hours:,.0f} against {left}</small>"
+        pairs.append((f"RL {'now' if race is not None else f'for {which}'}", cost))
     tiles = "".join(f"<div><dt>{said}</dt><dd>{value}</dd></div>" for said, value in pairs)
     return f'<dl class="facts">{tiles}</dl>'
 
@@ -158,8 +164,10 @@ def _filters(ranking: Ranking) -> str:
     return buttons + '<input id="search" type="search" placeholder="Find a candidate" aria-label="Find a candidate">'
 
 
-def _trust(ranking: Ranking) -> str:
-    items = [text(note) + "." for note in ranking.notes]
+def _trust(ranking: Ranking, race: Race | None) -> str:
+    told = race.notes if race is not None else ()
+    notes = [*ranking.notes, *(note for note in told if not note.startswith(ranking.notes))]
+    items = [text(note) + "." for note in notes]
     for kind, meaning in KINDS.items():
         own = [flag for flag in ranking.flags if flag.kind == kind]
         if not own:

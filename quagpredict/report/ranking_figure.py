@@ -4,18 +4,20 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
+from quagpredict.racing import Race
 from quagpredict.ranking import Ranking
 from quagpredict.report.candidate_rows import bases_of, first_by
-from quagpredict.report.decision import chosen, decide, unmarked
+from quagpredict.report.decision import unmarked
 from quagpredict.report.figures import write_figure
 from quagpredict.report.formats import heading, is_share, plain
+from quagpredict.report.race_decision import decision_of, taken_now
 from quagpredict.report.style import COLORS, INK, MARKERS, SOFT, color_of, styled
 
 #: Candidates that are drawn; of more, the first by rank.
 DRAWN = 25
 
 
-def ranking_figure(ranking: Ranking, path: str | Path) -> Path:
+def ranking_figure(ranking: Ranking, path: str | Path, race: Race | None = None) -> Path:
     """Draw the candidates, best on top: prediction, 90 % interval, score after RL; write it.
 
     Where no score is predicted, the measurement that the screening orders by is drawn.
@@ -31,21 +33,21 @@ def ranking_figure(ranking: Ranking, path: str | Path) -> Path:
         from matplotlib.figure import Figure
 
         frame = ranking.frame.head(DRAWN)
-        title = wrap(unmarked(decide(ranking).sentence), 88)
+        title = wrap(unmarked(decision_of(ranking, race).sentence), 88)
         height = 0.27 * frame.height + 0.95 + 0.18 * len(title)
         figure = Figure(figsize=(9.6, height), layout="constrained")
         axis = figure.subplots()
-        _draw(ranking, axis)
+        _draw(ranking, axis, set(taken_now(ranking, race)))
         figure.suptitle("\n".join(title), x=0.01, ha="left", fontsize=10.5, fontweight="bold", color=INK)
         return write_figure(figure, path)
 
 
-def _draw(ranking: Ranking, axis: Any) -> None:
+def _draw(ranking: Ranking, axis: Any, taken: set[str]) -> None:
     frame = ranking.frame.head(DRAWN)
     by = next(name for name in ranking.frame.columns if name.startswith("pre_")) if ranking.surrogate is None else ""
     column = ranking.target if ranking.surrogate else by
     scale = 100.0 if is_share(column) else 1.0
-    bases, firsts, taken = bases_of(ranking), first_by(ranking), set(chosen(ranking))
+    bases, firsts = bases_of(ranking), first_by(ranking)
     known = False
     for place, row in enumerate(frame.iter_rows(named=True)):
         base = bases.index(row.get("base_model") or "")

@@ -11,6 +11,7 @@ from quagpredict.ranking import Ranking
 from quagpredict.report.markdown import ranking_markdown
 from quagpredict.report.page import page
 from quagpredict.report.page_data import measured_of
+from quagpredict.report.race_decision import race_shown
 from quagpredict.report.ranking_figure import ranking_figure
 
 #: Endings of a report's name.
@@ -42,7 +43,8 @@ def write_report(
     files : source, optional
         The files that were read, for the provenance: those of the candidates by default; of a truth and of curves too.
     race : Race, optional
-        The state of the RL runs that are under way, shown on the page.
+        The state of the RL runs that are under way; by default that of the curves that the ranking was made with. It is
+        shown, and what it tells each run is then the decision.
     title : str
         What the page is about, in a few words.
     gpu_hours_per_run : float, optional
@@ -75,12 +77,13 @@ def write_report(
     check_report_path(path)
     if gpu_hours_per_run is not None and not 0.0 < gpu_hours_per_run < float("inf"):
         raise UsageError(f"gpu_hours_per_run={gpu_hours_per_run:g}: expected a number above 0")
+    race = race_shown(ranking) if race is None else race
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix == ".png":
-        return ranking_figure(ranking, target)
+        return ranking_figure(ranking, target, race)
     if suffix == ".md":
-        content = ranking_markdown(ranking, gpu_hours_per_run, title)
+        content = ranking_markdown(ranking, gpu_hours_per_run, title, race)
     else:
         made = [("made", f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}")]
         made += [("command", command)] if command else []

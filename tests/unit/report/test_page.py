@@ -13,6 +13,7 @@ from quagpredict.corpus import write_corpus
 from quagpredict.errors import UsageError
 from quagpredict.racing import race
 from quagpredict.ranking import rank
+from quagpredict.report.decision import decide
 from quagpredict.report.page_data import measured_of
 from quagpredict.report.page_figures import coverage
 from quagpredict.report.reporting import write_report
@@ -119,7 +120,7 @@ def test_files_are_told_with_the_digest_of_their_bytes(written, tmp_path):
     assert hashlib.sha256(path.read_bytes()).hexdigest() in page.text
     assert "quagpredict report mine.parquet" in page.text
     assert OPEN["eval_protocol_id"][0] in page.text
-    assert "RL for the one taken20 GPU-hours, saves 100 against RL for all 6" in page.text
+    assert "RL for the one taken20 GPU-hours, saves 100 against all 6" in page.text
     of_a_frame = written(rank(OPEN.head(6), None), files=path)
     assert hashlib.sha256(path.read_bytes()).hexdigest() in of_a_frame.text
 
@@ -149,8 +150,28 @@ def test_the_race_is_shown_as_it_stands(written):
     told = dict(found.frame.select("candidate", "action").iter_rows())
     assert {name: run["action"] for name, run in runs.items()}.items() <= told.items()
     assert "The race" in page.text
+    # The race decides, and no other candidate is named first.
+    (start,) = found.frame.filter(action="start").select("candidate", "until").rows()
+    assert page.text.startswith(f"Start {start[0]}, as far as step {start[1]}; stop a.")
+    assert [value["name"] for value in page.data["candidates"] if value["taken"]] == [start[0]]
     going = found.frame.filter(pl.col("action").is_in(["start", "go on", "wait", "done"]))
     assert all(f"{name}: {action}" in page.text for name, action in going.select("candidate", "action").iter_rows())
+
+
+def test_a_page_with_curves_has_one_decision_also_where_nothing_was_predicted(written, tmp_path):
+    # Of these a surrogate would take the first; the curves say otherwise.
+    who = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_64": [0.8, 0.5], "pre_held_out_loss_nats": [0.4, 0.6]})
+    along = pl.DataFrame({"candidate": ["a", "b"], "step": [100, 100], "pass_at_1": [0.2, 0.6]})
+    assert decide(rank(who, None)).sentence.startswith("Take \x02a\x03 through RL first")
+    ranking = rank(who, None, curves=along, rl_steps=400)
+    page = written(ranking, gpu_hours_per_run=8)
+    assert page.text.startswith("Go on with b to step 400; stop a.")
+    assert "Stopping here: take b" in page.text
+    assert "RL now6 GPU-hours, saves 6 against all to the end" in page.text
+    assert "predicted from Pass@1 and Pass@k before and along RL alone" in page.text
+    text = write_report(ranking, tmp_path / "page.md").read_text(encoding="utf-8")
+    assert text.startswith("**Go on with `b` to step 400; stop `a`.**")
+    assert write_report(ranking, tmp_path / "page.png").stat().st_size > 5000
 
 
 def test_what_is_refused(tmp_path):
