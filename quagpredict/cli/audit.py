@@ -40,15 +40,15 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.replication.auditing import audit
     from quagpredict.report.quagmire_tables import audit_csv, audit_json, print_audit
 
-    found = audit(
+    audited = audit(
         read_corpus(args.corpus),
         level=args.level,
         split=None if args.split == "all" else args.split,
         source=" ".join(args.corpus),
     )
-    makers = {"csv": partial(audit_csv, found), "json": partial(audit_json, found)}
-    emit(args.format, makers, lambda console: print_audit(found, console, args.top), args.out)
-    say_notes(found.notes, "audit")
+    makers = {"csv": partial(audit_csv, audited), "json": partial(audit_json, audited)}
+    emit(args.format, makers, lambda console: print_audit(audited, console, args.top), args.out)
+    say_notes(audited.notes, "audit")
     return 0
 
 

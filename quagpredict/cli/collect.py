@@ -70,9 +70,9 @@ def run(args: argparse.Namespace) -> int:
         from quagpredict.collection.estimate import estimate_cost
         from quagpredict.report.cost_tables import print_costs
 
-        found = estimate_cost(plan, out)
-        print_costs(found.costs, console())
-        say_notes(found.notes, "collect")
+        estimate = estimate_cost(plan, out)
+        print_costs(estimate.costs, console())
+        say_notes(estimate.notes, "collect")
         return 0
     try:
         summary = collect(

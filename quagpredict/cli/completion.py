@@ -35,9 +35,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _parsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
-    found = [parser]
+    parsers = [parser]
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for child in dict.fromkeys(action.choices.values()):
-                found += _parsers(child)
-    return found
+                parsers += _parsers(child)
+    return parsers

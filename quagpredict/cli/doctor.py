@@ -24,21 +24,21 @@ def run(args: argparse.Namespace) -> int:
 
     from quagpredict.diagnosis import doctor
 
-    found = doctor()
+    findings = doctor()
     if args.format == "json":
-        print(json.dumps([finding._asdict() for finding in found], indent=1))
+        print(json.dumps([finding._asdict() for finding in findings], indent=1))
     else:
-        _print(found)
-    return 1 if any(finding.state == "broken" for finding in found) else 0
+        _print(findings)
+    return 1 if any(finding.state == "broken" for finding in findings) else 0
 
 
-def _print(found: Any) -> None:
+def _print(findings: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
     table = Table("", "", "", box=None, show_header=False, padding=(0, 1))
     styles = {"works": "green", "missing": "yellow", "broken": "bold red", "info": "dim"}
-    for finding in found:
+    for finding in findings:
         detail = f"{finding.detail}\n{finding.cure}" if finding.cure else finding.detail
         state = "" if finding.state == "info" else finding.state
         table.add_row(Text(finding.name), Text(state, style=styles[finding.state]), Text(detail))

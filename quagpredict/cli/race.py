@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         check_figure_path(args.figure)
     if args.prior and args.no_prior:
         raise UsageError("--prior and --no-prior exclude each other")
-    found = race(
+    raced = race(
         given,
         args.curves,
         rl_steps=args.rl_steps,
@@ -107,11 +107,11 @@ def run(args: argparse.Namespace) -> int:
         columns=columns_of(args.columns),
         percent=args.percent,
     )
-    makers = {"csv": partial(race_csv, found), "json": partial(race_json, found)}
-    emit(args.format, makers, lambda console: print_race(found, console, args.top), args.out)
+    makers = {"csv": partial(race_csv, raced), "json": partial(race_json, raced)}
+    emit(args.format, makers, lambda console: print_race(raced, console, args.top), args.out)
     if args.figure:
         from quagpredict.report.race_figures import race_figure
 
-        say(f"wrote {race_figure(found, args.figure)}")
-    say_notes(found.notes, "race")
+        say(f"wrote {race_figure(raced, args.figure)}")
+    say_notes(raced.notes, "race")
     return 0

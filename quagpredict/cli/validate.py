@@ -126,13 +126,13 @@ def _sensitivity(args: argparse.Namespace, runs: list[str], shared: dict[str, An
     from quagpredict.report.curve_tables import frame_csv, frame_json, print_sensitivity
     from quagpredict.validation.sensitivity import sensitivity
 
-    found = sensitivity(runs, **shared)
-    makers = {"csv": partial(frame_csv, found), "json": partial(frame_json, found)}
-    _show(args, makers, lambda console: print_sensitivity(found, console), found.notes)
+    judged = sensitivity(runs, **shared)
+    makers = {"csv": partial(frame_csv, judged), "json": partial(frame_json, judged)}
+    _show(args, makers, lambda console: print_sensitivity(judged, console), judged.notes)
     if args.figure:
         from quagpredict.report.figures import sensitivity_figure
 
-        say(f"wrote {sensitivity_figure(found, args.figure)}")
+        say(f"wrote {sensitivity_figure(judged, args.figure)}")
     return 0
 
 

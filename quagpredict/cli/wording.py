@@ -39,15 +39,15 @@ def options_of(command: str) -> dict[str, str]:
     ('--top-m', '--next', '--no-condition')
     """
     (choices,) = (action.choices for action in build_parser(command)._actions if isinstance(action.choices, dict))
-    found, flags = {}, set()
+    options, flags = {}, set()
     for action in choices[command]._actions:
         if action.option_strings:
-            found[action.dest] = action.option_strings[-1]
+            options[action.dest] = action.option_strings[-1]
             flags |= {action.dest} if action.nargs == 0 else set()
     parameters: Mapping[str, str] = getattr(import_module(module_of(command)), "PARAMETERS", {})
     flags |= {name for name, dest in parameters.items() if dest in flags and "=" not in name}
-    found |= {name: found[dest] for name, dest in parameters.items()}
-    return found | {f"{name}=True": found[name] for name in flags}
+    options |= {name: options[dest] for name, dest in parameters.items()}
+    return options | {f"{name}=True": options[name] for name in flags}
 
 
 def on_the_command_line(text: str, command: str) -> str:

@@ -189,8 +189,8 @@ def _refitted(
     # What `mixed` reads of the groups is made by the fit: there may be another group by now.
     groups = next((origin(name) for name in surrogate.features if is_indicator(name)), None)
     features = [name for name in surrogate.features if not is_indicator(name)]
-    known = dict(zip(surrogate.features, surrogate.feature_transforms, strict=True))
-    transforms = {name: known[name] for name in features} | {surrogate.target: surrogate.target_transform}
+    transform_of = dict(zip(surrogate.features, surrogate.feature_transforms, strict=True))
+    transforms = {name: transform_of[name] for name in features} | {surrogate.target: surrogate.target_transform}
     kind, _ = chosen(surrogate, transforms)  # what `auto` chose is not chosen again
     try:
         fitted = fit(frame, kind, features, surrogate.target, transforms=transforms, groups=groups)

@@ -232,9 +232,9 @@ def _rest(ranges: Floats, free: float) -> _Rest:
     signed = {0.0: 1.0}
     below = min(free, total / 2)
     for reach in ranges:
-        for known, sign in list(signed.items()):
+        for reached, sign in list(signed.items()):
             # Equal sums are joined, so that a hundred sources with one cap are a hundred terms, not 2^100.
-            if (larger := round(known + float(reach), 12)) < below:
+            if (larger := round(reached + float(reach), 12)) < below:
                 signed[larger] = signed.get(larger, 0.0) - sign
         if len(signed) > _MOST_TERMS:
             raise UsageError(

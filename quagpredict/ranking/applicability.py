@@ -35,18 +35,18 @@ def mismatches(frame: pl.DataFrame, surrogate: FittedSurrogate) -> list[Mismatch
     """
     if surrogate.training_rows == 0:
         return []  # a prior alone: of no protocol, recipe or base
-    found = []
+    mismatched = []
     protocol = surrogate.eval_protocol_id or None
     rows = _text(frame, "eval_protocol_id").ne_missing(pl.lit(protocol))
-    found.append(("other-protocol", "eval protocol", "eval_protocol_id", rows, _named(protocol)))
+    mismatched.append(("other-protocol", "eval protocol", "eval_protocol_id", rows, _named(protocol)))
     recipe = surrogate.rl_recipe_id
     rows = _text(frame, "rl_recipe_id").is_not_null() & (_text(frame, "rl_recipe_id") != recipe)
-    found.append(("other-rl-recipe", "RL recipe", "rl_recipe_id", rows, _named(recipe)))
+    mismatched.append(("other-rl-recipe", "RL recipe", "rl_recipe_id", rows, _named(recipe)))
     if surrogate.base_models and not surrogate.cross_base_validated:
         rows = ~_text(frame, "base_model").is_in(surrogate.base_models).fill_null(False)
-        found.append(("unseen-base", "base model", "base_model", rows, ", ".join(surrogate.base_models)))
+        mismatched.append(("unseen-base", "base model", "base_model", rows, ", ".join(surrogate.base_models)))
     result = []
-    for kind, what, column, expression, expected in found:
+    for kind, what, column, expression, expected in mismatched:
         mask = frame.select(expression.alias("rows")).to_series()
         if mask.any():
             values = frame.filter(mask)[column].unique().sort().to_list() if column in frame.columns else [None]

@@ -73,7 +73,7 @@ def assembled(
         pl.int_range(pl.len()).alias("_row"),
     ).sort(["rank", "candidate"], nulls_last=True)
     rows = table["_row"].to_list()
-    place = {name: number for number, name in enumerate(table["candidate"])}
+    row_of = {name: number for number, name in enumerate(table["candidate"])}
     whole = None
     if parts.contributions is not None:
         names, values = parts.contributions
@@ -88,7 +88,7 @@ def assembled(
         surrogate=surrogate,
         target=target,
         notes=(*notes, lacking) if missing else tuple(notes),
-        flags=tuple(sorted(flags, key=lambda flag: place[flag.candidate])),
+        flags=tuple(sorted(flags, key=lambda flag: row_of[flag.candidate])),
         outcome=outcome(frame, parts.by_itself, "prediction" if surrogate else "screening", target, minimize=minimize),
         contributions=whole,
         minimize=minimize,

@@ -104,8 +104,8 @@ class Belief:
         noise += self.mean.astype(np.float32)
         if self.target_transform != "identity":
             noise = parse_transform(self.target_transform).inverse(noise).astype(np.float32)
-        known = np.flatnonzero(np.isfinite(self.known))
-        noise[:, known] = self.known[known]
+        finished = np.flatnonzero(np.isfinite(self.known))
+        noise[:, finished] = self.known[finished]
         if self.minimize:
             np.negative(noise, out=noise)
         return noise

@@ -99,7 +99,7 @@ def best_set(belief: Belief, size: int, *, among: NDArray[np.bool_] | None = Non
     if gain.mean() <= 2.0 * gain.std() / np.sqrt(len(gain)):  # within the error of the draws: the plain choice
         chosen, of_chosen = list(range(size)), of_top
         lost = 0.0 if exact else _at_most_lost(choosing, chosen, float(floor))
-    rows = tuple(int(contenders[place]) for place in chosen)
+    rows = tuple(int(contenders[row]) for row in chosen)
     return BestSet(rows, _mean(of_chosen), _mean(of_top), exact, lost, float(in_hand))
 
 

@@ -45,9 +45,9 @@ def condition(belief: Belief, score: Floats, *, offset_of: NDArray[np.int64] | N
         belief = _with_offsets(belief, offset_of)
     t = parse_transform(belief.target_transform).forward(score)
     seen = np.flatnonzero(np.isfinite(t) & np.isfinite(belief.mean) & np.isfinite(belief.own) & (belief.own > 0))
-    known = np.where(np.isfinite(score), score, belief.known)
+    results = np.where(np.isfinite(score), score, belief.known)
     if not len(seen):
-        return replace(belief, known=known)
+        return replace(belief, known=results)
     loadings = belief.shared[seen] / belief.own[seen, None]
     miss = (t[seen] - belief.mean[seen]) / belief.own[seen]
     precision = np.eye(loadings.shape[1]) + loadings.T @ loadings
@@ -70,7 +70,7 @@ def condition(belief: Belief, score: Floats, *, offset_of: NDArray[np.int64] | N
         own=scale * belief.own,
         degrees_of_freedom=df,
         t_factor=factor,
-        known=known,
+        known=results,
     )
 
 

@@ -41,14 +41,14 @@ def shapley(value: Callable[[Masks], Floats], features: int) -> Floats:
     if features > EXACT:
         top = value(whole)
         return np.column_stack([top - value(whole & (np.arange(features) != j)) for j in range(features)])
-    sets = [np.array([place >> j & 1 for j in range(features)], dtype=np.bool_) for place in range(2**features)]
+    sets = [np.array([members >> j & 1 for j in range(features)], dtype=np.bool_) for members in range(2**features)]
     values = [value(mask) for mask in sets]
     shares = np.zeros((len(values[0]), features))
-    for place, mask in enumerate(sets):
+    for members, mask in enumerate(sets):
         size = int(mask.sum())
         for j in np.flatnonzero(~mask):
             weight = factorial(size) * factorial(features - size - 1) / factorial(features)
-            shares[:, j] += weight * (values[place | 1 << int(j)] - values[place])
+            shares[:, j] += weight * (values[members | 1 << int(j)] - values[members])
     return shares
 
 

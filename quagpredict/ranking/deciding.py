@@ -84,7 +84,7 @@ def predicted(
     # By name, so that the draws do not depend on the order of the rows.
     order = frame["candidate"].arg_sort()
     frame, own, fitted_on = frame[order], own[order], fitted_on[order]
-    flags, found = _allowed(frame, surrogate, allow_mixed, allow_base)
+    flags, mismatched = _allowed(frame, surrogate, allow_mixed, allow_base)
     said = [_about(surrogate), *notes]
     if asked.rl_steps is not None and (runs is None or "rl_steps" in surrogate.features):
         said.append(_about_steps(surrogate, asked.rl_steps))
@@ -99,7 +99,7 @@ def predicted(
         said.append(f"the surrogate was fitted on {count} of the candidates: its prediction of them is no test of it")
     seen = None
     if asked.condition:
-        seen, about = evidence(own, surrogate, found, asked.rl_steps, fitted_on)
+        seen, about = evidence(own, surrogate, mismatched, asked.rl_steps, fitted_on)
         said += [about] if about else []
     bases = base_models(frame)
     belief = believe(surrogate, X, seen, bases=bases, minimize=minimize)
@@ -292,10 +292,12 @@ def _merit(belief: Belief) -> pl.Series:
 
 def _by_benchmark(surrogate: FittedSurrogate, X: Floats, frame: pl.DataFrame, ranking: Ranking) -> pl.DataFrame | None:
     """Return the predictions by benchmark, in the order of the ranking."""
-    found = by_benchmark(surrogate, X, frame)
-    if found is None:
+    of_benchmarks = by_benchmark(surrogate, X, frame)
+    if of_benchmarks is None:
         return None
-    return ranking.frame.select("candidate").join(found, on="candidate", how="left", maintain_order="left_right")
+    return ranking.frame.select("candidate").join(
+        of_benchmarks, on="candidate", how="left", maintain_order="left_right"
+    )
 
 
 def _allowed(
@@ -303,8 +305,8 @@ def _allowed(
 ) -> tuple[list[Flag], list[Mismatch]]:
     """Return flags for what was allowed, or refuse."""
     flags: list[Flag] = []
-    found = mismatches(frame, surrogate)
-    for mismatch in found:
+    mismatched = mismatches(frame, surrogate)
+    for mismatch in mismatched:
         allowed, option = (
             (allow_base, "unvalidated_base") if mismatch.kind == "unseen-base" else (allow_mixed, "mixed_protocols")
         )
@@ -314,7 +316,7 @@ def _allowed(
             )
         names = frame["candidate"].filter(mismatch.rows)
         flags += [Flag(name, mismatch.kind, mismatch.detail) for name in names]
-    return flags, found
+    return flags, mismatched
 
 
 def _about(surrogate: FittedSurrogate) -> str:
@@ -337,17 +339,17 @@ def _about_steps(surrogate: FittedSurrogate, steps: float) -> str:
 
 
 def _budget(belief: Belief, frame: pl.DataFrame, size: int, among: NDArray[np.bool_] | None) -> Budget:
-    found = best_set(belief, size, among=among)
+    best = best_set(belief, size, among=among)
     names = frame["candidate"]
     sign = -1.0 if belief.minimize else 1.0
     return Budget(
         size=size,
-        candidates=tuple(names[row] for row in found.rows),
-        expected_best=sign * found.expected_best,
-        expected_best_of_top=sign * found.expected_best_of_top,
-        exact=found.exact,
-        at_most_lost=found.at_most_lost,
-        in_hand=sign * found.in_hand if np.isfinite(found.in_hand) else None,
+        candidates=tuple(names[row] for row in best.rows),
+        expected_best=sign * best.expected_best,
+        expected_best_of_top=sign * best.expected_best_of_top,
+        exact=best.exact,
+        at_most_lost=best.at_most_lost,
+        in_hand=sign * best.in_hand if np.isfinite(best.in_hand) else None,
     )
 
 

@@ -106,9 +106,9 @@ def chances(belief: Belief, *, top_m: int = 3, bar: Bar | None = None, draws: in
         best += float(inside[np.arange(len(inside)), winner].sum(dtype=np.float64))
         total += inside.sum(axis=0, dtype=np.float64)
     # Draws differ; known results may be equal, and the first of these took what is won by all.
-    known = part.known if not part.minimize else -part.known
-    if np.isfinite(known).any():
-        first = known == np.nanmax(known)
+    results = part.known if not part.minimize else -part.known
+    if np.isfinite(results).any():
+        first = results == np.nanmax(results)
         wins[first] = wins[first].sum() / first.sum()
     if bar is not None:
         clears[~_judged(bar, references)] = np.nan
@@ -145,9 +145,9 @@ def _references(bar: Bar | None, usable: NDArray[np.int64], size: int) -> NDArra
     """Return the reference rows in terms of the usable rows, (n,); -1 where there is none."""
     if bar is None:
         return np.zeros(0, dtype=np.int64)
-    place = np.full(size + 1, -1)
-    place[usable] = np.arange(len(usable))
-    return np.asarray(place[bar.reference[usable]], dtype=np.int64)  # -1 is the last place, which stays -1
+    reference = np.full(size + 1, -1)
+    reference[usable] = np.arange(len(usable))
+    return np.asarray(reference[bar.reference[usable]], dtype=np.int64)  # -1 is the last place, which stays -1
 
 
 def _judged(bar: Bar, references: NDArray[np.int64]) -> NDArray[np.bool_]:

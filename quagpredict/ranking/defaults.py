@@ -45,13 +45,13 @@ def shipped_surrogates() -> dict[str, FittedSurrogate]:
     >>> list(shipped_surrogates()) == list(SHIPPED)
     True
     """
-    found = {}
+    surrogates = {}
     for name in SHIPPED:
         try:
-            found[name] = load_surrogate(shipped_path(name))
+            surrogates[name] = load_surrogate(shipped_path(name))
         except UsageError:
             continue
-    return found
+    return surrogates
 
 
 def default_surrogate(

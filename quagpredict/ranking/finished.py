@@ -88,10 +88,10 @@ def fit_finished(
     if features is None and (kind in with_own_columns() or (not kind and 0 < done.height < FEWEST)):
         kind, features = kind or "effective_k", "both"
     if features is None:
-        known = [name for name in done.columns if name.startswith("pre_") and done[name].null_count() == 0]
-        measured = done.select(known)
+        complete = [name for name in done.columns if name.startswith("pre_") and done[name].null_count() == 0]
+        measured = done.select(complete)
         coverage = [name for name in pass_at_columns(measured) if pass_at(name) <= 64][-1:]
-        features = [name for name in dict.fromkeys([SFT_SCORE, *coverage, LOSS]) if name in known]
+        features = [name for name in dict.fromkeys([SFT_SCORE, *coverage, LOSS]) if name in complete]
         kind, transforms = kind or "average", transforms or "log-logit"
         if not features:
             raise CorpusError(
@@ -112,7 +112,7 @@ def fit_finished(
 def evidence(
     frame: pl.DataFrame,
     surrogate: FittedSurrogate,
-    found: Sequence[Mismatch],
+    mismatched: Sequence[Mismatch],
     rl_steps: float | None,
     fitted_on: pl.Series,
 ) -> tuple[Evidence | None, str]:
@@ -125,19 +125,19 @@ def evidence(
     if not done.any() or done.all():
         return None, ""
     score = frame[surrogate.target].cast(pl.Float64).to_numpy()
-    known = np.where(done.to_numpy(), score, np.nan)
+    results = np.where(done.to_numpy(), score, np.nan)
     if "rl_steps" in surrogate.features and rl_steps is not None and "rl_steps" in frame.columns:
         # A result after fewer or more steps is evidence, but not the score after these.
-        known = np.where(frame["rl_steps"].cast(pl.Float64).to_numpy() == rl_steps, known, np.nan)
+        results = np.where(frame["rl_steps"].cast(pl.Float64).to_numpy() == rl_steps, results, np.nan)
     rows = np.flatnonzero((done & ~fitted_on).to_numpy())
-    count, counting = int(done.sum()), int(np.isfinite(known).sum())
+    count, counting = int(done.sum()), int(np.isfinite(results).sum())
     said = f"{count} candidates have a result already"
     said += ", which counts as their score" if counting == count else f"; that of {counting} is after so many RL steps"
     if not len(rows):
-        return Evidence(frame.clear(), np.zeros(0), np.full(frame.height, -1), known), said
-    group = _beside(frame, found, done.to_numpy())
+        return Evidence(frame.clear(), np.zeros(0), np.full(frame.height, -1), results), said
+    group = _beside(frame, mismatched, done.to_numpy())
     return (
-        Evidence(frame[rows.tolist()], score[rows], np.concatenate([group, group[rows]]), known),
+        Evidence(frame[rows.tolist()], score[rows], np.concatenate([group, group[rows]]), results),
         f"{said}; {'they' if len(rows) == count else f'{len(rows)} of them'} correct the predictions of the others (if "
         "the surrogate was fitted on them, they count twice: pass condition=False)",
     )
@@ -155,20 +155,20 @@ def training_candidates(frame: pl.DataFrame, surrogate: FittedSurrogate) -> pl.S
     X, y = surrogate.design(table), table[surrogate.target].cast(pl.Float64).to_numpy()
     at = np.flatnonzero(np.isfinite(X).all(axis=1) & np.isfinite(y))  # no other row was fitted on
     names = table["candidate"].gather(at).to_list()
-    found = row_digests(names, surrogate.features, X[at], surrogate.target, y[at])
+    digests = row_digests(names, surrogate.features, X[at], surrogate.target, y[at])
     seen = set(surrogate.row_digests)
     result = np.zeros(frame.height, dtype=np.bool_)
-    result[np.flatnonzero(done.to_numpy())[at]] = [digest in seen for digest in found]
+    result[np.flatnonzero(done.to_numpy())[at]] = [digest in seen for digest in digests]
     return pl.Series(result)
 
 
-def _beside(frame: pl.DataFrame, found: Sequence[Mismatch], done: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _beside(frame: pl.DataFrame, mismatched: Sequence[Mismatch], done: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return a number for each group of candidates beside the training runs; -1 for those that are not.
 
     A base model that the surrogate was not validated on is a group; so are candidates of another RL recipe.
     """
     group = np.full(frame.height, -1)
-    odd = {mismatch.kind: mismatch.rows.to_numpy() for mismatch in found}
+    odd = {mismatch.kind: mismatch.rows.to_numpy() for mismatch in mismatched}
     if "unseen-base" in odd:
         names = pl.Series(base_models(frame), dtype=pl.String).fill_null("")
         bases = names.rank("dense").to_numpy().astype(np.int64)

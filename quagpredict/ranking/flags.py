@@ -102,12 +102,12 @@ def _missing(
     frame: pl.DataFrame, features: Sequence[str], design: NDArray[np.float64] | None
 ) -> dict[str, NDArray[np.bool_]]:
     """Return which rows lack each measurement; what is derived from one column counts as that column."""
-    found: dict[str, NDArray[np.bool_]] = {}
+    missing: dict[str, NDArray[np.bool_]] = {}
     for place, name in enumerate(features):
         values = frame[name].cast(pl.Float64).to_numpy() if design is None else design[:, place]
         column = origin(name)
-        found[column] = np.isnan(values) | found.get(column, np.zeros(len(values), dtype=np.bool_))
-    return found
+        missing[column] = np.isnan(values) | missing.get(column, np.zeros(len(values), dtype=np.bool_))
+    return missing
 
 
 def _falling(frame: pl.DataFrame) -> Iterator[Flag]:
@@ -132,16 +132,16 @@ def _other_problems(frame: pl.DataFrame) -> Iterator[Flag]:
     if PROBLEM_SET not in frame.columns:
         return
     count = pl.col("pre_problems_count") if "pre_problems_count" in frame.columns else pl.lit(None, pl.Int64)
-    known = frame.select("candidate", PROBLEM_SET, count.alias("problems")).filter(pl.col(PROBLEM_SET).is_not_null())
+    measured = frame.select("candidate", PROBLEM_SET, count.alias("problems")).filter(pl.col(PROBLEM_SET).is_not_null())
     groups = (
-        known.group_by(PROBLEM_SET)
+        measured.group_by(PROBLEM_SET)
         .agg(pl.len(), pl.col("problems").max())
         .sort(["len", "problems", PROBLEM_SET], descending=True)
     )
     if groups.height < 2:
         return
     most, _, usual = groups.row(0)
-    for candidate, _, problems in known.filter(pl.col(PROBLEM_SET) != most).rows():
+    for candidate, _, problems in measured.filter(pl.col(PROBLEM_SET) != most).rows():
         others = "others" if problems == usual or usual is None else f"{usual}"
         shown = f"{problems or 'some'} problems, most candidates were measured on {others}"
         yield Flag(candidate, "other-problems", shown)
@@ -205,7 +205,7 @@ def range_flags(
     low, high = np.nanmin(X[done], axis=0), np.nanmax(X[done], axis=0)
     room = RANGE_ROOM * (high - low)
     apart = np.maximum(low - X, X - high) / np.maximum(room, 1e-12)
-    measured = [(found := derived_of(name)) is None or found.kind in ("pass_at", "finished") for name in features]
+    measured = [(derived := derived_of(name)) is None or derived.kind in ("pass_at", "finished") for name in features]
     apart = np.where(np.array(measured) & (high > low), np.nan_to_num(apart), 0.0)
     for row in np.flatnonzero(~done & (apart > 1.0).any(axis=1)):
         at = int(np.argmax(apart[row]))

@@ -37,7 +37,7 @@ def free_choices(frame: pl.DataFrame) -> tuple[FreeChoice, ...]:
         ]
     return tuple(
         FreeChoice(rule, base, _first(part, values))
-        for base, part in sorted(parts, key=lambda found: (found[0] is not None, found[0] or ""))
+        for base, part in sorted(parts, key=lambda choice: (choice[0] is not None, choice[0] or ""))
         if part.height > 1
         for rule, values in free_orders(part).items()
     )

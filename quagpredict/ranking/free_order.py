@@ -43,10 +43,10 @@ def about_free_order(frame: pl.DataFrame, merits: Floats, measurements: Sequence
         return []
     table = frame[np.flatnonzero(open_).tolist()]
     try:
-        found = screen(table)
+        screening = screen(table)
     except CorpusError:
         return []
-    kept = table.select("candidate", key=found.key, out=found.screened_out).drop_nulls()
+    kept = table.select("candidate", key=screening.key, out=screening.screened_out).drop_nulls()
     if kept.is_empty():
         return []
     free = kept.sort(["out", "key", "candidate"], descending=[False, True, False])["candidate"][0]
@@ -55,8 +55,10 @@ def about_free_order(frame: pl.DataFrame, merits: Floats, measurements: Sequence
     apart = float(merits[ours] - merits[theirs])
     if apart <= 0.0:
         return []
-    place = 1 + int((merits[open_] > merits[theirs]).sum())
-    said = f"the screening would take '{free}' first, here {place} of {int(open_.sum())}: predicted {100 * apart:.1f} "
+    position = 1 + int((merits[open_] > merits[theirs]).sum())
+    said = (
+        f"the screening would take '{free}' first, here {position} of {int(open_.sum())}: predicted {100 * apart:.1f} "
+    )
     said += f"points below '{names[ours]}'"
     difference = moves[ours] - moves[theirs]
     if len(measurements) and np.isfinite(difference).all():

@@ -54,8 +54,8 @@ def parse_bar(
     if text == FROM_BASE:
         columns = ("recipe_scenario", "base_model")
         if not set(columns) <= set(frame.columns) or not (frame["recipe_scenario"] == FROM_BASE).any():
-            known = sorted(set(frame["base_model"].drop_nulls())) if "base_model" in frame.columns else []
-            whose = f"of the base model {' or '.join(known)} " if 0 < len(known) <= 4 else ""
+            base_models = sorted(set(frame["base_model"].drop_nulls())) if "base_model" in frame.columns else []
+            whose = f"of the base model {' or '.join(base_models)} " if 0 < len(base_models) <= 4 else ""
             raise UsageError(
                 f"{argument('gate', text)}: no candidate {whose}has the recipe_scenario 'no-sft'; measure the base "
                 "model as one without SFT (`quagpredict.score_checkpoint`), add its row, or name a candidate or a score"
@@ -123,12 +123,12 @@ def bases_not_measured(bar: Bar, frame: pl.DataFrame) -> tuple[str, ...]:
     )
 
 
-def judged(text: str | float, bar: Bar, found: Chances, frame: pl.DataFrame, probability: float) -> Gate:
+def judged(text: str | float, bar: Bar, clearing: Chances, frame: pl.DataFrame, probability: float) -> Gate:
     """Return who clears the bar with at least `probability`."""
-    order = np.argsort(-np.nan_to_num(found.p_clear, nan=-1.0), kind="stable")
+    order = np.argsort(-np.nan_to_num(clearing.p_clear, nan=-1.0), kind="stable")
     names = frame["candidate"]
-    cleared = tuple(names[int(row)] for row in order if found.p_clear[row] >= probability)
-    judges = bool(np.isfinite(found.p_clear).any())
+    cleared = tuple(names[int(row)] for row in order if clearing.p_clear[row] >= probability)
+    judges = bool(np.isfinite(clearing.p_clear).any())
     closest = int(order[0]) if judges else -1
     return Gate(
         bar=str(text),
@@ -136,6 +136,6 @@ def judged(text: str | float, bar: Bar, found: Chances, frame: pl.DataFrame, pro
         probability=probability,
         cleared=cleared,
         closest=names[closest] if judges else "",
-        p_closest=float(found.p_clear[closest]) if judges else float("nan"),
-        p_any=found.p_any_clears,
+        p_closest=float(clearing.p_clear[closest]) if judges else float("nan"),
+        p_any=clearing.p_any_clears,
     )

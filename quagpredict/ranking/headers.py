@@ -88,8 +88,8 @@ def with_headers(
     {'pre_pass_at_64': 'passat64'}
     """
 
-    def told() -> Read:
-        found = read_foreign(
+    def adopted() -> Read:
+        foreign = read_foreign(
             candidates,
             columns,
             percent=percent,
@@ -98,7 +98,7 @@ def with_headers(
             join_seeds=join_seeds,
             allow_mixed_protocols=allow_mixed_protocols,
         )
-        return Read(found.frame, found.notes)
+        return Read(foreign.frame, foreign.notes)
 
     def used(read: Read) -> tuple[Result, Read]:
         if split is not None:
@@ -109,26 +109,26 @@ def with_headers(
     # A pipe can be read but once.
     piped = [entry for entry in _listed(candidates) if isinstance(entry, str) and entry == "-"]
     if columns or percent or join is not None or join_seeds is not None or piped:
-        return used(told())
+        return used(adopted())
     try:
         return used(Read(candidates))
     except CorpusError as error:
-        found: CorpusError = error
+        refusal: CorpusError = error
     try:
         tables = read_raw(candidates)
     except QuagpredictError:
-        raise found from None
+        raise refusal from None
     if not keep and any(adopt(table).notes for table in tables):
         try:
-            return used(told())
+            return used(adopted())
         except CorpusError as other:
             if _PER_CENT in str(other):
                 raise HeadersError(str(other), percent=True) from None
-            found = other
+            refusal = other
     meant: dict[str, str] = {}
     for table in tables:
         meant = suggestion(adopt(table).frame) | meant
-    raise (HeadersError(str(found), meant) if meant else found) from None
+    raise (HeadersError(str(refusal), meant) if meant else refusal) from None
 
 
 def _listed(candidates: Any) -> Sequence[Any]:

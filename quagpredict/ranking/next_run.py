@@ -61,8 +61,8 @@ def regret_reductions(belief: Belief) -> Floats:
     in_hand = merits[np.isfinite(belief.known)].max(initial=-np.inf)
     now = max(float(merits[rows].max()), float(in_hand))
     nodes = normal_nodes(_NODES)
-    for place, row in enumerate(rows):
-        moves = covariance[place] / deviation[place] if deviation[place] > 0 else np.zeros(len(rows))
+    for position, row in enumerate(rows):
+        moves = covariance[position] / deviation[position] if deviation[position] > 0 else np.zeros(len(rows))
         best = np.maximum((merits[rows] + nodes[:, None] * moves).max(axis=1), in_hand)
         result[row] = max(float(best.mean()) - now, 0.0)
     return result

@@ -80,23 +80,23 @@ def with_truth(
     IncomparableError
         If it was measured under another eval protocol, or mixes RL recipes, and that was not allowed.
     """
-    known = read_corpus(truth, nested=bool(weights), allow_mixed_protocols=allow_mixed)
-    known = weighted(known, weights, source="truth") if weights else known
-    if target not in known.columns:
+    results = read_corpus(truth, nested=bool(weights), allow_mixed_protocols=allow_mixed)
+    results = weighted(results, weights, source="truth") if weights else results
+    if target not in results.columns:
         raise CorpusError(f"`truth`: column '{target}' is missing")
-    known = known.filter(pl.col(target).is_not_null() & pl.col("candidate").is_in(frame["candidate"].implode()))
-    if known.is_empty():
+    results = results.filter(pl.col(target).is_not_null() & pl.col("candidate").is_in(frame["candidate"].implode()))
+    if results.is_empty():
         raise CorpusError(f"`truth`: it gives '{target}' for none of the candidates; names must be equal")
-    check_one_rl_recipe(known, target, allow_mixed=allow_mixed)
+    check_one_rl_recipe(results, target, allow_mixed=allow_mixed)
     protocols = [
-        set(table.get_column("eval_protocol_id", default=pl.Series([None])).to_list()) for table in (frame, known)
+        set(table.get_column("eval_protocol_id", default=pl.Series([None])).to_list()) for table in (frame, results)
     ]
     if not allow_mixed and None not in protocols[0] | protocols[1] and protocols[0] != protocols[1]:
         raise IncomparableError(
             f"`truth`: eval protocol {', '.join(sorted(protocols[1]))}, but the candidates were measured under "
             f"{', '.join(sorted(protocols[0]))}; their scores are not comparable"
         )
-    means = known.group_by("candidate").agg(pl.col(target).mean().alias("_truth"))
+    means = results.group_by("candidate").agg(pl.col(target).mean().alias("_truth"))
     own = pl.col(target) if target in frame.columns else pl.lit(None, pl.Float64)
     joined = frame.join(means, on="candidate", how="left", maintain_order="left")
     return joined.with_columns(pl.coalesce("_truth", own).alias(target)).drop("_truth")
@@ -120,15 +120,15 @@ def outcome(frame: pl.DataFrame, score: pl.Series, rule: str, target: str, *, mi
         kept &= rules[name].is_not_null()
     if not kept.any():
         return None
-    known = frame.filter(kept)
+    finished = frame.filter(kept)
     orders = {name: rules[name].filter(kept) for name in usable}
     if not minimize:
-        orders |= {name: values for name, values in free_orders(known).items() if name not in orders}
+        orders |= {name: values for name, values in free_orders(finished).items() if name not in orders}
     sign = -1.0 if minimize else 1.0
-    merit = sign * known[target].cast(pl.Float64)
-    names = known["candidate"]
+    merit = sign * finished[target].cast(pl.Float64)
+    names = finished["candidate"]
     best = pl.DataFrame({"merit": merit, "name": names}).sort(["merit", "name"], descending=[True, False]).row(0)
-    within = _within(known, merit, orders)
+    within = _within(finished, merit, orders)
     choices = []
     for name, values in orders.items():
         table = pl.DataFrame({"candidate": names, "merit": merit, "score": values})
@@ -139,17 +139,19 @@ def outcome(frame: pl.DataFrame, score: pl.Series, rule: str, target: str, *, mi
             name, first["candidate"][0], sign * reached, regret, _spearman(table), *within.get(name, _UNKNOWN)
         )
         choices.append(choice._replace(runs_to_best=_runs_to_best(table)))
-    return Outcome(target, known.height, best[1], sign * best[0], tuple(choices))
+    return Outcome(target, finished.height, best[1], sign * best[0], tuple(choices))
 
 
-def _within(known: pl.DataFrame, merit: pl.Series, orders: dict[str, pl.Series]) -> dict[str, tuple[float, ...]]:
+def _within(finished: pl.DataFrame, merit: pl.Series, orders: dict[str, pl.Series]) -> dict[str, tuple[float, ...]]:
     """Return pairs, Spearman and regret within base models of each rule; nothing where no base has two candidates."""
-    bases = known["base_model"].fill_null("").to_list() if "base_model" in known.columns else [""] * known.height
+    bases = (
+        finished["base_model"].fill_null("").to_list() if "base_model" in finished.columns else [""] * finished.height
+    )
     try:
-        found = within_base(merit, {name: values.to_numpy() for name, values in orders.items()}, bases, draws=0)
+        within = within_base(merit, {name: values.to_numpy() for name, values in orders.items()}, bases, draws=0)
     except InvalidDataError:
         return {}
-    return {name: tuple(float(values[0]) for values in one) for name, one in found.items()}
+    return {name: tuple(float(values[0]) for values in scores) for name, scores in within.items()}
 
 
 def _spearman(table: pl.DataFrame) -> float:

@@ -95,10 +95,10 @@ def interval(belief: Belief) -> Interval:
     """Return the 90 % interval of each score, in the unit of the target; that of a known score has no width."""
     half = Z90 * belief.std
     inverse = parse_transform(belief.target_transform).inverse
-    known = np.isfinite(belief.known)
+    has_result = np.isfinite(belief.known)
     return Interval(
-        np.where(known, belief.known, inverse(belief.mean - half)),
-        np.where(known, belief.known, inverse(belief.mean + half)),
+        np.where(has_result, belief.known, inverse(belief.mean - half)),
+        np.where(has_result, belief.known, inverse(belief.mean + half)),
     )
 
 
@@ -156,9 +156,9 @@ def contributions(surrogate: FittedSurrogate, X: Floats) -> tuple[tuple[str, ...
     names = tuple(dict.fromkeys(origins))
     member = np.array([[one == name for name in names] for one in origins], dtype=np.float64)
     whole = np.isfinite(X).all(axis=1)
-    found = np.full((len(X), len(names)), np.nan)
+    parts = np.full((len(X), len(names)), np.nan)
     if not whole.any():
-        return names, found
+        return names, parts
     rows = X[whole]
     if isinstance(surrogate.form, LinearForm):
         form = surrogate.form
@@ -168,13 +168,13 @@ def contributions(surrogate: FittedSurrogate, X: Floats) -> tuple[tuple[str, ...
         level = float(form.intercept + (average - form.center) @ form.coefficients)
         inverse = parse_transform(surrogate.target_transform).inverse
         terms = ((Z - average) * form.coefficients) @ member
-        found[whole] = of_linear(np.ones(len(names)), terms, level, inverse)
-        return names, found
+        parts[whole] = of_linear(np.ones(len(names)), terms, level, inverse)
+        return names, parts
     average = rows.mean(axis=0)
 
     def value(mask: NDArray[np.bool_]) -> Floats:
         taken = member @ mask.astype(np.float64) > 0
         return surrogate.predict(np.where(taken, rows, average)).mean
 
-    found[whole] = shapley(value, len(names))
-    return names, found
+    parts[whole] = shapley(value, len(names))
+    return names, parts

@@ -204,7 +204,7 @@ def _ranked(
     frame = read_corpus(
         candidates,
         nested=on_the_spot or bool(weights) or (CURVE,),
-        derived=(PROBLEM_SET, *dict.fromkeys(name for one in read for name in one.features), *by_benchmark),
+        derived=(PROBLEM_SET, *dict.fromkeys(name for table in read for name in table.features), *by_benchmark),
         allow_mixed_protocols=allow_mixed_protocols,
     )
     frame, left_out = of_bases_asked(frame, asked.gate)
@@ -239,7 +239,7 @@ def _ranked(
         fitted = replace(fitted, weights=weights)
         notes.append(f"no stored surrogate: this one was fitted on the {fitted.training_rows} candidates with a result")
     # A stored surrogate's card says what its fit found; of one that was made here nobody has been told yet.
-    made_here = on_the_spot or (surrogate is None and all(fitted is not one for one in read))
+    made_here = on_the_spot or (surrogate is None and all(fitted is not table for table in read))
     notes += fitted.notes if fitted is not None and made_here else ()
     low = minimized(target, minimize)
     listed = own.drop(CURVE, strict=False)

@@ -250,8 +250,8 @@ def _noise(rows: TrainingRows, bases: list[str]) -> tuple[_SeedNoise, _SeedNoise
 
 
 def _seed_noise(runs: pl.DataFrame) -> tuple[float, int]:
-    found = noise_ceiling(runs, AFTER, resamples=1)
-    return found.rl_seed_variance, runs.height - runs["candidate"].n_unique()
+    ceiling = noise_ceiling(runs, AFTER, resamples=1)
+    return ceiling.rl_seed_variance, runs.height - runs["candidate"].n_unique()
 
 
 def _points(variance: float) -> str:
@@ -267,10 +267,10 @@ def _unpaired(before: StageScores, after: StageScores) -> list[str]:
 
 def _effects(before: Difference, after: Difference, at: Any) -> dict[str, Any]:
     columns: dict[str, Any] = {}
-    for name, found in (("before", before), ("after", after)):
-        half = found.half_width(0.9)
-        columns |= {name: found.mean[at], f"{name}_low": (found.mean - half)[at]}
-        columns |= {f"{name}_high": (found.mean + half)[at]}
+    for name, difference in (("before", before), ("after", after)):
+        half = difference.half_width(0.9)
+        columns |= {name: difference.mean[at], f"{name}_low": (difference.mean - half)[at]}
+        columns |= {f"{name}_high": (difference.mean + half)[at]}
     return columns
 
 
@@ -285,7 +285,7 @@ def _without_a_kind(means: Floats, kinds: NDArray[np.str_]) -> dict[str, Any]:
 
 
 def _comparisons(cells: Cells, before: StageScores, after: StageScores, level: float) -> pl.DataFrame:
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     sure: list[bool] = []
     for comparison in comparisons(cells):
         bases, kinds, clusters = (np.array(of) for of in (comparison.bases, comparison.kinds, comparison.clusters))
@@ -301,17 +301,17 @@ def _comparisons(cells: Cells, before: StageScores, after: StageScores, level: f
             line |= {"base_model": "all" if several and base == "" else str(base), "pairs": len(chosen)}
             line |= {key: float(value[0]) for key, value in _effects(of_before, of_after, [0]).items()}
             line |= _without_a_kind(after.of(weights).mean, kinds[chosen])
-            found.append(line | {"p": float(reversal_p(of_before, of_after)[0])})
+            rows.append(line | {"p": float(reversal_p(of_before, of_after)[0])})
             agreeing = Difference(of_after.mean * -1, of_after.error, of_after.freedom)
             sure.append(bool(reversal_p(of_before, agreeing)[0] <= level))
-    if not found:
+    if not rows:
         return pl.DataFrame(schema=COMPARISONS)
-    q = benjamini_hochberg(np.array([line["p"] for line in found]))
+    q = benjamini_hochberg(np.array([line["p"] for line in rows]))
     verdicts = [
         "reverses" if value <= level else "same order" if same else "unclear"
         for value, same in zip(q, sure, strict=True)
     ]
     lines = [
-        line | {"q": float(value), "verdict": verdict} for line, value, verdict in zip(found, q, verdicts, strict=True)
+        line | {"q": float(value), "verdict": verdict} for line, value, verdict in zip(rows, q, verdicts, strict=True)
     ]
     return pl.DataFrame(lines, schema=COMPARISONS).fill_nan(None)

@@ -112,11 +112,11 @@ def _named(corpora: Any) -> dict[str, Any]:
         return dict(corpora)
     sources = list(corpora) if isinstance(corpora, (list, tuple)) else [corpora]
     named: dict[str, Any] = {}
-    for place, source in enumerate(sources, start=1):
-        name = f"corpus-{place}"
+    for position, source in enumerate(sources, start=1):
+        name = f"corpus-{position}"
         if isinstance(source, (str, Path)):
             name = Path(source).stem if Path(source).suffix else Path(source).name
-        named[name if name not in named else f"{name}-{place}"] = source
+        named[name if name not in named else f"{name}-{position}"] = source
     return named
 
 

@@ -190,11 +190,11 @@ def benjamini_hochberg(p: Floats, *, any_dependence: bool = False) -> Floats:
     >>> benjamini_hochberg(np.array([0.01, 0.04]), any_dependence=True).round(4)
     array([0.03, 0.06])
     """
-    known = np.flatnonzero(np.isfinite(p))
+    finite = np.flatnonzero(np.isfinite(p))
     q = np.full(p.shape, np.nan)
-    if len(known):
-        order = known[np.argsort(p[known], kind="stable")]
-        ranks = np.arange(1, len(known) + 1)
-        scaled = p[order] * len(known) / ranks * ((1 / ranks).sum() if any_dependence else 1.0)
+    if len(finite):
+        order = finite[np.argsort(p[finite], kind="stable")]
+        ranks = np.arange(1, len(finite) + 1)
+        scaled = p[order] * len(finite) / ranks * ((1 / ranks).sum() if any_dependence else 1.0)
         q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     return q

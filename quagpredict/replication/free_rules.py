@@ -121,8 +121,8 @@ def _influence(
 ) -> dict[str, object]:
     """Return the kind of data without which a rule's gain (or its value) changes most, and what it is then."""
 
-    def told(found: dict[str, WithinBase]) -> float:
-        own = found[rule] if rule == BASELINE else found[rule].less(found[BASELINE])
+    def told(judged: dict[str, WithinBase]) -> float:
+        own = judged[rule] if rule == BASELINE else judged[rule].less(judged[BASELINE])
         return float(_metric(own, metric)[0])
 
     if not without:
@@ -132,11 +132,11 @@ def _influence(
     return row if rule == BASELINE else row | {"gain_without": told(without[kind])}
 
 
-def _metric(found: WithinBase, metric: str) -> Floats:
-    return found.pairs if metric == "pairs" else found.regret
+def _metric(judged: WithinBase, metric: str) -> Floats:
+    return judged.pairs if metric == "pairs" else judged.regret
 
 
 def _ends(prefix: str, values: Floats) -> dict[str, float | None]:
-    known = values[1:][np.isfinite(values[1:])]
-    low, high = np.quantile(known, (0.05, 0.95)).tolist() if len(known) else (None, None)
+    finite = values[1:][np.isfinite(values[1:])]
+    low, high = np.quantile(finite, (0.05, 0.95)).tolist() if len(finite) else (None, None)
     return {f"{prefix}low": low, f"{prefix}high": high}

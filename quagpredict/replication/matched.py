@@ -132,20 +132,20 @@ def _by_value(trained: pl.DataFrame, cells: Cells, factor: str, others: list[str
         for a, b in combinations(values.select("cell", factor, "base_model").rows(), 2):
             pairs.setdefault((a[1], b[1]), []).append((a[0], b[0], a[2]))
     # One pair of values is one comparison, so no cell is in it twice.
-    for (first, second), found in sorted(pairs.items(), key=lambda item: str(item[0])):
-        yield _comparison(factor_name(factor), _text(first), _text(second), found, cells)
+    for (first, second), pair_list in sorted(pairs.items(), key=lambda item: str(item[0])):
+        yield _comparison(factor_name(factor), _text(first), _text(second), pair_list, cells)
 
 
 def _most_epochs(trained: pl.DataFrame, cells: Cells, others: list[str]) -> Iterator[Comparison]:
     """Compare runs that ended after the most and after the fewest epochs; checkpoints are no runs of their own."""
-    found = []
+    comparisons_of = []
     ended = trained.filter(pl.col(CHECKPOINT_OF) == 0) if CHECKPOINT_OF in cells.factors else trained
     for _, line in ended.group_by(others, maintain_order=True):
         rows = line.drop_nulls(EPOCHS).sort(EPOCHS).select("cell", EPOCHS, "base_model").rows()
         if rows and rows[-1][1] > rows[0][1]:
-            found.append((rows[-1][0], rows[0][0], rows[0][2]))
-    if found:
-        yield _comparison("epochs", "the most", "the fewest", found, cells)
+            comparisons_of.append((rows[-1][0], rows[0][0], rows[0][2]))
+    if comparisons_of:
+        yield _comparison("epochs", "the most", "the fewest", comparisons_of, cells)
 
 
 def _at_equal_budget(trained: pl.DataFrame, cells: Cells, others: list[str]) -> Iterator[Comparison]:
@@ -156,9 +156,9 @@ def _at_equal_budget(trained: pl.DataFrame, cells: Cells, others: list[str]) -> 
         for cell, unique, _, base in repeated:
             if unique < most[1]:
                 pairs.setdefault((round(most[1] / unique, 3), most[2]), []).append((cell, most[0], base))
-    for (ratio, epochs), found in sorted(pairs.items()):
+    for (ratio, epochs), pair_list in sorted(pairs.items()):
         first = f"1/{ratio:g} x {ratio * epochs:g} epochs"
-        yield _comparison("repeated data", first, f"all x {epochs:g}", found, cells)
+        yield _comparison("repeated data", first, f"all x {epochs:g}", pair_list, cells)
 
 
 def _with_the_end(trained: pl.DataFrame, cells: Cells, others: list[str]) -> Iterator[Comparison]:
@@ -170,8 +170,8 @@ def _with_the_end(trained: pl.DataFrame, cells: Cells, others: list[str]) -> Ite
         for cell, epochs, of, base in line.select("cell", EPOCHS, CHECKPOINT_OF, "base_model").rows():
             if of and epochs and whole:
                 pairs.setdefault(round(of / epochs, 3), []).append((whole[0], cell, base))
-    for ratio, found in sorted(pairs.items()):
-        yield _comparison("checkpoint", "the whole SFT run", f"1/{ratio:g} of it", found, cells)
+    for ratio, pair_list in sorted(pairs.items()):
+        yield _comparison("checkpoint", "the whole SFT run", f"1/{ratio:g} of it", pair_list, cells)
 
 
 def _against_no_sft(frame: pl.DataFrame, cells: Cells) -> Iterator[Comparison]:
@@ -188,9 +188,9 @@ def _against_no_sft(frame: pl.DataFrame, cells: Cells) -> Iterator[Comparison]:
             # The mean over recipes is one member: they all share the score of the base.
             both = (cells.weights[part["cell"].to_numpy()].mean(axis=0), cells.weights[without].mean(axis=0))
             members.setdefault(name, []).append((*both, str(base)))
-    for name, found in members.items():
-        weights = np.stack([[a for a, _, _ in found], [b for _, b, _ in found]])
-        bases = tuple(base for _, _, base in found)
+    for name, pair_list in members.items():
+        weights = np.stack([[a for a, _, _ in pair_list], [b for _, b, _ in pair_list]])
+        bases = tuple(base for _, _, base in pair_list)
         yield Comparison("SFT", name, "RL from the base", weights, bases, ("",) * len(bases))
 
 

@@ -93,8 +93,8 @@ def stage_scores(
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
-    place = {name: row for row, name in enumerate(candidates)}
-    rows = np.array([place[name] for name in runs["candidate"]], dtype=np.intp)
+    row_of = {name: row for row, name in enumerate(candidates)}
+    rows = np.array([row_of[name] for name in runs["candidate"]], dtype=np.intp)
     runs_of = np.bincount(rows, minlength=len(candidates)).astype(np.float64)
     table = _by_problem(runs, f"{stage}_problems")
     column, error = f"{stage}_pass_at_1", f"{stage}_pass_at_1_se"

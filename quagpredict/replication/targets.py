@@ -99,6 +99,6 @@ def _against(
     left_out = [name for name in rows.columns if name.startswith("post_") or name in ("rl_curve", "recipe_scenario")]
     judged = rows.drop(left_out).join(scores.rename({"pass_at_1": "post_pass_at_1"}), on="row").drop("row")
     report = validate(judged, models, "random-halves", repeats=repeats, seed=seed, split=None, source=source)
-    found = report.frame.filter(scenario="all", metric="pairwise_accuracy").filter(pl.col("model").is_in(models))
+    pairs = report.frame.filter(scenario="all", metric="pairwise_accuracy").filter(pl.col("model").is_in(models))
     columns = {"target": pl.lit(target), "step": pl.lit(step, pl.Int64)}
-    return found.with_columns(**columns).select(SCHEMA.keys())
+    return pairs.with_columns(**columns).select(SCHEMA.keys())

@@ -85,7 +85,9 @@ def transfer(
     >>> found.filter(metric="spearman")["model"].to_list()
     ['linear:pass_at_1', 'linear:both']
     """
-    source, judged = (training_rows(one.frame, target, split=None, source=one.name) for one in (fitted_on, judged_on))
+    source, judged = (
+        training_rows(corpus.frame, target, split=None, source=corpus.name) for corpus in (fitted_on, judged_on)
+    )
     if len(judged.y) < 4:
         raise CorpusError(f"{judged_on.name}: {len(judged.y)} finished candidates are too few to judge by: at least 4")
     predicted: dict[str, Floats] = {}
@@ -146,8 +148,8 @@ def transfers(
     """
     tell = say or (lambda _: None)
     pairs = permutations(corpora, 2)
-    found = [transfer(fitted_on, judged_on, models, seed=seed, say=tell) for fitted_on, judged_on in pairs]
-    return pl.concat([pl.DataFrame(schema=_SCHEMA), *found])
+    carried = [transfer(fitted_on, judged_on, models, seed=seed, say=tell) for fitted_on, judged_on in pairs]
+    return pl.concat([pl.DataFrame(schema=_SCHEMA), *carried])
 
 
 def _scores(y: Floats, predicted: Floats, bases: NDArray[np.str_]) -> dict[str, Floats]:

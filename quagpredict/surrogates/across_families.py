@@ -100,8 +100,8 @@ def _benchmark_map(tasks: Sequence[Task], share: Floats) -> Floats:
     """Return the scores (n, B) that one line of logits, fitted to all cells by least squares, gives."""
     x = np.concatenate([BEFORE.forward(task.cells.share).ravel() for task in tasks])
     z = np.concatenate([task.z.ravel() for task in tasks])
-    known = np.isfinite(x) & np.isfinite(z)
-    slope, level = np.polyfit(x[known], z[known], 1)
+    finite = np.isfinite(x) & np.isfinite(z)
+    slope, level = np.polyfit(x[finite], z[finite], 1)
     return from_logit(level + slope * BEFORE.forward(share))
 
 
@@ -114,8 +114,8 @@ def _ridge_of_levels(tasks: Sequence[Task], share: Floats) -> Floats:
 
     X = np.concatenate([levels(task.cells.share) for task in tasks])
     t = np.concatenate([AFTER.forward(from_logit(task.z) @ task.weights) for task in tasks])
-    known = np.isfinite(X).all(axis=1) & np.isfinite(t)
-    X, t = X[known], t[known]
+    finite = np.isfinite(X).all(axis=1) & np.isfinite(t)
+    X, t = X[finite], t[finite]
     center, scale = X.mean(axis=0), X.std(axis=0)
     Z = (X - center) / scale
     coefficients = np.linalg.solve(Z.T @ Z + _RIDGE * np.eye(3), Z.T @ (t - t.mean()))

@@ -80,12 +80,14 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """
         kind = kind_of(self.kind)
         keywords = signature(kind.fit_matrix).parameters.values()
-        known = [each.name for each in keywords if each.kind is Parameter.KEYWORD_ONLY and each.name != "seed"]
+        options_of_kind = [
+            each.name for each in keywords if each.kind is Parameter.KEYWORD_ONLY and each.name != "seed"
+        ]
         options = dict(self.options or {})
-        unknown = sorted(options.keys() - set(known))
+        unknown = sorted(options.keys() - set(options_of_kind))
         if unknown:
             raise UsageError(
-                f"surrogate '{self.kind}' has no option '{unknown[0]}'; it has {', '.join(known) or 'none'}"
+                f"surrogate '{self.kind}' has no option '{unknown[0]}'; it has {', '.join(options_of_kind) or 'none'}"
             )
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
         if kind.seeded:

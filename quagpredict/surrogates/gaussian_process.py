@@ -80,12 +80,12 @@ def fit_gaussian_process(
     at = (Z - center) / scale
     error = t - level
     few = np.linspace(0, n - 1, min(n, LEARNING_ROWS)).round().astype(np.intp)
-    found = largest_posterior(at[few], error[few])
+    hyper = largest_posterior(at[few], error[few])
     # Shares of the signal's variance, which is that of the trend and of the smooth part together.
-    signal = 1.0 + found.trend
-    trend, noise = found.trend / signal, found.noise / signal
+    signal = 1.0 + hyper.trend
+    trend, noise = hyper.trend / signal, hyper.noise / signal
     covariance = trend * (at @ at.T) / p + (1.0 - trend) * matern(
-        squared_distances(at / found.length, at / found.length)
+        squared_distances(at / hyper.length, at / hyper.length)
     )
     covariance[np.diag_indices(n)] += noise
     root = np.linalg.inv(np.linalg.cholesky(covariance))
@@ -99,7 +99,7 @@ def fit_gaussian_process(
         root=root,
         level=level,
         kernel=MATERN,
-        length=found.length,
+        length=hyper.length,
         trend=trend,
         noise=noise,
         signal_variance=max(float(whitened @ whitened) / df, np.finfo(float).tiny),
@@ -141,11 +141,11 @@ def largest_posterior(at: Floats, error: Floats) -> Hyperparameters:
         z = (theta - middle) / deviation
         return value + 0.5 * float(z @ z), slope + z / deviation
 
-    found = minimize(
+    optimum = minimize(
         objective, middle, jac=True, method="L-BFGS-B", bounds=np.stack([low, high], axis=1),
         options={"maxiter": 60, "ftol": 1e-4},
     ).x  # fmt: skip
-    return Hyperparameters(np.exp(found[:p]), float(np.exp(found[p])), float(np.exp(found[p + 1])))
+    return Hyperparameters(np.exp(optimum[:p]), float(np.exp(optimum[p])), float(np.exp(optimum[p + 1])))
 
 
 def negative_log_likelihood(theta: Floats, at: Floats, error: Floats) -> tuple[float, Floats]:

@@ -81,12 +81,12 @@ class GaussianProcessForm:
         if len(Z) > _JOINT_ROWS:
             return JointPrediction(mean, np.zeros((len(Z), 0)), std)
         at = (Z - self.center) / self.scale
-        known = np.isfinite(at).all(axis=1)
-        cross = self._covariance(at[known], self.inputs) @ self.root.T
-        covariance = self._covariance(at[known], at[known]) - cross @ cross.T
-        factor = np.full((len(Z), int(known.sum())), np.nan)
+        finite = np.isfinite(at).all(axis=1)
+        cross = self._covariance(at[finite], self.inputs) @ self.root.T
+        covariance = self._covariance(at[finite], at[finite]) - cross @ cross.T
+        factor = np.full((len(Z), int(finite.sum())), np.nan)
         widened = self.t_factor * np.sqrt(self.signal_variance)
-        factor[known] = widened * symmetric_root(covariance)
+        factor[finite] = widened * symmetric_root(covariance)
         noise = widened * np.sqrt(self.noise * (1.0 + 1.0 / len(self.inputs)))
         return JointPrediction(mean, factor, np.full(len(Z), noise))
 

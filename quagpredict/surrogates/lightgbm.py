@@ -139,12 +139,12 @@ def fit_lightgbm(
     each = form.each_bag(Z)
     for bag, rows in enumerate(outside):
         left_out[rows, bag] = each[rows, bag]
-    known = np.isfinite(left_out).any(axis=1)
-    count = np.isfinite(left_out[known]).sum(axis=1)
+    left_out_once = np.isfinite(left_out).any(axis=1)
+    count = np.isfinite(left_out[left_out_once]).sum(axis=1)
     # A row is judged by the few bags that have not seen it; their spread is more than that of all of them.
-    missed = t[known] - np.nansum(left_out[known], axis=1) / count
+    missed = t[left_out_once] - np.nansum(left_out[left_out_once], axis=1) / count
     spread = each.var(axis=1, ddof=1) if chosen.bags > 1 else np.zeros(n)
-    squared = float((missed**2).mean()) if known.any() else float(t.var())
+    squared = float((missed**2).mean()) if left_out_once.any() else float(t.var())
     variance = max(squared - float(spread.mean()), 0.25 * squared, np.finfo(float).tiny)
     df = float(max(n - 1, 1))
     form = TreesForm(
@@ -207,12 +207,12 @@ def _parsed(text: str) -> _Bag:
 
     Leaves are put behind the inner nodes of their tree; LightGBM numbers leaf i as child ``-i - 1``.
     """
-    found: dict[str, list[str]] = {}
+    fields: dict[str, list[str]] = {}
     for key, numbers in _OF_A_TREE.findall(text):
-        found.setdefault(key, []).append(numbers)
+        fields.setdefault(key, []).append(numbers)
 
     def column(key: str, dtype: Any) -> Any:
-        return np.array(" ".join(found.get(key, ())).split(), dtype=dtype)
+        return np.array(" ".join(fields.get(key, ())).split(), dtype=dtype)
 
     leaves, value = column("num_leaves", np.int64), column("leaf_value", np.float64)
     kept = (leaves > 1) | (value[np.cumsum(leaves) - leaves] != 0.0)

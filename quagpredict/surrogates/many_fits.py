@@ -67,8 +67,8 @@ class ManyFits:
         """Return the features of all rows, (n, p), as a surrogate that was fitted to some of them reads them."""
         key = (fitted.features, fitted.rl_steps)
         if key not in self._designs:
-            known = self._table is not None and fitted.features == self._table.columns
-            self._designs[key] = self._table.X if known and self._table else fitted.design(self._task.frame)
+            as_table = self._table is not None and fitted.features == self._table.columns
+            self._designs[key] = self._table.X if as_table and self._table else fitted.design(self._task.frame)
         return self._designs[key]
 
     def _slice(self, rows: Rows) -> pl.DataFrame:

@@ -154,11 +154,11 @@ def fit_mixed(
         covariance = fit.covariance
     # Back to the scale of the features: a slope by its spread, and the columns that never varied get nothing.
     per_column = np.concatenate([[1.0], 1.0 / scale, np.ones(groups), np.repeat(1.0 / scale, groups)])
-    place = np.concatenate([np.flatnonzero(kept), 1 + p + np.arange(random.shape[1])])
+    kept_at = np.concatenate([np.flatnonzero(kept), 1 + p + np.arange(random.shape[1])])
     coefficients = np.zeros(len(per_column))
-    coefficients[place] = fit.coefficients
+    coefficients[kept_at] = fit.coefficients
     full = np.zeros((len(per_column), len(per_column)))
-    full[np.ix_(place, place)] = covariance
+    full[np.ix_(kept_at, kept_at)] = covariance
     coefficients[0] += level
     form = MixedForm(
         center,
@@ -199,7 +199,7 @@ def _restricted(A: Floats, B: Floats, t: Floats, is_slope: NDArray[np.bool_], gr
     df = float(max(n - q, 1))
     intercepts = INTERCEPTS if groups > 1 else np.array([0.0 if r == 0 else 1.0])
     slopes = SLOPES if groups > 1 and is_slope.any() else np.zeros(1)
-    ratios = np.array([(one, other) for one in intercepts for other in slopes])
+    ratios = np.array([(intercept_ratio, slope_ratio) for intercept_ratio in intercepts for slope_ratio in slopes])
     root = np.where(is_slope, ratios[:, 1:], ratios[:, :1])  # (grid, r)
     AA, AB, BB = A.T @ A, A.T @ B, B.T @ B
     At, Bt, tt = A.T @ t, B.T @ t, float(t @ t)

@@ -144,9 +144,9 @@ def _least(at: Floats, t: Floats) -> tuple[float, float, Floats, float]:
             leverage = np.minimum(root**2 / (root**2).sum() + kept @ (U**2).T, 1.0 - 1e-6)
             errors = ((distance / root * missed / (1.0 - leverage)) ** 2).mean(axis=1)
             errors = np.where(n - 2 - kept.sum(axis=1) >= 1, errors, np.inf)
-            place = int(np.argmin(errors))
-            if errors[place] < best:
-                best, chosen, sign = float(errors[place]), float(penalties[place]), side
+            smallest = int(np.argmin(errors))
+            if errors[smallest] < best:
+                best, chosen, sign = float(errors[smallest]), float(penalties[smallest]), side
                 rates = Vt.T @ (s / (s**2 + chosen) * (U.T @ wanted))
                 start = np.concatenate([[c, level - middle @ rates], rates])
                 scale = float((distance**2).mean())
@@ -159,8 +159,8 @@ def _least(at: Floats, t: Floats) -> tuple[float, float, Floats, float]:
     belief = np.concatenate([start[:2], np.zeros(p)])
     # c and k are drawn to where they began by a thousandth of a row: far from the targets only their product counts.
     penalty = np.concatenate([[1e-3 / (1.0 + start[0] ** 2), 1e-3 * scale], np.full(p, chosen * scale)])
-    found = damped_least_squares(model, t, start, belief=belief, penalty=penalty).parameters
-    return float(found[0]), sign * float(np.exp(found[1])), found[2:], chosen * scale
+    parameters = damped_least_squares(model, t, start, belief=belief, penalty=penalty).parameters
+    return float(parameters[0]), sign * float(np.exp(parameters[1])), parameters[2:], chosen * scale
 
 
 def _law(c: float, k: float, rates: Floats, at: Floats) -> tuple[Floats, Floats]:

@@ -56,5 +56,5 @@ def _groups(within: NDArray[np.bool_], names: Sequence[str]) -> Iterator[NDArray
     """Yield the columns within bounds: those whose names begin alike, up to each name's last separator, then all."""
     stems = [name[: max(name.rfind(mark) for mark in _SEPARATORS) + 1] for name in names]
     for stem in dict.fromkeys(stem for stem in stems if stem):
-        yield within & np.array([one == stem for one in stems])
+        yield within & np.array([other_stem == stem for other_stem in stems])
     yield within

@@ -119,18 +119,18 @@ def _moved(
 ) -> tuple[NDArray[np.int64], Floats, Floats]:
     """Return windows of the training log, moved on the logit so that the last of each row meets its score."""
     rows, steps, scores = [], [], []
-    for one in np.unique(row):
-        here = (row == one) & np.isfinite(reward) & (reward >= 0) & (reward <= 1)
+    for run in np.unique(row):
+        here = (row == run) & np.isfinite(reward) & (reward >= 0) & (reward <= 1)
         at, got = step[here], reward[here]
-        edges = np.array((0.0, *_WINDOWS)) * last[one]
+        edges = np.array((0.0, *_WINDOWS)) * last[run]
         inside = [(at > low) & (at <= high + 0.5) for low, high in pairwise(edges)]
         if not all(mask.any() for mask in inside):
             continue
-        place = np.array([at[mask].mean() for mask in inside])
+        centers = np.array([at[mask].mean() for mask in inside])
         level = _LOGIT.forward([got[mask].mean() for mask in inside])
-        level += float(_LOGIT.forward(y[one])) - level[-1]
-        rows.append(np.full(len(place) - 1, one))
-        steps.append(place[:-1])
+        level += float(_LOGIT.forward(y[run])) - level[-1]
+        rows.append(np.full(len(centers) - 1, run))
+        steps.append(centers[:-1])
         scores.append(np.clip(_LOGIT.inverse(level[:-1]), 0.0, 1.0))
     if not rows:
         return np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0)

@@ -161,10 +161,12 @@ def fit_sharpening(
     penalty = (PRIOR_DEVIATION / _PRIOR) ** 2
 
     def ended(start: Floats) -> tuple[float, Solution]:
-        found = damped_least_squares(model, tables.t, start * free, belief=np.zeros(2), penalty=penalty, bound=_BOUND)
-        return float(found.residual @ found.residual + penalty @ found.parameters**2), found
+        solution = damped_least_squares(
+            model, tables.t, start * free, belief=np.zeros(2), penalty=penalty, bound=_BOUND
+        )
+        return float(solution.residual @ solution.residual + penalty @ solution.parameters**2), solution
 
-    _, (parameters, jacobian, residual) = min(map(ended, _STARTS), key=lambda one: one[0])
+    _, (parameters, jacobian, residual) = min(map(ended, _STARTS), key=lambda fit: fit[0])
     curvature, missed = jacobian.T @ jacobian, float(residual @ residual)
     count = int(free.sum())
     df = float(max(n - count, 1))

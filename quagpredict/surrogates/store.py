@@ -127,8 +127,10 @@ def _found(folder: str | Path) -> Path:
         if (found := next(iter(matches(name)), None)) is not None:
             return found
     shipped = [f"models/{file.parent.name}" for file in matches(f"models/*/{FILE}")]
-    known = f"shipped: {', '.join(shipped)}" if shipped else "none is shipped"
-    raise UsageError(f"unknown surrogate '{folder}': there is no such folder ({known}); `quagpredict.fit` makes one")
+    shipped_names = f"shipped: {', '.join(shipped)}" if shipped else "none is shipped"
+    raise UsageError(
+        f"unknown surrogate '{folder}': there is no such folder ({shipped_names}); `quagpredict.fit` makes one"
+    )
 
 
 def _to_json(fitted: FittedSurrogate) -> dict[str, Any]:
@@ -192,8 +194,8 @@ def _form_from_json(value: Any, path: Path, p: int) -> Form:
     name = value.get("kind")
     kind = kind_of(name) if isinstance(name, str) and name in KINDS else None
     if kind is None or kind.form is None or kind.read is None:
-        known = ", ".join(sorted(known for known in KINDS if kind_of(known).form))
-        raise SurrogateError(f"{path}: key 'form.kind' must be one of {known}, got {short(name)}")
+        kinds = ", ".join(sorted(name for name in KINDS if kind_of(name).form))
+        raise SurrogateError(f"{path}: key 'form.kind' must be one of {kinds}, got {short(name)}")
     return kind.read(JsonObject(value, path, "form.", frozenset({"kind", *_field_names(kind.form)})), p)
 
 
@@ -304,20 +306,20 @@ def _weights(whole: JsonObject, path: Path) -> dict[str, float]:
 def _calibration(value: Any, path: Path) -> Calibration | None:
     if value is None:
         return None
-    found = JsonObject(value, path, "calibration.", frozenset(Calibration._fields))
-    level = found.number("level", low=0.0, high=1.0)
+    content = JsonObject(value, path, "calibration.", frozenset(Calibration._fields))
+    level = content.number("level", low=0.0, high=1.0)
     if not 0.0 < level < 1.0:
-        raise found.error("level", "strictly between 0 and 1", level)
-    groups = found.value["by_group"]
+        raise content.error("level", "strictly between 0 and 1", level)
+    groups = content.value["by_group"]
     if not isinstance(groups, dict) or len(groups) > 10_000:
-        raise found.error("by_group", "an object of numbers", groups)
+        raise content.error("by_group", "an object of numbers", groups)
     by_group = JsonObject(groups, path, "calibration.by_group.", frozenset(groups))
     return Calibration(
         level=level,
-        quantile=found.number("quantile", low=0.0),
-        floor=found.number("floor", low=0.0),
-        rows=found.count("rows"),
-        method=found.text("method"),
+        quantile=content.number("quantile", low=0.0),
+        floor=content.number("floor", low=0.0),
+        rows=content.count("rows"),
+        method=content.text("method"),
         by_group={name: by_group.number(name, low=0.0) for name in groups},
     )
 

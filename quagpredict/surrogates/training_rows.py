@@ -86,9 +86,9 @@ def training_rows(
         where = f" with split '{split}'" if split is not None and "split" in frame.columns else ""
         raise CorpusError(f"{source}: no row{where} has the target '{target}': run RL for some candidates first")
     # Without a finished run, a prior speaks of candidates that are measured and will be trained as these.
-    known = runs if runs.height else frame
-    protocol = _only(known, "eval_protocol_id", "eval protocols", source)
-    recipe = _only(known, "rl_recipe_id", "RL recipes", source)
+    checked = runs if runs.height else frame
+    protocol = _only(checked, "eval_protocol_id", "eval protocols", source)
+    recipe = _only(checked, "rl_recipe_id", "RL recipes", source)
     _check_one_base(runs, source)
     means = runs.group_by("candidate", maintain_order=True).agg(pl.col(target).mean())
     candidates = runs.unique("candidate", keep="first", maintain_order=True).with_columns(means[target])
@@ -109,8 +109,8 @@ def _check_one_base(runs: pl.DataFrame, source: str) -> None:
     bases = runs.group_by("candidate", maintain_order=True).agg(pl.col("base_model").unique(maintain_order=True))
     mixed = bases.filter(pl.col("base_model").list.len() > 1)
     if mixed.height:
-        name, found = mixed.row(0)
-        shown = ", ".join("unknown" if base is None else str(base) for base in found)
+        name, row = mixed.row(0)
+        shown = ", ".join("unknown" if base is None else str(base) for base in row)
         raise CorpusError(
             f"{source}: candidate '{name}' is there with several base models ({shown}); give each its own name"
         )
@@ -120,11 +120,11 @@ def _only(runs: pl.DataFrame, column: str, what: str, source: str) -> str:
     """Return the only value of a column, empty if there is none."""
     if column not in runs.columns:
         return ""
-    found = runs[column].unique().sort().to_list()
-    if len(found) > 1:
-        shown = ", ".join("unknown" if value is None else str(value) for value in found[:4])
+    values = runs[column].unique().sort().to_list()
+    if len(values) > 1:
+        shown = ", ".join("unknown" if value is None else str(value) for value in values[:4])
         raise IncomparableError(
-            f"{source}: the finished runs mix {len(found)} {what} (column '{column}': {shown}); their scores are not "
+            f"{source}: the finished runs mix {len(values)} {what} (column '{column}': {shown}); their scores are not "
             "comparable: filter the table to one of them"
         )
-    return "" if not found or found[0] is None else str(found[0])
+    return "" if not values or values[0] is None else str(values[0])

@@ -37,9 +37,9 @@ def check_engine(engine: Engine, prompts: Sequence[str], *, samples: int = 6, ma
 
     def drawn(first: int, count: int, how: Sampling = sampling, order: int = 1) -> Drawn:
         asked = [Request(text, engine.encode_prompt(text), first, count) for text in prompts][::order]
-        found = dict(engine.generate(asked, how))
-        held(sorted(found) == list(range(len(prompts))), "each request is answered once")
-        return found if order == 1 else {len(prompts) - 1 - at: responses for at, responses in found.items()}
+        answered = dict(engine.generate(asked, how))
+        held(sorted(answered) == list(range(len(prompts))), "each request is answered once")
+        return answered if order == 1 else {len(prompts) - 1 - at: responses for at, responses in answered.items()}
 
     whole = drawn(0, samples)
     for at, responses in whole.items():

@@ -42,10 +42,10 @@ def check_importer(format: str, file: str | Path, counts: Mapping[str, tuple[int
     """
     file = Path(file)
     held(detect([file]) == format, "a file of the tool is recognised")
-    found = import_run(format, [file], candidate="a")
-    read = {row["problem_id"]: (row["n"], row["c"]) for row in found.problems.iter_rows(named=True)}
+    imported = import_run(format, [file], candidate="a")
+    read = {row["problem_id"]: (row["n"], row["c"]) for row in imported.problems.iter_rows(named=True)}
     held(read == dict(counts), f"the counts are those of the file, not {read}")
-    held(found.row.height == 1, "a candidate is one row")
+    held(imported.row.height == 1, "a candidate is one row")
     with TemporaryDirectory() as kept:
         folder = Path(kept)
         copyfile(file, folder / file.name)

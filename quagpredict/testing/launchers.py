@@ -81,12 +81,12 @@ def _check(launcher: Launcher, folder: Path, program: list[str], patience: float
 
 
 def _ended(launcher: Launcher, count: int, patience: float) -> list[Ended]:
-    found: list[Ended] = []
+    ended: list[Ended] = []
     until = time.monotonic() + patience
-    while len(found) < count:
-        held(time.monotonic() < until, f"programs end and it is told; {len(found)} of {count} did")
-        found += launcher.ended(1.0)
-    return found
+    while len(ended) < count:
+        held(time.monotonic() < until, f"programs end and it is told; {len(ended)} of {count} did")
+        ended += launcher.ended(1.0)
+    return ended
 
 
 def _runs(process: int) -> bool:

@@ -145,7 +145,7 @@ def draw(world: World, candidates: int, *, seed: int = 0, steps: float = 200.0) 
         "post_problems_count": [world.problems] * candidates,
         "pre_held_out_loss_nats": loss,
         "pre_zero_variance_share_g8": signal,
-        **{f"pre_pass_at_{k}": curve[:, place] for place, k in enumerate(ks)},
+        **{f"pre_pass_at_{k}": curve[:, column] for column, k in enumerate(ks)},
         "pre_problems": [
             [
                 {"benchmark": "synthetic", "problem_id": str(j), "n": world.samples_before, "c": int(c)}
