@@ -30,19 +30,19 @@ def bases_of(ranking: Ranking) -> list[str]:
 
 def first_by(ranking: Ranking) -> dict[str, list[str]]:
     """Return the candidates that a rule that costs nothing would take of all, with these rules in words."""
-    found: dict[str, list[str]] = {}
+    rules_of: dict[str, list[str]] = {}
     for choice in ranking.free_choices:
         if choice.base_model is None:
-            found.setdefault(choice.candidate, []).append(rule_in_words(choice.rule))
-    return found
+            rules_of.setdefault(choice.candidate, []).append(rule_in_words(choice.rule))
+    return rules_of
 
 
-def values_of(ranking: Ranking, found: Measured, most: int, taken: Collection[str]) -> list[dict[str, Any]]:
+def values_of(ranking: Ranking, measurements: Measured, most: int, taken: Collection[str]) -> list[dict[str, Any]]:
     """Return what figures and sorting need of each candidate; shares in per cent, unknown values None."""
     scale = 100.0 if is_share(ranking.target) else 1.0
     bases, firsts = bases_of(ranking), first_by(ranking)
     finished = set(ranking.finished)
-    rows = ranking.frame.head(most).join(found.table, on="candidate", how="left", maintain_order="left")
+    rows = ranking.frame.head(most).join(measurements.table, on="candidate", how="left", maintain_order="left")
     values = []
     for row in rows.iter_rows(named=True):
         own = row["candidate"]
@@ -66,7 +66,9 @@ def values_of(ranking: Ranking, found: Measured, most: int, taken: Collection[st
                 "finished": own in finished,
                 "taken": own in taken,
                 "first": firsts.get(own, []),
-                "curve": [[k, *(_times(value, 100.0) for value in rest)] for k, *rest in found.curves.get(own, ())],
+                "curve": [
+                    [k, *(_times(value, 100.0) for value in rest)] for k, *rest in measurements.curves.get(own, ())
+                ],
             }
         )
     return values
@@ -77,9 +79,9 @@ def _times(value: float | None, scale: float) -> float | None:
     return None if value is None or value != value else float(f"{scale * value:.6g}")
 
 
-def candidate_table(ranking: Ranking, found: Measured, values: list[dict[str, Any]]) -> str:
+def candidate_table(ranking: Ranking, measurements: Measured, values: list[dict[str, Any]]) -> str:
     """Return the table of the candidates as HTML, each with a row that unfolds."""
-    columns = _columns(ranking, found, values)
+    columns = _columns(ranking, measurements, values)
     low, high = _scale(ranking, values)
     heads = [
         '<th class="r"><button data-key="rank">#</button></th>',
@@ -96,13 +98,13 @@ def candidate_table(ranking: Ranking, found: Measured, values: list[dict[str, An
     digits = {key: _digits(values, key) for key, *_ in columns if key != "range"}
     details = _details(ranking)
     bodies = [
-        _body(place, value, row, columns, digits, (low, high), details.get(row["candidate"], []))
-        for place, (value, row) in enumerate(zip(values, ranking.frame.iter_rows(named=True), strict=False))
+        _body(at, value, row, columns, digits, (low, high), details.get(row["candidate"], []))
+        for at, (value, row) in enumerate(zip(values, ranking.frame.iter_rows(named=True), strict=False))
     ]
     return f'<table class="candidates"><thead><tr>{"".join(heads)}</tr></thead>{"".join(bodies)}</table>'
 
 
-def _columns(ranking: Ranking, found: Measured, values: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
+def _columns(ranking: Ranking, measurements: Measured, values: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
     """Return key, heading, how soon it goes on a narrow screen (p1 last), and the column that names its unit."""
     target = ranking.target
     columns = []
@@ -116,7 +118,7 @@ def _columns(ranking: Ranking, found: Measured, values: list[dict[str, Any]]) ->
     goes = ("p3", "p2", "p3") if columns else ("p1", "", "")
     columns += [
         ("sft", "SFT Pass@1", goes[0], "pre_pass_at_1"),
-        ("large", f"Pass@{found.large_k}", goes[1], "pre_pass_at_1"),
+        ("large", f"Pass@{measurements.large_k}", goes[1], "pre_pass_at_1"),
     ]
     columns.append(("loss", "loss", goes[2], LOSS))
     columns.append(("actual", "after RL" if target.startswith("post_") else "actual", "p1", target))
@@ -161,7 +163,7 @@ def interval_bar(
 
 
 def _body(
-    place: int,
+    at: int,
     value: Mapping[str, Any],
     row: Mapping[str, Any],
     columns: list[tuple[str, str, str, str]],
@@ -174,14 +176,14 @@ def _body(
     for key, _, kind, unit in columns:
         if key == "range":
             # A result needs no interval: it is shown as what RL gave.
-            known = value["finished"] and value["low"] == value["high"]
-            low, middle, high = (None,) * 3 if known else (value["low"], value["predicted"], value["high"])
+            has_result = value["finished"] and value["low"] == value["high"]
+            low, middle, high = (None,) * 3 if has_result else (value["low"], value["predicted"], value["high"])
             cells.append(f'<td class="range">{interval_bar(low, middle, high, value["actual"], scale)}</td>')
         else:
             cells.append(f'<td class="r {kind}">{_shown(key, value[key], unit, digits[key])}</td>')
     more = facts(details, "more-facts") if details else "Nothing more is known of it."
     return (
-        f'<tbody class="{kinds}" data-at="{place}"><tr class="row">{"".join(cells)}</tr>'
+        f'<tbody class="{kinds}" data-at="{at}"><tr class="row">{"".join(cells)}</tr>'
         f'<tr class="more" hidden><td colspan="{len(cells)}">{more}</td></tr></tbody>'
     )
 
@@ -221,15 +223,15 @@ def _who(value: Mapping[str, Any], flags: list[str]) -> str:
 def _details(ranking: Ranking) -> dict[str, list[tuple[str, str]]]:
     """Return of each candidate what unfolds: what drives it, its measurements, its flags, its benchmarks."""
     signed = 1.0 if is_share(ranking.target) else None
-    found: dict[str, list[tuple[str, str]]] = {}
+    lines_of: dict[str, list[tuple[str, str]]] = {}
     for row in ranking.frame.iter_rows(named=True):
         lines = []
-        drivers = [one for one in row.get("drivers") or [] if one["contribution"] is not None]
+        drivers = [driver for driver in row.get("drivers") or [] if driver["contribution"] is not None]
         if drivers:
             moves = ", ".join(
-                f"{text(heading(one['feature']))} {'+' if one['contribution'] >= 0 else '−'}"
-                f"{score(ranking.target, abs(one['contribution']))}"
-                for one in drivers
+                f"{text(heading(driver['feature']))} {'+' if driver['contribution'] >= 0 else '−'}"
+                f"{score(ranking.target, abs(driver['contribution']))}"
+                for driver in drivers
             )
             lines.append(
                 ("driven by", moves + (" points against the average candidate" if signed else " against the average"))
@@ -248,9 +250,9 @@ def _details(ranking: Ranking) -> dict[str, list[tuple[str, str]]]:
         lines += [("measured", ", ".join(taken))] if taken else []
         if row.get("distance") is not None:
             lines.append(("distance", f"{number(row['distance'], 1)} from the training runs (1 is their edge)"))
-        found[row["candidate"]] = lines
+        lines_of[row["candidate"]] = lines
     for flag in ranking.flags:
-        found[flag.candidate].append(
+        lines_of[flag.candidate].append(
             (
                 f'<span class="warn">{text(flag.kind.replace("-", " "))}</span>',
                 f"{text(KINDS[flag.kind])} ({text(flag.detail)})",
@@ -262,5 +264,5 @@ def _details(ranking: Ranking) -> dict[str, list[tuple[str, str]]]:
             told = (
                 f"{percent(row['before'], 0)} before RL, {with_unit(ranking, row['prediction'], 0)} predicted ({ends})"
             )
-            found[row["candidate"]].append((breakable(row["benchmark"]), told))
-    return found
+            lines_of[row["candidate"]].append((breakable(row["benchmark"]), told))
+    return lines_of

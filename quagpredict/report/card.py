@@ -97,13 +97,13 @@ def surrogate_card(
             lines += ["", *[f"- {part}" for part in text]]
     explained = legend(report)
     lines += ["", f"{explained[0].upper()}{explained[1:]}."]
-    for place, (scenario, protocol, candidates) in enumerate(validation_blocks(report)):
+    for number, (scenario, protocol, candidates) in enumerate(validation_blocks(report)):
         names, metrics = headings(report, protocol), shown_metrics(report, protocol, wide=True)
         lines += ["", f"### {block_title(report, scenario, protocol, candidates)}", ""]
         lines += _markdown(
             ["model", *(names[m] for m in metrics)], validation_rows(report, scenario, protocol, metrics)
         )
-        singles = [] if place else single_rows(report, scenario, protocol)
+        singles = [] if number else single_rows(report, scenario, protocol)
         if singles:
             lines += ["", *_markdown(["one rule alone", *single_headings(report).values()], singles)]
     notes = [f"- {note}" for note in report.notes]

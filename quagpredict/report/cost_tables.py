@@ -25,5 +25,5 @@ def print_costs(costs: "list[KindCost]", console: "Console") -> None:
 
 def _sum(values: Iterable[float | None]) -> str:
     """Return the sum of what is known as a whole number; empty where nothing is."""
-    known = [value for value in values if value is not None]
-    return f"{sum(known):,.0f}" if known else ""
+    numbers = [value for value in values if value is not None]
+    return f"{sum(numbers):,.0f}" if numbers else ""

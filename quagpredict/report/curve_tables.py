@@ -55,11 +55,11 @@ def _by(design: str) -> str:
     return "at random" if design == "random" else f"by {design} design"
 
 
-def print_sensitivity(found: "Sensitivity", console: "Console") -> None:
+def print_sensitivity(sensitivity: "Sensitivity", console: "Console") -> None:
     """Print how Pass@k orders and predicts, k across and samples a problem down, and what a smaller suite is worth."""
     from rich.text import Text
 
-    ks = found.frame["k"].unique().sort().to_list()
+    ks = sensitivity.frame["k"].unique().sort().to_list()
     tables = (
         ("proxy", "spearman", "Spearman of Pass@k as it is"),
         ("linear", "r2", "R² of Pass@k fitted on half of the runs"),
@@ -67,11 +67,11 @@ def print_sensitivity(found: "Sensitivity", console: "Console") -> None:
     )
     first = True
     for model, metric, title in tables:
-        own = found.frame.filter(model=model, metric=metric, problems=found.problems)
+        own = sensitivity.frame.filter(model=model, metric=metric, problems=sensitivity.problems)
         if not own.height:
             continue
         console.print(
-            Text(f"{'' if first else chr(10)}{title}, {found.candidates} candidates", style="bold"), end="\n\n"
+            Text(f"{'' if first else chr(10)}{title}, {sensitivity.candidates} candidates", style="bold"), end="\n\n"
         )
         first = False
         table = plain_table("samples", [f" k={k}" for k in ks])
@@ -79,15 +79,15 @@ def print_sensitivity(found: "Sensitivity", console: "Console") -> None:
             values = dict(row.select("k", "mean").rows())
             table.add_row(str(samples), *(number(values[k]) if k in values else UNKNOWN for k in ks))
         console.print(table)
-    _print_smaller_suites(found, console)
+    _print_smaller_suites(sensitivity, console)
     legend = "\nmeans over draws and random halves; intervals with --format csv"
     console.print(Text(legend, style="dim"))
 
 
-def _print_smaller_suites(found: "Sensitivity", console: "Console") -> None:
+def _print_smaller_suites(sensitivity: "Sensitivity", console: "Console") -> None:
     from rich.text import Text
 
-    own = found.frame.filter(model="proxy", metric="pairwise_accuracy")
+    own = sensitivity.frame.filter(model="proxy", metric="pairwise_accuracy")
     if own["problems"].n_unique() < 2:
         return
     # Of each number of samples the largest k that it allows, up to the paper's 64.

@@ -284,18 +284,18 @@ def _cleared(ranking: Ranking, rows: pl.DataFrame) -> str:
 
 def free_in_words(ranking: Ranking, taken: tuple[str, ...]) -> str:
     """Return what the rules that cost nothing would take instead, and what that is predicted to cost."""
-    found: dict[str, list[str]] = {}
+    rules_of: dict[str, list[str]] = {}
     for choice in ranking.free_choices:
         if choice.base_model is None and choice.rule != "geometric mean":
-            found.setdefault(choice.candidate, []).append(rule_in_words(choice.rule))
-    if not found or not taken:
+            rules_of.setdefault(choice.candidate, []).append(rule_in_words(choice.rule))
+    if not rules_of or not taken:
         return ""
     if ranking.surrogate is None:
         return ""
     ours = _row(ranking, taken[0])["prediction"]
-    same = [rule for name, rules in found.items() if name in taken for rule in rules]
+    same = [rule for name, rules in rules_of.items() if name in taken for rule in rules]
     texts = []
-    for name, rules in found.items():
+    for name, rules in rules_of.items():
         if name in taken:
             continue
         gap = ours - _row(ranking, name)["prediction"]
@@ -309,16 +309,16 @@ def free_in_words(ranking: Ranking, taken: tuple[str, ...]) -> str:
 
 def _really(ranking: Ranking) -> str:
     """Return what choosing by each rule really gave, the best rules first; nothing of fewer results than mean much."""
-    found = ranking.outcome
-    if found is None or found.finished < _TOLD:
+    outcome = ranking.outcome
+    if outcome is None or outcome.finished < _TOLD:
         return ""
     ended: dict[str, list[str]] = {}
-    for choice in sorted(found.choices, key=lambda choice: choice.regret):
+    for choice in sorted(outcome.choices, key=lambda choice: choice.regret):
         where = "there" if choice.regret < _SAME else f"{points(ranking, choice.regret)} below"
         ended.setdefault(where, []).append(rule_in_words(choice.rule))
     told = "; ".join(f"{where} by {', '.join(rules)}" for where, rules in ended.items())
-    text = f"RL has been run for {found.finished:,}; {marked(found.best)} ended best, at "
-    return f"{text}{with_unit(ranking, found.best_actual)}. Choices end {told}."
+    text = f"RL has been run for {outcome.finished:,}; {marked(outcome.best)} ended best, at "
+    return f"{text}{with_unit(ranking, outcome.best_actual)}. Choices end {told}."
 
 
 def _cost(ranking: Ranking, taken: tuple[str, ...], hours: float | None) -> str:

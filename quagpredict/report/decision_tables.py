@@ -139,13 +139,12 @@ def _budget(ranking: Ranking) -> str:
 
 
 def _next_run(ranking: Ranking) -> str:
-    found = ranking.next_run
-    if found is None:
+    next_run = ranking.next_run
+    if next_run is None:
         return ""
     unit = " points" if is_share(ranking.target) else ""
-    now, after = (score(ranking.target, value, 2) for value in (found.regret_now, found.regret_after))
+    now, after = (score(ranking.target, value, 2) for value in (next_run.regret_now, next_run.regret_after))
     if now == after:
         return f"no single run is expected to change the choice (expected regret {now}{unit})"
-    return (
-        f"{plain(found.candidate)} would teach most: expected regret {now} now, {after}{unit} once its result is known"
-    )
+    regrets = f"expected regret {now} now, {after}{unit} once its result is known"
+    return f"{plain(next_run.candidate)} would teach most: {regrets}"

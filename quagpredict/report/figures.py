@@ -51,14 +51,14 @@ def _curves(curve: "LearningCurve", frame: pl.DataFrame, metric: str) -> Any:
     drawn = []
     for axis, design in zip(axes, designs, strict=True):
         lines = []
-        for place, model in enumerate(models):
+        for at, model in enumerate(models):
             own = frame.filter(design=design, model=model).sort("runs").drop_nulls("mean")
             if not own.height:
                 continue
             plain = _is_baseline(model)
-            style = {"linestyle": ":" if plain else "-", "color": color_of(place), "linewidth": 1.2 if plain else 1.8}
+            style = {"linestyle": ":" if plain else "-", "color": color_of(at), "linewidth": 1.2 if plain else 1.8}
             axis.plot(own["runs"], own["mean"], marker="" if plain else ".", **style)
-            lines.append((float(own["runs"][-1]), float(own["mean"][-1]), model, color_of(place)))
+            lines.append((float(own["runs"][-1]), float(own["mean"][-1]), model, color_of(at)))
         axis.set_xscale("log", base=2)
         axis.xaxis.set_major_formatter(_whole())
         axis.set_xlabel("finished RL runs that it was fitted on")
@@ -82,26 +82,26 @@ def _is_baseline(model: str) -> bool:
     return model.startswith(("proxy:", "linear:pass_at_1")) or model == "mean"
 
 
-def sensitivity_figure(found: "Sensitivity", path: str | Path, metric: str = "spearman") -> Path:
+def sensitivity_figure(sensitivity: "Sensitivity", path: str | Path, metric: str = "spearman") -> Path:
     """Draw a metric of Pass@k against k, a line for each number of samples of all problems, and write it.
 
     A panel each shows Pass@k as it is and fitted. The parameters and errors are those of `curve_figure`.
     """
-    frame = found.frame.filter(metric=metric, problems=found.problems)
+    frame = sensitivity.frame.filter(metric=metric, problems=sensitivity.problems)
     if not frame.height:
         raise UsageError(f"no model has the metric '{metric}'")
     with styled():
-        return write_figure(_by_k(found, frame, metric), path)
+        return write_figure(_by_k(sensitivity, frame, metric), path)
 
 
-def _by_k(found: "Sensitivity", frame: pl.DataFrame, metric: str) -> Any:
+def _by_k(sensitivity: "Sensitivity", frame: pl.DataFrame, metric: str) -> Any:
     models = frame["model"].unique(maintain_order=True).to_list()
     figure, axes = new_figure(len(models))
     samples = frame["samples"].unique().sort().to_list()
     for axis, model in zip(axes, models, strict=True):
-        for place, number in enumerate(samples):
+        for at, number in enumerate(samples):
             own = frame.filter(model=model, samples=number).sort("k")
-            color = _shade(place / max(1, len(samples) - 1))
+            color = _shade(at / max(1, len(samples) - 1))
             axis.plot(own["k"], own["mean"], marker=".", color=color, label=f"{number} samples")
             if number == samples[-1] and own["low"].null_count() == 0:
                 axis.fill_between(own["k"], own["low"], own["high"], color=color, alpha=0.12, linewidth=0)
@@ -109,7 +109,7 @@ def _by_k(found: "Sensitivity", frame: pl.DataFrame, metric: str) -> Any:
         axis.xaxis.set_major_formatter(_whole())
         axis.set_xlabel("k of Pass@k")
         axis.set_title({"proxy": "Pass@k as it is", "linear": "fitted as a line"}.get(model, "fitted with the loss"))
-    axes[0].set_ylabel(f"{_NAMES.get(metric, metric)}, {found.candidates} candidates")
+    axes[0].set_ylabel(f"{_NAMES.get(metric, metric)}, {sensitivity.candidates} candidates")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=6)
     return figure
 
@@ -141,10 +141,10 @@ def _whole() -> Any:
     return FuncFormatter(lambda value, _: f"{value:g}")
 
 
-def _shade(place: float) -> Any:
+def _shade(share: float) -> Any:
     import matplotlib as mpl
 
-    return mpl.colormaps["viridis"](0.9 * (1 - place))
+    return mpl.colormaps["viridis"](0.9 * (1 - share))
 
 
 def write_figure(figure: Any, path: str | Path) -> Path:

@@ -33,7 +33,7 @@ def ranking_markdown(
     shown = ranking.frame.head(ROWS)
     columns = ranking_columns(shown, ranking.target, wide=True)
     names = [_code(name) for name in shown["candidate"]]
-    places = [str(place or "–") for place in shown["rank"]]
+    places = [str(rank or "–") for rank in shown["rank"]]
     flags = [", ".join(kind.replace("-", " ") for kind in kinds) for kinds in shown["flags"]]
     table: dict[str, Sequence[str]] = {"#": places, "candidate": names, **columns}
     if any(flags):
@@ -56,7 +56,7 @@ def _row(cells: Sequence[str]) -> str:
 
 def _sentence(marked: str) -> str:
     pieces = marked.replace(END, NAME).split(NAME)
-    return "".join(_code(piece) if place % 2 else _text(piece) for place, piece in enumerate(pieces))
+    return "".join(_code(piece) if number % 2 else _text(piece) for number, piece in enumerate(pieces))
 
 
 def _code(name: str) -> str:

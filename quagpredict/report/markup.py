@@ -45,8 +45,8 @@ def sentence(marked: str) -> str:
     """
     parts = re.split(f"{NAME}(.*?){END}([.,;:]?)", marked)
     html = escape(parts[0])
-    for place in range(1, len(parts), 3):
-        candidate, sign, rest = parts[place : place + 3]
+    for at in range(1, len(parts), 3):
+        candidate, sign, rest = parts[at : at + 3]
         html += f'<span class="kept">{name(candidate)}{sign}</span>{escape(rest)}'
     return html.replace(" %", "&nbsp;%")
 
@@ -63,11 +63,11 @@ def table(
 
     A narrow screen shows a ``stacked`` table as a block a row, in which each cell says which column it is of.
     """
-    sides = [' class="r"' if place >= left else "" for place in range(len(heads))]
-    head = "".join(f"<th{side}>{escape(one)}</th>" for one, side in zip(heads, sides, strict=True))
+    sides = [' class="r"' if at >= left else "" for at in range(len(heads))]
+    head = "".join(f"<th{side}>{escape(head_text)}</th>" for head_text, side in zip(heads, sides, strict=True))
     body = []
-    for place, cells in enumerate(rows):
-        own = f' class="{classes[place]}"' if place < len(classes) and classes[place] else ""
+    for at, cells in enumerate(rows):
+        own = f' class="{classes[at]}"' if at < len(classes) and classes[at] else ""
         shown = zip(cells, sides, heads, strict=True)
         body.append(
             f"<tr{own}>"

@@ -147,23 +147,23 @@ def _loss_lines(measurement: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _adaptive_lines(found: Mapping[str, Any] | None) -> list[str]:
-    if found is None:
+def _adaptive_lines(adaptive: Mapping[str, Any] | None) -> list[str]:
+    if adaptive is None:
         return []
-    k = found["k"]
+    k = adaptive["k"]
     lines = [
-        f"Pass@{k} on these problems: {percent(found['value'], 2)} ± {percent(found['half_width'], 2)} (90 %, sampling "
-        f"alone), from {number(found['samples_mean'], 1)} samples a problem"
+        f"Pass@{k} on these problems: {percent(adaptive['value'], 2)} ± {percent(adaptive['half_width'], 2)} (90 %, "
+        f"sampling alone), from {number(adaptive['samples_mean'], 1)} samples a problem"
     ]
-    if found["saved"] is not None:
+    if adaptive["saved"] is not None:
         lines.append(
-            f"as precise with a fixed number: {found['fixed_samples_for_the_same_precision']} samples a problem; saved "
-            f"{percent(found['saved'], 0)} % of them"
+            f"as precise with a fixed number: {adaptive['fixed_samples_for_the_same_precision']} samples a problem; "
+            f"saved {percent(adaptive['saved'], 0)} % of them"
         )
-    lines += _order_lines(found["against"])
-    if not found["reached"]:
+    lines += _order_lines(adaptive["against"])
+    if not adaptive["reached"]:
         lines.append("the wanted precision was not reached with 1024 samples a problem")
-    if found["problems"] < _FEW_PROBLEMS:
+    if adaptive["problems"] < _FEW_PROBLEMS:
         lines.append(
             f"fewer than {_FEW_PROBLEMS} problems: stopping early biases Pass@k, in simulation by up to -0.3 points"
         )
@@ -171,27 +171,30 @@ def _adaptive_lines(found: Mapping[str, Any] | None) -> list[str]:
     return lines
 
 
-def _order_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def _order_lines(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say which candidates this one is told apart from, best first, and where more samples of it would not help."""
-    lines = ["against the others (difference ± what sampling both leaves open, 90 % each):"] if found else []
-    for one in sorted(found, key=lambda one: float(one["difference"])):
+    lines = ["against the others (difference ± what sampling both leaves open, 90 % each):"] if comparisons else []
+    for comparison in sorted(comparisons, key=lambda comparison: float(comparison["difference"])):
         verdict = "not told apart from"
-        if one["apart"]:
-            verdict = "better than" if one["difference"] > 0 else "worse than"
-        line = f"  {verdict} {plain(one['name'])}: {percent(one['difference'], 2)} ± {percent(one['half_width'], 2)}"
-        if not one["apart"] and abs(one["difference"]) <= one["other_half_width"]:
-            line += f"; its own error alone is ± {percent(one['other_half_width'], 2)}: measure it with more samples"
+        if comparison["apart"]:
+            verdict = "better than" if comparison["difference"] > 0 else "worse than"
+        difference, half_width = (percent(comparison[key], 2) for key in ("difference", "half_width"))
+        line = f"  {verdict} {plain(comparison['name'])}: {difference} ± {half_width}"
+        if not comparison["apart"] and abs(comparison["difference"]) <= comparison["other_half_width"]:
+            line += (
+                f"; its own error alone is ± {percent(comparison['other_half_width'], 2)}: measure it with more samples"
+            )
         lines.append(line)
     return lines
 
 
-def _overlap_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def _overlap_lines(overlaps: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [
-        f"overlap: {one['copied']} of {one['documents']:,} texts of {plain(one['of'])} also stand in "
-        f"{plain(one['against'])} ({one['with_answer']} with the answer; {one['touched']} share a phrase)"
-        for one in found
-        if one["touched"]
+        f"overlap: {overlap['copied']} of {overlap['documents']:,} texts of {plain(overlap['of'])} also stand in "
+        f"{plain(overlap['against'])} ({overlap['with_answer']} with the answer; {overlap['touched']} share a phrase)"
+        for overlap in overlaps
+        if overlap["touched"]
     ]
-    if found and not lines:
-        lines = [f"overlap: none in {len(found)} comparisons"]
+    if overlaps and not lines:
+        lines = [f"overlap: none in {len(overlaps)} comparisons"]
     return lines

@@ -41,7 +41,7 @@ def ranking_html(ranking: Any) -> str:
     flags = [", ".join(kind.replace("-", " ") for kind in kinds) for kinds in shown["flags"]]
     if any(flags):
         columns["flags"] = flags
-    places = [str(place or "–") for place in shown["rank"]]
+    places = [str(rank or "–") for rank in shown["rank"]]
     reasons = "".join(f"<p>{sentence(reason)}</p>" for reason in (decision.doubt, decision.free) if reason)
     head = f"<p><strong>{sentence(decision.sentence)}</strong></p>{reasons}"
     return _shown(
@@ -62,10 +62,10 @@ def _shown(head: str, columns: dict[str, list[str]], count: int, notes: tuple[st
     left = ("candidate", "flags", "do")
     heads = "".join(f'<th style="{_LEFT if key in left else _CELL}">{text(key)}</th>' for key in columns)
     rows = []
-    for place in range(len(columns["candidate"])):
+    for row in range(len(columns["candidate"])):
         cells = ""
         for key, values in columns.items():
-            value = name(values[place]) if key == "candidate" else text(values[place])
+            value = name(values[row]) if key == "candidate" else text(values[row])
             cells += f'<td style="{_LEFT if key in left else _CELL}">{value}</td>'
         rows.append(f"<tr>{cells}</tr>")
     more = f"<p>... and {count - len(rows):,} more candidates, see <code>.frame</code></p>" if count > len(rows) else ""

@@ -35,7 +35,7 @@ _FILES = 3
 
 def page(
     ranking: Ranking,
-    found: Measured,
+    measurements: Measured,
     *,
     race: Race | None = None,
     title: str = "",
@@ -44,11 +44,11 @@ def page(
 ) -> str:
     """Return the page; the parameters are those of `write_report`, `made` says when and by which command."""
     decision = decision_of(ranking, race, gpu_hours_per_run)
-    values = values_of(ranking, found, MOST, taken_now(ranking, race))
+    values = values_of(ranking, measurements, MOST, taken_now(ranking, race))
     data = {
         "candidates": values,
         "bases": bases_of(ranking),
-        "large_k": found.large_k,
+        "large_k": measurements.large_k,
         "share": is_share(ranking.target),
         "unit": ", %" if is_share(ranking.target) else "",
         "first_rows": FIRST_ROWS,
@@ -57,14 +57,14 @@ def page(
     parts = [
         _head(ranking, decision, title),
         _facts(ranking, gpu_hours_per_run, race),
-        _candidates(ranking, found, values),
+        _candidates(ranking, measurements, values),
         rules(ranking, gpu_hours_per_run),
         within_bases(ranking),
         curves(values),
         pairs(ranking, values),
         "" if race is None else race_part(race),
         _trust(ranking, race),
-        _provenance(ranking, found, made),
+        _provenance(ranking, measurements, made),
     ]
     name_of = title or unmarked(decision.sentence)
     return (
@@ -107,8 +107,8 @@ def _head(ranking: Ranking, decision: Decision, title: str) -> str:
 
 def _facts(ranking: Ranking, hours: float | None, race: Race | None) -> str:
     """Return the few numbers that a reader looks for first."""
-    known = ranking.frame["actual"].drop_nulls().len() if "actual" in ranking.frame.columns else 0
-    pairs = [("candidates", f"{ranking.frame.height:,}"), ("score after RL known of", f"{known:,}")]
+    finished = ranking.frame["actual"].drop_nulls().len() if "actual" in ranking.frame.columns else 0
+    pairs = [("candidates", f"{ranking.frame.height:,}"), ("score after RL known of", f"{finished:,}")]
     first = None if ranking.surrogate is None else ranking.frame.row(0, named=True)
     if race is not None:  # what is decided is what is told of
         chosen = race.frame.filter(pl.col("candidate") == pl.lit(race.choice))
@@ -131,7 +131,7 @@ def _facts(ranking: Ranking, hours: float | None, race: Race | None) -> str:
     return f'<dl class="facts">{tiles}</dl>'
 
 
-def _candidates(ranking: Ranking, found: Measured, values: list[dict[str, Any]]) -> str:
+def _candidates(ranking: Ranking, measurements: Measured, values: list[dict[str, Any]]) -> str:
     target = ranking.target
     what = f"{heading(target)} after RL" if target.startswith("post_") else plain(target)
     if ranking.surrogate is None:
@@ -148,7 +148,7 @@ def _candidates(ranking: Ranking, found: Measured, values: list[dict[str, Any]])
     return section(
         "Candidates",
         about,
-        f'<div class="controls">{_filters(ranking)}</div>\n{candidate_table(ranking, found, values)}\n'
+        f'<div class="controls">{_filters(ranking)}</div>\n{candidate_table(ranking, measurements, values)}\n'
         f'<p id="none" class="small" hidden>No candidate fits these filters.</p>{rest}',
     )
 
@@ -157,10 +157,10 @@ def _filters(ranking: Ranking) -> str:
     """Return a button a base model, where there are several, and the search."""
     bases = list(enumerate(bases_of(ranking)))
     buttons = '<button aria-pressed="true" data-base="">All bases</button>' if len(bases) > 1 else ""
-    for place, base in bases if len(bases) > 1 else ():
+    for number, base in bases if len(bases) > 1 else ():
         label = text(base) if base else "unknown base"
-        dot = f'<span class="dot b{min(place, 5)}"></span>'
-        buttons += f'<button aria-pressed="false" data-base="{place}">{dot}{label}</button>'
+        dot = f'<span class="dot b{min(number, 5)}"></span>'
+        buttons += f'<button aria-pressed="false" data-base="{number}">{dot}{label}</button>'
     return buttons + '<input id="search" type="search" placeholder="Find a candidate" aria-label="Find a candidate">'
 
 
@@ -183,20 +183,24 @@ def _trust(ranking: Ranking, race: Race | None) -> str:
     return section("How far to trust it", "", f'<ul class="notes">{"".join(f"<li>{item}</li>" for item in items)}</ul>')
 
 
-def _provenance(ranking: Ranking, found: Measured, made: Sequence[tuple[str, str]]) -> str:
+def _provenance(ranking: Ranking, measurements: Measured, made: Sequence[tuple[str, str]]) -> str:
     pairs = [("quagpredict", text(own_version())), ("predicted", f"<code>{text(ranking.target)}</code>")]
     pairs += [
-        (text(said), ", ".join(f"<code>{breakable(one)}</code>" for one in ids)) for said, ids in found.ids.items()
+        (text(said), ", ".join(f"<code>{breakable(one)}</code>" for one in ids))
+        for said, ids in measurements.ids.items()
     ]
     pairs += [(text(said), f"<code>{text(value)}</code>") for said, value in made]
-    return section("Where the numbers come from", "", facts(pairs, "facts-list") + _files(found))
+    return section("Where the numbers come from", "", facts(pairs, "facts-list") + _files(measurements))
 
 
-def _files(found: Measured) -> str:
+def _files(measurements: Measured) -> str:
     """Return the tables that were read with their digests, folded where there are many."""
-    if not found.files:
+    if not measurements.files:
         return ""
-    rows = [[f"<code>{breakable(file)}</code>", f"<code>{digest or 'no file'}</code>"] for file, digest in found.files]
+    rows = [
+        [f"<code>{breakable(file)}</code>", f"<code>{digest or 'no file'}</code>"]
+        for file, digest in measurements.files
+    ]
     shown = table(["table that was read", "SHA-256"], rows, 2, kind="files")
     if len(rows) <= _FILES:
         return shown

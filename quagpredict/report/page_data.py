@@ -125,6 +125,6 @@ def _curve(row: Mapping[str, Any], columns: list[str]) -> tuple[CurvePoint, ...]
     ks = [k for k, *_ in flat if k <= n.min()]
     if not ks:
         return tuple(flat)
-    found = pass_at_k_curve(n, c, ks, resamples=1000)
-    ends = {int(k): (float(low), float(high)) for k, low, high in zip(found.k, found.low, found.high, strict=True)}
+    curve = pass_at_k_curve(n, c, ks, resamples=1000)
+    ends = {int(k): (float(low), float(high)) for k, low, high in zip(curve.k, curve.low, curve.high, strict=True)}
     return tuple((k, mean, *ends.get(k, (None, None))) for k, mean, *_ in flat)

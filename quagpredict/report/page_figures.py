@@ -76,7 +76,7 @@ def coverage(ranking: Ranking) -> tuple[int, int] | None:
 
 def race_values(race: Race, values: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what the script draws of a race: runs that were started, are to start, or wait; scores in per cent."""
-    at = {value["name"]: place for place, value in enumerate(values)}
+    at = {value["name"]: number for number, value in enumerate(values)}
     curves = {key[0]: part.sort("step") for key, part in race.curves.partition_by("candidate", as_dict=True).items()}
     runs = []
     for row in race.frame.iter_rows(named=True):
@@ -126,8 +126,8 @@ def race_part(race: Race) -> str:
     )
     going = [run for run in race_values(race, [])["runs"] if run["action"] not in ("stop", "leave")][:BOLD]
     key = "".join(
-        f'<li><span class="dot b{place}"></span>{breakable(run["name"])}: {text(run["told"])}</li>'
-        for place, run in enumerate(going)
+        f'<li><span class="dot b{number}"></span>{breakable(run["name"])}: {text(run["told"])}</li>'
+        for number, run in enumerate(going)
     )
     below = f'<ul class="key">{key}</ul>\n' if key else ""
     drawn = figure("race", "The race", about, "Pass@1 along RL of every run, with forecasts", below)

@@ -29,7 +29,7 @@ def rules(ranking: Ranking, gpu_hours_per_run: float | None) -> str:
     # Where some candidates have their result, rules choose among the others, and are judged on those: two tables.
     apart = bool(ranking.outcome and ranking.finished)
     judged = {choice.rule: choice for choice in ranking.outcome.choices} if ranking.outcome else {}
-    known, judged = (judged, {}) if apart else ({}, judged)
+    shown, judged = (judged, {}) if apart else ({}, judged)
     predicted = dict(ranking.frame.select("candidate", "prediction").iter_rows()) if ranking.surrogate else {}
     heads = ["sorted by", "takes first"]
     heads += ["predicted", "against ours"] if predicted else []
@@ -58,7 +58,7 @@ def rules(ranking: Ranking, gpu_hours_per_run: float | None) -> str:
     heads += ["GPU-hours until the best"] if gpu_hours_per_run else []
     seen = [
         [text(rule_in_words(rule)), name(choice.candidate), *_judged(ranking, choice, gpu_hours_per_run)]
-        for rule, choice in known.items()
+        for rule, choice in shown.items()
     ]
     left = section(
         "What the free rules would take",
@@ -98,19 +98,19 @@ def within_bases(ranking: Ranking) -> str:
     if not firsts or ranking.surrogate is None:
         return ""
     names = list(dict.fromkeys(rule for found in firsts.values() for rule in found))
-    known = {row["candidate"]: row for row in ranking.frame.iter_rows(named=True)}
+    row_of = {row["candidate"]: row for row in ranking.frame.iter_rows(named=True)}
     rows = []
-    for place, base in enumerate(bases_of(ranking)):
+    for at, base in enumerate(bases_of(ranking)):
         if base not in firsts:
             continue
         ours = _first_left(ranking, ranking.frame.filter(pl.col("base_model") == base))
-        cells = [f'<span class="dot b{min(place, 5)}"></span>{text(base)}', name(ours["candidate"])]
+        cells = [f'<span class="dot b{min(at, 5)}"></span>{text(base)}', name(ours["candidate"])]
         for rule in names:
-            taken = known.get(firsts[base].get(rule, ""))
+            taken = row_of.get(firsts[base].get(rule, ""))
             if taken is None:
                 cells.append("")
                 continue
-            gap = _gap(ranking, taken["prediction"] - ours["prediction"], taken is known[ours["candidate"]])
+            gap = _gap(ranking, taken["prediction"] - ours["prediction"], taken is row_of[ours["candidate"]])
             same = taken["candidate"] == ours["candidate"]
             cells.append(gap if same else f'<span title="{text(taken["candidate"])}">#{taken["rank"]}, {gap}</span>')
         rows.append(cells)

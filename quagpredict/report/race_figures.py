@@ -16,7 +16,7 @@ from quagpredict.report.style import BAND, MOST, SOFT, color_of, name_lines, sty
 _NAMES, _INTERVALS = 0.6, 0.16
 
 
-def race_figure(found: Race, path: str | Path) -> Path:
+def race_figure(race: Race, path: str | Path) -> Path:
     """Draw Pass@1 along RL of every run that was started or is to be, with forecasts, and write it.
 
     Lines are what was measured, broken lines lead to the forecast, whose bar is the 90 % interval; a cross ends a run
@@ -24,7 +24,7 @@ def race_figure(found: Race, path: str | Path) -> Path:
 
     Parameters
     ----------
-    found : Race
+    race : Race
     path : path
         Ends in .png, .svg or .pdf.
 
@@ -36,9 +36,9 @@ def race_figure(found: Race, path: str | Path) -> Path:
         If matplotlib is not installed.
     """
     check_figure_path(path)
-    frame = found.frame.filter((pl.col("step") > 0) | pl.col("action").is_in(["start", "wait"]))
+    frame = race.frame.filter((pl.col("step") > 0) | pl.col("action").is_in(["start", "wait"]))
     order = frame.with_columns(ended=pl.col("action") == "stop").sort("ended", maintain_order=True)
-    points = found.curves.filter(pl.col("pass_at_1").is_not_null()).partition_by("candidate", as_dict=True)
+    points = race.curves.filter(pl.col("pass_at_1").is_not_null()).partition_by("candidate", as_dict=True)
     with styled():
         figure, (axis,) = new_figure(1, width=8.4)
         lines: list[tuple[float, float, str, str]] = []
@@ -48,20 +48,20 @@ def race_figure(found: Race, path: str | Path) -> Path:
         )
         beyond = 1.0 + (_INTERVALS if open_.height else 0.0)
         # Those with the best forecasts that are not told to stop have a colour and a name.
-        for place, row in reversed(list(enumerate(order.iter_rows(named=True)))):
-            named = place < MOST and not row["ended"]
-            color = color_of(place) if named else SOFT
+        for at, row in reversed(list(enumerate(order.iter_rows(named=True)))):
+            named = at < MOST and not row["ended"]
+            color = color_of(at) if named else SOFT
             style = {"color": color, "alpha": 1.0 if named else 0.6}
-            end = _draw(axis, row, points.get((row["candidate"],)), found.rl_steps, place if named else MOST, style)
+            end = _draw(axis, row, points.get((row["candidate"],)), race.rl_steps, at if named else MOST, style)
             if named and end is not None:
                 told = action_in_words(row["action"], row["until"])
-                lines.append((beyond * found.rl_steps, end, f"{plain(row['candidate'])}: {told}", color))
+                lines.append((beyond * race.rl_steps, end, f"{plain(row['candidate'])}: {told}", color))
         axis.set_xlabel("RL steps")
         axis.set_title("Pass@1 along RL, %: measured, and forecast with its 90 % interval (broken); × stops")
         axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
-        axis.set_xlim(-0.02 * found.rl_steps, (beyond + _NAMES) * found.rl_steps)
-        axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= found.rl_steps])
-        axis.axvline(found.rl_steps, color=BAND, linewidth=0.8, zorder=0)
+        axis.set_xlim(-0.02 * race.rl_steps, (beyond + _NAMES) * race.rl_steps)
+        axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= race.rl_steps])
+        axis.axvline(race.rl_steps, color=BAND, linewidth=0.8, zorder=0)
         figure.draw_without_rendering()
         name_lines(axis, lines)
         return write_figure(figure, path)

@@ -18,34 +18,34 @@ _LEAVING = ("state", "gain", "regret", "now", "gate", "90 %")
 _EXPLAINED = 6
 
 
-def race_csv(found: Race) -> str:
+def race_csv(race: Race) -> str:
     """Return the race as CSV: one line a candidate, scores as fractions."""
-    return found.frame.write_csv()
+    return race.frame.write_csv()
 
 
-def race_json(found: Race) -> str:
+def race_json(race: Race) -> str:
     """Return everything that the race holds as JSON; scores as fractions, unknown values null."""
     return to_json(
         {
-            "choice": found.choice,
-            "expected_regret": found.expected_regret,
-            "finish_cost": found.finish_cost,
-            "over": found.over,
-            "gate": found.gate and found.gate._asdict(),
-            "rl_steps": found.rl_steps,
-            "notes": found.notes,
-            "candidates": found.frame.to_dicts(),
-            "curves": found.curves.to_dicts(),
+            "choice": race.choice,
+            "expected_regret": race.expected_regret,
+            "finish_cost": race.finish_cost,
+            "over": race.over,
+            "gate": race.gate and race.gate._asdict(),
+            "rl_steps": race.rl_steps,
+            "notes": race.notes,
+            "candidates": race.frame.to_dicts(),
+            "curves": race.curves.to_dicts(),
         }
     )
 
 
-def print_race(found: Race, console: "Console", top: int = 50) -> None:
+def print_race(race: Race, console: "Console", top: int = 50) -> None:
     """Print what every run is told, why, and what stopping here would cost.
 
     Parameters
     ----------
-    found : Race
+    race : Race
     console : rich.console.Console
         Its width decides what is shown: columns are left out before names are broken.
     top : int
@@ -57,11 +57,11 @@ def print_race(found: Race, console: "Console", top: int = 50) -> None:
 
     console.print(
         Text(
-            f"Forecast of Pass@1 after {found.rl_steps} RL steps, in per cent; regret and gain in points", style="bold"
+            f"Forecast of Pass@1 after {race.rl_steps} RL steps, in per cent; regret and gain in points", style="bold"
         ),
         end="\n\n",
     )
-    frame = found.frame.head(top)
+    frame = race.frame.head(top)
     names = list(map(plain, frame["candidate"]))
     actions = [action_in_words(action, until) for action, until in frame.select("action", "until").iter_rows()]
     columns = _columns(frame)
@@ -77,9 +77,9 @@ def print_race(found: Race, console: "Console", top: int = 50) -> None:
         cells = [Text(columns[name][row]) for name in shown]
         table.add_row(Text(action, style=style or ""), Text(names[row]), *cells)
     console.print(table)
-    if found.frame.height > top:
-        console.print(f"... and {found.frame.height - top:,} more candidates (--top, or --format csv)")
-    _print_reasons(found, console)
+    if race.frame.height > top:
+        console.print(f"... and {race.frame.height - top:,} more candidates (--top, or --format csv)")
+    _print_reasons(race, console)
 
 
 def action_in_words(action: str, until: int | None) -> str:
@@ -111,24 +111,24 @@ def _columns(frame: pl.DataFrame) -> dict[str, list[str]]:
     return {**columns, "gain": [percent(value, 2) for value in frame["gain"]]}
 
 
-def _print_reasons(found: Race, console: "Console") -> None:
+def _print_reasons(race: Race, console: "Console") -> None:
     from rich.text import Text
 
     console.print()
-    moves = found.frame.filter(pl.col("until").is_not_null())
+    moves = race.frame.filter(pl.col("until").is_not_null())
     for row in moves.sort("gain", descending=True, nulls_last=True).head(_EXPLAINED).iter_rows(named=True):
         line = Text(f"{plain(row['candidate'])}: ", style="bold") + Text(row["why"], style="not bold default")
         console.print(line + Text(f" (cost {row['cost']:g})", style="not bold dim"))
-    title, colon, text = unmarked(race_sentence(found)).partition(": ")
+    title, colon, text = unmarked(race_sentence(race)).partition(": ")
     console.print(Text(title + colon, style="bold") + Text(text, style="not bold default"))
 
 
-def race_sentence(found: Race) -> str:
+def race_sentence(race: Race) -> str:
     """Return what a race says if nothing more is learnt, its name marked as in a decision."""
-    if found.choice is None:
+    if race.choice is None:
         return "None is worth RL: no candidate is likely enough to clear the gate."
-    cost = f", which costs {found.finish_cost:g} more" if found.finish_cost else ""
+    cost = f", which costs {race.finish_cost:g} more" if race.finish_cost else ""
     return (
-        f"{'The race is over' if found.over else 'Stopping here'}: take {marked(found.choice)}{cost}; expected regret "
-        f"{percent(found.expected_regret)} points against the best of all in full."
+        f"{'The race is over' if race.over else 'Stopping here'}: take {marked(race.choice)}{cost}; expected regret "
+        f"{percent(race.expected_regret)} points against the best of all in full."
     )

@@ -48,24 +48,24 @@ def _draw(ranking: Ranking, axis: Any, taken: set[str]) -> None:
     column = ranking.target if ranking.surrogate else by
     scale = 100.0 if is_share(column) else 1.0
     bases, firsts = bases_of(ranking), first_by(ranking)
-    known = False
-    for place, row in enumerate(frame.iter_rows(named=True)):
+    result_in_legend = False
+    for at, row in enumerate(frame.iter_rows(named=True)):
         base = bases.index(row.get("base_model") or "")
         color, marker = (color_of(base), MARKERS[min(base, 4)]) if len(bases) > 1 else (COLORS[0], "o")
         middle = row.get("prediction") if ranking.surrogate else row[by]
         if middle is None:
             continue
         if ranking.surrogate:
-            axis.plot([scale * row["low"], scale * row["high"]], [place, place], color=color, alpha=0.35, linewidth=3.5)
-        axis.plot(scale * middle, place, marker, color=color, markersize=5.5)
+            axis.plot([scale * row["low"], scale * row["high"]], [at, at], color=color, alpha=0.35, linewidth=3.5)
+        axis.plot(scale * middle, at, marker, color=color, markersize=5.5)
         if ranking.surrogate and row.get("actual") is not None:
-            known = True
-            axis.plot(scale * row["actual"], place, "D", color=INK, fillstyle="none", markersize=5.5)
+            result_in_legend = True
+            axis.plot(scale * row["actual"], at, "D", color=INK, fillstyle="none", markersize=5.5)
         if row["candidate"] in firsts:
             note = wrap(f"first by {', '.join(firsts[row['candidate']])}", 34)
             axis.annotate(
                 "\n".join(note),
-                (1.01, place),
+                (1.01, at),
                 xycoords=("axes fraction", "data"),
                 va="center",
                 fontsize=7.5,
@@ -79,7 +79,7 @@ def _draw(ranking: Ranking, axis: Any, taken: set[str]) -> None:
     axis.set_ylim(frame.height - 0.4, -0.6)
     axis.grid(axis="x")
     axis.grid(visible=False, axis="y")
-    axis.set_xlabel(_label(ranking, column) + ("; the diamond is what RL gave" if known else ""))
+    axis.set_xlabel(_label(ranking, column) + ("; the diamond is what RL gave" if result_in_legend else ""))
     _legend(axis, bases)
 
 
@@ -94,8 +94,8 @@ def _label(ranking: Ranking, column: str) -> str:
 def _legend(axis: Any, bases: list[str]) -> None:
     if len(bases) < 2:
         return
-    for place, base in enumerate(bases[: len(COLORS)]):
-        axis.plot([], [], MARKERS[place], color=color_of(place), label=plain(base))
+    for number, base in enumerate(bases[: len(COLORS)]):
+        axis.plot([], [], MARKERS[number], color=color_of(number), label=plain(base))
     if len(bases) > len(COLORS):
         axis.plot([], [], MARKERS[-1], color=SOFT, label="others")
     axis.legend(

@@ -81,15 +81,15 @@ def _scatter(replication: "Replication", figure: Any) -> bool:
     levels = "recipe_scenario" in frame.columns and frame["recipe_scenario"].null_count() < frame.height
     bases = frame["base_model"].unique(maintain_order=True).sort().to_list() if "base_model" in frame.columns else [""]
     for axis, column in zip(axes, columns, strict=True):
-        for place, base in enumerate(bases):
+        for at, base in enumerate(bases):
             rows = frame.filter(pl.col("base_model") == base) if base else frame
             for filled in (True, False) if levels else (True,):
                 part = rows.filter(pl.col("recipe_scenario").ne_missing("instance-level") == filled) if levels else rows
                 axis.plot(
                     100 * part[column] if column.startswith("pre_pass") else part[column],
                     100 * part["post_pass_at_1"],
-                    MARKERS[min(place, MOST - 1)],
-                    color=color_of(place),
+                    MARKERS[min(at, MOST - 1)],
+                    color=color_of(at),
                     markersize=4,
                     fillstyle="full" if filled else "none",
                     linestyle="none",
@@ -120,12 +120,12 @@ def _correlations(frame: pl.DataFrame, column: str) -> str:
     parts = []
     for said, groups in (("within a base", bases), ("all", [""] * measured.height)):
         try:
-            found = within_base(
+            within = within_base(
                 measured["post_pass_at_1"].to_numpy(), {"": sign * measured[column].to_numpy()}, groups, draws=0
             )
         except InvalidDataError:  # no base model has two candidates
             continue
-        parts.append(f"{said} {found[''].spearman[0]:.2f}")
+        parts.append(f"{said} {within[''].spearman[0]:.2f}")
     return f"Spearman {', '.join(parts)}" if parts else ""
 
 
@@ -166,12 +166,12 @@ def _by_step(replication: "Replication", figure: Any) -> bool:
     for axis, (title, part) in zip(axes, parts, strict=True):
         first, last = int(part["step"].min()), int(part["step"].max())  # type: ignore[arg-type]
         apart, lines = 0.012 * (last - first), []
-        for place, (model, label) in enumerate(_BY_STEP.items()):
+        for at, (model, label) in enumerate(_BY_STEP.items()):
             line = part.filter(pl.col("model") == model).sort("step").drop_nulls(("mean", "low", "high"))
             if not line.height:
                 continue
             # Side by side, since intervals of one step that lie over each other cannot be told apart.
-            steps = line["step"].to_numpy() + apart * (place - 1.5)
+            steps = line["step"].to_numpy() + apart * (at - 1.5)
             low, high = (100 * line[end].clip(0.0, 1.0) for end in ("low", "high"))
             color, means = _COLOR_OF[label], 100 * line["mean"]
             axis.vlines(steps, low, high, color=color, alpha=0.35)
@@ -198,15 +198,15 @@ def _regret(replication: "Replication", figure: Any) -> bool:
     axes = figure.subplots(1, len(scenarios), sharey=True, squeeze=False)[0]
     labels = [RULES.get(model, model.partition(":")[0]) for model in models]
     for axis, scenario in zip(axes, scenarios, strict=True):
-        for place, model in enumerate(models):
+        for at, model in enumerate(models):
             part = rows.filter(scenario=scenario, model=model)
             if not part.height:
                 continue
             row = part.row(0, named=True)
-            axis.barh(place, 100 * row["mean"], color=BAND if model in RULES else COLORS[0])
+            axis.barh(at, 100 * row["mean"], color=BAND if model in RULES else COLORS[0])
             if row["low"] is not None and row["high"] is not None:
                 low = max(0.0, row["low"])  # a regret below 0 there is none
-                axis.plot([100 * low, 100 * row["high"]], [place, place], color=INK, linewidth=1)
+                axis.plot([100 * low, 100 * row["high"]], [at, at], color=INK, linewidth=1)
         axis.set_title(scenario)
         axis.grid(axis="x")
         axis.grid(visible=False, axis="y")

@@ -283,8 +283,8 @@ def _models(
         cells = []
         for corpus, file in files.items():
             of_file = {"corpus": corpus} if "corpus" in tables[file].columns else {}
-            found = _cells(tables, file, model=model, **of_file, **where)
-            cells += [_value(found.get(metrics[0])), _value(found.get(metrics[1]), 100.0, 1)]
+            values = _cells(tables, file, model=model, **of_file, **where)
+            cells += [_value(values.get(metrics[0])), _value(values.get(metrics[1]), 100.0, 1)]
         if any(cells):
             rows.append([model, *cells])
     yield from _table(["model", *(f"{corpus}: {what}" for corpus in files for what in ("pairs", "regret"))], rows)

@@ -87,8 +87,8 @@ def write_report(
     else:
         made = [("made", f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}")]
         made += [("command", command)] if command else []
-        found = measured_of(ranking, candidates, files)
-        content = page(ranking, found, race=race, title=title, gpu_hours_per_run=gpu_hours_per_run, made=made)
+        measured = measured_of(ranking, candidates, files)
+        content = page(ranking, measured, race=race, title=title, gpu_hours_per_run=gpu_hours_per_run, made=made)
     try:
         with written_aside(target) as aside:
             aside.write_text(content, encoding="utf-8")

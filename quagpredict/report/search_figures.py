@@ -81,9 +81,9 @@ def _importance(outcome: Outcome, axes: Any) -> bool:
         return False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = optuna.importance.get_param_importances(study, params=sorted(searched))
-    names = list(found)[::-1]
-    axes.barh(names, [found[name] for name in names], height=0.62, color=_BLUE)
+        importance = optuna.importance.get_param_importances(study, params=sorted(searched))
+    names = list(importance)[::-1]
+    axes.barh(names, [importance[name] for name in names], height=0.62, color=_BLUE)
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")
     axes.set(xlabel="importance (PED-ANOVA)", title="Which parameters matter")
@@ -103,14 +103,14 @@ def _mixtures(outcome: Outcome, axes: Any) -> bool:
     if len(order) > _SOURCES:
         rest = order[_SOURCES:]
         shares[f"{len(rest)} more"] = frame.select(pl.sum_horizontal(rest).alias("rest"))["rest"]
-    for place, values in enumerate(shares.values()):
+    for at, values in enumerate(shares.values()):
         best, mean = 100 * float(values[0]), 100 * float(values.mean())  # type: ignore[arg-type]
-        axes.barh(place, best, height=0.62, color=_BLUE, alpha=0.4, label="best" if place == 0 else None)
+        axes.barh(at, best, height=0.62, color=_BLUE, alpha=0.4, label="best" if at == 0 else None)
         others = 100 * values.to_numpy()[1:_BEST]
-        axes.plot(others, np.full(len(others), place), "o", color=INK, fillstyle="none", markersize=4.5,
-                  label=f"next {len(others)}" if place == 0 and len(others) else None)  # fmt: skip
-        axes.vlines(mean, place - 0.4, place + 0.4, color=_ORANGE, label="mean of all" if place == 0 else None)
-        axes.annotate(f"{best:.0f} %", (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+        axes.plot(others, np.full(len(others), at), "o", color=INK, fillstyle="none", markersize=4.5,
+                  label=f"next {len(others)}" if at == 0 and len(others) else None)  # fmt: skip
+        axes.vlines(mean, at - 0.4, at + 0.4, color=_ORANGE, label="mean of all" if at == 0 else None)
+        axes.annotate(f"{best:.0f} %", (1.01, at), xycoords=("axes fraction", "data"), va="center", fontsize=8)
     axes.set_yticks(range(len(shares)), list(shares))
     axes.invert_yaxis()
     axes.grid(axis="x")
@@ -121,12 +121,12 @@ def _mixtures(outcome: Outcome, axes: Any) -> bool:
 
 
 def _verified(outcome: Outcome, axes: Any) -> bool:
-    known = [one for one in outcome.verified if one.found.prediction is not None]
+    known = [verified for verified in outcome.verified if verified.found.prediction is not None]
     if not known:
         return False
-    predicted = 100 * np.array([one.found.prediction for one in known], dtype=np.float64)
-    actual = 100 * np.array([one.actual for one in known])
-    errors = 100 * np.array([_error(one.rows) for one in known])
+    predicted = 100 * np.array([verified.found.prediction for verified in known], dtype=np.float64)
+    actual = 100 * np.array([verified.actual for verified in known])
+    errors = 100 * np.array([_error(verified.rows) for verified in known])
     shown = np.isfinite(errors)
     axes.errorbar(predicted[shown], actual[shown], yerr=1.645 * errors[shown], fmt="none", ecolor=_GREY, linewidth=1)
     axes.scatter(predicted, actual, color=_BLUE, s=30)
@@ -141,5 +141,5 @@ def _error(rows: pl.DataFrame) -> float:
     """Return the standard error of the mean over RL runs, problems being the same in all of them; NaN if unknown."""
     if "post_pass_at_1_se" not in rows.columns:
         return float("nan")
-    known = rows["post_pass_at_1_se"].drop_nulls()
-    return float(known.mean()) if len(known) else float("nan")  # type: ignore[arg-type]
+    errors = rows["post_pass_at_1_se"].drop_nulls()
+    return float(errors.mean()) if len(errors) else float("nan")  # type: ignore[arg-type]

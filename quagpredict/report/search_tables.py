@@ -18,9 +18,9 @@ def search_frame(outcome: Outcome) -> pl.DataFrame:
     The column ``actual`` holds the score after RL of those that were verified.
     """
     frame = outcome.searches[-1].frame
-    actual = {one.found.recipe.recipe_id: one.actual for one in outcome.verified}
-    known = pl.Series("actual", [actual.get(identity) for identity in frame["recipe_id"]], dtype=pl.Float64)
-    return frame.with_columns(known).sort(
+    actual = {verified.found.recipe.recipe_id: verified.actual for verified in outcome.verified}
+    results = pl.Series("actual", [actual.get(identity) for identity in frame["recipe_id"]], dtype=pl.Float64)
+    return frame.with_columns(results).sort(
         [pl.col("state") != "complete", ~pl.col("feasible"), -pl.col("value"), "trial"], nulls_last=True
     )
 
@@ -50,15 +50,15 @@ def search_json(outcome: Outcome) -> str:
         },
         "verified": [
             {
-                "round": one.round,
-                "trial": one.found.number,
-                "recipe_id": one.found.recipe.recipe_id,
-                "lower_bound": one.found.value,
-                "prediction": one.found.prediction,
-                "actual": one.actual,
-                "runs": one.rows.drop_nulls("post_pass_at_1").height,
+                "round": verified.round,
+                "trial": verified.found.number,
+                "recipe_id": verified.found.recipe.recipe_id,
+                "lower_bound": verified.found.value,
+                "prediction": verified.found.prediction,
+                "actual": verified.actual,
+                "runs": verified.rows.drop_nulls("post_pass_at_1").height,
             }
-            for one in outcome.verified
+            for verified in outcome.verified
         ],
         "trials": search_frame(outcome).to_dicts(),
         "notes": list(outcome.notes),
@@ -125,10 +125,10 @@ def _print_verified(outcome: Outcome, console: "Console") -> None:
     for heading in ("round", "trial", "predicted", "actual", "runs"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("recipe")
-    for one in outcome.verified:
-        runs = one.rows.drop_nulls("post_pass_at_1").height
-        cells = (percent(one.found.prediction), percent(one.actual), str(runs), one.found.recipe.name)
-        table.add_row(str(one.round), str(one.found.number), *cells)
+    for verified in outcome.verified:
+        runs = verified.rows.drop_nulls("post_pass_at_1").height
+        cells = (percent(verified.found.prediction), percent(verified.actual), str(runs), verified.found.recipe.name)
+        table.add_row(str(verified.round), str(verified.found.number), *cells)
     console.print(table)
 
 

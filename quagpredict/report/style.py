@@ -53,7 +53,7 @@ def styled() -> Any:
     return require("matplotlib").rc_context(_SETTINGS)
 
 
-def color_of(place: int) -> str:
+def color_of(number: int) -> str:
     """Return the colour of the series at a place; grey beyond the fifth.
 
     Examples
@@ -61,7 +61,7 @@ def color_of(place: int) -> str:
     >>> color_of(0), color_of(7)
     ('#1f6fb4', '#59626e')
     """
-    return COLORS[place] if place < MOST else SOFT
+    return COLORS[number] if number < MOST else SOFT
 
 
 def name_lines(axis: Any, ends: Sequence[tuple[float, float, str, str]], size: float = 8.0) -> None:
@@ -97,12 +97,12 @@ def name_lines(axis: Any, ends: Sequence[tuple[float, float, str, str]], size: f
             if lacking > 0:
                 at[row] += lacking / 2
                 at[row - 1] -= lacking / 2
-    for row, place, own in zip(order, at, wanted, strict=True):
+    for row, height, own in zip(order, at, wanted, strict=True):
         x, y, name, color = ends[row]
         axis.annotate(
             name,
             (x, y),
-            (6.0, place - own),
+            (6.0, height - own),
             textcoords="offset points",
             color=color,
             fontsize=size,

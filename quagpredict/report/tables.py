@@ -64,7 +64,7 @@ def ranking_csv(ranking: Ranking) -> str:
 
 def ranking_json(ranking: Ranking) -> str:
     """Return everything that the ranking holds as JSON; scores as fractions, unknown values null."""
-    found = ranking.outcome
+    outcome = ranking.outcome
     value = {
         "surrogate": ranking.surrogate,
         "target": ranking.target,
@@ -79,7 +79,7 @@ def ranking_json(ranking: Ranking) -> str:
         "flags": [flag._asdict() for flag in ranking.flags],
         "finished": ranking.finished,
         "free_choices": [choice._asdict() for choice in ranking.free_choices],
-        "outcome": found and {**vars(found), "choices": [choice._asdict() for choice in found.choices]},
+        "outcome": outcome and {**vars(outcome), "choices": [choice._asdict() for choice in outcome.choices]},
     }
     return to_json(value)
 
@@ -125,9 +125,9 @@ def _candidates(ranking: Ranking, width: int, top: int) -> "Table":
 
     frame = ranking.frame.head(top)
     names = list(map(plain, frame["candidate"]))
-    places = [str(place or UNKNOWN) for place in frame["rank"]]
+    ranks = [str(rank or UNKNOWN) for rank in frame["rank"]]
     marks = [" ".join(MARKS[kind] for kind in kinds) for kinds in frame["flags"]]
-    room = width - max(map(len, ("candidate", *names))) - max(map(len, places)) - max(map(len, ("flags", *marks))) - 3
+    room = width - max(map(len, ("candidate", *names))) - max(map(len, ranks)) - max(map(len, ("flags", *marks))) - 3
     columns = _without_least(ranking_columns(frame, ranking.target, wide=width >= WIDE), room)
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
     table.add_column("#", justify="right", no_wrap=True)
@@ -135,9 +135,9 @@ def _candidates(ranking: Ranking, width: int, top: int) -> "Table":
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("flags" if any(marks) else "", style="yellow", no_wrap=True)
-    for row, place in enumerate(places):
-        cells = [Text(place), Text(names[row]), *(Text(values[row]) for values in columns.values()), Text(marks[row])]
-        table.add_row(*cells, style="bold" if place == "1" else ("dim" if place == UNKNOWN else None))
+    for row, rank in enumerate(ranks):
+        cells = [Text(rank), Text(names[row]), *(Text(values[row]) for values in columns.values()), Text(marks[row])]
+        table.add_row(*cells, style="bold" if rank == "1" else ("dim" if rank == UNKNOWN else None))
     return table
 
 
@@ -204,16 +204,16 @@ def _print_flags(ranking: Ranking, console: "Console", top: int) -> None:
 
     shown = set(ranking.frame["candidate"].head(top))
     for kind, meaning in KINDS.items():
-        found = [flag for flag in ranking.flags if flag.kind == kind and flag.candidate in shown]
-        if not found:
+        flags = [flag for flag in ranking.flags if flag.kind == kind and flag.candidate in shown]
+        if not flags:
             continue
         text = Text(f"{MARKS[kind]} ", style="yellow") + Text(f"{meaning}: ", style="not bold default")
         # One detail that is the same for all is said once.
-        if len({flag.detail for flag in found}) == 1 and len(found) > 1:
-            text += Text(f"{len(found)} candidates ({plain(found[0].detail)})", style="dim")
+        if len({flag.detail for flag in flags}) == 1 and len(flags) > 1:
+            text += Text(f"{len(flags)} candidates ({plain(flags[0].detail)})", style="dim")
         else:
-            named = ", ".join(f"{plain(flag.candidate)} ({plain(flag.detail)})" for flag in found[:_NAMED])
-            text += Text(named + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""), style="dim")
+            named = ", ".join(f"{plain(flag.candidate)} ({plain(flag.detail)})" for flag in flags[:_NAMED])
+            text += Text(named + (f" and {len(flags) - _NAMED} more" if len(flags) > _NAMED else ""), style="dim")
         console.print(text)
 
 
@@ -235,8 +235,8 @@ def _print_free(ranking: Ranking, console: "Console") -> None:
 
 
 def _print_outcome(ranking: Ranking, console: "Console") -> None:
-    found = ranking.outcome
-    if found is None:
+    outcome = ranking.outcome
+    if outcome is None:
         return
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -244,10 +244,13 @@ def _print_outcome(ranking: Ranking, console: "Console") -> None:
 
     unit = ", in per cent; regret in points" if is_share(ranking.target) else ""
     gave = "RL really gave" if ranking.target.startswith("post_") else f"the column {plain(ranking.target)} says of"
-    console.print(Text(f"\nWhat {gave} {found.finished} of them{unit}", style="bold"))
-    rules = [f"post-SFT {heading(one.rule)}" if one.rule.startswith("pre_") else one.rule for one in found.choices]
+    console.print(Text(f"\nWhat {gave} {outcome.finished} of them{unit}", style="bold"))
+    rules = [
+        f"post-SFT {heading(choice.rule)}" if choice.rule.startswith("pre_") else choice.rule
+        for choice in outcome.choices
+    ]
     rules = ["the best of them", *rules]
-    within, among = _outcome_columns(ranking.target, found)
+    within, among = _outcome_columns(ranking.target, outcome)
     room = console.width - max(map(len, rules))
     # Columns leave so that names are not broken; pairs in order are what counts most.
     kept = fitting(within | among, room, ("Spearman", "regret in"))
@@ -270,18 +273,22 @@ def _print_outcome(ranking: Ranking, console: "Console") -> None:
     console.print(table)
 
 
-def _outcome_columns(target: str, found: Outcome) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+def _outcome_columns(target: str, outcome: Outcome) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Return the columns of choices within base models, empty where there are none, and of those among all."""
-    choices = found.choices
+    choices = outcome.choices
     within = {
-        "pairs in": [f"{100 * one.pairs_within:.0f} %" if isfinite(one.pairs_within) else "" for one in choices],
-        "Spearman": [number(one.spearman_within) for one in choices],
-        "regret in": [score(target, one.regret_within) if isfinite(one.regret_within) else "" for one in choices],
+        "pairs in": [
+            f"{100 * choice.pairs_within:.0f} %" if isfinite(choice.pairs_within) else "" for choice in choices
+        ],
+        "Spearman": [number(choice.spearman_within) for choice in choices],
+        "regret in": [
+            score(target, choice.regret_within) if isfinite(choice.regret_within) else "" for choice in choices
+        ],
     }
-    told = any(isfinite(one.pairs_within) for one in choices)
+    told = any(isfinite(choice.pairs_within) for choice in choices)
     among = {
-        "candidate": [plain(name) for name in (found.best, *(one.candidate for one in choices))],
-        "actual": [score(target, value) for value in (found.best_actual, *(one.actual for one in choices))],
-        "regret": ["", *(score(target, one.regret) for one in choices)],
+        "candidate": [plain(name) for name in (outcome.best, *(choice.candidate for choice in choices))],
+        "actual": [score(target, value) for value in (outcome.best_actual, *(choice.actual for choice in choices))],
+        "regret": ["", *(score(target, choice.regret) for choice in choices)],
     }
     return {name: ["", *cells] for name, cells in within.items()} if told else {}, among

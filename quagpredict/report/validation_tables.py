@@ -97,17 +97,17 @@ def single_headings(report: "ValidationReport") -> dict[str, str]:
 def single_rows(report: "ValidationReport", scenario: str, protocol: str) -> list[list[str]]:
     """Return the texts of the measurements judged one by one: name, then what `single_headings` says."""
     chosen = report.frame.filter(scenario=scenario, protocol=protocol)
-    found: dict[str, dict[str, Any]] = {}
+    metrics_of: dict[str, dict[str, Any]] = {}
     for row in chosen.iter_rows(named=True):
         kind, name = row["model"].partition(":")[0], row["features"]
         if not is_single(row["model"]) and row["model"] != report.baseline:
             continue
         # Fitted, a measurement may be turned around by its slope: where there is a proxy, its order counts.
-        if kind == "proxy" or row["metric"] == "r2" or row["metric"] not in found.get(name, {}):
-            found.setdefault(name, {})[row["metric"]] = row
+        if kind == "proxy" or row["metric"] == "r2" or row["metric"] not in metrics_of.get(name, {}):
+            metrics_of.setdefault(name, {})[row["metric"]] = row
     return [
         [_called(name), *(_cell(report, own, metric) for metric in single_headings(report))]
-        for name, own in found.items()
+        for name, own in metrics_of.items()
     ]
 
 
@@ -144,15 +144,15 @@ def print_validation(report: "ValidationReport", console: "Console") -> None:
     """Print a table for each scenario and protocol of `validation_blocks`, and the headline."""
     from rich.text import Text
 
-    for place, (scenario, protocol, candidates) in enumerate(validation_blocks(report)):
+    for block, (scenario, protocol, candidates) in enumerate(validation_blocks(report)):
         title = block_title(report, scenario, protocol, candidates)
-        console.print(Text(("\n" if place else "") + title, style="bold"), end="\n\n")
+        console.print(Text(("\n" if block else "") + title, style="bold"), end="\n\n")
         names = headings(report, protocol)
         metrics = shown_metrics(report, protocol, console.width >= WIDE)
         rows = validation_rows(report, scenario, protocol, metrics)
         table = _fitted_table("model", [names[metric] for metric in metrics], rows, console.width, report.surrogates)
         console.print(table)
-        if not place and (singles := single_rows(report, scenario, protocol)):
+        if not block and (singles := single_rows(report, scenario, protocol)):
             console.print()
             heads = list(single_headings(report).values())
             console.print(_fitted_table("one rule alone", heads, singles, console.width))
@@ -203,5 +203,5 @@ def _cell(report: "ValidationReport", own: dict[str, dict[str, Any]], metric: st
     if value is None:
         return UNKNOWN
     text = f"{scale * value:+.{digits}f}" if prefix else number(scale * value, digits)
-    known = low is not None and high is not None and math.isfinite(high - low)
-    return f"{text} ± {number(scale * (high - low) / 2, digits)}" if known else text
+    has_interval = low is not None and high is not None and math.isfinite(high - low)
+    return f"{text} ± {number(scale * (high - low) / 2, digits)}" if has_interval else text

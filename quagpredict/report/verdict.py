@@ -116,10 +116,10 @@ def left_out(report: "ValidationReport", scenario: str, model: str) -> str:
     """
     # Of kinds of data, with a few candidates each, an R² says nothing.
     rows = report.frame.filter(scenario=scenario, protocol="leave-one-base-out", model=model)
-    found = {name: rows.filter(metric=f"r2_{name}")["mean"].to_list() for name in ("pooled", "median")}
-    if not any(values and values[0] <= 0 for values in found.values()):
+    r2_of = {name: rows.filter(metric=f"r2_{name}")["mean"].to_list() for name in ("pooled", "median")}
+    if not any(values and values[0] <= 0 for values in r2_of.values()):
         return ""
-    told = ", ".join(f"{name} {number(values[0])}" for name, values in found.items() if values)
+    told = ", ".join(f"{name} {number(values[0])}" for name, values in r2_of.items() if values)
     return f"With a {plain(report.grouped_by)} left out it fails: R² {told}"
 
 
