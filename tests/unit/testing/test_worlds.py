@@ -10,7 +10,7 @@ from quagpredict.surrogates.kinds import prepare
 from quagpredict.testing.worlds import World, draw
 
 
-@pytest.mark.parametrize("law", ["linear", "mixed", "effective_k", "sharpening", "budget"])
+@pytest.mark.parametrize("law", ["linear", "mixed", "effective_k", "sharpening", "saturating"])
 @pytest.mark.parametrize("difficulty", ["normal", "uniform", "bimodal"])
 def test_a_world_gives_a_valid_corpus_and_its_truth(law: str, difficulty: str) -> None:
     drawn = draw(World(law, difficulty=difficulty, problems=15, seed=3), 9, seed=1)
@@ -38,7 +38,7 @@ def test_unknown_laws_are_refused() -> None:
         ("mixed", "mixed"),
         ("effective_k", "effective_k"),
         ("sharpening", "sharpening"),
-        ("budget", "budget"),
+        ("saturating", "saturating"),
     ],
 )
 def test_intervals_cover(kind: str, law: str) -> None:
