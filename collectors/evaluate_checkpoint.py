@@ -1,12 +1,15 @@
 """Measure a checkpoint on a suite: `python collectors/evaluate_checkpoint.py --config evaluate.yaml`.
 
 Keys: checkpoint, suite, samples, output_dir, and optionally engine, batch_size, workers, engine_settings, overlap
-(against, ngram, max_share). The same program measures before and after RL, with the same grader.
+(against, ngram, max_share), samples_from (a folder of this program with the first of the samples). The same program
+measures before and after RL, with the same grader.
 """
 
 import argparse
+import shutil
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from quagpredict.checkpoint import checkpoint_folder, weights_digest
@@ -19,7 +22,7 @@ from quagpredict.program import run_program, write_record
 REQUIRED = ("checkpoint", "suite", "samples", "output_dir")
 OPTIONAL: dict[str, Any] = {
     **{"engine": "transformers", "batch_size": None, "workers": 1, "engine_settings": {}},
-    "overlap": None,
+    **{"overlap": None, "samples_from": None},
 }
 
 
@@ -30,6 +33,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--config", required=True, help="YAML file")
     config = parse_config(parser.parse_args(arguments).config)
 
+    if config["samples_from"] is not None:
+        copy_samples(Path(config["samples_from"]), Path(config["output_dir"]))
     checkpoint = checkpoint_folder(config["checkpoint"]).folder  # "RL from the base": it may be a model of the hub
     score = score_checkpoint(
         checkpoint,
@@ -74,6 +79,13 @@ def parse_config(path: str) -> dict[str, Any]:
     if config["overlap"] is not None:
         config["overlap"] = overlap_check(config["overlap"], path)
     return config
+
+
+def copy_samples(earlier: Path, folder: Path) -> None:
+    """Take over what was drawn before, unless this measurement was begun; what is not there is drawn again."""
+    if (earlier / "samples").is_dir() and not (folder / "samples").exists():
+        shutil.copytree(earlier / "samples", folder / ".samples", dirs_exist_ok=True)
+        (folder / ".samples").rename(folder / "samples")
 
 
 def note(line: str) -> None:

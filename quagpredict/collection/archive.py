@@ -13,7 +13,7 @@ import polars as pl
 
 from quagpredict.collection.holders import at_work
 from quagpredict.collection.ledger import Attempt, attempt_of, open_ledger, read_ledger
-from quagpredict.collection.stages import Stage, stages_of, states_of
+from quagpredict.collection.stages import DECISIONS, Stage, stages_of, states_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.errors import InvalidDataError
 from quagpredict.files import canonical_json, write_json, written_aside
@@ -54,8 +54,8 @@ def pack(plan: Plan, work: str | Path, out: str | Path) -> list[Path]:
     written = []
     for base, stages in _done(plan, attempts):
         rows = [_packed(folder, stage, done[stage.id]) for stage in stages]
-        # Each archive has the decisions of a race, which are about all bases.
-        rows += [_packed_decision(attempt) for stage, attempt in done.items() if stage.startswith("race/")]
+        # Each archive has the decisions, which are about all bases.
+        rows += [_packed_decision(done[stage]) for stage in done if stage.partition("/")[0] in DECISIONS]
         path = Path(out) / f"records-{base}.parquet"
         write_parquet(pl.DataFrame(rows, schema=_SCHEMA), path, compression="zstd", compression_level=19)
         written.append(path)

@@ -35,10 +35,10 @@ from quagpredict.collection.leases import Lease, Leases
 from quagpredict.collection.ledger import Attempt, Ledger
 from quagpredict.collection.programs import Programs
 from quagpredict.collection.progress import Progress, mean_seconds, remaining_seconds, spoken
-from quagpredict.collection.rounds import rounds_of
+from quagpredict.collection.rounds import may_run, rounds_of
 from quagpredict.collection.rows import Rows
 from quagpredict.collection.selection import limited
-from quagpredict.collection.stages import RESUME, ROLE_OF, Stage, State, next_stages, stages_of, states_of
+from quagpredict.collection.stages import DECISIONS, RESUME, ROLE_OF, Stage, State, next_stages, stages_of, states_of
 from quagpredict.collection.summary import Summary, summary_of
 from quagpredict.collection.work_folder import Place, WorkFolder, belongs_to
 from quagpredict.errors import QuagpredictError, StageError
@@ -77,15 +77,15 @@ class Collection:
         watch: Callable[[Mapping[str, Path]], None] | None,
         *,
         raced: bool,
+        whole: bool,
     ) -> None:
         self._watch = watch
-        self._raced = raced
-        self._plan = plan
-        self._mode = mode
+        self._raced, self._whole = raced, whole
+        self._decides = raced or plan.evaluation.auto is not None  # results do, what is run
+        self._plan, self._mode = plan, mode
         self._holders = holders
         self._leases = Leases(work.root, holders)
-        self._work = work
-        self._ledger = ledger
+        self._work, self._ledger = work, ledger
         self._chosen = stages
         self._elsewhere: dict[str, float] = {}
         self._lost: set[str] = set()
@@ -102,14 +102,15 @@ class Collection:
         self._programs = Programs(work.root)
         self._losses = 0
         self.stages: Sequence[Stage] = stages
+        self._ask_decisions()
         if limit is not None:
-            self.stages = limited(stages, self._states(stages), limit)
-        self._ask_race()
+            self._decides, self._chosen = False, self.stages  # nothing is decided in a call about a part
+            self.stages = limited(self.stages, self._states(self.stages), limit)
 
-    def _ask_race(self) -> None:
-        """Take the stages that the race asks for by now."""
-        if self._raced:
-            self.stages = rounds_of(self._plan, self._chosen, self._attempts).stages
+    def _ask_decisions(self) -> None:
+        """Take the stages that are asked for by now, where results decide about that."""
+        if self._decides:
+            self.stages = may_run(self._plan, self._chosen, self._attempts, raced=self._raced, whole=self._whole)
 
     def _states(self, stages: Sequence[Stage]) -> dict[str, State]:
         return states_of(stages, self._attempts, self._without_weights)
@@ -165,7 +166,7 @@ class Collection:
                 stage = next((stage for stage in self._chosen if stage.id == attempt.stage), None)
                 self._note_weights(attempt.stage, None if stage is None else stage.needs.get(RESUME))
         if new:
-            self._ask_race()
+            self._ask_decisions()
         return bool(new)
 
     def _note_weights(self, identity: str, spent: str | None) -> None:
@@ -175,7 +176,7 @@ class Collection:
             self._without_weights.add(spent)
 
     def _run_with_one_launcher(self, progress: Progress, workers: int, fork_server: str | Path | None) -> None:
-        stages = self._chosen if self._raced else self.stages
+        stages = self._chosen if self._decides else self.stages
         programs = tuple(dict.fromkeys(str(shipped_path(stage.program)) for stage in stages))
         server = None if fork_server is None else Path(fork_server)
         options = self._plan.launch.options.get(self._mode, {})
@@ -249,7 +250,7 @@ class Collection:
             lease = self._claimed(ready[0], launcher, progress)
             if lease is None:
                 continue
-            if ready[0].kind == "race":  # nothing else is ready then, and nothing runs
+            if ready[0].kind in DECISIONS:  # nothing else is ready then, and nothing runs
                 self._decide(ready[0], lease, progress)
             else:
                 self._start(ready[0], lease, launcher, progress)
@@ -280,7 +281,7 @@ class Collection:
         self._attempts.append(saved)
         self._leases.end(lease, saved.log)
         self._note_weights(stage.id, self._work.drop_paused(stage))
-        self._ask_race()
+        self._ask_decisions()
         progress.say(f"saved {stage.id}: it had finished when the collect that ran it was cut off")
         return None
 
@@ -346,7 +347,7 @@ class Collection:
             return "another collect has taken it over; what was made here is dropped"
         if record is not None:
             self._note_weights(stage.id, self._work.drop_paused(stage))
-        self._ask_race()
+        self._ask_decisions()
         return attempt
 
     def _write_down(self, attempt: Attempt, place: Place, lease: Lease) -> bool:
@@ -366,13 +367,13 @@ class Collection:
         return True
 
     def _decide(self, stage: Stage, lease: Lease, progress: Progress) -> None:
-        """Take the next decision of the race, which is a stage that runs here."""
+        """Take the next decision, which is a stage that runs here."""
         place = self._work.next_place(stage)
         attempt = decision_stage(self._plan, stage, self._rows.frame(self._attempts), self._work, place)
         if not self._write_down(attempt, place, lease):
             return
         progress.say(f"{stage.id}: {attempt.record and said(self._plan, attempt.record.results)}")
-        self._ask_race()
+        self._ask_decisions()
 
     def _update_tables(self, attempt: Attempt, progress: Progress) -> None:
         if attempt.status == "failed" or not attempt.stage.startswith("evaluate"):
@@ -395,5 +396,5 @@ class Collection:
 
     def summary(self) -> Summary:
         """Return how it stands."""
-        states = self._states(self.stages if self._raced else self._chosen)
+        states = self._states(self.stages if self._decides else self._chosen)
         return summary_of(states, self._attempts, self._rows.frame(self._attempts).height)

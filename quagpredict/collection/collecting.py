@@ -123,7 +123,8 @@ def collect(
             at_work(work.root, join=join, lease_seconds=lease_seconds, elsewhere=mode in QUEUES) as holders,
             open_ledger(work.ledger, holders) as ledger,
         ):
-            collection = Collection(plan, mode, work, ledger, holders, stages, limit, retry_failed, watch, raced=raced)
+            part = {"raced": raced, "whole": not only and limit is None}
+            collection = Collection(plan, mode, work, ledger, holders, stages, limit, retry_failed, watch, **part)
             with Progress() as progress:
                 if archives:
                     progress.say(f"{put} stages taken from the archives")

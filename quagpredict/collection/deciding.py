@@ -1,4 +1,4 @@
-"""A decision of a plan's race: taken, put into words, and written down as a stage that is done."""
+"""A decision of a plan: taken, put into words, and written down as a stage that is done."""
 
 import time
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ import polars as pl
 
 from quagpredict.collection.endings import add_to_log
 from quagpredict.collection.ledger import Attempt
+from quagpredict.collection.measuring import said_of_measuring, who_gets_more
 from quagpredict.collection.rounds import total_cost
 from quagpredict.collection.stages import Stage
 from quagpredict.collection.work_folder import Place, WorkFolder
@@ -23,11 +24,11 @@ from quagpredict.version import own_version
 def decision_stage(plan: Plan, stage: Stage, candidates: pl.DataFrame, work: WorkFolder, place: Place) -> Attempt:
     """Run the stage that takes a decision, as a program would: record and log are in its place in the end.
 
-    See `decide`.
+    See `decide` of a race, and `quagpredict.collection.measuring.who_gets_more`.
     """
     started, clock = datetime.now(UTC), time.monotonic()
     work.prepare(stage, place)
-    decision = decide(plan, stage, candidates)
+    decision = (who_gets_more if stage.kind == "measure" else decide)(plan, stage, candidates)
     seconds = round(time.monotonic() - clock, 3)
     record = RunRecord(stage.program, decision, seconds, {"quagpredict": own_version()})
     write_json(place.folder / RECORD_NAME, record.as_dict())
@@ -44,7 +45,7 @@ def decision_stage(plan: Plan, stage: Stage, candidates: pl.DataFrame, work: Wor
 
 
 def decide(plan: Plan, stage: Stage, candidates: pl.DataFrame) -> dict[str, Any]:
-    """Take a decision.
+    """Take a decision of a race.
 
     Parameters
     ----------
@@ -100,6 +101,8 @@ def decide(plan: Plan, stage: Stage, candidates: pl.DataFrame) -> dict[str, Any]
 
 def said(plan: Plan, decision: Mapping[str, Any]) -> str:
     """Return a decision in words, in one line."""
+    if "moves" not in decision:
+        return said_of_measuring(decision)
     assert plan.rl is not None
     assert plan.race is not None
     parts = [f"{total_cost([decision]) + decision['spent']:g} of {plan.race.budget:g} RL steps"]

@@ -1,15 +1,16 @@
 """What a collection will cost: from the times of stages that were run, else from what the plan assumes."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from quagpredict.collection.ledger import Attempt, read_ledger
 from quagpredict.collection.progress import mean_seconds
-from quagpredict.collection.stages import KINDS, RESUME, Kind, Stage, stages_of
+from quagpredict.collection.stages import KINDS, RESUME, SAMPLES, Kind, Stage, stages_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.errors import UsageError
-from quagpredict.plans.parts import Assumptions, Candidate
+from quagpredict.plans.parts import Assumptions, AutoSamples, Candidate
 from quagpredict.plans.plan import Plan
 
 # Floating-point operations a parameter and token: forward 2, backward 4, and 2 more where activations are recomputed.
@@ -17,6 +18,7 @@ _TRAINING, _RECOMPUTED = 6, 2
 # Bytes a parameter: of weights by type (unnamed: float32), and of AdamW's moments and master weights in float32.
 _BYTES = {"bfloat16": 2, "float16": 2}
 _OPTIMIZER = 12
+_RL: tuple[Kind, ...] = ("grpo", "evaluate-along", "evaluate-post")
 
 
 class KindCost(NamedTuple):
@@ -82,7 +84,7 @@ def estimate_cost(plan: Plan | str | Path, out: str | Path | None = None) -> Est
     Examples
     --------
     >>> found = estimate_cost("collectors/plans/paper-qwen3-4b.yaml", "runs/none")
-    >>> [cost.kind for cost in found.costs][:2], "measuring before RL" in found.notes[-1]
+    >>> [cost.kind for cost in found.costs][:2], "less than RL for all" in found.notes[-1]
     (['sft', 'evaluate-pre'], True)
     """
     plan = plan if isinstance(plan, Plan) else Plan.from_yaml(plan)
@@ -94,13 +96,41 @@ def estimate_cost(plan: Plan | str | Path, out: str | Path | None = None) -> Est
         notes.append(
             f"GiB are of weights that stay; a stage in training holds up to {working:,.0f} GiB more to resume from"
         )
+    return Estimate(costs, (*notes, *_worth(plan, costs)))
+
+
+def _worth(plan: Plan, costs: Sequence[KindCost]) -> list[str]:
+    """Say what measuring and RL cost, and what is saved where RL is for the best alone."""
     hours = {cost.kind: cost.hours for cost in costs}
-    if hours.get("grpo") and hours.get("evaluate-pre", 0.0) > hours["grpo"]:
-        notes.append(
-            f"measuring before RL takes {hours['evaluate-pre'] / hours['grpo']:.1f} times what RL takes; "
-            "`quagpredict.sensitivity` shows what fewer problems and samples are worth"
-        )
-    return Estimate(costs, tuple(notes))
+    rl, measuring = (sum(hours.get(kind, 0.0) for kind in kinds) for kinds in (_RL, ("evaluate-pre",)))
+    if not rl or not measuring or plan.race is not None:  # a race says itself what it pays for
+        return []
+    notes = []
+    rule = plan.evaluation.auto
+    runs = Counter(candidate.base for candidate in plan.candidates for _ in candidate.rl_seeds)
+    top = (rule or AutoSamples()).top
+    part = sum(min(top, count) for count in runs.values()) / runs.total()
+    most = measuring
+    told = f"{measuring:,.1f} hours"
+    if rule is not None:
+        most = measuring * rule.most / rule.first
+        told += f" with {rule.first} samples, {most:,.1f} if the place of every candidate stayed open until {rule.most}"
+    else:
+        if measuring > rl:
+            notes.append(
+                f"measuring before RL takes {measuring / rl:.1f} times what RL takes; with `samples_before: auto` most "
+                f"candidates get {AutoSamples().first} samples"
+            )
+    notes.append(f"RL for all takes {rl:,.1f} hours, with the measuring after it; measuring before it takes {told}")
+    notes.append(
+        f"measuring, and RL for the best {top} of each base alone, is {_against(measuring / rl + part)} than RL for all"
+        + (f", at worst {_against(most / rl + part)}" if most > measuring else "")
+    )
+    return notes
+
+
+def _against(share: float) -> str:
+    return f"{1 - share:.0%} less" if share <= 1 else f"{share - 1:.0%} more"
 
 
 def estimate(plan: Plan, attempts: Iterable[Attempt] = ()) -> list[KindCost]:
@@ -109,7 +139,8 @@ def estimate(plan: Plan, attempts: Iterable[Attempt] = ()) -> list[KindCost]:
     A kind of which stages were run costs their mean time. Any other is computed from the plan's ``estimate`` section:
 
     - SFT: tokens x parameters x 6 operations (8 with gradient checkpointing) over what the GPUs deliver;
-    - evaluation: problems x samples x tokens of a response over the rate of generation;
+    - evaluation: problems x samples x tokens of a response over the rate of generation; where results decide how many
+      samples there are, the first of them alone;
     - RL: a step's responses are generated at that rate and trained on as in SFT.
 
     Of a race, RL and what is measured along and after it count by the share of all runs in full that the budget pays.
@@ -132,6 +163,8 @@ def estimate(plan: Plan, attempts: Iterable[Attempt] = ()) -> list[KindCost]:
     means = mean_seconds(attempts)
     of_kind: dict[Kind, list[Stage]] = {}
     for stage in stages_of(plan):
+        if SAMPLES in stage.inputs:  # only if results ask for it
+            continue
         of_kind.setdefault(stage.kind, []).append(stage)
     costs = []
     for kind in (kind for kind in KINDS if kind in of_kind):

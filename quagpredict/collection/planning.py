@@ -6,9 +6,9 @@ from pathlib import Path
 
 from quagpredict.collection.launch import command_of
 from quagpredict.collection.ledger import read_ledger
-from quagpredict.collection.rounds import is_raced, rounds_of
+from quagpredict.collection.rounds import is_raced, may_run
 from quagpredict.collection.selection import limited, selected
-from quagpredict.collection.stages import Kind, Stage, State, stages_of, states_of
+from quagpredict.collection.stages import DECISIONS, Kind, Stage, State, stages_of, states_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.plans.plan import Plan
 
@@ -24,8 +24,8 @@ def planned_commands(
 ) -> Iterator[tuple[Stage, State, str]]:
     """Yield every stage that `collect` would run or has run, with its state and its exact command line.
 
-    Nothing is written. Of a race that is all that was decided so far, and last the next decision, whose command line is
-    a comment.
+    Nothing is written. Where results decide, of a race or of how many samples are drawn, that is what was decided so
+    far, and last the next decision, whose command line is a comment.
 
     The config that a command names is written when the stage is started; it holds the paths of the stages before it,
     which are known from the start.
@@ -34,11 +34,11 @@ def planned_commands(
     work = WorkFolder(out or Path("runs") / plan.name)
     attempts = list(work.still_there(read_ledger(work.ledger))) if work.ledger.exists() else []
     stages = selected(stages_of(plan), until, only)
-    if is_raced(plan, until, only, limit, in_full=in_full):
-        stages = rounds_of(plan, stages, attempts).stages
+    raced = is_raced(plan, until, only, limit, in_full=in_full)
+    stages = may_run(plan, stages, attempts, raced=raced, whole=not only and limit is None)
     states = states_of(stages, attempts, work.without_weights(attempts))
     for stage in stages if limit is None else limited(stages, states, limit):
-        if stage.kind == "race":
+        if stage.kind in DECISIONS:
             yield stage, states[stage.id], f"# decided by collect, from {len(stage.inputs)} measurements"
         else:
             yield stage, states[stage.id], shlex.join(command_of(plan, stage, work.next_place(stage).config))

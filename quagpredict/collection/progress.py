@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from quagpredict.collection.ledger import Attempt
-from quagpredict.collection.stages import Kind, Stage, State
+from quagpredict.collection.stages import DECISIONS, Kind, Stage, State
 
 
 def mean_seconds(attempts: Iterable[Attempt]) -> dict[Kind, float]:
@@ -34,7 +34,7 @@ def remaining_seconds(
 ) -> float | None:
     """Return the time that is left, or None as long as a kind of stage that is left was never measured.
 
-    It is None too while a race has something to decide, since nobody knows then what will be run.
+    It is None too while there is something to decide, since nobody knows then what will be run.
 
     It is the work that is left shared by the workers, but no less than the longest chain of stages that must follow
     one another. Stages that failed or are blocked are not counted.
@@ -52,7 +52,7 @@ def remaining_seconds(
         How many stages run at once.
     """
     left = [stage for stage in stages if states[stage.id] in ("ready", "waiting")]
-    if any(stage.kind == "race" or stage.kind not in means for stage in left):
+    if any(stage.kind in DECISIONS or stage.kind not in means for stage in left):
         return None
     chain: dict[str, float] = {}
     total = 0.0

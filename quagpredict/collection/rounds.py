@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from quagpredict.collection.ledger import Attempt
+from quagpredict.collection.measuring import measuring_of
 from quagpredict.collection.stages import KINDS, Kind, Stage, rows_of, states_of
 from quagpredict.errors import UsageError
 from quagpredict.files import digest
@@ -119,6 +120,23 @@ def rounds_of(plan: Plan, stages: Sequence[Stage], attempts: Iterable[Attempt]) 
     inputs = {identity: identity for identity in evidence}
     decision = Stage("race", str(len(decisions) + 1), _DECIDER, config, inputs, digest(config), "")
     return Rounds((*wanted, decision), tuple(decisions))
+
+
+def may_run(
+    plan: Plan, stages: Sequence[Stage], attempts: Iterable[Attempt], *, raced: bool, whole: bool
+) -> tuple[Stage, ...]:
+    """Return what may be run by what was decided so far, with the next decision if there is one to take.
+
+    Parameters
+    ----------
+    plan, stages, attempts, whole
+        As for `quagpredict.collection.measuring.measuring_of`.
+    raced : bool
+        From `is_raced`.
+    """
+    attempts = list(attempts)
+    measuring = measuring_of(plan, stages, attempts, whole=whole)
+    return rounds_of(plan, measuring.stages, attempts).stages if raced and measuring.settled else measuring.stages
 
 
 def total_cost(decisions: Iterable[Mapping[str, Any]]) -> float:

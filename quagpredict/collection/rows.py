@@ -93,7 +93,7 @@ class Rows:
         )
 
     def _row(self, row: Row, done: Mapping[str, Attempt], *, run: bool) -> pl.DataFrame:
-        parts = [part for part in (_parts(row) if run else (row.sft, row.pre)) if part is not None]
+        parts = [part for part in (_parts(row) if run else (row.sft, row.pre, *row.more)) if part is not None]
         ends = [done[part] for part in parts if part in done]
         made = (row.candidate.name, *(end.started + end.key for end in ends))
         if made not in self._made:
@@ -101,10 +101,12 @@ class Rows:
         return self._made[made]
 
     def _assembled(self, row: Row, done: Mapping[str, Attempt], run: bool) -> pl.DataFrame:
-        pre = _results(done[row.pre])
+        before = _before_rl(row, done)
+        pre = _results(done[before[-1]])
         identity = {**_identity(self._plan, row), "eval_protocol_id": pre["eval_protocol_id"]}
-        costs: dict[str, float | None] = {"sft": _cost(done, row.sft), "pre_evaluation": _cost(done, row.pre)}
-        pre_problems = self._problems(row.pre)
+        costs: dict[str, float | None] = {"sft": _cost(done, row.sft)}
+        costs["pre_evaluation"] = sum(_cost(done, stage) or 0.0 for stage in before)
+        pre_problems = self._problems(before[-1])
         if not run:
             return assemble_row(identity, pre["measurement"], pre_problems, costs=costs)
         assert row.grpo is not None
@@ -116,10 +118,10 @@ class Rows:
                 f"{last}: measured under protocol {measured['eval_protocol_id']}, but {row.pre} under "
                 f"{pre['eval_protocol_id']}; the two must be the same: run one of them again"
             )
-        before, taken = _input(done[row.pre], "checkpoint"), _input(done[grpo], "candidate")
-        if None not in (before, taken) and before != taken:
+        weights, taken = _input(done[row.pre], "checkpoint"), _input(done[grpo], "candidate")
+        if None not in (weights, taken) and weights != taken:
             raise InvalidDataError(
-                f"{grpo}: RL began from other weights than {row.pre} measured (digests {taken} and {before}): "
+                f"{grpo}: RL began from other weights than {row.pre} measured (digests {taken} and {weights}): "
                 "the checkpoint was changed in between; remove the folder of the wrong stage to have it made again"
             )
         identity |= {"rl_recipe_id": row.rl_recipe_id, "rl_seed": row.rl_seed}
@@ -137,7 +139,7 @@ class Rows:
         """Return the measurements before, along, at the end of and after a run, by step."""
         assert row.post is not None
         assert self._plan.rl is not None
-        stages = {0: row.pre, self._plan.rl.steps: row.post, **row.along}
+        stages = {0: _before_rl(row, done)[-1], self._plan.rl.steps: row.post, **row.along}
         measured = {step: _results(done[stage])["measurement"] for step, stage in stages.items() if stage in done}
         if self._plan.rl.steps < 1 and row.grpo is not None:  # a recipe by epochs says its steps afterwards
             measured[_results(done[row.grpo])["rl_steps"]] = measured.pop(self._plan.rl.steps)
@@ -156,8 +158,13 @@ class Rows:
 
 def _parts(row: Row) -> tuple[str, ...]:
     """Return the stages that a row is made of."""
-    whole = (row.sft, row.pre, row.grpo, row.post, *row.along.values(), *row.paused.values())
+    whole = (row.sft, row.pre, *row.more, row.grpo, row.post, *row.along.values(), *row.paused.values())
     return tuple(part for part in whole if part is not None)
+
+
+def _before_rl(row: Row, done: Mapping[str, Attempt]) -> list[str]:
+    """Return the measurements of a candidate before RL; the last has most samples."""
+    return [stage for stage in (row.pre, *row.more) if stage in done]
 
 
 def _is_paused(row: Row, done: Mapping[str, Attempt]) -> bool:

@@ -11,10 +11,12 @@ from quagpredict.plans.plan import Plan
 from quagpredict.plans.recipe import recipe_id, rl_recipe_id
 from quagpredict.program import PAUSED
 
-Kind = Literal["base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post", "race"]
+Kind = Literal["base", "sft", "evaluate-pre", "measure", "grpo", "evaluate-along", "evaluate-post", "race"]
 State = Literal["done", "ready", "waiting", "failed", "blocked"]
-# The kinds that a program runs. A decision of a race is taken by `collect` itself: see `quagpredict.collection.rounds`.
+# The kinds that a program runs. Decisions are taken by `collect` itself: which candidates get more samples
+# (`quagpredict.collection.measuring`), which runs of a race go on (`quagpredict.collection.rounds`).
 KINDS: tuple[Kind, ...] = ("base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post")
+DECISIONS: tuple[Kind, ...] = ("measure", "race")
 # Kind -> the program that runs it, as a plan names programs.
 ROLE_OF: dict[Kind, str] = {
     **{"base": "base", "sft": "sft", "grpo": "rl"},
@@ -22,9 +24,13 @@ ROLE_OF: dict[Kind, str] = {
 }
 _SPEED_ONLY = {"batch_size", "workers", "engine_settings"}  # keys of evaluation that no result depends on
 # Which kind is taken for the longer one before any was measured.
-_LONGEST_FIRST: tuple[Kind, ...] = ("grpo", "base", "sft", "evaluate-pre", "evaluate-post", "evaluate-along", "race")
+_LONGEST_FIRST: tuple[Kind, ...] = (
+    *("grpo", "base", "sft", "evaluate-pre", "evaluate-post", "evaluate-along"),
+    *DECISIONS,
+)
 _MODEL, _CHECKPOINT = "model_name_or_path", "checkpoint"  # config keys that tell a program its model
 RESUME = "resume_from_checkpoint"  # and what a paused run goes on from
+SAMPLES = "samples_from"  # and a measurement with more samples where the first of them are
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,8 @@ class Stage:
 class Row:
     """One row of the corpus: a candidate, and a run of it if there is one; with the stages that it is made of.
 
-    `along` are the measurements on the way, `paused` the parts of the run before each pause; both by step.
+    `along` are the measurements on the way, `paused` the parts of the run before each pause; both by step. `more` are
+    the measurements before RL with more samples than `pre`, if results decide about them; fewest first.
     """
 
     candidate: Candidate
@@ -89,6 +96,7 @@ class Row:
     post: str | None
     along: Mapping[int, str] = field(default_factory=dict)
     paused: Mapping[int, str] = field(default_factory=dict)
+    more: tuple[str, ...] = ()
 
 
 def run_name(candidate: Candidate, rl_seed: int) -> str:
@@ -171,7 +179,13 @@ class _Stages:
             sft = self._add("sft", candidate.sft_name, "sft", config, name, {_MODEL: model})
             part = "" if candidate.checkpoint_epoch is None else checkpoint_folder(candidate.checkpoint_epoch)
             model = _Model(stage=sft, within=part)
-        self._add("evaluate-pre", name, "evaluate", _evaluation(plan, "before"), name, {_CHECKPOINT: model})
+        wanted = _evaluation(plan, "before")
+        had = self._add("evaluate-pre", name, "evaluate", wanted, name, {_CHECKPOINT: model})
+        for samples in _more_samples(plan):
+            models = {_CHECKPOINT: model, SAMPLES: _Model(stage=had)}
+            had = self._add(
+                "evaluate-pre", f"{name}@{samples}", "evaluate", {**wanted, "samples": samples}, name, models
+            )
         for seed in candidate.rl_seeds:
             add = self._add_run if plan.race is None else self._add_raced_run
             add(candidate, seed, model)
@@ -220,6 +234,11 @@ class _Stages:
         return {"keep_epochs": kept} if kept else {}
 
 
+def _more_samples(plan: Plan) -> tuple[int, ...]:
+    """Return to how many samples a measurement before RL can be taken beyond the first."""
+    return () if plan.evaluation.auto is None else plan.evaluation.auto.rounds[1:]
+
+
 def measured_along(plan: Plan, candidate: Candidate) -> tuple[int, ...]:
     """Return the steps other than the recipe's last at which the runs of a candidate are, or can be, measured."""
     if plan.race is not None:
@@ -247,15 +266,16 @@ def rows_of(plan: Plan) -> tuple[Row, ...]:
         identity = recipe_id(plan.base(candidate.base).content(), config)
         sft = f"sft/{candidate.sft_name}" if trained else None
         pre = f"evaluate-pre/{candidate.name}"
+        more = tuple(f"{pre}@{samples}" for samples in _more_samples(plan))
         for seed in candidate.rl_seeds:
             run = run_name(candidate, seed)
             steps = measured_along(plan, candidate)
             along = {step: f"evaluate-along/{run}@{step}" for step in steps}
             paused = {} if plan.race is None else {step: f"grpo/{run}@{step}" for step in steps}
             stages = (sft, pre, f"grpo/{run}", f"evaluate-post/{run}")
-            rows.append(Row(candidate, seed, identity, rl_id, *stages, along, paused))
+            rows.append(Row(candidate, seed, identity, rl_id, *stages, along, paused, more))
         if not candidate.rl_seeds:
-            rows.append(Row(candidate, None, identity, None, sft, pre, None, None))
+            rows.append(Row(candidate, None, identity, None, sft, pre, None, None, more=more))
     return tuple(rows)
 
 

@@ -59,8 +59,40 @@ class ReinforcementLearning:
 
 
 @dataclass(frozen=True)
+class AutoSamples:
+    """How many samples before RL, where the plan leaves that to the results.
+
+    Every candidate gets `first` samples a problem. Where that leaves open who is among the best `top` of a base by
+    Pass@`first`, those whose place is open get twice as many, until it is settled or they have `most`. Differences that
+    are known to the `tolerance` are not worth more.
+    """
+
+    first: int = 16
+    most: int = 256
+    top: int = 3
+    tolerance: float = 0.01
+
+    @property
+    def rounds(self) -> tuple[int, ...]:
+        """Samples a problem after each round.
+
+        Examples
+        --------
+        >>> AutoSamples(most=100).rounds
+        (16, 32, 64, 100)
+        """
+        found = [self.first]
+        while found[-1] < self.most:
+            found.append(min(2 * found[-1], self.most))
+        return tuple(found)
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """How candidates are measured before RL, runs after it, and runs on the way."""
+    """How candidates are measured before RL, runs after it, and runs on the way.
+
+    With `auto` results decide how many samples there are before RL; `samples_before` are the first.
+    """
 
     suite: Recipe
     samples_before: int
@@ -71,6 +103,7 @@ class Evaluation:
     workers: int | None = None
     engine_settings: Mapping[str, Any] = field(default_factory=dict)
     overlap: Mapping[str, Any] = field(default_factory=dict)
+    auto: AutoSamples | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from quagpredict.errors import UsageError
 from quagpredict.files import digest
+from quagpredict.plans.measuring import evaluation_of
 from quagpredict.plans.parts import (
     LAUNCHERS,
     PROGRAMS,
@@ -83,7 +84,7 @@ class Plan:
         data = {name: _data(top.section("data").section(name)) for name in top.section("data", {}).names()}
         sft = _sft(top.section("sft")) if "sft" in top.content else None
         rl = _rl(top.section("rl")) if "rl" in top.content else None
-        evaluation = _evaluation(top.section("evaluation"))
+        evaluation = evaluation_of(top.section("evaluation"))
         launch = launch_of(top.section("launch", {}))
         programs = _programs(top.section("programs", {}))
         candidates = _candidates(top, {base.name for base in bases}, set(data), sft, rl)
@@ -116,6 +117,8 @@ class Plan:
         content = {key: value for key, value in asdict(self).items() if key != "assumptions"}
         if self.race is None:
             del content["race"]
+        if self.evaluation.auto is None:  # as in plans that were written before there was one
+            del content["evaluation"]["auto"]
         for key in ("time_limits", "resources", "options"):
             del content["launch"][key]
         return digest(content)
@@ -157,28 +160,6 @@ def _rl(section: Section) -> ReinforcementLearning:
     if along and along[-1] >= rl.steps:
         raise section.error("measure_at", f"expected steps below max_steps of the recipe ({rl.steps}), got {along[-1]}")
     return rl
-
-
-def _evaluation(section: Section) -> Evaluation:
-    engine_keys = ("engine", "batch_size", "workers", "engine_settings")
-    section.only("suite", "samples_before", "samples_after", "samples_along", "overlap", *engine_keys)
-    overlap = section.section("overlap", {})
-    overlap.only("against", "ngram", "max_share")
-    if overlap.content and not isinstance(overlap.content.get("against"), list):
-        raise overlap.error("against", "expected a list of sources, each with path, hub or lab")
-    before = section.whole("samples_before", 1)
-    after = section.whole("samples_after", 1, before)
-    return Evaluation(
-        suite=section.recipe("suite"),
-        samples_before=before,
-        samples_after=after,
-        samples_along=section.whole("samples_along", 1, after),
-        engine=section.text("engine", "transformers"),
-        batch_size=section.whole("batch_size", 1) if "batch_size" in section.content else None,
-        workers=section.whole("workers", 1) if "workers" in section.content else None,
-        engine_settings=dict(section.section("engine_settings", {}).content),
-        overlap=dict(overlap.content),
-    )
 
 
 def launch_of(section: Section) -> Launch:

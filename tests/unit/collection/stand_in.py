@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-INPUTS = ("model_name_or_path", "checkpoint", "resume_from_checkpoint")
+INPUTS = ("model_name_or_path", "checkpoint", "resume_from_checkpoint", "samples_from")
 KEPT = ("keep_steps", "keep_epochs")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from quagpredict.cli import main
-from quagpredict.collection.estimate import KindCost, estimate
+from quagpredict.collection.estimate import KindCost, estimate, estimate_cost
 from quagpredict.collection.ledger import Attempt
 from quagpredict.errors import UsageError
 from quagpredict.plans.plan import Plan
@@ -87,6 +87,15 @@ def test_what_was_measured_is_taken_before_what_is_assumed(file: Path) -> None:
     assert cost.how == "mean of the stages that were run, 120 s"
 
 
+def test_a_fixed_number_of_samples_that_costs_more_than_rl_is_told(file: Path) -> None:
+    file.write_text(file.read_text().replace("samples_before: 8", "samples_before: 800"))
+    notes = estimate_cost(file, file.parent / "none").notes
+    rl, measuring = 10 * 64 * 400 / 2000 + 10 * 64 * 400 * 8 * 1e9 / 100e12 + 50 * 4 * 400 / 2000, 50 * 800 * 400 / 2000
+    assert f"takes {measuring / rl:.1f} times what RL takes; with `samples_before: auto`" in notes[-3]
+    # One candidate: choosing saves nothing.
+    assert f"is {measuring / rl:.0%} more than RL for all" in notes[-1]
+
+
 def test_without_either_there_is_no_estimate(write_plan: WritePlan) -> None:
     with pytest.raises(UsageError, match="no 'base' stage was run yet and plan 'tiny' has no 'estimate' section"):
         estimate(Plan.from_yaml(write_plan()))
@@ -111,10 +120,11 @@ def test_the_papers_plans_have_an_estimate(
     assert "GiB more to resume from" in shown.err
     words = [line.split()[0] for line in lines if line[:1].isalpha()]
     assert words == ["stages", "sft", "evaluate-pre", "grpo", "evaluate-post", "all"]
-    hours = {line.split()[0]: float(line.split()[2].replace(",", "")) for line in lines[2:] if line[:1].isalpha()}
-    if hours["evaluate-pre"] > hours["grpo"]:
-        said = f"measuring before RL takes {hours['evaluate-pre'] / hours['grpo']:.1f} times what RL takes"
-        assert said in shown.err
-    else:
-        assert "measuring" not in shown.err
+    # Measuring pays: 16 samples of each candidate, and 64 if all of them stayed open, against RL for 39 runs.
+    hours = {cost.kind: cost.hours for cost in estimate_cost(f"collectors/plans/paper-{name}.yaml").costs}
+    rl = hours["grpo"] + hours["evaluate-post"]
+    best, worst = (1 - (more * hours["evaluate-pre"] / rl + 3 / 39) for more in (1, 4))
+    assert f"RL for all takes {rl:,.1f} hours" in shown.err
+    assert f"is {best:.0%} less than RL for all, at worst {worst:.0%} less" in shown.err
+    assert best > worst > 0.4
     assert not list(tmp_path.iterdir())
