@@ -29,6 +29,7 @@ COMMANDS = {
     "doctor": "say what is installed, what really works here, and what to do about the rest",
     "evaluate": "measure one checkpoint on a suite",
     "fit": "fit a surrogate to finished runs",
+    "hub": "write a corpus or a surrogate as a folder for the Hugging Face hub",
     "import": "bring samples or counts of another evaluation tool into the table",
     "race": "say which RL runs to start, go on with and stop",
     "rank": "say which candidates deserve RL compute",
