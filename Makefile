@@ -18,7 +18,7 @@ DEMO   = $(if $(wildcard .venv/installed),.venv,.venv-demo)/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo docs test test-vllm test-postgresql test-browser test-slurm test-ray lock audit check format bench wheel clean clean-env
+.PHONY: help demo docs test test-vllm test-postgresql test-browser test-slurm test-ray test-trackers test-notebooks lock audit check format bench wheel clean clean-env
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -48,6 +48,14 @@ test-slurm: .venv/installed  ## the SLURM launcher on a SLURM of its own (needs 
 test-ray: .venv/installed  ## the launcher and the replicas of Ray, on a cluster of nodes on this machine, one of which is killed
 	$(FULL) $(PIP) "ray>=2.40"
 	QUAGPREDICT_LAUNCHERS=ray $(FULL) -m pytest tests/unit/collection/test_launch.py tests/clusters/on_ray.py
+
+test-trackers: .venv/installed  ## what the callback logs, read back from TensorBoard's files and an MLflow store
+	$(FULL) $(PIP) tensorboard "mlflow-skinny>=3.4"
+	HF_HUB_OFFLINE=1 $(FULL) -m pytest tests/unit/callbacks/trackers.py
+
+test-notebooks: .venv/installed  ## the notebooks of docs/notebooks, run in a kernel and held to what they show
+	$(FULL) $(PIP) nbclient ipykernel
+	HF_HUB_OFFLINE=1 $(FULL) -m pytest tests/notebooks/run.py
 
 check: .venv/installed  ## formatting, lint and types
 	$(FULL) -m ruff format --check .

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from quagpredict.importers.importing import import_run as import_run
     from quagpredict.importers.many import import_runs as import_runs
     from quagpredict.importers.many import write_imported as write_imported
+    from quagpredict.importers.mlflow_runs import read_mlflow as read_mlflow
     from quagpredict.metrics.coverage import pass_at_k as pass_at_k
     from quagpredict.mixture_search.searching import search as search
     from quagpredict.mixture_search.study import MixtureSearch as MixtureSearch

@@ -21,6 +21,7 @@ EXTRA_OF = {
     "psycopg2": "postgresql",
     "shtab": "completion",
     "ray": "ray",
+    "mlflow": "mlflow",
 }
 
 

@@ -1,9 +1,7 @@
 """``quagpredict hub``: a corpus or a surrogate as a folder that the Hugging Face hub takes."""
 
 import argparse
-from typing import Any
 
-from quagpredict.cli import COMMANDS
 from quagpredict.cli.inputs import say
 
 DESCRIPTION = """\
@@ -17,15 +15,8 @@ examples:
 """
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser = subparsers.add_parser(
-        "hub",
-        help=COMMANDS["hub"],
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
     add = parser.add_argument
     add("source", metavar="PATH", help="a folder that `quagpredict fit` made, a table, or a folder with corpus.parquet")
     add("--out", required=True, metavar="FOLDER", help="folder to write; must not be there")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 KNOWN = ("auto", *READERS)
 # The arguments by which the library says that something has to be decided.
 _DECIDES = re.compile(r'filter="([^"]+)"|`regrade`')
+MLFLOW = "mlflow"  # a table of runs, with what was logged of them; of the others samples are read
 _COLUMNS = {
     "id": "the problem",
     "correct": "the verdict or reward",
@@ -42,22 +43,25 @@ examples:
   quagpredict import counts mix-a.csv --candidate mix-a --protocol "vllm t=1.0 32k tokens" --out runs/mix-a.parquet
   quagpredict import auto base=out/base mix-a=out/mix-a mix-b=out/mix-b --base base --loss losses.csv --out runs.parquet
   quagpredict import auto out/* --each --out runs.parquet
+  quagpredict import mlflow sqlite:///mlflow.db --experiment sft --out runs.parquet
 """
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add = parser.add_argument
-    add("source", metavar="FORMAT", choices=KNOWN, help=f"one of {', '.join(KNOWN)}")
+    add("source", metavar="FORMAT", choices=(*KNOWN, MLFLOW), help=f"one of {', '.join(KNOWN)}, or {MLFLOW}")
     add(
         "paths",
         metavar="[NAME=]PATH",
         nargs="+",
-        help="files, globs or folders; of one checkpoint (--candidate), or of many, each with its candidate's name",
+        help="files, globs or folders; of one checkpoint (--candidate), or of many, each with its candidate's name; of "
+        "mlflow the store, whose runs are the candidates",
     )
     add("--out", required=True, metavar="FILE", help="table to write (.parquet)")
     add("--candidate", metavar="NAME", help="name of the candidate, where the paths are of one checkpoint")
     add("--each", action="store_true", help="each path is a candidate, called by the name of the file or folder")
+    add("--experiment", metavar="NAME", help="which experiment's runs (mlflow; default: all of them)")
     add("--base-model", metavar="NAME", help="what the checkpoints were fine-tuned from, if that is known")
     add("--loss", metavar="LOSS", help="held-out loss in nats per token; of many a table with candidate and loss")
     add("--base", metavar="NAME", help="the base's measurement, for coverage ratios: one of the candidates, or a table")
@@ -79,6 +83,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Import, write, print the audit."""
+    if args.source == MLFLOW:
+        return _mlflow(args)
     try:
         return _run(args)
     except InvalidDataError as error:
@@ -127,6 +133,23 @@ def _run(args: argparse.Namespace) -> int:
         print("\n".join(_table(run) for run in imported))
     say_notes(dict.fromkeys(note for run in imported for note in run.audit.notes), "import")
     say(f"wrote {args.out}")
+    return 0
+
+
+def _mlflow(args: argparse.Namespace) -> int:
+    """Write the runs of an MLflow store as they were logged."""
+    from quagpredict.corpus import write_corpus
+    from quagpredict.importers import read_mlflow
+
+    told = {"--candidate": args.candidate, "--each": args.each, "--loss": args.loss, "--base": args.base}
+    if len(args.paths) > 1 or any(told.values()):
+        option = next((name for name, value in told.items() if value), "a second store")
+        raise UsageError(
+            f"mlflow takes one store and --experiment, each run is a candidate; {option} does not go with it"
+        )
+    table = read_mlflow(args.paths[0], args.experiment)
+    write_corpus(table, args.out)
+    say(f"wrote {args.out}: {table.height} runs; {', '.join(table.columns[:8])}{', ...' if table.width > 8 else ''}")
     return 0
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from quagpredict.importers.many import import_runs as import_runs
     from quagpredict.importers.many import runs_by_name as runs_by_name
     from quagpredict.importers.many import write_imported as write_imported
+    from quagpredict.importers.mlflow_runs import read_mlflow as read_mlflow
     from quagpredict.importers.statistics import Statistic as Statistic
     from quagpredict.importers.statistics import coverage_ratio as coverage_ratio
     from quagpredict.importers.statistics import pass_at_group as pass_at_group

@@ -30,7 +30,7 @@ def test_every_requirement_is_pinned_within_its_bounds(root: Path, project: dict
     extras = project["project"]["optional-dependencies"]
     asked = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
     asked += project["dependency-groups"]["docs"]
-    asked += [*extras["train"], *extras["grade"], *extras["plot"], *extras["ray"]]
+    asked += [*extras["train"], *extras["grade"], *extras["plot"], *extras["ray"], *extras["mlflow"]]
     for text in asked:
         requirement = Requirement(text)
         name = canonicalize_name(requirement.name)
@@ -86,24 +86,37 @@ case "$*" in "$FAILS") echo "No matching distribution" >&2; exit 2;; "$HANGS") s
 @pytest.mark.parametrize(
     ("fails", "hangs", "code", "ran", "said"),
     [
-        ("", "", 0, "check|test|docs|test-postgresql|test-ray|.venv-vllm/installed|test-vllm", ""),
+        (
+            "",
+            "",
+            0,
+            "check|test|docs|test-postgresql|test-ray|test-trackers|test-notebooks|.venv-vllm/installed|test-vllm",
+            "",
+        ),
         ("check", "", 2, "check", ""),
         ("test", "", 2, "check|test", ""),
         ("test-postgresql", "", 2, "check|test|docs|test-postgresql", ""),
         ("test-ray", "", 2, "check|test|docs|test-postgresql|test-ray", ""),
-        ("test-vllm", "", 2, "check|test|docs|test-postgresql|test-ray|.venv-vllm/installed|test-vllm", ""),
+        ("test-trackers", "", 2, "check|test|docs|test-postgresql|test-ray|test-trackers", ""),
+        (
+            "test-vllm",
+            "",
+            2,
+            "check|test|docs|test-postgresql|test-ray|test-trackers|test-notebooks|.venv-vllm/installed|test-vllm",
+            "",
+        ),
         (
             ".venv-vllm/installed",
             "",
             0,
-            "check|test|docs|test-postgresql|test-ray|.venv-vllm/installed",
+            "check|test|docs|test-postgresql|test-ray|test-trackers|test-notebooks|.venv-vllm/installed",
             "No matching distribution",
         ),
         (
             "",
             ".venv-vllm/installed",
             0,
-            "check|test|docs|test-postgresql|test-ray|.venv-vllm/installed",
+            "check|test|docs|test-postgresql|test-ray|test-trackers|test-notebooks|.venv-vllm/installed",
             "not installed within 1 s",
         ),
     ],
