@@ -47,6 +47,7 @@ def read_mlflow(uri: str | Path, experiment: str | None = None) -> pl.DataFrame:
     ``qp.rank(qp.read_mlflow("sqlite:///mlflow.db", "sft"), columns={"pre_held_out_loss_nats": "eval_loss"})``; here
     what is said where there is no store:
 
+    >>> from quagpredict.errors import MissingExtraError
     >>> try:
     ...     read_mlflow("no-such/mlflow.db")
     ... except (InvalidDataError, MissingExtraError) as error:
