@@ -28,7 +28,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import polars as pl
 
-from quagpredict.schema import BY_NAME, MEASURES, Column, pass_at_column
+from quagpredict.column import Column, pass_at_column
+from quagpredict.schema import BY_NAME, MEASURES
 
 #: Centres of the bins of success probability, on the logit scale; from 1 in 2981 to its complement.
 LOGITS = np.linspace(-8.0, 8.0, 41)

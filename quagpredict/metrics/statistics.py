@@ -1,16 +1,18 @@
 """The statistics of a measurement, each listed once: what it is of one problem, or of which samples it is the mean.
 
 `measurement` stores those that have a column in the table; the summary of an evaluation shows all of them, each with
-its interval. A new one is a line here, and a column of the schema if it is to be stored.
+its interval. A new one is an entry here: the schema takes its column from it.
 """
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.column import Column, measure_column
 from quagpredict.metrics.learning_signal import reward_variance, zero_variance_share
 
 Floats = NDArray[np.float64]
@@ -35,24 +37,90 @@ def _zero_variance(problems: pl.DataFrame, group_size: int) -> Floats:
     return zero_variance_share(problems["n"].to_numpy(), problems["c"].to_numpy(), group_size)
 
 
-#: Name -> its value of each problem, from the table of problems, (problems,): NaN where it is not known, None where the
-#: table lacks a column. Over problems it is the mean.
-OF_PROBLEMS: dict[str, Callable[[pl.DataFrame], Floats | None]] = {
-    "truncated_share": partial(_share, column="truncated"),
-    "no_answer_share": partial(_share, column="no_answer"),
-    "distinct_answers_mean": partial(_counts, column="distinct_answers"),
-    "reward_variance": _variance,
-    "zero_variance_share_g8": partial(_zero_variance, group_size=8),
-    "zero_variance_share_g16": partial(_zero_variance, group_size=16),
-}
+class Statistic(NamedTuple):
+    """A statistic of a measurement.
 
-#: Name -> the samples whose length it is the mean of, pooled over problems; in tokens.
-LENGTHS: dict[str, pl.Expr] = {
-    "length_mean": pl.lit(True),
-    "length_finished_mean": pl.col("finish_reason") != "length",
-    "length_correct_mean": pl.col("verdict") == "correct",
-    "length_wrong_mean": pl.col("verdict") == "wrong",
-}
+    Attributes
+    ----------
+    column : Column
+        What it is called, means and may be.
+    of : callable, polars.Expr, str or None
+        How it is made. A function gives its value of each problem from the table of problems, (problems,): NaN where it
+        is not known, None where the table lacks a column; over problems it is the mean. An expression says of which
+        samples it is the mean length in tokens, pooled over problems. A name is that of the column of sums over a
+        sample's tokens, in nats, of which it is the mean of a token, pooled over samples. None: `measurement` has it.
+    stored : bool
+        Whether the table has its column; the summary of an evaluation shows it in any case.
+    """
 
-#: Name -> the column of sums over a sample's tokens, of which it is the mean of a token, pooled over samples; in nats.
-PER_TOKEN: dict[str, str] = {"token_entropy_nats": "entropy_sum", "token_log_prob_nats": "log_prob_sum"}
+    column: Column
+    of: Callable[[pl.DataFrame], Floats | None] | pl.Expr | str | None
+    stored: bool = True
+
+
+STATISTICS = (
+    Statistic(measure_column("length_mean", "tokens", 0, None, "mean length of a response"), pl.lit(True)),
+    Statistic(
+        measure_column("length_finished_mean", "tokens", 0, None, "mean length of a finished response"),
+        pl.col("finish_reason") != "length",
+        stored=False,
+    ),
+    Statistic(measure_column("length_median", "tokens", 0, None, "median length of a response"), None),
+    Statistic(measure_column("length_p95", "tokens", 0, None, "95th percentile of the length of a response"), None),
+    Statistic(
+        measure_column("length_correct_mean", "tokens", 0, None, "mean length of correct responses"),
+        pl.col("verdict") == "correct",
+    ),
+    Statistic(
+        measure_column("length_wrong_mean", "tokens", 0, None, "mean length of wrong responses"),
+        pl.col("verdict") == "wrong",
+    ),
+    Statistic(
+        measure_column("truncated_share", "fraction", 0, 1, "responses cut by the token budget", "lower"),
+        partial(_share, column="truncated"),
+    ),
+    Statistic(
+        measure_column("no_answer_share", "fraction", 0, 1, "finished responses without a final answer", "lower"),
+        partial(_share, column="no_answer"),
+    ),
+    Statistic(
+        measure_column("distinct_answers_mean", "answers", 0, None, "distinct answers a problem, mean over problems"),
+        partial(_counts, column="distinct_answers"),
+    ),
+    Statistic(
+        measure_column(
+            "agreement_mean", "fraction", 0, 1, "share of the most common answer, mean over problems", "higher"
+        ),
+        None,
+    ),
+    Statistic(
+        measure_column(
+            "token_entropy_nats", "nats/token", 0, None, "entropy of the next token, mean over sampled tokens"
+        ),
+        "entropy_sum",
+    ),
+    Statistic(
+        measure_column(
+            "token_log_prob_nats", "nats/token", None, 0, "log-probability of sampled tokens, mean", "higher"
+        ),
+        "log_prob_sum",
+    ),
+    Statistic(measure_column("reward_variance", "1", 0, 1, "unbiased p(1-p), mean over problems"), _variance),
+    Statistic(
+        measure_column(
+            "zero_variance_share_g8", "fraction", 0, 1, "expected share of GRPO groups of 8 with equal rewards"
+        ),
+        partial(_zero_variance, group_size=8),
+    ),
+    Statistic(
+        measure_column(
+            "zero_variance_share_g16", "fraction", 0, 1, "expected share of GRPO groups of 16 with equal rewards"
+        ),
+        partial(_zero_variance, group_size=16),
+    ),
+)
+
+#: Name -> its value of each problem; the samples whose length it is the mean of; the column of sums over tokens.
+OF_PROBLEMS = {each.column.name: each.of for each in STATISTICS if callable(each.of)}
+LENGTHS = {each.column.name: each.of for each in STATISTICS if isinstance(each.of, pl.Expr)}
+PER_TOKEN = {each.column.name: each.of for each in STATISTICS if isinstance(each.of, str)}

@@ -8,8 +8,8 @@ import pytest
 
 FLOORS = (
     {"errors", "shipped", "optional", "files", "apart", "packed", "parquet", "lazy", "nearest", "version"},
-    {"plans", "program", "checkpoint", "run_record", "schema", "answers", "lab"},
-    {"metrics"},
+    {"plans", "program", "checkpoint", "run_record", "column", "answers", "lab"},
+    {"metrics", "schema"},
     {"corpus"},
     {"surrogates", "validation", "engines", "curves"},
     {"ranking", "evaluation", "importers", "diagnosis"},
