@@ -26,6 +26,8 @@ help:  ## this list
 
 demo: $(if $(wildcard .venv/installed),.venv/installed,.venv-demo/installed)  ## rank the shipped candidates, beside what RL really gave
 	$(DEMO)/quagpredict rank --candidates datasets/lab/candidates/*.parquet --truth datasets/lab/outcomes.parquet --top 6
+	@printf '\nYours: %s/quagpredict rank mine.csv --percent   (columns such as name, pass@64, eval_loss; rank --help)\n' $(DEMO)
+	@printf 'A page to show: %s/quagpredict report mine.csv --percent --out page.html\n' $(DEMO)
 
 test: .venv/installed  ## every test (TESTS=path for some, WORKERS=n processes)
 	HF_HUB_OFFLINE=1 $(FULL) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)

@@ -103,13 +103,13 @@ def browser() -> Iterator[Any]:
 
 def results(path: Path) -> None:
     candidates, truth = "datasets/lab/candidates/*.parquet", "datasets/lab/outcomes.parquet"
-    ranking = qp.rank(candidates, "lab", truth=truth, gate=0.5, next_run=True)
+    ranking = qp.rank(candidates, "lab", truth=truth, gate=0.5, budget=3, next_run=True)
     qp.write_report(ranking, path, gpu_hours_per_run=24, title="The lab")
 
 
 def before(path: Path) -> None:
     candidates = "datasets/lab-2/candidates/*.parquet"
-    qp.write_report(qp.rank(candidates, "lab-2", gate=0.9), path)
+    qp.write_report(qp.rank(candidates, "lab-2", gate=0.9), path, gpu_hours_per_run=96)
 
 
 def screening(path: Path) -> None:
@@ -135,9 +135,7 @@ def race(path: Path) -> None:
     curves = pl.DataFrame(points, schema=["candidate", "step", "pass_at_1", "pass_at_16"], orient="row")
     after = [name for name in runs.columns if name.startswith(("post_", "rl_"))]
     table = runs.drop(after)
-    found = qp.race(table, curves, rl_steps=300, budget=600, parallel=2)
-    ranking = qp.rank(table, "lab-2")
-    qp.write_report(ranking, path, race=found)
+    qp.write_report(qp.rank(table, "lab-2", curves=curves, rl_steps=300), path, gpu_hours_per_run=24)
 
 
 def many(path: Path) -> None:
