@@ -9,7 +9,7 @@ gained little (docs/decisions/006-kept-samples.md).
 
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,3 +169,22 @@ def _compared(values: NDArray[np.float64], error: float, others: Sequence[Other]
             Comparison(other.name, difference, half_width, z * other.error, abs(difference) > half_width)
         )
     return tuple(comparisons)
+
+
+def adaptive_values(estimate: AdaptiveEstimate, order: Sequence[Comparison] = ()) -> dict[str, Any]:
+    """Return an adaptive estimate, and this candidate against others, as plain values."""
+    return {
+        "target": f"{'order' if order else 'pass'}@{estimate.k}",
+        "k": estimate.k,
+        "value": estimate.value,
+        "half_width": estimate.half_width,
+        "reached": estimate.reached,
+        "problems": estimate.n.size,
+        "samples_mean": float(estimate.n.mean()),
+        "samples_total": int(estimate.n.sum()),
+        "fixed_samples_for_the_same_precision": estimate.fixed_samples,
+        "saved": estimate.saved,
+        "rounds": list(estimate.rule.rounds),
+        "go_on": [list(pair) for pair in estimate.rule.go_on],
+        "against": [comparison._asdict() for comparison in order],
+    }

@@ -22,7 +22,7 @@ from quagpredict.evaluation.against import read_others
 from quagpredict.evaluation.drawing import draw, draw_of, problem_key
 from quagpredict.evaluation.grading import check_grading, graded_samples
 from quagpredict.evaluation.held_out import held_out_table, held_out_values
-from quagpredict.evaluation.ordering import Comparison, sample_for_order
+from quagpredict.evaluation.ordering import Comparison, adaptive_values, sample_for_order
 from quagpredict.evaluation.overlap import Overlap, OverlapCheck, check_overlap
 from quagpredict.evaluation.samples import SampleStore
 from quagpredict.evaluation.sources import Problem
@@ -373,25 +373,6 @@ def _stopped_values(passed: pl.DataFrame) -> dict[str, float | int | None]:
     values |= {name: float(passed[name].to_numpy().mean()) for name in passed.columns if name.startswith("pass_at_")}
     values["pass_at_1_se"] = standard_error_of_mean(passed["pass_at_1"].to_numpy())
     return values | {"samples_per_problem": None}
-
-
-def adaptive_values(estimate: AdaptiveEstimate, order: Sequence[Comparison] = ()) -> dict[str, Any]:
-    """Return an adaptive estimate, and this candidate against others, as plain values."""
-    return {
-        "target": f"{'order' if order else 'pass'}@{estimate.k}",
-        "k": estimate.k,
-        "value": estimate.value,
-        "half_width": estimate.half_width,
-        "reached": estimate.reached,
-        "problems": estimate.n.size,
-        "samples_mean": float(estimate.n.mean()),
-        "samples_total": int(estimate.n.sum()),
-        "fixed_samples_for_the_same_precision": estimate.fixed_samples,
-        "saved": estimate.saved,
-        "rounds": list(estimate.rule.rounds),
-        "go_on": [list(pair) for pair in estimate.rule.go_on],
-        "against": [one._asdict() for one in order],
-    }
 
 
 def _write(score: Score, folder: Path, provenance: Mapping[str, str]) -> None:
