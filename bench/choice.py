@@ -11,7 +11,6 @@ that does best on the other families.
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +34,7 @@ from quagpredict.surrogates.hierarchy import AFTER, Cells, Prior, design, from_l
 from quagpredict.surrogates.hierarchy_fit import posterior
 from quagpredict.surrogates.hierarchy_learning import Task
 from quagpredict.surrogates.hierarchy_tables import cells_before, finished_task
-from quagpredict.surrogates.stored_prior import LEVELS, load_prior, save_prior
+from quagpredict.surrogates.stored_prior import LEVELS
 from quagpredict.surrogates.training_rows import TrainingRows, training_rows
 from quagpredict.surrogates.training_tables import t_factor
 from quagpredict.validation.screening import screen
@@ -76,6 +75,7 @@ class Base(NamedTuple):
     kinds: NDArray[np.str_]
     geometric: Floats
     sharpness: dict[str, float]
+    best_elsewhere: str
 
 
 def task_of(rows: TrainingRows, level: str) -> Task:
@@ -93,21 +93,15 @@ def task_of(rows: TrainingRows, level: str) -> Task:
     return Task(cells, np.full(cells.share.shape, np.nan), np.full(len(PARTS), 1 / len(PARTS)))
 
 
-def bases(folder: Path, levels: Sequence[str], families: Sequence[str]) -> list[Base]:
-    """Return the bases of the shipped corpora as these levels know them, each with the prior of the other families."""
-    tables = {
-        name: read_corpus(shipped_path(f"datasets/{name}/corpus.parquet"))
-        for family in families
-        for name in FAMILIES[family]
-    }
+def bases(levels: Sequence[str], corpora: Sequence[str]) -> list[Base]:
+    """Return the bases of these corpora as the levels know them, each with the prior of the other families' corpora."""
+    tables = {name: read_corpus(shipped_path(f"datasets/{name}/corpus.parquet")) for name in corpora}
+    families = [family for family, names in FAMILIES.items() if {*names} & {*corpora}]
     found = []
     for family in families:
-        names = FAMILIES[family]
-        there = folder / family / "prior.json"
-        if not there.is_file():
-            save_prior(learnt({name: table for name, table in tables.items() if name not in names}), folder / family)
-        stored = load_prior(folder / family)
-        for name in names:
+        others = {name: table for name, table in tables.items() if name not in FAMILIES[family]}
+        stored = learnt(others, [BY_PARTS.get(level, level) for level in levels])
+        for name in (name for name in FAMILIES[family] if name in tables):
             rows = training_rows(tables[name], "post_pass_at_1")
             tasks = [task_of(rows, level) for level in levels]
             geometric = geometric_mean(benchmark_scores(rows.frame))
@@ -139,10 +133,13 @@ def bases(folder: Path, levels: Sequence[str], families: Sequence[str]) -> list[
                         kinds,
                         geometric[at],
                         {},
+                        "",
                     )
                 )
-    sharp = {family: sharpness([one for one in found if one.family != family]) for family in families}
-    return [base._replace(sharpness=sharp[base.family]) for base in found]
+    elsewhere = {family: [one for one in found if one.family != family] for family in families}
+    sharp = {family: sharpness(others) for family, others in elsewhere.items()}
+    best = {family: best_free_rule(others) for family, others in elsewhere.items()}
+    return [base._replace(sharpness=sharp[base.family], best_elsewhere=best[base.family]) for base in found]
 
 
 Rule = Callable[[Base, Places, Places], Floats]
@@ -188,15 +185,17 @@ RULES: dict[str, Rule] = {
     "hierarchical": hierarchical,
     "told less": told_less,
     "Pass@64": lambda base, _, others: base.frame["pre_pass_at_64"].to_numpy()[others],
+    "Pass@16": lambda base, _, others: base.frame["pre_pass_at_16"].to_numpy()[others],
     "screening": screening,
     "held-out loss": lambda base, _, others: -base.frame[LOSS].to_numpy()[others],
     "geometric mean": lambda base, _, others: base.geometric[others],
     "SFT Pass@1": lambda base, _, others: base.frame["pre_pass_at_1"].to_numpy()[others],
     "three lines": three_lines,
+    "best elsewhere": lambda base, finished, others: RULES[base.best_elsewhere](base, finished, others),
 }
 
 
-FREE = tuple(name for name in RULES if name not in ("hierarchical", "told less", "three lines"))
+FREE = tuple(name for name in RULES if name not in ("hierarchical", "told less", "three lines", "best elsewhere"))
 
 
 def lent_chance(scores: Floats, sharp: float) -> Floats:
@@ -218,6 +217,18 @@ def sharpness(others: Sequence[Base]) -> dict[str, float]:
                 scores = RULES[name](base, drawn[:0], drawn)
                 gains[name].append(np.log([lent_chance(scores, sharp)[best] for sharp in SHARPNESS]))
     return {name: float(SHARPNESS[np.mean(rows, axis=0).argmax()]) for name, rows in gains.items()}
+
+
+def best_free_rule(others: Sequence[Base]) -> str:
+    """Return the free rule whose first of 12 at random, with no result, costs least on these bases."""
+    random = np.random.default_rng(0)
+    lost: dict[str, list[float]] = {name: [] for name in FREE}
+    for base in others:
+        for _ in range(40):
+            drawn = random.permutation(len(base.y))[:OTHERS]
+            for name in FREE:
+                lost[name].append(judged(RULES[name](base, drawn[:0], drawn), base.y[drawn], -np.inf)[0])
+    return min(FREE, key=lambda name: float(np.mean(lost[name])))
 
 
 def gains(chance: Floats, y: Floats) -> tuple[float, float]:
@@ -322,6 +333,45 @@ def apart(rows: Sequence[dict[str, Floats]], rule: str) -> float:
     return float(np.mean(found)) if found else np.nan
 
 
+def tables(result: dict[str, dict[str, dict[str, list[float]]]]) -> str:
+    """Return as Markdown, by family and over all, what each rule costs and how the default differs from it."""
+    lines: list[str] = []
+    for family in dict.fromkeys(key.rpartition(" ")[0] for key in result):
+        found = {key.rpartition(" ")[2]: one for key, one in result.items() if key.rpartition(" ")[0] == family}
+        rules = [name for name in RULES if any(name in one["mean"] for one in found.values())]
+        lines += [
+            "",
+            f"{family}: regret in points, pairs in order",
+            "",
+            _row(["finished", *rules]),
+            _row(["---:", *["---"] * len(rules)]),
+        ]
+        for count, one in found.items():
+            cells = [f"{v[0]:.1f}, {v[2]:.2f}" if (v := one["mean"].get(name)) else "" for name in rules]
+            lines.append(_row([count, *cells]))
+        beside = [name for name in rules if name != "hierarchical"]
+        lines += ["", f"{family}: regret of the default less that of a rule, 90 % interval", ""]
+        lines += [
+            _row(["finished", *beside, "holds", "log, Brier score"]),
+            _row(["---:", *["---"] * (len(beside) + 2)]),
+        ]
+        for count, one in found.items():
+            default, less = one["mean"]["hierarchical"], one["default less rule, 90 %"]
+            cells = [
+                f"{default[0] - one['mean'][name][0]:+.1f} ({less[name][0]:+.1f} to {less[name][1]:+.1f})"
+                if name in less
+                else ""
+                for name in beside
+            ]
+            chances = f"{default[3]:+.2f}, {default[4]:+.2f}"
+            lines.append(_row([count, *cells, f"{100 * one['mean']['holds'][0]:.0f} %", chances]))
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
 def main() -> None:
     """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -333,24 +383,23 @@ def main() -> None:
         "--level", choices=(*LEVELS, *BY_PARTS), default=next(iter(LEVELS)), help="what is known of a candidate"
     )
     parser.add_argument("--beside", choices=LEVELS, help="judge it beside the default as it is when told this alone")
-    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="default: all")
+    every = [name for names in FAMILIES.values() for name in names]
+    parser.add_argument(
+        "--corpora", nargs="+", choices=every, default=every, help="judged and learnt from; default: all"
+    )
     parser.add_argument("--finished", type=int, nargs="+", default=list(FINISHED), metavar="N", help="default: 0 to 24")
     parser.add_argument(
         "--whole", nargs="+", metavar="BASE", help="all candidates of these bases (lab-3/elm), no result"
     )
-    parser.add_argument("--priors", metavar="FOLDER", help="where the priors are, or are to be kept")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        everything = bases(
-            Path(given.priors or scratch), [given.level, *([given.beside] if given.beside else [])], given.families
-        )
+    everything = bases([given.level, *([given.beside] if given.beside else [])], given.corpora)
     if given.whole:
         chosen = [base for base in everything if base.name in given.whole]
         found = whole(chosen, given.resamples)
         Path(given.out).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         print(json.dumps(found, indent=1))
         return
-    result: dict[str, object] = {}
+    result: dict[str, dict[str, dict[str, list[float]]]] = {}
     for count in given.finished:
         random = np.random.default_rng(count)
         there = [base for base in everything if len(base.y) >= count + 6]
@@ -359,7 +408,7 @@ def main() -> None:
         spread = [
             [over_draws(base, count, few, given.first, random, True) for base in there] for _ in range(given.resamples)
         ]
-        for family in (*given.families, "all"):
+        for family in (*dict.fromkeys(base.family for base in everything), "all"):
             at = [place for place, base in enumerate(there) if family in (base.family, "all")]
             if not at:
                 continue
@@ -372,8 +421,9 @@ def main() -> None:
                 if spread and rule not in ("hierarchical", "holds")
             }
             result[f"{family} {count}"] = {"mean": mean, "default less rule, 90 %": intervals}
-            print(family, count, mean, intervals, flush=True)
+        print(count, "finished: done", file=sys.stderr, flush=True)
         Path(given.out).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(tables(result))
 
 
 if __name__ == "__main__":

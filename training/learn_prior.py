@@ -6,6 +6,7 @@ out by name: what it is judged on, it must not have learnt from.
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,20 +21,17 @@ from quagpredict.surrogates.stored_prior import LEVELS, StoredPrior, save_prior
 from quagpredict.surrogates.training_rows import training_rows
 
 
-def learnt(corpora: dict[str, pl.DataFrame]) -> StoredPrior:
-    """Return the prior of every level of information, learnt on finished corpora by name."""
+def learnt(corpora: dict[str, pl.DataFrame], among: Iterable[str] = LEVELS) -> StoredPrior:
+    """Return the prior of these levels of information, learnt on finished corpora by name."""
     rows = {name: training_rows(frame, "post_pass_at_1") for name, frame in corpora.items()}
-    levels = {
-        level: learn(
-            [finished_task(one, terms, by_benchmark=bool(knots), tries=tries) for one in rows.values()],
-            np.array(knots),
-            [TERMS[name].believed for name in terms],
-        )
-        for level, (knots, terms, tries) in LEVELS.items()
-    }
+    levels = {}
+    for name in among:
+        knots, terms, tries = LEVELS[name]
+        tasks = [finished_task(one, terms, by_benchmark=bool(knots), tries=tries) for one in rows.values()]
+        levels[name] = learn(tasks, np.array(knots), [TERMS[term].believed for term in terms])
     steps = {float(value) for one in rows.values() for value in one.frame["rl_steps"].drop_nulls().to_list()}
     bases = len({name for one in rows.values() for name in one.frame["base_model"].to_list()})
-    terms = {name: level.terms for name, level in LEVELS.items()}
+    terms = {name: LEVELS[name].terms for name in levels}
     return StoredPrior(levels, terms, tuple(corpora), bases, tuple(sorted(steps)))
 
 
