@@ -416,9 +416,10 @@ def main() -> None:
             mean = {name: np.nanmean([means[place][name] for place in at], axis=0).round(3).tolist() for name in rules}
             chosen = [[rows[at[one]] for one in random.integers(0, len(at), len(at))] for rows in spread]
             intervals = {
-                rule: np.nanquantile([apart(rows, rule) for rows in chosen], [0.05, 0.95]).round(2).tolist()
+                rule: np.quantile(known, [0.05, 0.95]).round(2).tolist()
                 for rule in rules
-                if spread and rule not in ("hierarchical", "holds")
+                if rule not in ("hierarchical", "holds")
+                and (known := [value for rows in chosen if np.isfinite(value := apart(rows, rule))])
             }
             result[f"{family} {count}"] = {"mean": mean, "default less rule, 90 %": intervals}
         print(count, "finished: done", file=sys.stderr, flush=True)

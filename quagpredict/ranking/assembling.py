@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.columns import is_derived
+from quagpredict.corpus.columns import is_derived, origin
 from quagpredict.ranking.free_choices import free_choices
 from quagpredict.ranking.outcome import outcome
 from quagpredict.ranking.result import Flag, Ranking
@@ -89,7 +89,14 @@ def assembled(
         target=target,
         notes=(*notes, lacking) if missing else tuple(notes),
         flags=tuple(sorted(flags, key=lambda flag: row_of[flag.candidate])),
-        outcome=outcome(frame, parts.by_itself, "prediction" if surrogate else "screening", target, minimize=minimize),
+        outcome=outcome(
+            frame,
+            parts.by_itself,
+            "prediction" if surrogate else "screening",
+            target,
+            minimize=minimize,
+            knows_bases=surrogate is not None and any(origin(name) == "base_model" for name in parts.used),
+        ),
         contributions=whole,
         minimize=minimize,
         free_choices=() if minimize else free_choices(frame.filter(left if left.any() else ranked)),

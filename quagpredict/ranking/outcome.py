@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from quagpredict.corpus import read_corpus
+from quagpredict.corpus.columns import column_of, pass_at
 from quagpredict.corpus.weights import weighted
 from quagpredict.errors import CorpusError, IncomparableError, InvalidDataError
 from quagpredict.ranking.result import Choice, Outcome
@@ -102,12 +103,14 @@ def with_truth(
     return joined.with_columns(pl.coalesce("_truth", own).alias(target)).drop("_truth")
 
 
-def outcome(frame: pl.DataFrame, score: pl.Series, rule: str, target: str, *, minimize: bool = False) -> Outcome | None:
+def outcome(
+    frame: pl.DataFrame, score: pl.Series, rule: str, target: str, *, minimize: bool = False, knows_bases: bool = False
+) -> Outcome | None:
     """Return what choosing by `score` (larger is better, null last) and by rules that cost nothing really gives.
 
     Only candidates whose target is known count, and to which `score` and post-SFT Pass@1 give a score: what one rule
     may not choose is no miss of it. None if there is none. A lower target is better if that is said; no rule costs
-    nothing then.
+    nothing then. A `score` of a surrogate that knows the level of each base stands beside rules that know it too.
     """
     if target not in frame.columns or frame[target].null_count() == frame.height:
         return None
@@ -124,6 +127,8 @@ def outcome(frame: pl.DataFrame, score: pl.Series, rule: str, target: str, *, mi
     orders = {name: rules[name].filter(kept) for name in usable}
     if not minimize:
         orders |= {name: values for name, values in free_orders(finished).items() if name not in orders}
+    if knows_bases and not minimize and finished["base_model"].n_unique() > 1:
+        orders |= _with_levels(finished["base_model"], orders)
     sign = -1.0 if minimize else 1.0
     merit = sign * finished[target].cast(pl.Float64)
     names = finished["candidate"]
@@ -140,6 +145,25 @@ def outcome(frame: pl.DataFrame, score: pl.Series, rule: str, target: str, *, mi
         )
         choices.append(choice._replace(runs_to_best=_runs_to_best(table)))
     return Outcome(target, finished.height, best[1], sign * best[0], tuple(choices))
+
+
+def _with_levels(bases: pl.Series, orders: dict[str, pl.Series]) -> dict[str, pl.Series]:
+    """Return what free rules would say if they knew the levels of the bases as the surrogate does.
+
+    The mean of the predictions of a base; and these, dealt to its candidates in the order of Pass@1, and of Pass@k:
+    level and spread of every base stay, the order within it is that of the rule. Equal ones share.
+    """
+    score = next(iter(orders.values()))
+    table = pl.DataFrame({"base": bases, "score": score}).with_columns(row=pl.int_range(pl.len()))
+    found = {"base mean": table.select(pl.col("score").mean().over("base")).to_series()}
+    for name, values in orders.items():
+        if pass_at(name):
+            dealt = pl.col("score").sort().over("base", mapping_strategy="explode")
+            by_rule = table.with_columns(by=values).sort("base", "by", maintain_order=True)
+            shared = by_rule.with_columns(score=table.sort("base").select(dealt).to_series())
+            shared = shared.with_columns(pl.col("score").mean().over("base", "by")).sort("row")
+            found[f"base and {column_of(name).heading}"] = shared["score"]
+    return found
 
 
 def _within(finished: pl.DataFrame, merit: pl.Series, orders: dict[str, pl.Series]) -> dict[str, tuple[float, ...]]:

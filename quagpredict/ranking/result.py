@@ -33,7 +33,8 @@ class Choice(NamedTuple):
     Attributes
     ----------
     rule : str
-        ``prediction``, ``screening``, ``geometric mean`` (of Pass@1 over benchmarks), or the column that was chosen by.
+        ``prediction``, ``screening``, ``geometric mean`` (of Pass@1 over benchmarks), or the column that was chosen by;
+        where the surrogate knows the level of each base, ``base mean`` and ``base and Pass@1``, rules that know it too.
     candidate : str
         The choice; the first by name of several that are equal.
     actual : float

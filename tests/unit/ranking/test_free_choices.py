@@ -83,3 +83,28 @@ def test_the_runs_until_the_best_are_the_mean_over_the_orders_that_the_rule_allo
         if all(rows[first][1] >= rows[second][1] for first, second in pairwise(order))
     ]
     assert choice.runs_to_best == pytest.approx(sum(places) / len(places))
+
+
+def test_a_rule_that_knows_the_levels_of_the_bases_keeps_them_and_orders_within_by_itself() -> None:
+    table = pl.DataFrame(
+        {
+            "candidate": list("vwxyz"),
+            "base_model": ["a", "b", "a", "b", "a"],
+            "pre_pass_at_1": [0.2, 0.1, 0.2, 0.3, 0.1],
+            "post_pass_at_1": [0.4, 0.7, 0.4, 0.9, 0.1],
+        }
+    )
+    predicted = pl.Series([0.1, 0.9, 0.3, 0.7, 0.5])
+    found = outcome(table, predicted, "prediction", "post_pass_at_1", knows_bases=True)
+    assert found is not None
+    by_rule = {choice.rule: choice for choice in found.choices}
+    dealt = by_rule["base and Pass@1"]
+    # Dealt in the order of Pass@1 the predictions are 0.4, 0.7, 0.4, 0.9, 0.1: what RL gave.
+    assert (dealt.candidate, dealt.spearman, dealt.pairs_within) == ("y", pytest.approx(1.0), 1.0)
+    mean = by_rule["base mean"]
+    assert (mean.candidate, mean.actual, mean.pairs_within) == ("w", pytest.approx(0.8), 0.5)
+    one = outcome(
+        table.with_columns(base_model=pl.lit("a")), predicted, "prediction", "post_pass_at_1", knows_bases=True
+    )
+    assert one is not None
+    assert not [choice for choice in one.choices if choice.rule.startswith("base")]
