@@ -87,9 +87,7 @@ def task_of(rows: TrainingRows, level: str) -> Task:
     columns = {kind: [benchmark_column(part, kind) for part in PARTS] for kind in ("pass_at_1", "samples", "problems")}
     known = with_derived(frame, [name for names in columns.values() for name in names])
     tables = (known.select(names).to_numpy().astype(np.float64) for names in columns.values())
-    cells = cells_before(
-        BenchmarkScores(PARTS, *tables), frame, LEVELS[BY_PARTS[level]].terms, np.ones((frame.height, 1))
-    )
+    cells = cells_before(BenchmarkScores(PARTS, *tables), frame, LEVELS[BY_PARTS[level]].terms)
     return Task(cells, np.full(cells.share.shape, np.nan), np.full(len(PARTS), 1 / len(PARTS)))
 
 

@@ -71,12 +71,9 @@ def predict_across(
     tasks = [finished_task(training_rows(corpus, "post_pass_at_1", split=split), (LOSS,)) for corpus in corpora]
     scores = benchmark_scores(candidates)
     weights = scores.weights
-    bases = candidates["base_model"].cast(pl.String).fill_null("")
-    distinct = bases.unique().sort()
-    member = np.asarray(bases.to_numpy()[:, None] == distinct.to_numpy()[None, :], dtype=np.float64)
-    cells = cells_before(scores, candidates, (LOSS,), member)
+    cells = cells_before(scores, candidates, (LOSS,))
     prior = learn(tasks, np.array(KNOTS))
-    mean, covariance = weights_prior(prior, len(scores.names), len(distinct))
+    mean, covariance = weights_prior(prior, len(scores.names), cells.member.shape[1])
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     found = predicted(cells, prior.knots, mean, root, prior.spreads, weights)

@@ -69,7 +69,7 @@ def level_of(frame: pl.DataFrame, among: Collection[str] = LEVELS) -> str:
         if LEVELS[level].knots and len(names) < _FEWEST_BENCHMARKS:
             continue
         with suppress(CorpusError):
-            columns = [*_map_columns(level, names), *_term_columns(LEVELS[level].terms, names)]
+            columns = _read_by(level, names)
             table = with_derived(frame, columns)
             if all(name in table.columns and table[name].null_count() == 0 for name in columns):
                 return level
@@ -153,8 +153,8 @@ def _map_columns(level: str, benchmarks: Sequence[str]) -> list[str]:
     return [curve_column(LEVELS[level].tries, name) for name in benchmarks]
 
 
-def _read_by(level: str, benchmarks: Sequence[str]) -> set[str]:
-    return {*_map_columns(level, benchmarks), *_term_columns(LEVELS[level].terms, benchmarks)}
+def _read_by(level: str, benchmarks: Sequence[str]) -> list[str]:
+    return [*_map_columns(level, benchmarks), *_term_columns(LEVELS[level].terms, benchmarks)]
 
 
 def _term_columns(terms: Sequence[str], benchmarks: Sequence[str]) -> list[str]:
@@ -189,10 +189,9 @@ def _fitted(
 ) -> FittedSurrogate:
     """Return the surrogate of the rows of a table with their scores y; without scores, of the prior alone."""
     names = named_benchmarks(columns)
-    read = {*columns}.intersection(*[set().union(*(_read_by(level, names) for level in LEVELS))])
-    level = next(
-        level for level in LEVELS if bool(LEVELS[level].knots) == bool(names) and _read_by(level, names) == read
-    )
+    # The first that finds what it reads: levels of more come first.
+    fitting = (name for name, one in LEVELS.items() if bool(one.knots) == bool(names))
+    level = next(name for name in fitting if {*_read_by(name, names)} <= {*columns})
     _, terms, tries = LEVELS[level]
     prior = stored.levels[level] if target == TARGET else _of_another_score(stored.levels[level])
     frame = with_derived(frame, columns, source=source)

@@ -29,8 +29,9 @@ CENTRE = -2.0
 #: Noise is least from this logit on, and largest this far below it.
 _QUIET, _REACH = 0.0, 4.0
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+#: Nodes and weights of the mean over a standard normal.
+NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
+NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
 
 
 class Spreads(NamedTuple):
@@ -261,11 +262,11 @@ def predicted(cells: Cells, knots: Floats, mean: Floats, root: Floats, spreads: 
     usual = design(_usual(cells), knots)
     spread = ((usual.loadings @ root) ** 2).sum(axis=2) + cell_noise(usual, spreads, slope) + spreads.candidate**2
     z = at.loadings @ mean
-    cell_mean = from_logit(z[:, :, None] + np.sqrt(spread)[:, :, None] * _NODES) @ _WEIGHTS
-    points = z[:, :, None] + np.sqrt(variance)[:, :, None] * _NODES
+    cell_mean = from_logit(z[:, :, None] + np.sqrt(spread)[:, :, None] * NODES) @ NODE_WEIGHTS
+    points = z[:, :, None] + np.sqrt(variance)[:, :, None] * NODES
     score = from_logit(points)
-    cell_variance = (score**2) @ _WEIGHTS - (score @ _WEIGHTS) ** 2
-    loads = (AFTER.slope(points) @ _WEIGHTS) * weights
+    cell_variance = (score**2) @ NODE_WEIGHTS - (score @ NODE_WEIGHTS) ** 2
+    loads = (AFTER.slope(points) @ NODE_WEIGHTS) * weights
     shared = np.einsum("nb,nbr->nr", loads, carried)
     # Cells of a candidate share its own effect, and all share the effects; each has its whole variance once.
     together = spreads.candidate**2 * (loads.sum(axis=1) ** 2 - (loads**2).sum(axis=1))

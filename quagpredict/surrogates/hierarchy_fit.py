@@ -7,12 +7,15 @@ from numpy.typing import NDArray
 
 from quagpredict.surrogates.hierarchy import (
     AFTER,
+    NODE_WEIGHTS,
+    NODES,
     Design,
     Evidence,
     Prior,
     Spreads,
     cell_evidence,
     cell_noise,
+    from_logit,
     middle_slope,
     updated,
     weights_prior,
@@ -24,8 +27,6 @@ Floats = NDArray[np.float64]
 _FACTORS = np.linspace(-0.9, 1.5, 9)
 _FACTOR_DEVIATION = 0.5
 _ROUNDS = 6
-_NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
-_NODE_WEIGHTS = _NODE_WEIGHTS / _NODE_WEIGHTS.sum()
 
 
 class Posterior(NamedTuple):
@@ -87,9 +88,9 @@ def _overall(
     z = at.loadings @ mean
     noise = cell_noise(at, spreads, slope)
     spread = np.einsum("nbq,qr,nbr->nb", at.loadings, covariance, at.loadings, optimize=True)
-    points = z[:, :, None] + np.sqrt(spread + noise + spreads.candidate**2)[:, :, None] * _NODES
-    score = np.clip(AFTER.inverse(points), 0.0, 1.0) @ _NODE_WEIGHTS
-    loads = (AFTER.slope(points) @ _NODE_WEIGHTS) * weights
+    points = z[:, :, None] + np.sqrt(spread + noise + spreads.candidate**2)[:, :, None] * NODES
+    score = from_logit(points) @ NODE_WEIGHTS
+    loads = (AFTER.slope(points) @ NODE_WEIGHTS) * weights
     variance = (loads**2 * noise).sum(axis=1) + (loads.sum(axis=1) * spreads.candidate) ** 2
     jacobian = np.einsum("nb,nbq->nq", loads, at.loadings)
     table = np.column_stack([jacobian, y - score @ weights + jacobian @ mean]) / np.sqrt(variance)[:, None]

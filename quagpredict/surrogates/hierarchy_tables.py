@@ -93,14 +93,16 @@ def scores_before(frame: pl.DataFrame, tries: int = 1) -> BenchmarkScores:
     return scores._replace(share=share, samples=scores.samples / tries)
 
 
-def cells_before(scores: BenchmarkScores, frame: pl.DataFrame, terms: Sequence[str], member: Floats) -> Cells:
-    """Return the cells of a table's candidates, whose bases `member` (n, G) says; NaN where one was not measured."""
+def cells_before(scores: BenchmarkScores, frame: pl.DataFrame, terms: Sequence[str]) -> Cells:
+    """Return the cells of a table's candidates; NaN where one was not measured."""
     B, columns = len(scores.names), []
     for name in terms:
         wanted = term_columns(name, scores.names)
         table = with_derived(frame, wanted).select(pl.col(wanted).cast(pl.Float64)).to_numpy()
         columns.append(np.broadcast_to(TERMS[name].of(table), (frame.height, B)))
     together = np.stack(columns, axis=2) if columns else np.zeros((frame.height, B, 0))
+    bases = frame["base_model"].cast(pl.String).fill_null("")
+    member = np.asarray(bases.to_numpy()[:, None] == bases.unique().sort().to_numpy()[None, :], dtype=np.float64)
     return Cells(scores.share, sampling_variance(scores.share, scores.samples), together, member)
 
 
@@ -126,8 +128,6 @@ def finished_task(rows: TrainingRows, terms: Sequence[str], *, by_benchmark: boo
     table = with_derived(rows.frame, wanted)
     table = table.filter(pl.all_horizontal(pl.col(wanted).is_not_null())) if wanted else table
     names = table["candidate"].to_list()
-    bases = table["base_model"].cast(pl.String).fill_null("")
-    member = np.asarray(bases.to_numpy()[:, None] == bases.unique().sort().to_numpy()[None, :], dtype=np.float64)
     before = scores_before(table, tries)
     runs = rows.runs.filter(pl.col("candidate").is_in(names))
     after = benchmark_scores(runs, "post").at(before.names).share
@@ -136,7 +136,7 @@ def finished_task(rows: TrainingRows, terms: Sequence[str], *, by_benchmark: boo
         before = BenchmarkScores((UNNAMED,), np.full(shape, 0.5), np.full(shape, 1e12), np.ones(shape))
         after = runs["post_pass_at_1"].to_numpy()[:, None]
     after = mean_over_runs(after, runs, {name: at for at, name in enumerate(names)})
-    return Task(cells_before(before, table, terms, member), AFTER.forward(after), before.weights)
+    return Task(cells_before(before, table, terms), AFTER.forward(after), before.weights)
 
 
 def mean_over_runs(share: Floats, runs: pl.DataFrame, place: dict[str, int]) -> Floats:
