@@ -318,6 +318,13 @@ def whole(everything: Sequence[Base], resamples: int) -> dict[str, object]:
         base.name: {name: values.round(3).tolist() for name, values in one.items()}
         for base, one in zip(everything, each, strict=True)
     }
+    result["points off"] = {
+        name: float(
+            np.mean([100 * np.abs(one[name] - base.y).mean() for one, base in zip(scores, everything, strict=True)])
+        )
+        for name in scores[0]
+        if name not in FREE
+    }
     result["all"] = {name: np.mean([one[name] for one in each], axis=0).round(3).tolist() for name in each[0]}
     result["default less rule, 90 %"] = {
         name: np.nanquantile(rows, [0.05, 0.95], axis=0).T.round(3).tolist() for name, rows in drawn.items() if rows

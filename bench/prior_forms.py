@@ -15,16 +15,18 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 from choice import OTHERS, Floats, Places, Told, believed, judged
+from choice import task_of as known_by
 from numpy.typing import NDArray
 
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.benchmarks import UNNAMED, benchmark_scores, finished_shares, geometric_mean
-from quagpredict.corpus.columns import curve_column
+from quagpredict.corpus.columns import benchmark_column, curve_column
 from quagpredict.corpus.derived import with_derived
+from quagpredict.corpus.parts import PARTS
 from quagpredict.shipped import shipped_path
-from quagpredict.surrogates.hierarchy import BEFORE, Cells, Prior, from_logit
+from quagpredict.surrogates.hierarchy import AFTER, BEFORE, Cells, Prior, from_logit
 from quagpredict.surrogates.hierarchy_learning import Belief, Task, learn
-from quagpredict.surrogates.hierarchy_tables import CUT, LOSS, TERMS, finished_task
+from quagpredict.surrogates.hierarchy_tables import CUT, LOSS, TERMS, finished_task, mean_over_runs
 from quagpredict.surrogates.stored_prior import KNOTS
 from quagpredict.surrogates.training_rows import TrainingRows, training_rows
 from quagpredict.surrogates.transforms import parse_transform
@@ -40,6 +42,7 @@ FIRST_WAVE = ("ash", "birch", "cedar")
 COVERAGE = parse_transform("logit(199)")
 #: Usual logit Pass@16 less logit Pass@1.
 USUAL_GAP = 1.5
+PASS_AT_64 = curve_column(64)
 _SLOPE: Belief = (0.5, 0.5)
 
 
@@ -49,8 +52,9 @@ More = Callable[[pl.DataFrame, tuple[str, ...]], Floats]
 class Form(NamedTuple):
     """What the model reads.
 
-    Terms by name, knots of the map, k of the Pass@k that it reads, one more term (n, B), and another share (n, B) in
-    place of Pass@k.
+    Terms by name, knots of the map, k of the Pass@k that it reads, one more term (n, B), another share (n, B) in place
+    of Pass@k; what is told of a candidate, by benchmark, by parts of its flat columns or overall, and of those that the
+    prior is learnt on.
     """
 
     terms: tuple[str, ...]
@@ -58,6 +62,8 @@ class Form(NamedTuple):
     tries: int = 1
     more: More | None = None
     share: More | None = None
+    told: str = "by benchmark"
+    learnt: str = "by benchmark"
 
 
 def coverage(k: int) -> More:
@@ -82,6 +88,12 @@ def overall_gap(frame: pl.DataFrame, names: tuple[str, ...]) -> Floats:
     curve = with_derived(frame, [curve_column(1), curve_column(16)])
     found = COVERAGE.forward(curve[curve_column(16)].to_numpy()) - BEFORE.forward(curve[curve_column(1)].to_numpy())
     return np.broadcast_to(found[:, None] - USUAL_GAP, (frame.height, len(names)))
+
+
+def overall_cut(frame: pl.DataFrame, names: tuple[str, ...]) -> Floats:
+    """Return the term of responses that were cut, over all problems."""
+    found = TERMS[CUT].of(1.0 - frame["pre_truncated_share"].to_numpy())
+    return np.broadcast_to(found[:, None], (frame.height, len(names)))
 
 
 def unanswered(frame: pl.DataFrame, names: tuple[str, ...]) -> Floats:
@@ -110,6 +122,10 @@ FORMS = {
     "4 in place": Form((CUT, LOSS), tries=4),
     "gap beside": Form((CUT, LOSS), more=overall_gap),
     "4 in place, gap beside": Form((CUT, LOSS), tries=4, more=overall_gap),
+    "parts": Form((CUT, LOSS), told="by parts"),
+    "parts, learnt on parts": Form((CUT, LOSS), told="by parts", learnt="by parts"),
+    "Pass@64 and loss": Form((PASS_AT_64, LOSS), (), told="overall", learnt="overall"),
+    "Pass@64, loss, and cut": Form((PASS_AT_64, LOSS), (), more=overall_cut, told="overall", learnt="overall"),
     "16 in place": Form((CUT, LOSS), tuple(knot + 3.0 for knot in KNOTS), tries=16),
 }
 
@@ -117,19 +133,32 @@ FORMS = {
 MEANS = {"mean of three": ("cut", "4 in place", "16 in place")}
 
 
-def task_of(rows: TrainingRows, form: Form) -> Task:
-    """Return finished candidates as a form reads them."""
-    task = finished_task(rows, form.terms, tries=form.tries)
+def task_of(rows: TrainingRows, form: Form, told: str) -> Task:
+    """Return finished candidates as a form reads them, told so of them."""
+    if told == "by parts":
+        return parts_task(rows)
+    by_benchmark = told == "by benchmark"
+    task = finished_task(rows, form.terms, by_benchmark=by_benchmark, tries=form.tries)
     if len(task.z) != rows.frame.height:
         raise ValueError("a candidate lacks a term")
-    names = benchmark_scores(rows.frame).names
-    assert UNNAMED not in names
+    names = benchmark_scores(rows.frame).names if by_benchmark else (UNNAMED,)
     cells = task.cells
     if form.share is not None:
         cells = cells._replace(share=form.share(rows.frame, names))
     if form.more is not None:
         cells = cells._replace(terms=np.concatenate([cells.terms, form.more(rows.frame, names)[:, :, None]], axis=2))
     return task._replace(cells=cells)
+
+
+def parts_task(rows: TrainingRows) -> Task:
+    """Return finished candidates by the parts of their flat columns, with their results by part."""
+    runs, results = (
+        rows.runs.drop("pre_problems", "post_problems"),
+        [benchmark_column(part, "pass_at_1", "post") for part in PARTS],
+    )
+    after = with_derived(runs, results).select(results).to_numpy().astype(np.float64)
+    after = mean_over_runs(after, runs, {name: at for at, name in enumerate(rows.frame["candidate"])})
+    return known_by(rows, "parts by difficulty")._replace(z=AFTER.forward(after))
 
 
 def prior_of(tasks: Sequence[Task], form: Form) -> Prior:
@@ -157,19 +186,25 @@ def bases(forms: Sequence[str], first_wave: bool) -> tuple[list[Base], dict[str,
             continue
         frame = frame.filter(pl.col("base_model").is_in(FIRST_WAVE)) if first_wave and name == "lab-3" else frame
         rows[name] = training_rows(frame, "post_pass_at_1")
-    tasks = {form: {name: task_of(one, FORMS[form]) for name, one in rows.items()} for form in forms}
+    read = {form: (FORMS[form], FORMS[form].told) for form in forms}
+    tasks = {form: {name: task_of(one, *known) for name, one in rows.items()} for form, known in read.items()}
+    taught = {
+        form: {name: task_of(one, FORMS[form], FORMS[form].learnt) for name, one in rows.items()} for form in forms
+    }
     found, priors = [], {}
     for family, groups in FAMILIES.items():
         own = {name for names in groups.values() for name in names}
         others = [name for name in rows if name not in own]
-        priors[family] = {form: prior_of([tasks[form][name] for name in others], FORMS[form]) for form in forms}
+        priors[family] = {form: prior_of([taught[form][name] for name in others], FORMS[form]) for form in forms}
         for group, names in groups.items():
             for name in (one for one in names if one in rows):
                 frame = rows[name].frame
                 geometric = geometric_mean(benchmark_scores(frame))
                 for base in frame["base_model"].unique().sort():
                     at = np.flatnonzero((frame["base_model"] == base).to_numpy())
-                    told = {form: told_of(tasks[form][name], at, priors[family][form]) for form in forms}
+                    told = {
+                        form: told_of(tasks[form][name], at, priors[family][form], FORMS[form].told) for form in forms
+                    }
                     free = {f"Pass@{k}": frame[f"pre_pass_at_{k}"].to_numpy()[at] for k in (1, 16, 64)}
                     found.append(
                         Base(f"{name}/{base}", group, told, free | {"geometric mean": geometric[at]}, rows[name].y[at])
@@ -177,10 +212,12 @@ def bases(forms: Sequence[str], first_wave: bool) -> tuple[list[Base], dict[str,
     return found, priors
 
 
-def told_of(task: Task, at: Places, prior: Prior) -> Told:
+def told_of(task: Task, at: Places, prior: Prior, told: str) -> Told:
     """Return what a form is told of some candidates of one base."""
     cells: Cells = task.cells.take(at)._replace(member=np.ones((len(at), 1)))
-    return Told(cells, from_logit(task.z[at]), task.weights, prior)
+    # By parts, results are known by the overall score alone.
+    after = from_logit(task.z[at]) if told != "by parts" else np.full(task.z[at].shape, np.nan)
+    return Told(cells, after, task.weights, prior)
 
 
 def no_result(base: Base) -> dict[str, Floats]:
