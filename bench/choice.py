@@ -1,5 +1,7 @@
 """What a choice costs, by the number of finished runs: `python bench/choice.py OUT.json [--draws N] [--first]`.
 
+`python bench/choice_tables.py OUT.json` prints the result as Markdown.
+
 Candidates of one base: some finished, at random or the first by Pass@64, 12 others left; each rule takes one of these.
 The prior of the hierarchical model is learnt on the corpora of the *other* families alone, and only rows of the split
 `fit` are used. Rules share their draws. The interval resamples bases, then kinds of data, then candidates.
@@ -338,45 +340,6 @@ def apart(rows: Sequence[dict[str, Floats]], rule: str) -> float:
     return float(np.mean(found)) if found else np.nan
 
 
-def tables(result: dict[str, dict[str, dict[str, list[float]]]]) -> str:
-    """Return as Markdown, by family and over all, what each rule costs and how the default differs from it."""
-    lines: list[str] = []
-    for family in dict.fromkeys(key.rpartition(" ")[0] for key in result):
-        found = {key.rpartition(" ")[2]: one for key, one in result.items() if key.rpartition(" ")[0] == family}
-        rules = [name for name in RULES if any(name in one["mean"] for one in found.values())]
-        lines += [
-            "",
-            f"{family}: regret in points, pairs in order",
-            "",
-            _row(["finished", *rules]),
-            _row(["---:", *["---"] * len(rules)]),
-        ]
-        for count, one in found.items():
-            cells = [f"{v[0]:.1f}, {v[2]:.2f}" if (v := one["mean"].get(name)) else "" for name in rules]
-            lines.append(_row([count, *cells]))
-        beside = [name for name in rules if name != "hierarchical"]
-        lines += ["", f"{family}: regret of the default less that of a rule, 90 % interval", ""]
-        lines += [
-            _row(["finished", *beside, "holds", "log, Brier score"]),
-            _row(["---:", *["---"] * (len(beside) + 2)]),
-        ]
-        for count, one in found.items():
-            default, less = one["mean"]["hierarchical"], one["default less rule, 90 %"]
-            cells = [
-                f"{default[0] - one['mean'][name][0]:+.1f} ({less[name][0]:+.1f} to {less[name][1]:+.1f})"
-                if name in less
-                else ""
-                for name in beside
-            ]
-            chances = f"{default[3]:+.2f}, {default[4]:+.2f}"
-            lines.append(_row([count, *cells, f"{100 * one['mean']['holds'][0]:.0f} %", chances]))
-    return "\n".join(lines)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def main() -> None:
     """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -429,7 +392,6 @@ def main() -> None:
             result[f"{family} {count}"] = {"mean": mean, "default less rule, 90 %": intervals}
         print(count, "finished: done", file=sys.stderr, flush=True)
         Path(given.out).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(tables(result))
 
 
 if __name__ == "__main__":
