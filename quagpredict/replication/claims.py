@@ -35,7 +35,8 @@ class Claim(NamedTuple):
     measured : str
         What the number is.
     effect, low, high : float or None
-        Estimate and 90 % interval, in the unit that `measured` names; None where the corpus has nothing to compare.
+        Estimate and 90 % interval, in the unit that `measured` names; None where the corpus has nothing to compare. Of
+        reversed pairs the range of the audit's three counts.
     verdict : {"agrees", "disagrees", "cannot tell"}
         By the interval: on the side of the claim, on the other side, or across zero.
     without : str
@@ -115,14 +116,16 @@ def _misleads(audit: QuagmireAudit) -> Claim:
     if not audit.tested:
         return Claim("A higher SFT score can mislead", "no pair has standard errors", None, None, None, "cannot tell")
     share = _POINTS * audit.reversed / audit.tested
-    verdict: Verdict = "agrees" if audit.reversed else "cannot tell"
+    counts = (audit.reversed, audit.reversed_under_any_dependence, audit.reversed_with_one_noise)
+    low, high = (_POINTS * end / audit.tested for end in (min(counts), max(counts)))
     # Without replicates the audit's note says that RL seeds' noise is left out.
     noise = "noise" if any(note.startswith(SEED_NOISE) for note in audit.notes) else "evaluation noise alone"
     measured = (
         f"pairs of one base that reverse after RL beyond {noise}, % of {audit.tested:,} "
-        f"(at most {audit.level:.0%} of those listed by chance)"
+        f"(at most {audit.level:.0%} of those listed by chance); the range is over how pairs may depend on each other, "
+        "and over one RL seed noise for all bases"
     )
-    return Claim("A higher SFT score can mislead", measured, share, None, None, verdict)
+    return Claim("A higher SFT score can mislead", measured, share, low, high, verdict_of(low, high))
 
 
 class _Row(NamedTuple):

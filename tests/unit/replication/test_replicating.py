@@ -1,5 +1,7 @@
 """What a corpus says of the paper's claims: right where the truth is known, and nowhere surer than the data."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -28,6 +30,16 @@ def test_a_world_in_which_sft_pass_at_1_misleads_agrees(found: Replication) -> N
     assert said["A higher SFT score can mislead"] == "agrees"
     assert said["held-out loss predicts the outcome better than SFT Pass@1 (dataset-level)"] == "agrees"
     assert said["Pass@k at large k orders candidates better than Pass@1"] == "agrees"
+
+
+def test_how_many_pairs_reverse_is_a_range() -> None:
+    frame = synthetic_corpus(60, rl_seeds=2, seed=3).frame
+    report, found = validate(frame, MODELS, "random-halves", repeats=2, split=None), audit(frame)
+    for counts in ((9, 4, 0), (9, 4, 12)):
+        counted = replace(found, reversed=9, reversed_under_any_dependence=4, reversed_with_one_noise=counts[2])
+        claim = next(claims_of(report, counted))
+        assert (claim.low, claim.high) == tuple(100 * end / found.tested for end in (min(counts), max(counts)))
+        assert claim.verdict == ("agrees" if min(counts) else "cannot tell")
 
 
 def test_what_the_corpus_does_not_hold_is_not_told(found: Replication) -> None:
