@@ -129,8 +129,8 @@ def page(race: Held, command: str, figure: str) -> str:
         f"`quagpredict collect` carried out [the race](guide/race.md#a-plan-that-races-its-own-runs) of "
         f"[`{plan.name}`](../collectors/plans/{plan.name}.yaml): {race.truth.height} candidates of a base that no "
         f"corpus holds, recipes drawn at random, {plan.rl.steps} RL steps a run, and RL steps for "
-        f"{plan.race.budget / plan.rl.steps:g} runs. When it was over its decisions were committed, and then all runs "
-        "were taken to the end. It is one race: it shows that the machinery works and what a decision looks like, not "
+        f"{plan.race.rl_steps / plan.rl.steps:g} runs. When it was over its decisions were committed, and then "
+        "all runs were taken to the end. It is one race: it shows that the machinery works and what a decision looks like, not "
         "how races end on average ([simulations](guide/race.md#how-far-to-trust-it) do). This page is made by",
         "",
         "```bash",
@@ -146,7 +146,7 @@ def page(race: Held, command: str, figure: str) -> str:
         f"| lost against the best, points | {race.regret(choice):.1f}; expected at the end "
         f"{100 * race.last['expected_regret']:.1f}, before the first step "
         f"{100 * race.decisions[0]['expected_regret']:.1f} |",
-        f"| RL steps spent | {spent:g} of {plan.race.budget:g}, {measured:g} of them for measuring; all in full take "
+        f"| RL steps spent | {spent:g} of {plan.race.rl_steps:g}, {measured:g} of them for measuring; all in full take "
         f"{race.truth.height * plan.rl.steps} |",
         f"| decisions | {len(race.decisions)}, from {race.taken[0][:16]} to {race.taken[-1][:16]} UTC |",
         f"| runs that did not go to the end | {stopped.height}; for {held} of them the 90 % interval of the last "

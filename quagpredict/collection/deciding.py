@@ -75,7 +75,7 @@ def decide(plan: Plan, stage: Stage, candidates: pl.DataFrame) -> dict[str, Any]
     found = race(
         frame,
         rl_steps=plan.rl.steps,
-        budget=max(terms.budget - stage.config["spent"], 0.0),
+        budget=max(terms.rl_steps - stage.config["spent"], 0.0),
         measure_cost=terms.measure_cost,
         parallel=terms.parallel,
         rungs=terms.rungs,
@@ -105,7 +105,7 @@ def said(plan: Plan, decision: Mapping[str, Any]) -> str:
         return said_of_measuring(decision)
     assert plan.rl is not None
     assert plan.race is not None
-    parts = [f"{total_cost([decision]) + decision['spent']:g} of {plan.race.budget:g} RL steps"]
+    parts = [f"{total_cost([decision]) + decision['spent']:g} of {plan.race.rl_steps:g} RL steps"]
     by_action: dict[str, list[str]] = {}
     for row in decision["candidates"]:
         name = row["candidate"] if row["until"] is None else f"{row['candidate']} to {row['until']}"

@@ -198,7 +198,7 @@ def _raced_share(plan: Plan, of_kind: Mapping[Kind, list[Stage]]) -> float:
     assert plan.rl is not None
     measured = len(of_kind["evaluate-along"]) + len(of_kind["evaluate-post"])
     whole = len(of_kind["evaluate-post"]) * plan.rl.steps + measured * plan.race.measure_cost
-    return min(plan.race.budget / whole, 1.0)
+    return min(plan.race.rl_steps / whole, 1.0)
 
 
 def _gib(plan: Plan, stage: Stage, assumed: Assumptions) -> tuple[float, float]:

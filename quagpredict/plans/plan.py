@@ -117,6 +117,8 @@ class Plan:
         content = {key: value for key, value in asdict(self).items() if key != "assumptions"}
         if self.race is None:
             del content["race"]
+        else:  # under the name that it had first, so that plans keep their ids
+            content["race"]["budget"] = content["race"].pop("rl_steps")
         if self.evaluation.auto is None:  # as in plans that were written before there was one
             del content["evaluation"]["auto"]
         for key in ("time_limits", "resources", "options"):

@@ -14,15 +14,15 @@ class RaceRules:
 
     Attributes
     ----------
-    budget : float
-        Of the whole race, in RL steps.
+    rl_steps : float
+        What the whole race may spend; `budget` in plans of earlier versions.
     rungs : tuple of int
         Steps at which a run may pause and be measured.
     measure_cost : float
         What a measurement costs, in RL steps.
     """
 
-    budget: float
+    rl_steps: float
     rungs: tuple[int, ...]
     measure_cost: float = 0.0
     parallel: int = 1
@@ -43,7 +43,9 @@ def race_of(section: Section, rl: ReinforcementLearning | None, candidates: tupl
         If it is wrong, or the plan's runs cannot be raced; the message names the key.
     """
     numbers = ("measure_cost", "margin", "gate_probability", "tolerance")
-    section.only("budget", "rungs", "parallel", "prior", "learn_from", "gate", *numbers)
+    section.only("rl_steps", "budget", "rungs", "parallel", "prior", "learn_from", "gate", *numbers)
+    if {"rl_steps", "budget"} <= section.content.keys():
+        raise section.error("budget", "is what 'rl_steps' was called: give one of them")
     if rl is None or rl.steps < 1:
         raise section.error("rungs", "a race needs an 'rl' recipe that says 'max_steps'")
     if rl.measure_at:
@@ -67,7 +69,7 @@ def race_of(section: Section, rl: ReinforcementLearning | None, candidates: tupl
         except UsageError as error:
             raise section.error(f"learn_from[{position}]", str(error)) from None
     return RaceRules(
-        budget=section.number("budget", 1, 1e15),
+        rl_steps=section.number("budget" if "budget" in section.content else "rl_steps", 1, 1e15),
         rungs=tuple(rungs),
         measure_cost=section.number("measure_cost", 0, 1e15, 0.0),
         parallel=section.whole("parallel", 1, 1),

@@ -197,7 +197,7 @@ def test_a_race_that_is_killed_ends_with_the_weights_of_undisturbed_runs(collect
     plan = yaml.safe_load((collected.parent / "plan.yaml").read_text())
     del plan["rl"]["measure_at"]
     # An epoch is 16 steps: one pause in the first, one at its end, one in the second.
-    plan["race"] = {"budget": 54, "rungs": [10, 16, 20], "measure_cost": 1, "prior": "none", "tolerance": 0}
+    plan["race"] = {"rl_steps": 54, "rungs": [10, 16, 20], "measure_cost": 1, "prior": "none", "tolerance": 0}
     (tmp_path / "race.yaml").write_text(yaml.safe_dump(plan))
     work = tmp_path / "work"
     shutil.copytree(collected, work)  # the base, SFT and what was measured before RL are the same stages

@@ -20,7 +20,7 @@ benchmarks: [{name: b, lab: {problems: 2, data: {operators: "+-", lengths: [1, 1
 sampling: {max_new_tokens: 8}
 """
 GRID = {"data": "broad", "unique_examples": 16, "epochs": [1, 2, 3], "learning_rate": 1e-3, "seed": 0}
-RACE: dict[str, Any] = {"budget": 16, "rungs": [2, 4], "measure_cost": 0.5, "prior": "none"}
+RACE: dict[str, Any] = {"rl_steps": 16, "rungs": [2, 4], "measure_cost": 0.5, "prior": "none"}
 STAND_IN = str(Path(__file__).with_name("stand_in.py"))
 
 

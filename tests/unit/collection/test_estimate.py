@@ -68,7 +68,7 @@ def test_a_race_costs_what_its_budget_pays_for(file: Path) -> None:
 
     plain = file.read_text()
     alone = grpo("")
-    whole, half = (grpo(f"race: {{budget: {budget}, rungs: [3, 5]}}") for budget in (10, 5))
+    whole, half = (grpo(f"race: {{rl_steps: {budget}, rungs: [3, 5]}}") for budget in (10, 5))
     assert (alone.stages, whole.stages) == (1, 3)
     assert whole.hours == pytest.approx(alone.hours)
     assert half.hours == pytest.approx(alone.hours / 2)

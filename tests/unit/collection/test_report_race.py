@@ -35,7 +35,7 @@ def test_a_race_is_held_against_the_truth(
     programs: Callable[..., None],
     tmp_path: Path,
 ) -> None:
-    file, work, folder = write_race(race={"budget": 9}), tmp_path / "work", tmp_path / "shipped"
+    file, work, folder = write_race(race={"rl_steps": 9}), tmp_path / "work", tmp_path / "shipped"
     report: tuple[Any, ...] = ("report_race", file, folder, "--page", tmp_path / "docs" / "page.md")
     plan = Plan.from_yaml(file)
     collect(plan, work, until="evaluate-pre")
@@ -63,7 +63,7 @@ def test_a_race_that_could_have_known_the_truth_is_refused(
     programs: Callable[..., None],
     tmp_path: Path,
 ) -> None:
-    file, work, folder = write_race(race={"budget": 9}), tmp_path / "work", tmp_path / "shipped"
+    file, work, folder = write_race(race={"rl_steps": 9}), tmp_path / "work", tmp_path / "shipped"
     plan = Plan.from_yaml(file)
     collect(plan, work)
     collect(plan, work, in_full=True)

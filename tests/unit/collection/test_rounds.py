@@ -167,7 +167,7 @@ def test_cut_off_after_every_stage_it_takes_the_same_decisions(write_race: Write
 
 @pytest.mark.usefixtures("inline")
 def test_after_the_race_all_runs_may_be_finished(write_race: WritePlan, tmp_path: Path) -> None:
-    plan, work = Plan.from_yaml(write_race(race={"budget": 9})), tmp_path / "work"
+    plan, work = Plan.from_yaml(write_race(race={"rl_steps": 9})), tmp_path / "work"
     raced = collect(plan, work)
     decisions = decisions_in(work)
     assert read_corpus(work / "corpus.parquet")["post_pass_at_1"].null_count() > 0
@@ -184,9 +184,9 @@ def test_after_the_race_all_runs_may_be_finished(write_race: WritePlan, tmp_path
 @pytest.mark.usefixtures("inline")
 def test_a_larger_budget_goes_on_with_a_race_that_was_over(write_race: WritePlan, tmp_path: Path) -> None:
     work = tmp_path / "work"
-    collect(Plan.from_yaml(write_race(race={"budget": 7.5})), work)
+    collect(Plan.from_yaml(write_race(race={"rl_steps": 7.5})), work)
     first = decisions_in(work)
-    collect(Plan.from_yaml(write_race(race={"budget": 100, "tolerance": 0})), work)
+    collect(Plan.from_yaml(write_race(race={"rl_steps": 100, "tolerance": 0})), work)
     assert decisions_in(work)[: len(first)] == first
     assert len(decisions_in(work)) > len(first)
     assert decisions_in(work)[-1]["spent"] > first[-1]["spent"]
@@ -196,7 +196,7 @@ def test_a_larger_budget_goes_on_with_a_race_that_was_over(write_race: WritePlan
 def test_a_run_that_fails_is_out_of_the_race_and_the_others_go_on(
     write_race: WritePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan, work = Plan.from_yaml(write_race(race={"budget": 40, "tolerance": 0})), tmp_path / "work"
+    plan, work = Plan.from_yaml(write_race(race={"rl_steps": 40, "tolerance": 0})), tmp_path / "work"
     first = collect_until_first_move(plan, tmp_path / "probe")
     monkeypatch.setenv("STAND_IN_FAILS", f"grpo/{first}")
     summary = collect(plan, work)
@@ -252,8 +252,9 @@ def test_a_part_of_a_race_is_no_race(write_race: WritePlan) -> None:
     [
         ({"rungs": [2, 7]}, r"race\.rungs: expected steps below max_steps of the recipe \(7\), got 7"),
         ({"rungs": []}, r"race\.rungs: expected at least one value"),
-        ({"budget": 0}, r"race\.budget: expected a number from 1"),
-        ({"buget": 5}, r"race\.buget|unknown key"),
+        ({"rl_steps": 0}, r"race\.rl_steps: expected a number from 1"),
+        ({"rl_step": 5}, r"unknown key 'race\.rl_step'; did you mean 'race\.rl_steps'"),
+        ({"budget": 9}, r"race\.budget: is what 'rl_steps' was called: give one of them"),
         ({"gate": True}, r"race\.gate: expected a score, a candidate or no-sft, got True"),
         ({"learn_from": ["no/such.parquet"]}, r"race\.learn_from\[0\]: .*no/such\.parquet"),
     ],
@@ -261,6 +262,15 @@ def test_a_part_of_a_race_is_no_race(write_race: WritePlan) -> None:
 def test_a_wrong_race_is_said_when_the_plan_is_read(write_race: WritePlan, changes: Any, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         Plan.from_yaml(write_race(race=changes))
+
+
+def test_a_plan_that_calls_its_rl_steps_a_budget_is_the_same_plan(write_race: WritePlan) -> None:
+    file = write_race()
+    now = Plan.from_yaml(file)
+    file.write_text(file.read_text().replace("rl_steps: 16", "budget: 16"))
+    then = Plan.from_yaml(file)
+    assert "budget: 16" in file.read_text()
+    assert (then, then.plan_id) == (now, now.plan_id)
 
 
 def test_a_race_needs_one_run_of_each_candidate(write_race: WritePlan, tmp_path: Path) -> None:
