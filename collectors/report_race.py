@@ -130,7 +130,8 @@ def page(race: Held, command: str, figure: str) -> str:
         f"[`{plan.name}`](../collectors/plans/{plan.name}.yaml): {race.truth.height} candidates of a base that no "
         f"corpus holds, recipes drawn at random, {plan.rl.steps} RL steps a run, and RL steps for "
         f"{plan.race.rl_steps / plan.rl.steps:g} runs. When it was over its decisions were committed, and then "
-        "all runs were taken to the end. It is one race: it shows that the machinery works and what a decision looks like, not "
+        "all runs were taken to the end. It is one race: it shows that the machinery works and what a decision looks "
+        "like, not "
         "how races end on average ([simulations](guide/race.md#how-far-to-trust-it) do). This page is made by",
         "",
         "```bash",

@@ -209,8 +209,8 @@ def coverage_rule(models: Iterable[str]) -> str | None:
     >>> coverage_rule(["proxy:pass_at_1", "proxy:pass_at_256", "proxy:pass_at_64", "proxy:pass_at_8"])
     'proxy:pass_at_64'
     """
-    found = {pass_at(f"pre_{name.removeprefix('proxy:')}"): name for name in models if name.startswith("proxy:")}
-    return max(((k, name) for k, name in found.items() if 1 < k <= LARGE_K), default=(0, None))[1]
+    proxies = {pass_at(f"pre_{name.removeprefix('proxy:')}"): name for name in models if name.startswith("proxy:")}
+    return max(((k, name) for k, name in proxies.items() if 1 < k <= LARGE_K), default=(0, None))[1]
 
 
 def is_single(model: str, surrogates: Sequence[str] = ()) -> bool:

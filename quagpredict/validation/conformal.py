@@ -53,12 +53,12 @@ def conformal_quantile(scores: ArrayLike, level: float = 0.9) -> float:
     >>> [conformal_quantile(np.arange(1.0, n)) for n in (3, 15, 20)]
     [inf, 13.5, 18.0]
     """
-    known = np.asarray(scores, dtype=np.float64)
-    known = np.sort(known[~np.isnan(known)])
-    place = (len(known) + 1) * level
-    if not 1.0 <= place <= len(known) + 1e-9:
+    ordered = np.asarray(scores, dtype=np.float64)
+    ordered = np.sort(ordered[~np.isnan(ordered)])
+    position = (len(ordered) + 1) * level
+    if not 1.0 <= position <= len(ordered) + 1e-9:
         return float("inf")
-    return float(np.interp(place, np.arange(1, len(known) + 1), known))
+    return float(np.interp(position, np.arange(1, len(ordered) + 1), ordered))
 
 
 def learn_calibration(
@@ -197,13 +197,13 @@ def calibration_of(scores: Floats, names: Sequence[str], floor: float, rows: int
     if not np.isfinite(quantile):
         return Calibration(0.9, Z90, floor, rows, f"Student's t, {rows} runs are too few for conformal intervals")
     groups = np.asarray(names, dtype=np.str_)
-    found: dict[str, float] = {}
+    quantiles: dict[str, float] = {}
     distinct = np.unique(groups)
     for name in distinct if len(distinct) > 1 else ():
         own = scores[groups == name]
         if name and np.isfinite(own).sum() >= MIN_GROUP:
-            found[str(name)] = conformal_quantile(own)
-    return Calibration(0.9, quantile, floor, rows, f"conformal, {folds} folds", MappingProxyType(found))
+            quantiles[str(name)] = conformal_quantile(own)
+    return Calibration(0.9, quantile, floor, rows, f"conformal, {folds} folds", MappingProxyType(quantiles))
 
 
 def _names(frame: pl.DataFrame, column: str) -> list[str]:

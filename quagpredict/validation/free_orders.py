@@ -29,16 +29,16 @@ def free_orders(frame: pl.DataFrame) -> dict[str, pl.Series]:
     ['pre_pass_at_1', 'pre_pass_at_64', 'screening']
     """
     columns = [name for name in pass_at_columns(frame) if pass_at(name) <= LARGE_K]
-    found = {name: frame[name] for name in dict.fromkeys((*columns[:1], *columns[-1:]))}
+    orders = {name: frame[name] for name in dict.fromkeys((*columns[:1], *columns[-1:]))}
     if LOSS in frame.columns:
-        found[LOSS] = -frame[LOSS]
+        orders[LOSS] = -frame[LOSS]
     with suppress(CorpusError):
-        found[GEOMETRIC] = _geometric(frame)
+        orders[GEOMETRIC] = _geometric(frame)
     with suppress(CorpusError):
         screening = screen(frame)
         apart = float(np.nanmax(screening.key) - np.nanmin(screening.key)) + 1.0
-        found[SCREENING] = screening.key - apart * screening.screened_out.cast(pl.Float64)
-    return {name: values for name, values in found.items() if values.null_count() == 0}
+        orders[SCREENING] = screening.key - apart * screening.screened_out.cast(pl.Float64)
+    return {name: values for name, values in orders.items() if values.null_count() == 0}
 
 
 def with_rules(frame: pl.DataFrame) -> pl.DataFrame:
@@ -53,9 +53,9 @@ def with_rules(frame: pl.DataFrame) -> pl.DataFrame:
     >>> with_rules(table)["rule_screening"].to_list()
     [0.5, 0.4]
     """
-    found = free_orders(frame)
+    orders = free_orders(frame)
     return frame.with_columns(
-        found[name].alias(PREFIX + name.replace(" ", "_")) for name in (GEOMETRIC, SCREENING) if name in found
+        orders[name].alias(PREFIX + name.replace(" ", "_")) for name in (GEOMETRIC, SCREENING) if name in orders
     )
 
 
@@ -67,7 +67,9 @@ def rule_columns(frame: pl.DataFrame) -> list[str]:
 def _geometric(frame: pl.DataFrame) -> pl.Series:
     """Return the geometric mean over benchmarks, from the counts or from what was derived of them while reading."""
     shares = [
-        name for name in frame.columns if (one := derived_of(name)) and name == benchmark_column(one.benchmark or "")
+        name
+        for name in frame.columns
+        if (derived := derived_of(name)) and name == benchmark_column(derived.benchmark or "")
     ]
     weights = [name.replace(".pass_at_1", ".weight") for name in shares]
     if len(shares) > 1 and set(weights) <= set(frame.columns):

@@ -168,8 +168,8 @@ def judge(
         for metric, values in _scores(tables, groups[block.rows], whole, up, top_m).items():
             repeats.setdefault(metric, []).append(values)
         if arrangement.resamples is not None:
-            found = _scores(tables, groups[block.rows], arrangement.resamples[number], up, top_m)
-            for metric, values in found.items():
+            scores = _scores(tables, groups[block.rows], arrangement.resamples[number], up, top_m)
+            for metric, values in scores.items():
                 draws.setdefault(metric, []).append(values)
     return Judged(
         {metric: np.concatenate(parts) for metric, parts in repeats.items()},
@@ -188,11 +188,11 @@ def summarize(repeats: Floats, draws: Floats | None, share: float) -> Line | Non
     >>> summarize(np.array([0.5, 0.7, np.nan]), None, 0.5).mean
     0.6
     """
-    known = repeats[np.isfinite(repeats)]
-    if not len(known):
+    finite = repeats[np.isfinite(repeats)]
+    if not len(finite):
         return None
-    mean = float(known.mean())
-    sd = float(known.std(ddof=1)) if len(known) > 1 else float("nan")
+    mean = float(finite.mean())
+    sd = float(finite.std(ddof=1)) if len(finite) > 1 else float("nan")
     if draws is not None:
         drawn = draws[np.isfinite(draws)]
         if len(drawn) < 20:
@@ -200,7 +200,7 @@ def summarize(repeats: Floats, draws: Floats | None, share: float) -> Line | Non
         drawn.sort()
         low, high = np.interp([0.05, 0.95], np.linspace(0.0, 1.0, len(drawn)), drawn)  # quantiles
         return Line(mean, sd, float(low), float(high))
-    half = half_width(len(known), share) * sd
+    half = half_width(len(finite), share) * sd
     return Line(mean, sd, mean - half, mean + half)
 
 

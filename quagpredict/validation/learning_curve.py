@@ -155,11 +155,11 @@ def learning_curve(
     if not wanted or wanted[0] < 1:
         raise UsageError(f"sizes must lie from 1 to {pool}, the candidates that are not left out")
     low, parts = minimized(target, minimize), []
-    for place, design in enumerate(designs):
+    for at, design in enumerate(designs):
         orders = _orders(design, Z, halves, seed)
         for number, size in enumerate(wanted):
             if progress is not None:
-                progress(place * len(wanted) + number, len(designs) * len(wanted))
+                progress(at * len(wanted) + number, len(designs) * len(wanted))
             splits = [
                 Split(np.sort(order[:size]), half.test, half.repeat) for order, half in zip(orders, halves, strict=True)
             ]

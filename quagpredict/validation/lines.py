@@ -22,8 +22,8 @@ def judged_lines(
             line = summarize(own.repeats[metric], own.draws.get(metric), arrangement.share)
             if line is None:
                 continue
-            known = int(np.isfinite(own.repeats[metric]).sum())
-            result = {"model": name, "features": features[name], "metric": metric, "repeats": known}
+            repeats_judged = int(np.isfinite(own.repeats[metric]).sum())
+            result = {"model": name, "features": features[name], "metric": metric, "repeats": repeats_judged}
             result |= {key: _or_null(value) for key, value in line._asdict().items()}
             from_order = baseline == BASELINE and metric not in OF_VALUES and BASELINE_ORDER in judged
             over = BASELINE_ORDER if from_order else baseline
@@ -51,8 +51,8 @@ def _over_coverage(
         line = None if name == rule else summarize(gain, draws, arrangement.share)
         if line is not None:
             ends = {key: _or_null(value) for key, value in line._asdict().items()}
-            known = int(np.isfinite(gain).sum())
-            yield {"model": name, "features": features[name], "metric": OVER_COVERAGE, "repeats": known} | ends
+            repeats_judged = int(np.isfinite(gain).sum())
+            yield {"model": name, "features": features[name], "metric": OVER_COVERAGE, "repeats": repeats_judged} | ends
 
 
 def _or_null(value: float) -> float | None:

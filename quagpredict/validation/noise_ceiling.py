@@ -202,8 +202,8 @@ def _between_sft_seeds(runs: pl.DataFrame, names: NDArray[np.str_], means: Float
         return float("nan")
     first = runs.unique("candidate", keep="first").sort("candidate")
     # `names` are sorted likewise; a recipe that is not known is no replicate of another.
-    known = pl.any_horizontal(pl.col(told).is_not_null()) & pl.col("recipe_seed").is_not_null()
-    recipes = first.with_row_index("place").filter(known)
+    told_apart = pl.any_horizontal(pl.col(told).is_not_null()) & pl.col("recipe_seed").is_not_null()
+    recipes = first.with_row_index("place").filter(told_apart)
     lost = freedom = 0.0
     for _, part in recipes.group_by(columns):
         at = part["place"].to_numpy()

@@ -40,9 +40,9 @@ def r2_over_groups(
     varied = np.concatenate([((own - own.mean(axis=1, keepdims=True)) ** 2).sum(axis=1) for own in tables])
     for name, own in judged.items():
         r2 = own.repeats.get("r2")
-        if r2 is None or not (known := np.isfinite(r2)).any():
+        if r2 is None or not (finite := np.isfinite(r2)).any():
             continue
-        score, weight = r2[known], varied[known]
+        score, weight = r2[finite], varied[finite]
         missed, count = (1.0 - score) * weight, len(score)
         drawn = np.random.default_rng(seed).integers(0, count, (_DRAWS, count))
         rows = np.vstack([np.arange(count), drawn])

@@ -102,9 +102,9 @@ def predictions(
     if model.kind == OF_BASES:
         return _of_bases(model, rows, splits)
     if model.transforms == "identity" and model.kind in ("linear", "mean"):
-        found = _least_squares(model, rows, splits, calibrated, seed)
+        predicted = _least_squares(model, rows, splits, calibrated, seed)
         # The training mean puts no candidate before another.
-        return found._replace(order=np.zeros_like(found.mean)) if model.kind == "mean" else found
+        return predicted._replace(order=np.zeros_like(predicted.mean)) if model.kind == "mean" else predicted
     mean = np.empty((len(splits), len(rows.y)))
     low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     settings: FitSettings = {"features": model.features, "target": rows.target, "seed": seed}
@@ -160,13 +160,13 @@ def predictions_of(
         try:
             if model.name in waiting:
                 parts = [future.result() for future in waiting[model.name]]
-                mean, low, high = (np.concatenate([part[place] for part in parts]) for place in range(3))
-                found: Predicted | CorpusError = Predicted(mean, low, high)
+                mean, low, high = (np.concatenate([part[field] for part in parts]) for field in range(3))
+                predicted: Predicted | CorpusError = Predicted(mean, low, high)
             else:
-                found = predictions(model, rows, splits, seed=seed)
+                predicted = predictions(model, rows, splits, seed=seed)
         except CorpusError as error:
-            found = error
-        yield model, found
+            predicted = error
+        yield model, predicted
 
 
 def _of_bases(model: Model, rows: Rows, splits: Sequence[Split]) -> Predicted:

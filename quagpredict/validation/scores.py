@@ -109,10 +109,10 @@ def spearman_in_groups(y: ArrayLike, predicted: ArrayLike, groups: ArrayLike) ->
         a, b = (
             np.where(inside, average_ranks(np.where(inside, table, np.inf)) - middle, 0.0) for table in (y, predicted)
         )
-        found = _ratio((a * b).sum(axis=-1), np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1)))
-        known = np.isfinite(found)
-        total += np.where(known, found, 0.0)
-        counted += known
+        correlations = _ratio((a * b).sum(axis=-1), np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1)))
+        finite = np.isfinite(correlations)
+        total += np.where(finite, correlations, 0.0)
+        counted += finite
     return _where_known(_ratio(total, counted), y, predicted)
 
 
@@ -265,7 +265,7 @@ def regret_of_search(y: ArrayLike, predicted: ArrayLike, trials: int) -> float:
     _, group = np.unique(-by, return_inverse=True)
     level = np.bincount(group, weights=targets) / np.bincount(group)
     # The row in place r, from the best down, is the first of those drawn if all others are drawn from behind it.
-    chance = np.array([comb(m - place, trials - 1) for place in range(1, m + 1)], dtype=np.float64) / comb(m, trials)
+    chance = np.array([comb(m - rank, trials - 1) for rank in range(1, m + 1)], dtype=np.float64) / comb(m, trials)
     return float(targets.max() - chance @ level[np.sort(group)])
 
 
@@ -340,8 +340,8 @@ def interval_width(low: ArrayLike, high: ArrayLike) -> Floats:
     0.3
     """
     low, high = _pair(low, high)
-    known = ~np.isnan(low)
-    return _ratio(np.where(known, high - low, 0.0).sum(axis=-1), known.sum(axis=-1))
+    finite = ~np.isnan(low)
+    return _ratio(np.where(finite, high - low, 0.0).sum(axis=-1), finite.sum(axis=-1))
 
 
 def _pair(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
@@ -367,8 +367,8 @@ def _pairs(y: ArrayLike, predicted: ArrayLike, groups: ArrayLike | None) -> Pair
     shape, m = a.shape[:-1], a.shape[-1]
     codes = None if groups is None else np.broadcast_to(np.asarray(groups), a.shape).reshape(-1, m)
     a, b = a.reshape(-1, m), b.reshape(-1, m)
-    found = pair_scores(a, b, np.ones((len(a), 1, m)), codes)
-    return PairScores(found.kendall.reshape(shape), found.accuracy.reshape(shape))
+    pairs = pair_scores(a, b, np.ones((len(a), 1, m)), codes)
+    return PairScores(pairs.kendall.reshape(shape), pairs.accuracy.reshape(shape))
 
 
 def _membership(values: Floats, m: int) -> Floats:

@@ -164,9 +164,9 @@ def _counts(runs: pl.DataFrame, candidates: list[str], source: str) -> _Counts:
             f"{source}: column 'pre_problems' is missing or has nulls: the counts of each problem are needed"
         )
     first = runs.unique("candidate", keep="first", maintain_order=True)
-    place = {name: row for row, name in enumerate(candidates)}
+    row_of = {name: row for row, name in enumerate(candidates)}
     flat = first.select("candidate", "pre_problems").explode("pre_problems").unnest("pre_problems")
-    row = np.array([place[name] for name in flat["candidate"]], dtype=np.intp)
+    row = np.array([row_of[name] for name in flat["candidate"]], dtype=np.intp)
     problem = flat.select(pl.struct("benchmark", "problem_id").rank("dense") - 1).to_series()
     n, c = (flat[name].to_numpy().astype(np.int64) for name in ("n", "c"))
     return _Counts(row, problem.to_numpy().astype(np.intp), n, c)
@@ -200,12 +200,12 @@ def _judged(
 ) -> Iterator[dict[str, object]]:
     bases = np.unique(np.array(rows.bases), return_inverse=True)[1].reshape(-1)
     loss = LOSS in rows.frame.columns and rows.frame[LOSS].null_count() == 0
-    for place, k in enumerate(ks):
+    for at, k in enumerate(ks):
         column = f"pre_pass_at_{k}"
         models = [Model("proxy", "proxy", (column,))]
         models += [Model("linear", "linear", (column,))] if setting.fitted else []
         models += [Model("linear with loss", "linear", (LOSS, column))] if setting.fitted and loss else []
-        found: dict[tuple[str, str], list[Floats]] = {}
+        values_of: dict[tuple[str, str], list[Floats]] = {}
         share = 1.0
         for number, table in enumerate(tables):
             splits = random_halves(np.arange(len(rows.y)), _HALVES, seed + number)
@@ -213,7 +213,7 @@ def _judged(
             share = arrangement.share
             # As a logit of Pass@k does it: half a success in all disjoint groups of k samples keeps the ends finite.
             trials = float(max(setting.samples // k, 1) * setting.problems)
-            rate = (table[:, place] * trials + 0.5) / (trials + 1.0)
+            rate = (table[:, at] * trials + 0.5) / (trials + 1.0)
             frame = pl.DataFrame({"candidate": rows.frame["candidate"], column: np.log(rate / (1 - rate))})
             if loss:
                 frame = frame.with_columns(rows.frame[LOSS].log().alias(LOSS))
@@ -222,10 +222,10 @@ def _judged(
                 merit = model.kind == "proxy"
                 judged = judge(arrangement, rows.y, predicted, bases, minimize=minimize, merit=merit, top_m=top_m)
                 for metric, values in judged.repeats.items():
-                    found.setdefault((model.name, metric), []).append(values)
+                    values_of.setdefault((model.name, metric), []).append(values)
         for model in models:
             for metric in metric_names(top_m):
-                parts = found.get((model.name, metric))
+                parts = values_of.get((model.name, metric))
                 line = summarize(np.concatenate(parts), None, share) if parts else None
                 if parts and line is not None:
                     result = {
@@ -235,5 +235,5 @@ def _judged(
                         "model": model.name,
                         "metric": metric,
                     }
-                    known = int(np.isfinite(np.concatenate(parts)).sum())
-                    yield result | line._asdict() | {"repeats": known}
+                    repeats_judged = int(np.isfinite(np.concatenate(parts)).sum())
+                    yield result | line._asdict() | {"repeats": repeats_judged}

@@ -145,8 +145,8 @@ def validate(
     there = list(_scenarios(task.rows.frame))
     unknown = sorted({*(scenarios or ())} - {scenario.name for scenario in there})
     if unknown:
-        known = ", ".join(scenario.name for scenario in there)
-        raise UsageError(f"unknown scenario '{unknown[0]}': the table has {known}")
+        names = ", ".join(scenario.name for scenario in there)
+        raise UsageError(f"unknown scenario '{unknown[0]}': the table has {names}")
     chosen = []
     for scenario in there:
         if scenarios is not None and scenario.name not in scenarios:
@@ -161,8 +161,8 @@ def validate(
         judging = _Judging(
             task, protocols, baseline, repeats, seed, top_m, minimized(target, minimize), progress, pool, of_seeds, {}
         )
-        for place, scenario in enumerate(chosen):
-            parts += judging.scenario(scenario, place, len(chosen))
+        for number, scenario in enumerate(chosen):
+            parts += judging.scenario(scenario, number, len(chosen))
     task.notes.extend(_ceiling_notes(judging.ceilings))
     if not parts:
         few = len(task.rows.y) < MIN_CANDIDATES
@@ -223,7 +223,7 @@ class _Judging(NamedTuple):
     rl_seed_variance: float
     ceilings: dict[str, NoiseCeiling]
 
-    def scenario(self, scenario: Scenario, place: int, scenarios: int) -> Iterator[pl.DataFrame]:
+    def scenario(self, scenario: Scenario, at: int, scenarios: int) -> Iterator[pl.DataFrame]:
         """Judge every model under every protocol on the rows of a scenario."""
         rows, notes = self.task.rows.take(scenario.rows), self.task.notes
         if np.ptp(rows.y) == 0:
@@ -254,10 +254,10 @@ class _Judging(NamedTuple):
                 names = [model.name for model in complete if model not in fitting]
                 count = f"{len(names)} models are left out, too few rows to fit them on ({fewest})"
                 notes.append(f"{scenario.name}, {protocol}: {count}: {', '.join(names)}")
-            found = predictions_of(fitting, rows, splits, seed=self.seed, pool=self.pool)
-            for done, (model, predicted) in enumerate(found):
+            outcomes = predictions_of(fitting, rows, splits, seed=self.seed, pool=self.pool)
+            for done, (model, predicted) in enumerate(outcomes):
                 if self.progress is not None:
-                    self.progress((place * len(self.protocols) + number) * len(complete) + done, total)
+                    self.progress((at * len(self.protocols) + number) * len(complete) + done, total)
                 if isinstance(predicted, CorpusError):
                     notes.append(f"{scenario.name}, {protocol}: {model.name} is left out: {predicted}")
                     continue
@@ -297,21 +297,21 @@ def _ceiling_notes(ceilings: dict[str, NoiseCeiling]) -> Iterator[str]:
     for note, names in ways.items():
         yield f"noise ceiling ({', '.join(names)}): {note}"
     # One candidate of a few can decide what the seed's noise is taken to be.
-    apart = {name: found for name, found in ceilings.items() if found.r2_without_largest - found.r2 > _DECIDED_BY_ONE}
-    for candidate in dict.fromkeys(found.largest for found in apart.values()):
+    apart = {name: noise for name, noise in ceilings.items() if noise.r2_without_largest - noise.r2 > _DECIDED_BY_ONE}
+    for candidate in dict.fromkeys(noise.largest for noise in apart.values()):
         told = ", ".join(
-            f"{name} {found.r2:.2f}, {found.r2_without_largest:.2f} without it"
-            for name, found in apart.items()
-            if found.largest == candidate
+            f"{name} {noise.r2:.2f}, {noise.r2_without_largest:.2f} without it"
+            for name, noise in apart.items()
+            if noise.largest == candidate
         )
-        count = max(found.replicated for found in apart.values() if found.largest == candidate)
+        count = max(noise.replicated for noise in apart.values() if noise.largest == candidate)
         yield (
             f"of {count} candidates with several RL seeds, those of '{candidate}' differ most, and the R² ceiling "
             f"rests on them: {told}"
         )
-    known = {name: found.recipe_r2 for name, found in ceilings.items() if np.isfinite(found.recipe_r2)}
-    if known:
-        told = ", ".join(f"{name} {r2:.2f}" for name, r2 in known.items())
+    ceilings_known = {name: noise.recipe_r2 for name, noise in ceilings.items() if np.isfinite(noise.recipe_r2)}
+    if ceilings_known:
+        told = ", ".join(f"{name} {r2:.2f}" for name, r2 in ceilings_known.items())
         yield f"the SFT seed is noise to who sees the recipe and not the checkpoint; its R² is at most: {told}"
 
 

@@ -109,19 +109,19 @@ def _drawn(own: Indices, kinds: NDArray[np.generic], at: Indices, rng: np.random
 
 def _scores(y: Floats, values: Floats, drawn: list[Indices]) -> Floats:
     """Return pairs, Spearman and regret of each draw, shape (3, draws); draws of equal length are judged together."""
-    found = np.full((3, len(drawn)), np.nan)
+    scores = np.full((3, len(drawn)), np.nan)
     lengths = np.array([len(rows) for rows in drawn])
     for length in np.unique(lengths):
         at = np.flatnonzero(lengths == length)
         rows = np.stack([drawn[i] for i in at])
         pair = y[rows], values[rows]
-        found[:, at] = pairwise_accuracy(*pair), spearman(*pair), top_regret(*pair)
-    return found
+        scores[:, at] = pairwise_accuracy(*pair), spearman(*pair), top_regret(*pair)
+    return scores
 
 
 def _mean(table: Floats) -> Floats:
     """Return the mean over base models (axis 1), of those that have the score."""
-    known = np.isfinite(table)
-    counts = known.sum(axis=1)
-    sums = np.where(known, table, 0.0).sum(axis=1)
+    finite = np.isfinite(table)
+    counts = finite.sum(axis=1)
+    sums = np.where(finite, table, 0.0).sum(axis=1)
     return np.asarray(np.divide(sums, counts, out=np.full(counts.shape, np.nan), where=counts > 0))
