@@ -115,9 +115,18 @@ def _by_k(sensitivity: "Sensitivity", frame: pl.DataFrame, metric: str) -> Any:
 
 
 def check_figure_path(path: str | Path) -> None:
-    """Refuse a name that no figure can have, before anything is computed."""
+    """Refuse a name that no figure can have, and any where nothing can draw, before anything is computed.
+
+    Raises
+    ------
+    UsageError
+        If the ending is another.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
     if Path(path).suffix.lower() not in SUFFIXES:
         raise UsageError(f"figure {path}: the name must end in {', '.join(SUFFIXES)}")
+    require("matplotlib")
 
 
 def new_figure(panels: int, width: float | None = None) -> tuple[Any, Any]:
