@@ -3,7 +3,7 @@
 import argparse
 from functools import partial
 
-from quagpredict.cli.inputs import FORMATS, at_least, emit, say_notes
+from quagpredict.cli.inputs import add_output, emit, say_notes
 
 DESCRIPTION = """\
 List the quagmires of finished runs: pairs of candidates whose order by Pass@1 after SFT reverses after RL by more than
@@ -29,9 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="largest share of false reversals among those listed (default: 0.05)",
     )
     add("--split", choices=("fit", "held_out", "all"), default="all", help="rows to use (default: all)")
-    add("--top", type=at_least(1), default=10, metavar="N", help="pairs to show (default: 10)")
-    add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
-    add("--out", metavar="FILE", help="also write the result there: .csv, .json or .txt")
+    add_output(parser, "result", ".csv, .json or .txt", "pairs to show", 10)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -81,6 +81,24 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--percent", action="store_true", help="the table's scores are in per cent")
 
 
+def add_curves(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names scores along RL."""
+    parser.add_argument(
+        "--curves",
+        metavar="TABLE",
+        help="Pass@1 along RL runs that have begun (default: the candidates' own column post_curve)",
+    )
+
+
+def add_output(parser: argparse.ArgumentParser, result: str, endings: str, rows: str = "", top: int = 50) -> None:
+    """Add what is printed and written: `result` is written to a name with one of `endings`, `rows` are shown."""
+    add = parser.add_argument
+    add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
+    add("--out", metavar="FILE", help=f"also write the {result} there: {endings}")
+    if rows:
+        add("--top", type=at_least(1), default=top, metavar="N", help=f"{rows} (default: {top})")
+
+
 def columns_of(pairs: Iterable[str] | None) -> dict[str, str]:
     """Return what NAME=HEADER pairs say.
 

@@ -4,10 +4,11 @@ import argparse
 from functools import partial
 
 from quagpredict.cli.inputs import (
-    FORMATS,
     above_zero,
     add_candidates,
+    add_curves,
     add_gate,
+    add_output,
     add_reading,
     at_least,
     candidates_of,
@@ -39,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_candidates(parser)
     add_reading(parser)
-    add("--curves", metavar="TABLE", help="Pass@1 along RL (default: the candidates' own column post_curve)")
+    add_curves(parser)
     add("--rl-steps", type=at_least(1), required=True, metavar="N", help="RL steps of a whole run")
     add("--budget", type=float, metavar="X", help="what is left to spend, in RL steps or the unit of --step-cost")
     add(
@@ -70,10 +71,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="gain of the choice (a fraction) below which going on is not worth it (default: 0.001)",
     )
-    add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
-    add("--out", metavar="FILE", help="also write the result there: .csv, .json or .txt")
     add("--figure", metavar="FILE", help="also draw the curves and forecasts: .png, .svg or .pdf")
-    add("--top", type=at_least(1), default=50, metavar="N", help="candidates in the printed table (default: 50)")
+    add_output(parser, "result", ".csv, .json or .txt", "candidates in the printed table")
 
 
 def run(args: argparse.Namespace) -> int:

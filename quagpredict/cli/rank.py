@@ -6,10 +6,11 @@ from functools import partial
 from typing import Any
 
 from quagpredict.cli.inputs import (
-    FORMATS,
     above_zero,
     add_candidates,
+    add_curves,
     add_gate,
+    add_output,
     add_reading,
     add_weights,
     at_least,
@@ -46,10 +47,7 @@ examples:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add_ranking_options(parser)
-    add = parser.add_argument
-    add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
-    add("--out", metavar="FILE", help="also write the ranking there: .csv, .json, .txt, .html, .md or .png")
-    add("--top", type=at_least(1), default=50, metavar="N", help="candidates in the printed table (default: 50)")
+    add_output(parser, "ranking", ".csv, .json, .txt, .html, .md or .png", "candidates in the printed table")
 
 
 def add_ranking_options(parser: argparse.ArgumentParser) -> None:
@@ -72,11 +70,7 @@ def add_ranking_options(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="eval seeds: join the rows of a candidate that differ in this column (counts added, means weighted)",
     )
-    add(
-        "--curves",
-        metavar="TABLE",
-        help="Pass@1 along RL runs that have begun, as for `quagpredict race` (default: the column post_curve)",
-    )
+    add_curves(parser)
     add("--truth", metavar="TABLE", help="table with the scores after RL, shown beside the prediction")
     add("--split", choices=("fit", "held_out"), help="rank only the rows of this split")
     add("--target", help="column to predict (default: the surrogate's, or post_pass_at_1)")

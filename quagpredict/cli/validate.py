@@ -4,7 +4,7 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from quagpredict.cli.inputs import FORMATS, add_weights, at_least, emit, say, say_notes, several_of, weights_of
+from quagpredict.cli.inputs import add_output, add_weights, at_least, emit, say, say_notes, several_of, weights_of
 from quagpredict.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--split", choices=("fit", "held_out", "all"), default="fit", help="rows to use (default: fit)")
     add("--seed", type=at_least(0), default=0, metavar="N", help="of the splits (default: 0)")
     add("--jobs", type=at_least(1), default=1, metavar="N", help="processes for slow kinds (default: 1)")
-    add("--format", choices=FORMATS, default="table", help="what to print (default: table)")
-    add("--out", metavar="FILE", help="also write the result there: .csv, .json or .txt")
+    add_output(parser, "result", ".csv, .json or .txt")
     add("--figure", metavar="FILE", help="with --curve or --sensitivity: draw it, .png, .svg or .pdf (extra plot)")
 
 

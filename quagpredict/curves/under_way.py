@@ -19,7 +19,7 @@ from quagpredict.errors import CorpusError, argument
 Floats = NDArray[np.float64]
 
 #: Finished runs with curves that ship with the library.
-CORPORA = ("datasets/lab/corpus.parquet", "datasets/lab-2/corpus.parquet")
+CORPORA = tuple(f"datasets/{name}/corpus.parquet" for name in ("lab", "lab-2", "lab-3"))
 
 
 class Learnt(NamedTuple):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 
 import polars as pl
 import pytest
@@ -70,3 +71,28 @@ def test_what_is_wrong_is_said_in_one_line(race_folder, capsys, words, code, mes
     err = capsys.readouterr().err
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_a_figure_that_nothing_can_draw_is_refused_before_anything_is_read(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["race", "nothing-there.parquet", "--rl-steps", "300", "--figure", "race.png"]) == 2
+    assert "needs the package 'matplotlib'" in capsys.readouterr().err
+
+
+def test_rank_reads_the_same_curves_and_says_the_same(race_folder, capsys):
+    assert main([*WORDS, "--format", "json"]) == 0
+    raced = {row["candidate"]: row for row in json.loads(capsys.readouterr().out)["candidates"]}
+    words = ["candidates.parquet", "--curves", "curves.csv", "--rl-steps", "300"]
+    assert main(["rank", *words, "--format", "json"]) == 0
+    captured = capsys.readouterr()
+    for row in json.loads(captured.out)["candidates"]:
+        other = raced[row["candidate"]]
+        assert [row["prediction"], row["low"], row["high"]] == pytest.approx(
+            [other["forecast"], other["low"], other["high"]]
+        )
+        assert row["step"] == other["step"]
+    assert "note: RL of 3 candidates has begun (100 of 300 steps)" in captured.err
+    assert main(["rank", *words]) == 0
+    assert "Predicted" in capsys.readouterr().out
+    assert main(["rank", "candidates.parquet", "--curves", "curves.csv"]) == 2
+    assert "pass --rl-steps, a whole number" in capsys.readouterr().err
