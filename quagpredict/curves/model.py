@@ -32,8 +32,8 @@ _RIDGE, _RIDGE_BASE = 0.01, 4.0
 # Variance of a forecast by h, for weights only: what is far from the end is less certain.
 QUIET, FAR = 0.01, 0.25
 _LEAST = 1e-4
-# With two degrees of freedom Student's t has no variance.
-_LEAST_TAIL = 2.5
+# With two degrees of freedom Student's t has no variance, and with many it is the normal distribution.
+_TAILS = (2.5, 1000.0)
 
 
 class Forecast(NamedTuple):
@@ -256,7 +256,8 @@ def _tail(errors: pl.DataFrame, own: Floats) -> float:
         / ((own[0] + own[1] * pl.col("h") ** 2) * (1.0 - 1.0 / size)).sqrt(),
         size=size,
     )
-    return max(float(t.fit(beside.filter(pl.col("size") > 2)["z"].to_numpy(), floc=0)[0]), _LEAST_TAIL)
+    found = t.fit(beside.filter(pl.col("size") > 2)["z"].to_numpy(), floc=0)[0]
+    return float(np.clip(found, *_TAILS))
 
 
 def ridge(A: Floats, gain: Floats, level: Floats, base: NDArray[np.intp], weight: Floats) -> Floats:

@@ -47,3 +47,11 @@ def test_the_training_log_gives_its_first_tenth() -> None:
     assert "proxy:probe_reward_step_20" in models
     assert "linear:probe_reward_step_20" in models
     assert any("only after 20 steps of RL with every candidate, 10 % of RL" in note for note in report.notes)
+
+
+def test_pass_at_16_of_a_curve_is_among_the_baselines_of_validate() -> None:
+    frame = pl.read_parquet(shipped_path("datasets/lab-2/corpus.parquet")).filter(rl_seed=0)
+    report = validate(frame, ["linear:both"], "random-halves", scenarios=["all"], repeats=2)
+    judged = set(report.frame["model"])
+    for k in (1, 16):
+        assert {f"proxy:probe_pass_at_{k}_step_50", f"linear:probe_pass_at_{k}_step_50"} <= judged
