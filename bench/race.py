@@ -11,7 +11,7 @@ Measuring costs nothing here, for all rules alike. Errors: base models are resam
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -132,12 +132,7 @@ def field(tested: pl.DataFrame, steps: int, learnt: Sequence[pl.DataFrame]) -> F
 
 def race(field: Field, grid: Grid, rows: Rows, budget: float) -> tuple[float, int, list[tuple[float, float]]]:
     """Return what a race cost, in steps, the run that it chose, and regrets promised and real, at first and at last."""
-    part = replace(
-        grid,
-        step=grid.step[rows],
-        score=grid.score[rows],
-        forecast=Forecast(*(values[rows] for values in grid.forecast)),
-    )
+    part = Grid(grid.step[rows], grid.score[rows], Forecast(*(values[rows] for values in grid.forecast)))
     base, seen = np.zeros(len(rows), dtype=np.int64), np.ones(len(rows), dtype=np.int64)
     ahead = Ahead(part.step, part.forecast.own, part.forecast.loading)
     spent, regrets = 0.0, []

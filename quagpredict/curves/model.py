@@ -32,8 +32,6 @@ _RIDGE, _RIDGE_BASE = 0.01, 4.0
 # Variance of a forecast by h, for weights only: what is far from the end is less certain.
 QUIET, FAR = 0.01, 0.25
 _LEAST = 1e-4
-# With two degrees of freedom Student's t has no variance, and with many it is the normal distribution.
-_TAILS = (2.5, 1000.0)
 
 
 class Forecast(NamedTuple):
@@ -65,15 +63,11 @@ class Part:
         Variance of a run's own error: at the end of the run, and what h² adds.
     shared : float
         Variance, times h², of what a base gains more or less than others.
-    tail : float
-        Degrees of freedom of Student's t of a run's own error: how far runs scatter differs, and few freedoms say that
-        it is little known before runs of the race itself have shown it.
     """
 
     coefficients: Floats
     own: Floats
     shared: float
-    tail: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,33 +225,18 @@ def _part(table: pl.DataFrame, *, with_k: bool) -> Part:
         out = base == place
         error[out] = gain[out] - A[out] @ ridge(A[~out], gain[~out], h[~out], base[~out], weight[~out])
     # What a base's runs of one length share at one step, and what each has alone.
-    errors = table.select("base", "end_step", "step", error=pl.Series(error), h=pl.Series(h))
     groups = (
-        errors.group_by("base", "end_step", "step", maintain_order=True)
+        table.select(group=pl.struct("base", "end_step", "step"), error=pl.Series(error), h=pl.Series(h))
+        .group_by("group", maintain_order=True)
         .agg(pl.len(), pl.first("h"), pl.mean("error"), var=pl.var("error"))
-        .filter(pl.col("len") > 2)
     )
+    groups = groups.filter(pl.col("len") > 2)
     size, at, mean, var = (groups[name].to_numpy().astype(np.float64) for name in ("len", "h", "error", "var"))
     own = growing(at, var, size)
     beyond = np.maximum(mean**2 - var / size, 0.0)
     shared = float((at**2 * beyond).sum() / (at**4).sum())
     # Few bases tell little of how far bases differ.
-    return Part(ridge(A, gain, h, base, weight), own, shared * (1.0 + 2.0 / len(names)), _tail(errors, own))
-
-
-def _tail(errors: pl.DataFrame, own: Floats) -> float:
-    """Return the degrees of freedom of Student's t that fit errors less the mean of their group, by likelihood."""
-    from scipy.stats import t
-
-    group = ("base", "end_step", "step")
-    size = pl.len().over(group)
-    beside = errors.select(
-        z=(pl.col("error") - pl.col("error").mean().over(group))
-        / ((own[0] + own[1] * pl.col("h") ** 2) * (1.0 - 1.0 / size)).sqrt(),
-        size=size,
-    )
-    found = t.fit(beside.filter(pl.col("size") > 2)["z"].to_numpy(), floc=0)[0]
-    return float(np.clip(found, *_TAILS))
+    return Part(ridge(A, gain, h, base, weight), own, shared * (1.0 + 2.0 / len(names)))
 
 
 def ridge(A: Floats, gain: Floats, level: Floats, base: NDArray[np.intp], weight: Floats) -> Floats:

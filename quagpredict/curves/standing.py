@@ -2,8 +2,7 @@
 
 The forecast of a run is a martingale: at a later measurement it moves by as much as its variance falls. So what a
 measurement may say can be told before it is made, from the variances alone. What a base gains more or less than others
-is one unknown for all its runs, and how far runs scatter another for all bases: each move of a forecast tells something
-of both.
+is one unknown for all its runs, and each move of a forecast tells something of it.
 """
 
 from dataclasses import dataclass
@@ -19,8 +18,6 @@ Floats = NDArray[np.float64]
 #: Correlation of a run's own errors in the prediction before RL and in the forecast from its curve: between what
 #: `bench/curve_forecasts.py` finds on `lab` (0.8) and on `lab-2` (0.4 after 50 steps, 0.1 after 100).
 CORRELATION = 0.5
-# Variance below which nothing is told apart.
-_QUIET = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +32,11 @@ class Grid:
         Pass@1 that was measured.
     forecast : Forecast
         Arrays (n, m).
-    tail : float
-        Degrees of freedom of errors before any of these measurements, see `Part`; infinite for normal ones.
     """
 
     step: Floats
     score: Floats
     forecast: Forecast
-    tail: float = np.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +59,6 @@ class Standing:
         Number of its base model.
     known : array (n,)
         Score of a finished run, NaN elsewhere.
-    scatter : float
-        By how much all errors scale: below 1 where forecasts moved less than they should tell, above 1 where more.
-    degrees_of_freedom : float
-        How much is known of that, as of Student's t; infinite: all.
     """
 
     step: Floats
@@ -79,14 +69,6 @@ class Standing:
     spread: Floats
     base: NDArray[np.int64]
     known: Floats
-    scatter: float = 1.0
-    degrees_of_freedom: float = np.inf
-
-    @property
-    def deviation(self) -> float:
-        """By how much the standard deviations of errors scale."""
-        df = self.degrees_of_freedom
-        return self.scatter * (float(np.sqrt(df / (df - 2.0))) if np.isfinite(df) else 1.0)
 
 
 def grid_of(
@@ -119,8 +101,9 @@ def grid_of(
     if by_reward is not None:
         known = ~np.isfinite(score) & np.isfinite(by_reward.mean)
         found = Forecast(*(np.where(known, *two) for two in zip(by_reward, found, strict=True)))
-    found = with_prior(found, step, prior)
-    return Grid(step, score, Forecast(*(np.where(np.isnan(step), np.nan, part) for part in found)), model.best.tail)
+    return Grid(
+        step, score, Forecast(*(np.where(np.isnan(step), np.nan, part) for part in with_prior(found, step, prior)))
+    )
 
 
 def with_prior(found: Forecast, step: Floats, prior: Forecast) -> Forecast:
@@ -159,7 +142,7 @@ def prior_forecast(model: CurveModel, mean: Floats, low: Floats, high: Floats) -
     # Without an interval nobody knows what the prediction is worth.
     whole = np.isfinite(middle) & np.isfinite(reach)
     middle, reach = np.where(whole, middle, np.nan), np.where(whole, reach, np.nan)
-    variance = np.maximum((reach / (2.0 * Z90)) ** 2, _QUIET)
+    variance = np.maximum((reach / (2.0 * Z90)) ** 2, 1e-6)
     own = np.minimum(variance, model.best.own.sum())
     return Forecast(middle, own, np.sqrt(np.minimum(variance - own, model.best.shared)))
 
@@ -180,28 +163,23 @@ def standing(grid: Grid, seen: NDArray[np.int64], base: NDArray[np.int64], steps
     -----
     Let b, standard normal before anything was measured, be what a base gains more than others. A forecast that goes
     from m to m' moves by (loading - loading') b, with a variance of own - own', so each move updates b in closed form.
-    All variances have a common factor, unknown with the degrees of freedom of `Grid.tail` (inverse gamma of mean 1):
-    the conjugate update of a linear regression, as in `quagpredict.ranking.conditioning`.
     """
     rows = np.arange(len(seen))
     mean, own, loading = grid.forecast
     bases = int(base.max(initial=-1)) + 1
-    row, place = np.nonzero(np.arange(1, own.shape[1]) < seen[:, None])
-    moved = mean[row, place + 1] - mean[row, place]
-    lever = loading[row, place] - loading[row, place + 1]
-    # The variances are smooth estimates: a step that tells little still tells with some error.
-    fall, least = own[row, place] - own[row, place + 1], 0.1 * own[row, place]
-    noise = np.maximum(fall, least) + _QUIET
-    precision = 1.0 + np.bincount(base[row], lever**2 / noise, minlength=bases)
-    more = np.bincount(base[row], lever * moved / noise, minlength=bases) / precision
-    # A step that tells little, or of what is known, tells nothing of how far runs scatter.
-    told = (fall > least) & (fall > 10.0 * _QUIET)
-    misses = float((((moved - lever * more[base[row]]) ** 2 / noise)[told]).sum() + (more**2).sum())
-    freedoms = grid.tail + int(told.sum())
+    precision, total = np.ones(bases), np.zeros(bases)
+    for place in range(1, int(seen.max(initial=0))):
+        at = np.flatnonzero(seen > place)
+        moved = mean[at, place] - mean[at, place - 1]
+        lever = loading[at, place - 1] - loading[at, place]
+        # The variances are smooth estimates: a step that tells little still tells with some error.
+        noise = np.maximum(own[at, place - 1] - own[at, place], 0.1 * own[at, place - 1]) + 1e-6
+        precision += np.bincount(base[at], lever**2 / noise, minlength=bases)
+        total += np.bincount(base[at], lever * moved / noise, minlength=bases)
     last = seen - 1
     step, score = grid.step[rows, last], grid.score[rows, last]
     done = (step >= steps) & np.isfinite(score)
-    here = mean[rows, last] + loading[rows, last] * more[base]
+    here = mean[rows, last] + loading[rows, last] * (total / precision)[base]
     # What a run has shown it is taken to keep.
     here = np.where(np.isfinite(score), np.maximum(here, LOGIT.forward(score)), here)
     return Standing(
@@ -213,6 +191,4 @@ def standing(grid: Grid, seen: NDArray[np.int64], base: NDArray[np.int64], steps
         spread=np.sqrt(1.0 / precision)[base],
         base=base,
         known=np.where(done, score, np.nan),
-        scatter=float(np.sqrt((grid.tail - 2.0 + misses) / freedoms)) if np.isfinite(grid.tail) else 1.0,
-        degrees_of_freedom=freedoms,
     )

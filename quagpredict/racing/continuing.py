@@ -1,6 +1,6 @@
 """What to do next in a race: the expected gain of the final choice from each continuation, for what it costs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -127,9 +127,6 @@ def plan_moves(now: Standing, ahead: Ahead, terms: Terms, barred: NDArray[np.boo
     Computing 21 (2009), equation 13; several steps at once as P. Frazier, W. Powell, Paradoxes in learning and the
     marginal value of information, Decision Analysis 7 (2010), section 5.
     """
-    wider = now.deviation
-    now = replace(now, own=wider**2 * now.own, loading=wider * now.loading)
-    ahead = Ahead(ahead.step, wider**2 * ahead.own, wider * ahead.loading)
     n = len(now.mean)
     merits = _merits(now)
     finish = terms.cost(now.step, np.full(n, terms.steps))

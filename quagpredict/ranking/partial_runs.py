@@ -17,7 +17,7 @@ from quagpredict.ranking.belief import Belief, Bounds
 from quagpredict.ranking.finished import TARGET, finished
 from quagpredict.ranking.predicting import interval
 from quagpredict.ranking.result import UnderWay
-from quagpredict.surrogates.fitted import Z90, Interval
+from quagpredict.surrogates.fitted import Interval
 
 Floats = NDArray[np.float64]
 
@@ -189,16 +189,13 @@ def farthest(frame: pl.DataFrame) -> pl.DataFrame:
 
 def belief_of(now: Standing) -> Belief:
     """Return where runs stand as the joint belief that decisions are made from."""
-    from scipy.special import stdtrit
-
     bases = int(now.base.max(initial=-1)) + 1
-    df = now.degrees_of_freedom
     return Belief(
         mean=now.mean,
-        shared=now.scatter * (now.base[:, None] == np.arange(bases)) * (now.loading * now.spread)[:, None],
-        own=now.scatter * np.sqrt(now.own),
-        degrees_of_freedom=df,
-        t_factor=float(stdtrit(df, 0.95)) / Z90 if np.isfinite(df) else 1.0,
+        shared=(now.base[:, None] == np.arange(bases)) * (now.loading * now.spread)[:, None],
+        own=np.sqrt(now.own),
+        degrees_of_freedom=np.inf,
+        t_factor=1.0,
         target_transform=SCALE,
         known=now.known,
         bounds=Bounds(0.0, 1.0),

@@ -25,7 +25,7 @@ def model(lab_2):
     return learn_curves([lab_2])
 
 
-def known_runs(bases, each, spread, noise, seed=0, tail=None):
+def known_runs(bases, each, spread, noise, seed=0):
     """Runs that gain h (1 + g + base) on the logit until their end, with g the logit of Pass@16 less that of Pass@1."""
     random = np.random.default_rng(seed)
     rows = []
@@ -37,8 +37,7 @@ def known_runs(bases, each, spread, noise, seed=0, tail=None):
             # One measurement before the end: it is the end of no shorter run.
             for step in (int(random.choice([0, 50, 100, 200])), 400):
                 h = 1.0 - np.sqrt(step / 400)
-                alone = random.standard_normal() if tail is None else random.standard_t(tail)
-                x = end - h * (1.0 + g + more + noise * alone)
+                x = end - h * (1.0 + g + more + noise * random.standard_normal())
                 both = LOGIT.inverse(np.array([x, x + g]))
                 points.append({"step": step, "pass_at_1": float(both[0]), "pass_at_16": float(both[1])})
             rows.append({"candidate": f"{base}.{run}", "base_model": f"b{base}", "post_curve": points})

@@ -128,9 +128,3 @@ def test_another_family_is_forecast_better_along_the_run(learnt, tested, steps, 
         assert inside.mean() > 0.75  # 0.90 is meant; two families are few to learn spreads from
         error[step] = float(np.sqrt((missed**2).mean()))
     assert [error[step] for step in sorted(error)] == sorted(error.values(), reverse=True)
-
-
-def test_long_tails_of_errors_are_learnt():
-    normal, long = (learn_curves([known_runs(6, 150, 0.0, 0.3, tail=tail)]).best.tail for tail in (None, 3.0))
-    assert 2.5 <= long < 9.0
-    assert 20.0 < normal <= 1000.0

@@ -1,7 +1,5 @@
 """What is believed now, held against the same by brute force."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +8,6 @@ from hypothesis import strategies as st
 from quagpredict.curves.model import LOGIT, Forecast
 from quagpredict.curves.standing import CORRELATION, Grid, prior_forecast, standing, with_prior
 from quagpredict.ranking.partial_runs import belief_of
-from quagpredict.ranking.predicting import interval
 
 positive = st.floats(0.01, 2.0)
 
@@ -96,32 +93,3 @@ def test_runs_of_one_base_share_an_error_and_those_of_two_do_not():
     given = grid([[0.0, 0.0, 0.0]] * 3, [[0.3, 0.1, 0.0]] * 3, [[0.5, 0.3, 0.0]] * 3)
     shared = belief_of(standing(given, np.ones(3, dtype=np.int64), np.array([0, 1, 1]), 400.0)).shared
     np.testing.assert_allclose(shared @ shared.T, [[0.25, 0, 0], [0, 0.25, 0.25], [0, 0.25, 0.25]])
-
-
-@given(st.floats(0.1, 4.0), st.floats(3.0, 30.0))
-@settings(max_examples=30, deadline=None)
-def test_how_far_runs_scatter_is_learnt_from_how_far_forecasts_move(k, tail):
-    """The conjugate update of a variance: `tail` freedoms of mean 1 before, and a square for each move."""
-    told = np.sqrt(0.2)
-    moved = k * told * np.array([1.0, -1.0, 0.5, -0.5, 1.5, -1.5])
-    means = np.column_stack([np.zeros(6), moved, moved])
-    given_ = replace(grid(means, [[0.3, 0.1, 0.0]] * 6, [[0.0, 0.0, 0.0]] * 6), tail=tail)
-    found = standing(given_, np.full(6, 2), np.zeros(6, dtype=np.int64), 400.0)
-    squares = float(((moved / told) ** 2).sum())
-    assert found.scatter == pytest.approx(np.sqrt((tail - 2.0 + squares) / (tail + 6)), rel=1e-4)
-    assert found.degrees_of_freedom == tail + 6
-    before = standing(given_, np.ones(6, dtype=np.int64), np.zeros(6, dtype=np.int64), 400.0)
-    assert before.deviation == pytest.approx(1.0)  # nothing moved: errors have the variance that was learnt
-    belief = belief_of(found)
-    draws = belief.draw(np.random.default_rng(0), 20_000)
-    held = np.mean((draws > interval(belief).low) & (draws < interval(belief).high))
-    assert held == pytest.approx(0.9, abs=0.01)
-
-
-def test_what_tells_nothing_tells_nothing_of_the_scatter():
-    """Forecasts whose variance does not fall, as from a score to a reward, and those of known results."""
-    means = [[0.0, 3.0, 3.0]] * 2
-    for owns in ([[0.1, 0.2, 0.0]] * 2, [[1e-6, 0.0, 0.0]] * 2):
-        given_ = replace(grid(means, owns, [[0.0, 0.0, 0.0]] * 2), tail=5.0)
-        found = standing(given_, np.full(2, 2), np.zeros(2, dtype=np.int64), 400.0)
-        assert (found.scatter, found.degrees_of_freedom) == (pytest.approx(np.sqrt(3 / 5)), 5.0)
