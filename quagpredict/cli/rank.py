@@ -156,8 +156,6 @@ def ranked(args: argparse.Namespace) -> Any:
             allow_unvalidated_base=args.allow_unvalidated_base,
         )
     except HeadersError as error:
-        words = ["quagpredict", "rank", *given, *(["--split", args.split] if args.split else [])]
-        if error.percent:
-            raise CorpusError(f"{error.reason}; if it is: {shlex.join([*words, '--percent'])}") from None
-        told = [f"{name}={header}" for name, header in error.columns.items()]
-        raise CorpusError(f"{error.reason}; did you mean: {shlex.join([*words, '--columns', *told])}") from None
+        told = ["--columns", *(f"{name}={header}" for name, header in error.columns.items())] if error.columns else []
+        command = " ".join([called(), *map(shlex.quote, told), *(["--percent"] if error.percent else [])])
+        raise CorpusError(f"{error.reason}; {'did you mean' if told else 'if it is'}: {command}") from None

@@ -39,6 +39,9 @@ _INDEX = ("", "index", "unnamed:_0", "__index_level_0__")
 _PASS_AT = re.compile(r"(?:(?P<stage>pre|sft|before_rl|post|rl|after_rl)_)?pass(?:_?@_?|_at_?|_?k=)(?P<k>[1-9]\d{0,5})")
 _ANY_PASS_AT = re.compile(r"(pre|post)_pass_at_[1-9]\d*")
 _AFTER = ("post", "rl", "after_rl")
+# What probably is a score after RL, and a score of the first try before it.
+_AFTER_RL = re.compile(r"(?:^|_)(?:after|post|final|with)_(?:rl|grpo)|_(?:rl|grpo)$")
+_FIRST_TRY = re.compile(r"(?:sft_|pre_|base_)?(?:acc|accuracy|score|avg|average|mean)(?:_sft)?")
 # A unit behind a header; whether it holds is what `percent` says.
 _PER_CENT = re.compile(r"\s*[(\[]?\s*(?:%|per ?cent)\s*[)\]]?\s*$", re.IGNORECASE)
 
@@ -216,14 +219,33 @@ def suggestion(frame: pl.DataFrame) -> dict[str, str]:
     """
     likely_columns = {meant: header for header, meant in near_names(frame.columns).items()}
     for header in frame.columns:
-        digits = re.search(r"pass\D{0,4}(\d{1,4})$", header.lower())
-        if digits and meaning_of(header) is None and header not in BY_NAME:
+        if meaning_of(header) is not None or header in BY_NAME or not frame[header].dtype.is_numeric():
+            continue
+        digits = re.search(r"\bp(?:ass)?[^\da-z]{0,4}(?:at)?[^\da-z]{0,2}(\d{1,4})$", header.lower())
+        if digits:
             likely_columns.setdefault(f"pre_pass_at_{digits[1]}", header)
+        elif _AFTER_RL.search(_plain(header)):
+            likely_columns.setdefault("post_pass_at_1", header)
+        elif _FIRST_TRY.fullmatch(_plain(header)) and "pre_pass_at_1" not in frame.columns:
+            likely_columns.setdefault("pre_pass_at_1", header)
     if "candidate" not in frame.columns:
         texts = [name for name in frame.columns if frame[name].dtype == pl.String]
         likely = next((name for name in texts if name.strip().lower() in NAMES), texts[0] if texts else None)
         likely_columns = ({} if likely is None else {"candidate": likely}) | likely_columns
     return likely_columns
+
+
+def looks_per_cent(frame: pl.DataFrame, headers: Collection[str]) -> bool:
+    """Return whether scores under these headers can but be per cent: one above 1, none above 100.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"p@64": [0.0, 71.0]})
+    >>> looks_per_cent(table, ["p@64"]), looks_per_cent(table / 100, ["p@64"])
+    (True, False)
+    """
+    most = [float(frame[name].cast(pl.Float64).max() or 0.0) for name in headers if frame[name].dtype.is_numeric()]
+    return bool(most) and 1.0 < max(most) <= 100.0
 
 
 def _plain(header: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 import polars as pl
 
 from quagpredict.corpus import read_corpus
-from quagpredict.corpus.foreign import adopt, suggestion
+from quagpredict.corpus.foreign import adopt, looks_per_cent, suggestion
 from quagpredict.corpus.reading import read_foreign, read_raw
 from quagpredict.errors import CorpusError, NothingToRankError, QuagpredictError
 
@@ -30,7 +30,10 @@ class HeadersError(CorpusError):
 
     def __init__(self, reason: str, columns: Mapping[str, str] | None = None, *, percent: bool = False) -> None:
         self.reason, self.columns, self.percent = reason, dict(columns or {}), percent
-        super().__init__(f"{reason}; if it is: percent=True" if percent else f"{reason}; did you mean {columns=}?")
+        beside = ", percent=True" if percent else ""
+        super().__init__(
+            f"{reason}; did you mean {columns=}{beside}?" if columns else f"{reason}; if it is: percent=True"
+        )
 
 
 class Read(NamedTuple):
@@ -126,9 +129,13 @@ def with_headers(
                 raise HeadersError(str(other), percent=True) from None
             refusal = other
     meant: dict[str, str] = {}
+    percent = False
     for table in tables:
-        meant = suggestion(adopt(table).frame) | meant
-    raise (HeadersError(str(refusal), meant) if meant else refusal) from None
+        found = suggestion(adopt(table).frame)
+        scores = [header for name, header in found.items() if "_pass_at_" in name]
+        percent |= looks_per_cent(adopt(table).frame, scores)
+        meant = found | meant
+    raise (HeadersError(str(refusal), meant, percent=percent) if meant else refusal) from None
 
 
 def _listed(candidates: Any) -> Sequence[Any]:

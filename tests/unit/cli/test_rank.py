@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 from functools import partial
 
 import pandas as pd
@@ -345,6 +346,7 @@ def test_the_ways_in_which_pandas_writes_a_table_all_rank(name, piped, tmp_path,
 def test_a_table_in_per_cent_says_the_whole_command_that_reads_it(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.csv").write_text(FOREIGN.replace("0.31", "31").replace("0.71", "71").replace("0.6", "6"))
+    monkeypatch.setattr("sys.argv", ["quagpredict", "rank", "mine.csv"])
     assert main(["rank", "mine.csv"]) == 3
     assert capsys.readouterr().err.endswith("if it is: quagpredict rank mine.csv --percent\n")
     assert main(["rank", "mine.csv", "--percent"]) == 0
@@ -353,6 +355,7 @@ def test_a_table_in_per_cent_says_the_whole_command_that_reads_it(tmp_path, caps
 def test_headers_that_are_not_known_are_suggested_with_the_whole_command(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.csv").write_text(FOREIGN.replace("name", "Experiment").replace("pass@64", "pass 64 acc"))
+    monkeypatch.setattr("sys.argv", ["quagpredict", "rank", "mine.csv"])
     assert main(["rank", "mine.csv"]) == 3
     hint = capsys.readouterr().err.partition("did you mean: ")[2].strip()
     assert hint == "quagpredict rank mine.csv --columns candidate=Experiment"
@@ -360,12 +363,28 @@ def test_headers_that_are_not_known_are_suggested_with_the_whole_command(tmp_pat
     (tmp_path / "split.csv").write_text(
         "\n".join(f"{row},{split}" for row, split in zip(rows, ("split", "fit", "fit"), strict=True))
     )
-    assert main(["rank", "split.csv", "--split", "fit"]) == 3
+    monkeypatch.setattr("sys.argv", ["quagpredict", "report", "split.csv", "--split", "fit"])
+    assert main(["report", "split.csv", "--split", "fit"]) == 3
     hint = capsys.readouterr().err.partition("did you mean: ")[2].strip()
-    assert hint == "quagpredict rank split.csv --split fit --columns candidate=Experiment"
+    assert hint == "quagpredict report split.csv --split fit --columns candidate=Experiment"
     assert main(["rank", "mine.csv", "--columns", "candidate=Experiment", "pre_pass_at_64=pass 64 acc"]) == 0
     assert main(["rank", "mine.csv", "--columns", "candidate"]) == 2
     assert "expected NAME=HEADER" in capsys.readouterr().err
+
+
+def test_a_table_in_which_nothing_is_known_takes_one_refusal(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text(
+        "experiment,sft_acc,p@64,val loss,gsm8k after RL\na,24.1,66,0.7,51\nb,31,61,0.8,\n"
+    )
+    words = ["rank", "mine.csv", "--format", "csv"]
+    monkeypatch.setattr("sys.argv", ["quagpredict", *words])
+    assert main(words) == 3
+    hint = capsys.readouterr().err.partition("did you mean: quagpredict ")[2].strip()
+    assert main(shlex.split(hint)) == 0
+    table = pl.read_csv(io.StringIO(capsys.readouterr().out)).sort("candidate")
+    columns = ("candidate", "pre_pass_at_1", "pre_pass_at_64", "pre_held_out_loss_nats", "actual")
+    assert table.select(columns).row(0) == ("a", *map(pytest.approx, (0.241, 0.66, 0.7, 0.51)))
 
 
 def test_a_table_for_any_target_keeps_its_headers(tmp_path, capsys, monkeypatch):
