@@ -244,7 +244,8 @@ def looks_per_cent(frame: pl.DataFrame, headers: Collection[str]) -> bool:
     >>> looks_per_cent(table, ["p@64"]), looks_per_cent(table / 100, ["p@64"])
     (True, False)
     """
-    most = [float(frame[name].cast(pl.Float64).max() or 0.0) for name in headers if frame[name].dtype.is_numeric()]
+    numbers = [frame[name].cast(pl.Float64) for name in headers if frame[name].dtype.is_numeric()]
+    most = [float(values.to_numpy().max()) for column in numbers if len(values := column.drop_nulls())]
     return bool(most) and 1.0 < max(most) <= 100.0
 
 

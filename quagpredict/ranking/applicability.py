@@ -70,7 +70,8 @@ def why_not_applicable(frame: pl.DataFrame, surrogate: FittedSurrogate) -> str:
     """
     absent = [name for name in surrogate.features if not _measured(frame, name)]
     if absent:
-        return f"{', '.join(dict.fromkeys(map(origin, absent)))} was not measured"
+        lacking = dict.fromkeys(map(origin, absent))
+        return f"{', '.join(lacking)} {'was' if len(lacking) == 1 else 'were'} not measured"
     return "; ".join(mismatch.detail for mismatch in mismatches(frame, surrogate))
 
 

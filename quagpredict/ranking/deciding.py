@@ -274,7 +274,9 @@ def screened(
         f"no surrogate: ordered by the paper's screening ({how}); no score is predicted",
         *screening.notes,
     )
-    shown = dict.fromkeys((*screening.used, *({LOSS} & {*frame.columns})))
+    shown = dict.fromkeys(
+        (*screening.used, *([LOSS] if frame.get_column(LOSS, default=pl.Series([None])).count() else []))
+    )
     parts = Parts(merit, merit, {}, finished(own, target), tuple(shown), None)
     ranking = assembled(frame, parts, flags, None, target, said, minimize=minimize)
     if asked.budget is None:

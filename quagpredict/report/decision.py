@@ -182,7 +182,10 @@ def _sentence(ranking: Ranking, taken: tuple[str, ...]) -> str:
         return _screened_sentence(ranking, taken, count)
     if len(taken) > 1:
         expected = ranking.budget and ranking.budget.expected_best
-        reach = "" if expected is None else f": the best of them is expected to reach {with_unit(ranking, expected)}"
+        of = "them" if ranking.budget is None or ranking.budget.in_hand is None else "all"
+        reach = (
+            "" if expected is None else f": the best of {of} is then expected to reach {with_unit(ranking, expected)}"
+        )
         return f"Take {and_so_on(taken)} through RL{reach}."
     row = _row(ranking, taken[0])
     ends = f"{score(ranking.target, row['low'], 0)} to {with_unit(ranking, row['high'], 0)}"
@@ -268,9 +271,11 @@ def _more_than_one(ranking: Ranking, rows: pl.DataFrame) -> str:
     best = rows["prediction"].min() if ranking.minimize else rows["prediction"].max()
     if not isinstance(best, float) or (expected >= best if ranking.minimize else expected <= best):
         return ""
-    expects = f"The best of them is expected to reach {with_unit(ranking, expected)}, where no single one is predicted "
+    hand = ranking.budget.in_hand if ranking.budget is not None else None
+    beside = "" if hand is None else f", beside the {with_unit(ranking, hand)} in hand"
     beyond = "below" if ranking.minimize else "above"
-    return f" {expects}{beyond} {with_unit(ranking, best)}: whichever turns out best counts."
+    one = f"No single one is predicted {beyond} {with_unit(ranking, best)}{beside}; {with_unit(ranking, expected)}"
+    return f" {one} is the mean of whichever turns out best."
 
 
 def _cleared(ranking: Ranking, rows: pl.DataFrame) -> str:

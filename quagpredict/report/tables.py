@@ -236,7 +236,7 @@ def _print_free(ranking: Ranking, console: "Console") -> None:
 
 def _print_outcome(ranking: Ranking, console: "Console") -> None:
     outcome = ranking.outcome
-    if outcome is None:
+    if outcome is None or outcome.finished < 2:  # of one there is nothing to choose
         return
     from rich.box import SIMPLE_HEAD
     from rich.table import Table

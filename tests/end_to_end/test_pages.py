@@ -29,6 +29,7 @@ TABLES = {
     "losses.csv": "candidate,loss\nbase,0.9\nmix-a,0.58\nmix-b,0.66\n",
     "mixtures.csv": "web,code,books,loss\n"
     + "".join(f"{w / 10},{(9 - w) / 10},0.1,{2 + w / 20 if w < 8 else ''}\n" for w in range(10)),
+    "results.csv": "candidate,score_after_rl\nstrong.noisy-256x16-lr0.001-s0,0.53\n",
     "mix-a.csv": "id,n,c\np,8,3\nq,8,5\n",
     **{
         f"out/{name}/aime.csv": f"id,n,c\np,8,{c}\nq,8,{c + 2}\n"

@@ -94,13 +94,13 @@ def test_a_budget_is_named(surrogate):
     ranking = rank(OPEN, surrogate, budget=2)
     expected = percent(ranking.budget.expected_best)
     named = " and ".join(ranking.budget.candidates)
-    assert said(ranking) == f"Take {named} through RL: the best of them is expected to reach {expected} %."
+    assert said(ranking) == f"Take {named} through RL: the best of them is then expected to reach {expected} %."
     most = ranking.frame["prediction"].max()
     assert ranking.budget.expected_best > most
-    assert (
-        f"expected to reach {expected} %, where no single one is predicted above {percent(most)} %"
-        in decide(ranking).doubt
+    explained = (
+        f"No single one is predicted above {percent(most)} %; {expected} % is the mean of whichever turns out best."
     )
+    assert decide(ranking).doubt.endswith(explained)
     assert decide(ranking, 10.0).cost == (
         "At 10 GPU-hours a run, RL for these 2 costs 20; RL for all 12 would cost 120: 100 are saved."
     )
@@ -117,6 +117,9 @@ def test_a_result_in_hand_is_kept_or_held_against_the_others():
     assert text.startswith("Keep c0, whose result of 83.0 % is the best of all 12 with a chance of")
     assert "of those without one c6 is next, predicted" in text
     # Whoever asks for a budget will spend it.
+    two = rank(some, "ridge:pass_at_64", budget=2)
+    assert "through RL: the best of all is then expected to reach" in said(two)
+    assert ", beside the 83.0 % in hand; " in decide(two).doubt or two.budget.expected_best <= 0.83
     assert said(rank(some, "ridge:pass_at_64", budget=1)).startswith("c0 is ahead with its result of 83.0 %; of those")
 
 

@@ -53,6 +53,8 @@ def test_a_screening_shows_the_loss_although_it_orders_by_coverage_alone():
     assert ranking.frame["pre_held_out_loss_nats"].to_list() == losses[::-1]
     assert ranking.notes[0].startswith("no surrogate: ordered by the paper's screening (Pass@64);")
     assert "Pass@1 was not measured: no candidate was screened out" in ranking.notes
+    unknown = table.with_columns(pre_held_out_loss_nats=pl.lit(None, pl.Float64))
+    assert "pre_held_out_loss_nats" not in rank(unknown, "none").frame.columns
 
 
 def test_screening_needs_something():
