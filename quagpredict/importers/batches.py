@@ -9,25 +9,37 @@ import polars as pl
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import is_plain, suffix_of
 from quagpredict.importers.reading import PART
-from quagpredict.importers.tables import SEPARATORS, text_of_values
+from quagpredict.importers.records import json_parts
+from quagpredict.importers.tables import SEPARATORS, header, text_of_values
 from quagpredict.parquet import parquet_height, parquet_parts
 
 #: A table that has more is read in parts: rows of Parquet, which packs texts to almost nothing, bytes of the others.
-LARGE = {".parquet": 2_000_000, ".csv": 256 * 2**20, ".tsv": 256 * 2**20}
+LARGE = {".parquet": 2_000_000, **dict.fromkeys((".csv", ".tsv", ".jsonl", ".ndjson"), 256 * 2**20)}
 ROWS = 1_000_000  # of a part
+_BYTES = 128 * 2**20  # of a part, where rows are not counted beforehand
+_JSON_LINES = (".jsonl", ".ndjson")
 _LONGEST_TEXT = 64  # characters: of a longer response its digest is kept, which tells as well whether two are the same
 
 
 def is_large(path: Path) -> bool:
-    """Say whether a table is read in parts: one of Parquet, CSV or TSV, not packed, and larger than `LARGE` says."""
+    """Say whether a table is read in parts: not packed, and larger than `LARGE` says of its format."""
     most = LARGE.get(suffix_of(path))
     if most is None or not is_plain(path):
         return False
     return (parquet_height(path) if suffix_of(path) == ".parquet" else path.stat().st_size) > most
 
 
+def columns_of_large(path: Path, names: Sequence[str]) -> list[str]:
+    """Return the columns of a table that is read in parts; of JSON lines those of `names` that its first part has."""
+    there = header(path)
+    if suffix_of(path) in _JSON_LINES:  # a key may be absent from the first record, and there in the next
+        first = next(batches(path, names))
+        there += [name for name in names if name not in there and first[name].null_count() < first.height]
+    return there
+
+
 def batches(path: Path, names: Sequence[str]) -> Iterator[pl.DataFrame]:
-    """Yield a table's columns as text, at most `ROWS` rows at a time, in their order.
+    """Yield a table's columns as text, a part at a time, in their order.
 
     Parameters
     ----------
@@ -43,6 +55,9 @@ def batches(path: Path, names: Sequence[str]) -> Iterator[pl.DataFrame]:
     if suffix_of(path) == ".parquet":
         for part in parquet_parts(path, names, ROWS):
             yield part.select(text_of_values(part[name]) for name in names)
+        return
+    if suffix_of(path) in _JSON_LINES:
+        yield from json_parts(path, names, _BYTES)
         return
     table = pl.scan_csv(path, separator=SEPARATORS[suffix_of(path)], infer_schema=False, glob=False)
     try:

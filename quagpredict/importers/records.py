@@ -1,7 +1,7 @@
 """Records of JSON and JSON lines, read so that a fault names its file and line."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,20 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
         If the file cannot be read, or a line is not a JSON object; file and line are named.
     """
     with text_of(path) as handle:
-        for number, line in enumerate(handle, start=1):
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise InvalidDataError(f"{path}: line {number} is not JSON ({error})") from None
-            if not isinstance(value, dict):
-                raise InvalidDataError(f"{path}: line {number} must be a JSON object, got {type(value).__name__}")
-            yield value
+        yield from _objects(handle, path, 1)
+
+
+def _objects(lines: Iterable[str], path: Path, first: int) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, start=first):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InvalidDataError(f"{path}: line {number} is not JSON ({error})") from None
+        if not isinstance(value, dict):
+            raise InvalidDataError(f"{path}: line {number} must be a JSON object, got {type(value).__name__}")
+        yield value
 
 
 def json_columns(path: Path, names: Sequence[str]) -> pl.DataFrame:
@@ -40,17 +44,54 @@ def json_columns(path: Path, names: Sequence[str]) -> pl.DataFrame:
     InvalidDataError
         As `json_lines`.
     """
-    schema = dict.fromkeys(names, pl.String())
+    table = _read_by_polars(path, names) if is_plain(path) else None
+    return _table(json_lines(path), names) if table is None else table
+
+
+def json_parts(path: Path, names: Sequence[str], size: int) -> Iterator[pl.DataFrame]:
+    r"""Yield what `json_columns` returns, of a plain file, in parts of `size` bytes and the line that goes beyond them.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "a.jsonl")
+    ...     _ = path.write_text('{"a": 1}\n{"a": [2]}\n\n{"b": 3}\n')
+    ...     [part["a"].to_list() for part in json_parts(path, ["a"], 12)]
+    [['1', '[2]'], [None]]
+    """
+    with path.open("rb") as handle:
+        first = 1
+        while lines := handle.readlines(size):
+            table = _read_by_polars(b"".join(lines), names)
+            if table is None:
+                table = _table(_objects(_decoded(lines, path, first), path, first), names)
+            yield table
+            first += len(lines)
+
+
+def _read_by_polars(source: Path | bytes, names: Sequence[str]) -> pl.DataFrame | None:
+    """Return the columns; None where that takes the slow way: a line is broken, or polars would not make JSON of it."""
     try:
-        if is_plain(path):
-            table = pl.read_ndjson(path, schema=schema)
-            # Polars writes lists and objects as text that is not always JSON.
-            if not table.select(pl.any_horizontal(pl.all().str.contains(r"^[\[{]").any())).item():
-                return table
+        table = pl.read_ndjson(source, schema=dict.fromkeys(names, pl.String()))
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        pass  # NaN, or a line that is broken, which is named below
-    rows = [[as_text(record.get(name)) for name in names] for record in json_lines(path)]
-    return pl.DataFrame(rows, schema=schema, orient="row")
+        return None  # NaN, or a line that is broken, which is named then
+    # Polars writes lists and objects as text that is not always JSON.
+    nested = table.select(pl.any_horizontal(pl.all().str.contains(r"^[\[{]").any())).item()
+    return None if nested else table
+
+
+def _table(records: Iterable[Mapping[str, Any]], names: Sequence[str]) -> pl.DataFrame:
+    rows = [[as_text(record.get(name)) for name in names] for record in records]
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String()), orient="row")
+
+
+def _decoded(lines: Sequence[bytes], path: Path, first: int) -> Iterator[str]:
+    for number, line in enumerate(lines, start=first):
+        try:
+            yield line.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidDataError(f"{path}: line {number} is not UTF-8 ({error.reason})") from None
 
 
 def as_text(value: Any) -> str | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.batches import ROWS, added, as_digests, batches, is_large
+from quagpredict.importers.batches import added, as_digests, batches, columns_of_large, is_large
 from quagpredict.importers.files import stem_of
 from quagpredict.importers.reading import Reading, part_of_samples, verdicts
 from quagpredict.importers.tables import chosen_columns, header, text_columns
@@ -58,7 +58,10 @@ def read(
         usual = [key for key, name in given.items() if name is None]
         large = is_large(path)
         table = None if large else text_columns(path, named, usual)
-        there = chosen_columns(path, header(path), named, usual) if table is None else table.columns
+        if table is None:
+            there = chosen_columns(path, columns_of_large(path, [*named, *usual]), named, usual)
+        else:
+            there = table.columns
         columns = {"id": id} | {key: name or key for key, name in given.items() if (name or key) in there}
         if "correct" not in columns and not {"response", "gold"} <= columns.keys():
             raise InvalidDataError(
@@ -101,7 +104,7 @@ def _part_of_large(
     kept = {key: name for key, name in columns.items() if key != "gold"}
     parts: list[pl.DataFrame] = []
     stated = "benchmark" in columns
-    first, lacking, lacks = 0, 0, ""
+    first, lacking, lacks, compared = 0, 0, "", 0
     for table in batches(path, list(dict.fromkeys(kept.values()))):
         samples = pl.DataFrame({key: table[name].alias(key) for key, name in kept.items()})
         if "response" in kept:
@@ -112,11 +115,12 @@ def _part_of_large(
         lacks = lacks or (rows["problem_id"].filter(unknown)[0] if unknown.any() else "")
         lacking += int(unknown.sum())
         first += rows.height
+        compared = compared or first
         parts.append(part_of_samples(rows.filter(~unknown), file))
     if lacking == first:
         raise InvalidDataError(f"{path}: none of its {first:,} samples has a verdict in '{columns['correct']}'")
     note = f"{path}: read in parts, since it is large: its samples cannot be graded again" + (
-        f", and {ROWS:,} responses were held against each other" if "response" in kept else ""
+        f", and {compared:,} responses were held against each other" if "response" in kept else ""
     )
     return _Counted(added(parts), _left_out(path, lacking, first, lacks), stated, note)
 

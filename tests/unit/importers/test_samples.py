@@ -153,7 +153,7 @@ def test_the_fast_and_the_careful_reading_agree(rows, nan, tmp_path_factory):
                 )
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".tsv"])
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".tsv", ".jsonl"])
 @given(data=st.data())
 @settings(max_examples=8)
 def test_a_table_that_is_read_in_parts_gives_the_same(tmp_path_factory, suffix, data):
@@ -177,6 +177,7 @@ def test_a_table_that_is_read_in_parts_gives_the_same(tmp_path_factory, suffix, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batches, "LARGE", dict.fromkeys(batches.LARGE, 0))
         patch.setattr(batches, "ROWS", size)
+        patch.setattr(batches, "_BYTES", 100 * size)  # the first of them may be the only one that has an optional key
         parted = read([file])
     names = ["benchmark", "problem_id", "n", "c", "truncated"]
     assert sorted(parted.problems.select(names).rows()) == sorted(whole.problems.select(names).rows())
@@ -198,11 +199,22 @@ def test_a_large_table_keeps_of_its_responses_what_tells_copies(tmp_path, monkey
 
 
 def test_errors_of_a_large_table_name_the_record(tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "LARGE", {".csv": 0})
+    monkeypatch.setattr(batches, "LARGE", {".csv": 0, ".jsonl": 0})
     monkeypatch.setattr(batches, "ROWS", 2)
+    monkeypatch.setattr(batches, "_BYTES", 60)
     for wrong, said in (({"correct": "maybe"}, "got 'maybe' in record 5"), ({"id": None}, "record 5 has no id")):
         rows = [{"id": "p", "correct": "1", **(wrong if place == 4 else {})} for place in range(6)]
+        for suffix in (".csv", ".jsonl"):
+            with pytest.raises(InvalidDataError, match=said):
+                import_run("samples", [written(tmp_path, rows, suffix)], candidate="a")
+    lines = written(tmp_path, rows, ".jsonl").read_bytes().splitlines(keepends=True)
+    for broken, said in (
+        (b"{\n", "line 5 is not JSON"),
+        (b'{"id": "\xff"}\n', "line 5 is not UTF-8"),
+        (b"1\n", "line 5"),
+    ):
+        (tmp_path / "broken.jsonl").write_bytes(b"".join([*lines[:4], broken, *lines[4:]]))
         with pytest.raises(InvalidDataError, match=said):
-            import_run("samples", [written(tmp_path, rows, ".csv")], candidate="a")
+            import_run("samples", [tmp_path / "broken.jsonl"], candidate="a")
     with pytest.raises(InvalidDataError, match="none of its 2 samples has a verdict in 'correct'"):
         import_run("samples", [written(tmp_path, [{"id": "p", "correct": None}] * 2, ".csv")], candidate="a")
