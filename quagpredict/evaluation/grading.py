@@ -87,7 +87,7 @@ def _graded(
         schema_overrides={"level": pl.Int64},
     )
     rows = (
-        store.scan()
+        store.scan(asked["key"].to_list())
         .select(pl.exclude("tokens"))
         .join(asked.lazy(), on="key")
         .filter(pl.col("sample") < pl.col("wanted"))

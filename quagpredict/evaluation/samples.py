@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,7 @@ class SampleStore:
             left.unlink()
         write_json(self.folder / "draw.json", self.draw)
         self.parts = [part for part in _listed(self.folder) if self._whole(part)]
+        self._keys: list[set[str]] = []  # of the first parts, those that were asked for
         others = [name.name for name in sorted(root.iterdir()) if name.is_dir() and name.name != self.draw_id]
         if others and not was_there:
             say(
@@ -126,11 +127,21 @@ class SampleStore:
             aside.write_bytes(content)
         self.parts.append(path)
 
-    def scan(self) -> pl.LazyFrame:
-        """Return all samples, each once."""
-        if not self.parts:
+    def scan(self, keys: Collection[str] | None = None) -> pl.LazyFrame:
+        """Return all samples, or those of some problems, each once; parts that hold none of them are not read."""
+        parts = self.parts if keys is None else self._parts_with(keys)
+        if not parts:
             return pl.LazyFrame(schema=COLUMNS)
-        return pl.scan_parquet(self.parts).unique(["key", "sample"], keep="first", maintain_order=True)
+        rows = pl.scan_parquet(parts)
+        if keys is not None:  # before they are told apart, which takes the memory of all rows that there are
+            rows = rows.filter(pl.col("key").is_in(list(keys)))
+        return rows.unique(["key", "sample"], keep="first", maintain_order=True)
+
+    def _parts_with(self, keys: Collection[str]) -> list[Path]:
+        wanted = set(keys)
+        for part in self.parts[len(self._keys) :]:
+            self._keys.append(set(pl.read_parquet(part, columns=["key"])["key"].unique()))
+        return [part for part, held in zip(self.parts, self._keys, strict=True) if held & wanted]
 
     def there(self) -> pl.DataFrame:
         """Return key and sample of all that is there, each once."""
