@@ -63,6 +63,13 @@ class GRPORecipeArguments(ScriptArguments):
     keep_steps: list[int] = field(
         default_factory=list, metadata={"help": "Steps after which the checkpoint is kept, in at-STEP/."}
     )
+    drawn_at_once: int | None = field(
+        default=None,
+        metadata={
+            "help": "Responses that each process draws side by side, without vLLM; by default all of a generation. "
+            "Fewer take less memory; they are other draws from the same distribution."
+        },
+    )
     pause_at: int | None = field(
         default=None,
         metadata={
@@ -120,6 +127,7 @@ def main(arguments: list[str]) -> None:
     if config.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
     trainer.add_callback(KeepCheckpoints(trainer, recipe.keep_steps, recipe.pause_at, started - spent))
+    trainer.drawn_at_once = recipe.drawn_at_once
     trainer.epochs_done = 0 if checkpoint is None else epochs_before(Path(checkpoint))
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model(config.output_dir)
@@ -163,16 +171,27 @@ class ResumableTrainer(GRPOTrainer):
     """TRL's trainer; in a later epoch too it goes on with the prompts that a run would have had that was never cut off.
 
     TRL draws the order of the prompts of every epoch from one stream of random numbers, and transformers begins that
-    stream anew in the epoch of the checkpoint.
+    stream anew in the epoch of the checkpoint. And it draws all responses of a generation side by side, unless it is
+    told how many at once.
     """
 
     epochs_done = 0
+    drawn_at_once: int | None = None
 
     def _get_train_sampler(self, *args: Any) -> Any:
         sampler = super()._get_train_sampler(*args)
         for _ in range(self.epochs_done):
             next(iter(sampler), None)
         return sampler
+
+    def _generate_single_turn(self, prompt_ids: list, *rest: Any, **named: Any) -> tuple[list, Any]:
+        if self.drawn_at_once is None or self.use_vllm:
+            return super()._generate_single_turn(prompt_ids, *rest, **named)
+        drawn: list = []
+        for first in range(0, len(prompt_ids), self.drawn_at_once):
+            part = prompt_ids[first : first + self.drawn_at_once]
+            drawn += super()._generate_single_turn(part, *rest, **named)[0]
+        return drawn, None  # as without vLLM
 
 
 def epochs_before(checkpoint: Path) -> int:

@@ -1,12 +1,13 @@
 """A stage that ran out of GPU memory is tried once more with half the batch; what that means for each kind of stage."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import Stage
+from quagpredict.plans.parts import PROGRAMS
 
 _END_OF_LOG = 65536  # bytes; every process of a training says it, and the launcher of several says more after them
 _RAN_OUT = re.compile(rb"\b(?:torch|cuda)\.OutOfMemoryError\b|\bCUDA out of memory\b")
@@ -28,8 +29,9 @@ def with_half_the_batch(stage: Stage) -> dict[str, Any] | None:
     """Return the keys of a stage's config that halve what is on a GPU at once, or None where nothing can be halved.
 
     A training accumulates twice as often, so that every step of the optimizer still sees the same examples: the recipe
-    is the same, up to the order of additions. A measurement draws half as many samples side by side; none depends on
-    it.
+    is the same, up to the order of additions. Our own RL program draws half as many responses side by side, unless vLLM
+    does that: others, from the same distribution. A measurement draws half as many samples side by side; none depends
+    on it.
 
     Parameters
     ----------
@@ -53,7 +55,13 @@ def with_half_the_batch(stage: Stage) -> dict[str, Any] | None:
     at_once = config.get("per_device_train_batch_size", _TRAINED_AT_ONCE)
     if not isinstance(at_once, int) or at_once < 2 or at_once % 2:
         return None
-    return {"per_device_train_batch_size": at_once // 2, **_doubled(config)}
+    changes = {"per_device_train_batch_size": at_once // 2, **_doubled(config)}
+    if stage.program == PROGRAMS["rl"] and not config.get("use_vllm"):
+        steps = config.get("steps_per_generation") or config.get("gradient_accumulation_steps") or 1
+        # Where the batch of a generation is given, it is that of all processes, and their number is not known here.
+        drawn = config.get("drawn_at_once") or (at_once if config.get("generation_batch_size") else at_once * steps)
+        changes["drawn_at_once"] = drawn // 2
+    return changes
 
 
 def half_may_fit(stage: Stage, log: Path) -> bool:
@@ -61,9 +69,8 @@ def half_may_fit(stage: Stage, log: Path) -> bool:
     return ran_out_of_gpu_memory(log) and with_half_the_batch(stage) is not None
 
 
-def changes_of_next(stage: Stage, attempts: Sequence[Attempt]) -> Mapping[str, Any]:
-    """Return what the next attempt at a stage is given otherwise than its config says, after those so far."""
-    last = next((one for one in reversed(attempts) if (one.stage, one.key) == (stage.id, stage.key)), None)
+def changes_of_next(stage: Stage, last: Attempt | None) -> Mapping[str, Any]:
+    """Return what the next attempt at a stage is given otherwise than its config says, after the last one."""
     return (with_half_the_batch(stage) or {}) if last is not None and last.half_batch_next else {}
 
 

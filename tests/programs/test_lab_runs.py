@@ -182,6 +182,7 @@ def test_a_run_taken_further_passes_the_shorter_runs_end(collected, tmp_path):
     """What `rl_further` rests on: the first steps of a longer run are the shorter run, to the bit."""
     recipe = yaml.safe_load((collected.parent / "grpo.yaml").read_text())
     recipe |= {"model_name_or_path": str(next(collected.glob("stages/sft/*"))), "per_device_train_batch_size": 64}
+    recipe |= {"drawn_at_once": 24}
     for name, steps in (("short", {"max_steps": 3}), ("long", {"max_steps": 5, "keep_steps": [3]})):
         config = recipe | steps | {"seed": 0, "output_dir": str(tmp_path / name)}
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(config))

@@ -95,11 +95,34 @@ def test_which_examples_are_taken(train_sft, tokenizer, tmp_path, rule, lengths)
     assert [len(text) for text in train_sft.hub_examples(recipe, 0, tokenizer)["completion"]] == lengths
 
 
-def test_grpo_prompts_with_unreadable_golds_or_too_many_tokens_are_dropped_and_counted(tokenizer, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def train_grpo():
     spec = importlib.util.spec_from_file_location("program_grpo", shipped_path("training/train_grpo.py"))
-    train_grpo = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = train_grpo
-    spec.loader.exec_module(train_grpo)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_responses_are_drawn_as_many_at_once_as_the_recipe_says(train_grpo, monkeypatch):
+    parts = []
+
+    def generate(trainer, prompt_ids, *rest):
+        parts.append(len(prompt_ids))
+        return [[token + 1] for token in prompt_ids], None
+
+    monkeypatch.setattr(train_grpo.GRPOTrainer, "_generate_single_turn", generate)
+    trainer = object.__new__(train_grpo.ResumableTrainer)
+    trainer.use_vllm, trainer.drawn_at_once = False, 2
+    assert trainer._generate_single_turn([0, 1, 2, 3, 4], None, {}, 1) == ([[1], [2], [3], [4], [5]], None)
+    trainer.drawn_at_once = None
+    assert trainer._generate_single_turn([0, 1, 2], None, {}, 1)[0] == [[1], [2], [3]]
+    assert parts == [2, 2, 1, 3]
+
+
+def test_grpo_prompts_with_unreadable_golds_or_too_many_tokens_are_dropped_and_counted(
+    train_grpo, tokenizer, tmp_path, capsys
+):
     rows = [("a", "1"), ("b", ""), ("c", None), ("d" * 9, "2"), ("e", "3")]
     path = tmp_path / "prompts.jsonl"
     path.write_text("\n".join(json.dumps({"problem": q, "answer": a}) for q, a in rows) + "\n")

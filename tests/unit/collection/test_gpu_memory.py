@@ -70,6 +70,23 @@ def test_a_training_with_half_the_batch_takes_the_same_steps(kind: Kind) -> None
         assert 2 * at_once == config.get("per_device_train_batch_size", 8)
 
 
+@pytest.mark.parametrize(
+    ("config", "drawn"),
+    [
+        ({}, 4),
+        ({"per_device_train_batch_size": 6, "gradient_accumulation_steps": 3}, 9),
+        ({"per_device_train_batch_size": 6, "gradient_accumulation_steps": 3, "steps_per_generation": 2}, 6),
+        ({"per_device_train_batch_size": 6, "generation_batch_size": 96}, 3),
+        ({"drawn_at_once": 9}, 4),
+        ({"use_vllm": True}, None),
+    ],
+)
+def test_rl_draws_half_as_many_responses_at_once(config: dict[str, Any], drawn: int | None) -> None:
+    ours = Stage("grpo", "a", "training/train_grpo.py", config, {}, "key", "a")
+    assert (with_half_the_batch(ours) or {}).get("drawn_at_once") == drawn
+    assert "drawn_at_once" not in (with_half_the_batch(stage("grpo", **config)) or {})  # a program that may not know it
+
+
 def test_what_cannot_be_halved() -> None:
     for given in (
         stage("base", per_device_train_batch_size=8),
