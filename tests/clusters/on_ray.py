@@ -13,7 +13,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-import yaml
 
 from quagpredict.collection import collect
 from quagpredict.collection.launch import Ended, Resources, Setting
@@ -24,11 +23,8 @@ from quagpredict.engines.contract import Request, Sampling
 from quagpredict.shipped import shipped_path
 
 STAND_IN = str(Path(__file__).parents[1] / "unit" / "collection" / "stand_in.py")
-SUITE = """\
-name: tiny
-benchmarks: [{name: b, lab: {problems: 2, data: {operators: "+-", lengths: [1, 1]}}}]
-sampling: {max_new_tokens: 8}
-"""
+GRID = {"unique_examples": 16, "epochs": [1, 2, 3], "learning_rate": 1e-3, "seed": 0, "scenario": "dataset-level"}
+WITHOUT_GPUS = {role: {"gpus": 0} for role in ("base", "sft", "rl", "evaluate")}  # else each takes one of the two
 
 
 @pytest.fixture(scope="module")
@@ -47,31 +43,6 @@ def cluster() -> Iterator[Any]:
     finally:
         ray.shutdown()
         cluster.shutdown()
-
-
-def write_plan(folder: Path, **launch: Any) -> Path:
-    for name, text in {"sft": "max_length: 64", "rl": "max_steps: 7", "suite": SUITE}.items():
-        (folder / f"{name}.yaml").write_text(text)
-    grid = {"unique_examples": 16, "epochs": [1, 2, 3], "learning_rate": 1e-3, "seed": 0, "scenario": "dataset-level"}
-    content = {
-        "name": "tiny",
-        "bases": {"weak": {"family": "qwen3", "pretrain": {"steps": 5}}},
-        "data": {"broad": {"lab_data": {"lengths": [1, 6]}}},
-        "sft": {"recipe": str(folder / "sft.yaml")},
-        "rl": {"recipe": str(folder / "rl.yaml"), "seeds": [0, 1]},
-        "evaluation": {"suite": str(folder / "suite.yaml"), "samples_before": 8, "samples_after": 4},
-        "candidates": [{"base": "weak", "data": "broad", **grid}],
-        "launch": {"threads": 1, **launch},
-        "programs": dict.fromkeys(("base", "sft", "rl", "evaluate"), STAND_IN),
-    }
-    path = folder / "plan.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
-    return path
-
-
-def comparable(work: Path) -> list[dict[str, Any]]:
-    frame = pl.read_parquet(work / "corpus.parquet")
-    return frame.select(name for name in frame.columns if not name.startswith("cost_")).to_dicts()
 
 
 def programs_of(node: Any) -> list[int]:
@@ -119,10 +90,17 @@ def test_a_program_sees_the_gpus_that_it_asked_for(cluster: Any, tmp_path: Path)
 
 
 def test_a_plan_of_which_a_node_is_killed_gives_the_same_corpus(
-    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    write_plan: Callable[..., Path],
+    without_costs: Callable[[Path], pl.DataFrame],
+    cluster: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    without = {role: {"gpus": 0} for role in ("base", "sft", "rl", "evaluate")}  # else each would take one of the two
-    plan = write_plan(tmp_path, resources=without)
+    rl = {"recipe": str(tmp_path / "rl.yaml"), "seeds": [0, 1]}
+    plan = write_plan(
+        rl=rl, candidates=[{"base": "weak", "data": "broad", **GRID}], launch={"threads": 1, "resources": WITHOUT_GPUS}
+    )
     assert not collect(plan, tmp_path / "here").failed
     doomed = cluster.add_node(num_cpus=2, object_store_memory=80 * 2**20)
     killed: list[str] = []
@@ -137,11 +115,30 @@ def test_a_plan_of_which_a_node_is_killed_gives_the_same_corpus(
     summary = collect(plan, tmp_path / "on-ray", workers=4, launcher="ray", watch=kill_the_node)
     assert killed, "no stage ever ran on that node"
     assert not summary.failed
-    assert comparable(tmp_path / "on-ray") == comparable(tmp_path / "here")
+    assert without_costs(tmp_path / "on-ray").equals(without_costs(tmp_path / "here"))
     assert "lost with its machine, started again" in capsys.readouterr().err
     attempts = read_ledger(tmp_path / "on-ray" / "ledger.jsonl")
     assert {attempt.status for attempt in attempts} == {"done"}
     assert sorted(attempt.stage for attempt in attempts) == sorted({attempt.stage for attempt in attempts})
+
+
+def test_a_race_takes_the_decisions_that_it_takes_here(
+    write_race: Callable[..., Path],
+    without_costs: Callable[[Path], pl.DataFrame],
+    cluster: Any,
+    tmp_path: Path,
+) -> None:
+    plan = write_race(launch={"threads": 1, "resources": WITHOUT_GPUS})
+    for work, options in {"here": {}, "on-ray": {"launcher": "ray"}}.items():
+        assert not collect(plan, tmp_path / work, workers=2, **options).failed
+    here, on_ray = (
+        {one.stage: one.record for one in read_ledger(tmp_path / work / "ledger.jsonl")} for work in ("here", "on-ray")
+    )
+    races = [stage for stage in here if stage.startswith("race/")]
+    assert len(races) > 1
+    assert here.keys() == on_ray.keys()
+    assert [here[race].results for race in races] == [on_ray[race].results for race in races]
+    assert without_costs(tmp_path / "on-ray").equals(without_costs(tmp_path / "here"))
 
 
 def test_replicas_on_actors_draw_what_one_engine_draws_and_one_may_die(cluster: Any) -> None:

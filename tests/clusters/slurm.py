@@ -15,7 +15,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import yaml
 
 from quagpredict.collection.collecting import collect
 from quagpredict.collection.launch import Ended, Resources, Setting, launcher_of
@@ -24,12 +23,6 @@ from quagpredict.collection.slurm import SlurmLauncher
 from quagpredict.errors import StageError, UsageError
 
 CLUSTER = runpy.run_path(str(Path(__file__).with_name("slurm_cluster.py")))
-STAND_IN = Path(__file__).parents[1] / "unit/collection/stand_in.py"
-SUITE = """\
-name: tiny
-benchmarks: [{name: b, lab: {problems: 2, data: {operators: "+-", lengths: [1, 1]}}}]
-sampling: {max_new_tokens: 8}
-"""
 OPTIONS = {"poll_seconds": 1}
 
 
@@ -40,35 +33,8 @@ def cluster() -> Path:
 
 
 @pytest.fixture
-def write_plan(tmp_path: Path, cluster: Path) -> Callable[..., Path]:
-    def write(**launch: object) -> Path:
-        for name, text in {"sft": "max_length: 64", "rl": "max_steps: 7", "suite": SUITE}.items():
-            (tmp_path / f"{name}.yaml").write_text(text)
-        grid = {"unique_examples": 16, "learning_rate": 1e-3, "seed": 0, "scenario": "dataset-level"}
-        content = {
-            "name": "tiny",
-            "bases": {"weak": {"family": "qwen3", "pretrain": {"steps": 5}}},
-            "data": {"broad": {"lab_data": {"lengths": [1, 6]}}},
-            "sft": {"recipe": str(tmp_path / "sft.yaml")},
-            "rl": {"recipe": str(tmp_path / "rl.yaml"), "seeds": [0]},
-            "evaluation": {"suite": str(tmp_path / "suite.yaml"), "samples_before": 8, "samples_after": 4},
-            "candidates": [
-                {"base": "weak", "data": "broad", "epochs": [1, 2], **grid},
-                {"base": "weak", "no_sft": True},
-            ],
-            "launch": {"threads": 1, "options": {"slurm": OPTIONS}, **launch},
-            "programs": dict.fromkeys(("base", "sft", "rl", "evaluate"), str(STAND_IN)),
-        }
-        path = tmp_path / "plan.yaml"
-        path.write_text(yaml.safe_dump(content, sort_keys=False))
-        return path
-
-    return write
-
-
-def corpus(work: Path) -> pl.DataFrame:
-    frame = pl.read_parquet(work / "corpus.parquet")
-    return frame.select(name for name in frame.columns if not name.startswith("cost_"))
+def write_plan(write_plan: Callable[..., Path], cluster: Path) -> Callable[..., Path]:
+    return lambda **launch: write_plan(launch={"threads": 1, "options": {"slurm": OPTIONS}, **launch})
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -92,7 +58,11 @@ def start_collect(plan: Path, work: Path, *options: str, seconds: str) -> subpro
 
 
 def test_a_lost_node_costs_time_and_nothing_else(
-    write_plan: Callable[..., Path], tmp_path: Path, cluster: Path, monkeypatch: pytest.MonkeyPatch
+    write_plan: Callable[..., Path],
+    without_costs: Callable[[Path], pl.DataFrame],
+    tmp_path: Path,
+    cluster: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plan, work = write_plan(), tmp_path / "work"
     monkeypatch.setenv("STAND_IN_SECONDS", "1.5")
@@ -111,7 +81,7 @@ def test_a_lost_node_costs_time_and_nothing_else(
     finally:
         process.kill()
     print(f"\nlocally {locally:.1f} s, on SLURM with a node lost {time.monotonic() - began:.1f} s")
-    assert corpus(work).equals(corpus(tmp_path / "local"))
+    assert without_costs(work).equals(without_costs(tmp_path / "local"))
     attempts = read_ledger(work / "ledger.jsonl")
     assert Counter(attempt.stage for attempt in attempts) == Counter(
         attempt.stage for attempt in read_ledger(tmp_path / "local/ledger.jsonl")

@@ -12,18 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
-import pytest
-import yaml
 
 from quagpredict.collection.collecting import collect
 from quagpredict.collection.ledger import read_ledger
 
-STAND_IN = Path(__file__).parents[1] / "unit/collection/stand_in.py"
-SUITE = """\
-name: tiny
-benchmarks: [{name: b, lab: {problems: 2, data: {operators: "+-", lengths: [1, 1]}}}]
-sampling: {max_new_tokens: 8}
-"""
 # A collector on the machine NAME; the clock of the machine "leaping" is wrong by up to an hour, each time anew.
 COLLECTOR = """
 import random, sys, time
@@ -36,27 +28,6 @@ if name == "leaping":
     holders.Holders.__init__.__kwdefaults__["clock"] = lambda: time.monotonic() + wrong.uniform(-3600, 3600)
 collect(plan, work, join=True, lease_seconds=4.0)
 """
-
-
-@pytest.fixture
-def plan(tmp_path: Path) -> Path:
-    for name, text in {"sft": "max_length: 64", "rl": "max_steps: 7", "suite": SUITE}.items():
-        (tmp_path / f"{name}.yaml").write_text(text)
-    grid = {"unique_examples": 16, "epochs": [1, 2], "learning_rate": 1e-3, "seed": 0, "scenario": "dataset-level"}
-    content = {
-        "name": "tiny",
-        "bases": {"weak": {"family": "qwen3", "pretrain": {"steps": 5}}},
-        "data": {"broad": {"lab_data": {"lengths": [1, 6]}}},
-        "sft": {"recipe": str(tmp_path / "sft.yaml")},
-        "rl": {"recipe": str(tmp_path / "rl.yaml"), "seeds": [0]},
-        "evaluation": {"suite": str(tmp_path / "suite.yaml"), "samples_before": 8, "samples_after": 4},
-        "candidates": [{"base": "weak", "data": "broad", **grid}, {"base": "weak", "no_sft": True}],
-        "launch": {"mode": "fork", "threads": 1},
-        "programs": dict.fromkeys(("base", "sft", "rl", "evaluate"), str(STAND_IN)),
-    }
-    path = tmp_path / "plan.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
-    return path
 
 
 @contextmanager
@@ -86,7 +57,10 @@ def machine_at_work(work: Path) -> list[str]:
     return [json.loads(path.read_text())["holder"]["machine"]["boot"] for path in claims]
 
 
-def test_no_stage_counts_twice_whatever_happens_to_those_who_do_it(plan: Path, tmp_path: Path) -> None:
+def test_no_stage_counts_twice_whatever_happens_to_those_who_do_it(
+    write_plan: Callable[..., Path], without_costs: Callable[[Path], pl.DataFrame], tmp_path: Path
+) -> None:
+    plan = write_plan()
     collect(plan, tmp_path / "alone")
     work = tmp_path / "shared"
     with (
@@ -107,6 +81,4 @@ def test_no_stage_counts_twice_whatever_happens_to_those_who_do_it(plan: Path, t
     assert set(times) == {attempt.stage for attempt in read_ledger(tmp_path / "alone/ledger.jsonl")}
     assert set(times.values()) == {1}
     assert not list((work / "stages").glob("*/*.attempt-*/record.json"))
-    shared, alone = (pl.read_parquet(tmp_path / name / "corpus.parquet") for name in ("shared", "alone"))
-    kept = [name for name in alone.columns if not name.startswith("cost_")]
-    assert shared.select(kept).equals(alone.select(kept))
+    assert without_costs(work).equals(without_costs(tmp_path / "alone"))

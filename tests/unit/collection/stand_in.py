@@ -21,7 +21,7 @@ def main(arguments):
     config = yaml.safe_load(Path(arguments[arguments.index("--config") + 1]).read_text())
     folder = Path(config.pop("output_dir"))
     inputs = {key: Path(config.pop(key)) for key in INPUTS if key in config and Path(config[key]).is_dir()}
-    given = {key: (path / "model.safetensors").read_text() for key, path in inputs.items()}
+    given = {key: (path / "model.safetensors").read_bytes().decode(errors="replace") for key, path in inputs.items()}
     given |= {"other machine": os.environ["STAND_IN_MACHINE"]} if "STAND_IN_MACHINE" in os.environ else {}
     seed = hashlib.sha256(json.dumps([config, given], sort_keys=True).encode()).hexdigest()
     if "needs" in config and not Path(config["needs"]).exists():
