@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
 
     plan, work = Plan.from_yaml(given.plan), WorkFolder(given.work)
     attempts = list(work.still_there(read_ledger(work.ledger)))
-    corpus = Rows(plan, work).frame(attempts)
+    corpus = Rows(plan, work, attempts).frame()
     if corpus.is_empty():
         raise CorpusError(f"{given.work}: no candidate is measured yet; go on with the collection first")
     provenance = {"plan": plan.name, "plan_id": plan.plan_id}

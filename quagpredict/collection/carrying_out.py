@@ -11,14 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from quagpredict.collection.deciding import decision_stage, said
-from quagpredict.collection.endings import (
-    FAILURES_BORNE,
-    add_to_log,
-    ending_of,
-    hopeless_kind,
-    record_of_end,
-    same_as_before,
-)
+from quagpredict.collection.endings import add_to_log, ending_of, record_of_end, same_as_before
 from quagpredict.collection.gpu_memory import changes_of_next, half_may_fit
 from quagpredict.collection.holders import Holders
 from quagpredict.collection.launch import (
@@ -34,19 +27,21 @@ from quagpredict.collection.launch import (
 from quagpredict.collection.leases import Lease, Leases
 from quagpredict.collection.ledger import Attempt, Ledger
 from quagpredict.collection.programs import Programs
-from quagpredict.collection.progress import Progress, mean_seconds, remaining_seconds, spoken
+from quagpredict.collection.progress import Progress, remaining_seconds, spoken
 from quagpredict.collection.rounds import may_run, rounds_of
 from quagpredict.collection.rows import Rows
 from quagpredict.collection.selection import limited
-from quagpredict.collection.stages import DECISIONS, RESUME, ROLE_OF, Stage, State, next_stages, stages_of, states_of
+from quagpredict.collection.stages import DECISIONS, RESUME, ROLE_OF, Stage, stages_of, states_of
+from quagpredict.collection.standing import FAILURES_BORNE, Standing
 from quagpredict.collection.summary import Summary, summary_of
 from quagpredict.collection.work_folder import Place, WorkFolder, belongs_to
-from quagpredict.errors import QuagpredictError, StageError
+from quagpredict.errors import LauncherError, QuagpredictError
 from quagpredict.plans.plan import Plan
 from quagpredict.run_record import RECORD_NAME, read_record
 from quagpredict.shipped import shipped_path
 
 _ROWS_BETWEEN_WRITES = 8
+_ROWS_SHARE = 20  # of a large table a twentieth: what all its writes cost is then in proportion to it
 _LOSSES_BORNE = 3
 _LOOK_SECONDS = 1.0  # between two looks at what other collectors are at
 
@@ -87,6 +82,7 @@ class Collection:
         self._leases = Leases(work.root, holders)
         self._work, self._ledger = work, ledger
         self._chosen = stages
+        self._by_id = {stage.id: stage for stage in stages}
         self._elsewhere: dict[str, float] = {}
         self._lost: set[str] = set()
         self._machines_lost: Counter[str] = Counter()
@@ -95,25 +91,37 @@ class Collection:
         known = work.still_there(ledger.attempts)
         self._attempts = [attempt for attempt in known if attempt.status == "done" or not retry_failed]
         self._without_weights = work.without_weights(self._attempts)
-        self._rows = Rows(plan, work)
-        self._rows_new = 0
+        self._rows = Rows(plan, work, self._attempts)
+        self._rows_new = self._rows_written = 0
         self._running: dict[str, _Running] = {}
         self._late: set[str] = set()
         self._programs = Programs(work.root)
         self._losses = 0
-        self.stages: Sequence[Stage] = stages
+        self._told: tuple[float, float, float | None] = (0.0, 0.0, None)
+        self._stand = Standing(stages, self._attempts, self._without_weights)
         self._ask_decisions()
         if limit is not None:
-            self._decides, self._chosen = False, self.stages  # nothing is decided in a call about a part
-            self.stages = limited(self.stages, self._states(self.stages), limit)
+            self._decides, self._chosen = False, self._stand.stages  # nothing is decided in a call about a part
+            part = limited(self._chosen, self._stand.states, limit)
+            self._stand = Standing(part, self._attempts, self._without_weights)
 
     def _ask_decisions(self) -> None:
         """Take the stages that are asked for by now, where results decide about that."""
         if self._decides:
-            self.stages = may_run(self._plan, self._chosen, self._attempts, raced=self._raced, whole=self._whole)
+            stages = may_run(self._plan, self._chosen, self._attempts, raced=self._raced, whole=self._whole)
+            self._stand = Standing(stages, self._attempts, self._without_weights)
 
-    def _states(self, stages: Sequence[Stage]) -> dict[str, State]:
-        return states_of(stages, self._attempts, self._without_weights)
+    def _take_in(self, attempt: Attempt) -> None:
+        """Let all that follow the attempts know of one that ended, and note which weights there are now."""
+        self._attempts.append(attempt)
+        self._rows.learn(attempt)
+        if attempt.status == "done":
+            self._without_weights = {part for part in self._without_weights if not belongs_to(part, attempt.stage)}
+            spent = self._by_id[attempt.stage].needs.get(RESUME) if attempt.stage in self._by_id else None
+            if spent is not None:  # what it went on from has no weights any more
+                self._without_weights.add(spent)
+        self._stand.learn(attempt, self._without_weights)
+        self._ask_decisions()
 
     def _recover(self, stages: Sequence[Stage]) -> list[str]:
         """Bring what was left over into order, where nobody is at it; return the stages whose work was saved."""
@@ -136,10 +144,10 @@ class Collection:
         if self._raced and (decisions := rounds_of(self._plan, self._chosen, self._attempts).decisions):
             progress.say(f"race/{len(decisions)}: {said(self._plan, decisions[-1])}")
         try:
-            while not hopeless_kind(self._attempts) and "ready" in self._states(self.stages).values():
+            while not self._stand.hopeless_kind and self._stand.count["ready"]:
                 try:
                     self._run_with_one_launcher(progress, workers, fork_server)
-                except StageError as error:
+                except LauncherError as error:
                     self._abandon()
                     self._losses += 1
                     if self._losses > _LOSSES_BORNE or fork_server is not None:
@@ -148,35 +156,24 @@ class Collection:
         except BaseException:
             self._abandon()
             with contextlib.suppress(QuagpredictError):
-                self._rows.write(self._attempts)
+                self._rows.write()
             raise
-        if kind := hopeless_kind(self._attempts):
+        if kind := self._stand.hopeless_kind:
             progress.say(f"the first {FAILURES_BORNE} stages of the kind '{kind}' failed: nothing more is started")
-        self._rows.refresh(self._attempts)
-        self._rows.write(self._attempts)
+        self._rows.refresh()
+        self._rows.write()
         while self._learn():  # another's rows came in while these were written: the last to write has seen all
-            self._rows.write(self._attempts)
+            self._rows.write()
 
     def _learn(self) -> bool:
         """Take over what other collectors have written down; return whether there was something."""
         new = self._ledger.refresh()
-        self._attempts += new
         for attempt in new:
-            if attempt.status == "done":
-                stage = next((stage for stage in self._chosen if stage.id == attempt.stage), None)
-                self._note_weights(attempt.stage, None if stage is None else stage.needs.get(RESUME))
-        if new:
-            self._ask_decisions()
+            self._take_in(attempt)
         return bool(new)
 
-    def _note_weights(self, identity: str, spent: str | None) -> None:
-        """Note that a stage has its weights now, and that what it went on from has none any more."""
-        self._without_weights = {part for part in self._without_weights if not belongs_to(part, identity)}
-        if spent is not None:
-            self._without_weights.add(spent)
-
     def _run_with_one_launcher(self, progress: Progress, workers: int, fork_server: str | Path | None) -> None:
-        stages = self._chosen if self._decides else self.stages
+        stages = self._chosen if self._decides else self._stand.stages
         programs = tuple(dict.fromkeys(str(shipped_path(stage.program)) for stage in stages))
         server = None if fork_server is None else Path(fork_server)
         options = self._plan.launch.options.get(self._mode, {})
@@ -205,22 +202,22 @@ class Collection:
                     self._update_tables(attempt, progress)
 
     def _show(self, progress: Progress, running: Iterable[str], workers: int) -> None:
-        done = self._count_done(self._states(self.stages))
-        progress.show(done, len(self.stages), running, self._remaining(workers))
-
-    def _count_done(self, states: Mapping[str, State]) -> int:
-        return list(states.values()).count("done")
+        progress.show(self._stand.count["done"], len(self._stand.stages), running, self._remaining(workers))
 
     def _remaining(self, workers: int) -> float | None:
+        """Return the time that is left; in a large collection, what it was a moment ago: asking must stay cheap."""
         now = time.monotonic()
-        since = {identity: now - running.clock for identity, running in self._running.items()}
-        states = self._states(self.stages)
-        return remaining_seconds(self.stages, states, mean_seconds(self._attempts), since, workers)
+        asked, took, remaining = self._told
+        if now - asked > 20 * took:
+            since = {identity: now - running.clock for identity, running in self._running.items()}
+            stand = self._stand
+            remaining = remaining_seconds(stand.stages, stand.states, stand.mean_seconds, since, workers)
+            self._told = (now, time.monotonic() - now, remaining)
+        return remaining
 
     def _line(self, attempt: Attempt, workers: int) -> str:
-        done = self._count_done(self._states(self.stages))
-        line = ending_of(attempt, self._work.root / attempt.log)
-        return f"[{done}/{len(self.stages)}] {line}; {spoken(self._remaining(workers))} left"
+        line, stand = ending_of(attempt, self._work.root / attempt.log), self._stand
+        return f"[{stand.count['done']}/{len(stand.stages)}] {line}; {spoken(self._remaining(workers))} left"
 
     def _stop_late(self, launcher: Launcher) -> None:
         for identity, running in self._running.items():
@@ -240,20 +237,19 @@ class Collection:
         """Start stages until all workers have one; those that another collector is at are asked for again later."""
         now = time.monotonic()
         self._elsewhere = {identity: seen for identity, seen in self._elsewhere.items() if now - seen < _LOOK_SECONDS}
-        if hopeless_kind(self._attempts):
+        if self._stand.hopeless_kind:
             self._elsewhere.clear()
-        while len(self._running) < workers and not hopeless_kind(self._attempts):
-            taken = {*self._running, *self._elsewhere}
-            ready = next_stages(self.stages, self._states(self.stages), taken, mean_seconds(self._attempts))
-            if not ready:
+        while len(self._running) < workers and not self._stand.hopeless_kind:
+            stage = self._stand.next({*self._running, *self._elsewhere})
+            if stage is None:
                 return
-            lease = self._claimed(ready[0], launcher, progress)
+            lease = self._claimed(stage, launcher, progress)
             if lease is None:
                 continue
-            if ready[0].kind in DECISIONS:  # nothing else is ready then, and nothing runs
-                self._decide(ready[0], lease, progress)
+            if stage.kind in DECISIONS:  # nothing else is ready then, and nothing runs
+                self._decide(stage, lease, progress)
             else:
-                self._start(ready[0], lease, launcher, progress)
+                self._start(stage, lease, launcher, progress)
 
     def _claimed(self, stage: Stage, launcher: Launcher, progress: Progress) -> Lease | None:
         """Return a lease on a stage that has to be run; None if it has not, or another collector is at it."""
@@ -262,8 +258,7 @@ class Collection:
             if not (self._work.stage(identity) / RECORD_NAME).exists() and (left := self._work.left_over()).get(
                 identity
             ):
-                needed = next((one for one in self._chosen if one.id == identity), None)
-                self._recover_one(identity, left[identity], needed)
+                self._recover_one(identity, left[identity], self._by_id.get(identity))
                 self._elsewhere[stage.id] = time.monotonic()
                 return None
         lease = self._leases.claim(stage.id, self._ledger.knows, running=launcher.still_running())
@@ -271,24 +266,23 @@ class Collection:
             self._elsewhere[stage.id] = time.monotonic()
             return None
         self._learn()
-        if self._states(self.stages).get(stage.id) != "ready":  # it was done between the last look and the claim
+        if self._stand.states.get(stage.id) != "ready":  # it was done between the last look and the claim
             self._leases.end(lease)
             return None
-        finished = [folder for folder in self._work.left_over().get(stage.id, ()) if (folder / RECORD_NAME).is_file()]
+        finished = [folder for folder in self._work.left_of(stage) if (folder / RECORD_NAME).is_file()]
         saved = self._work.recover(stage.id, finished, stage, self._ledger, is_quiet=lease.is_quiet)
         if saved is None:
             return lease
-        self._attempts.append(saved)
         self._leases.end(lease, saved.log)
-        self._note_weights(stage.id, self._work.drop_paused(stage))
-        self._ask_decisions()
+        self._work.drop_paused(stage)
+        self._take_in(saved)
         progress.say(f"saved {stage.id}: it had finished when the collect that ran it was cut off")
         return None
 
     def _start(self, stage: Stage, lease: Lease, launcher: Launcher, progress: Progress) -> None:
         if changed := self._programs.changed(stage):
             progress.say(changed)
-        changes = changes_of_next(stage, self._attempts)
+        changes = changes_of_next(stage, self._stand.last(stage))
         place = self._prepared(stage, lease, changes)
         self._running[stage.id] = _Running(stage, lease, place, datetime.now(UTC), time.monotonic(), changes)
         command = command_of(self._plan, stage, place.config)
@@ -345,9 +339,6 @@ class Collection:
         self._lost.discard(stage.id)
         if not self._write_down(attempt, place, running.lease):
             return "another collect has taken it over; what was made here is dropped"
-        if record is not None:
-            self._note_weights(stage.id, self._work.drop_paused(stage))
-        self._ask_decisions()
         return attempt
 
     def _write_down(self, attempt: Attempt, place: Place, lease: Lease) -> bool:
@@ -359,31 +350,33 @@ class Collection:
             shutil.rmtree(place.folder, ignore_errors=True)
             return False
         self._ledger.append(attempt)  # from here on it has happened; `recover` does the rest if we are cut off
-        self._attempts.append(attempt)
         if attempt.status == "done":
             self._work.keep(place.folder, attempt.stage)
+            if attempt.stage in self._by_id:
+                self._work.drop_paused(self._by_id[attempt.stage])
         else:
             self._work.give_up(place.folder)
+        self._take_in(attempt)
         return True
 
     def _decide(self, stage: Stage, lease: Lease, progress: Progress) -> None:
         """Take the next decision, which is a stage that runs here."""
         place = self._work.next_place(stage)
-        attempt = decision_stage(self._plan, stage, self._rows.frame(self._attempts), self._work, place)
+        attempt = decision_stage(self._plan, stage, self._rows.frame(), self._work, place)
         if not self._write_down(attempt, place, lease):
             return
         progress.say(f"{stage.id}: {attempt.record and said(self._plan, attempt.record.results)}")
-        self._ask_decisions()
 
     def _update_tables(self, attempt: Attempt, progress: Progress) -> None:
         if attempt.status == "failed" or not attempt.stage.startswith("evaluate"):
             return
-        candidate = next(stage.candidate for stage in self.stages if stage.id == attempt.stage)
+        candidate = self._by_id[attempt.stage].candidate
         self._rows_new += 1
         try:
-            self._rows.write(self._attempts, candidate)
-            if self._rows_new % _ROWS_BETWEEN_WRITES == 0:
-                self._rows.write(self._attempts)
+            self._rows.write(candidate)
+            if self._rows_new >= max(_ROWS_BETWEEN_WRITES, self._rows_written // _ROWS_SHARE):
+                self._rows_new = 0
+                self._rows_written = self._rows.write()
         except QuagpredictError as error:  # the stages are worth more than the table, which is made again at the end
             progress.say(f"no row for {candidate} yet: {error}")
 
@@ -396,5 +389,6 @@ class Collection:
 
     def summary(self) -> Summary:
         """Return how it stands."""
-        states = self._states(self.stages if self._decides else self._chosen)
-        return summary_of(states, self._attempts, self._rows.frame(self._attempts).height)
+        stages = self._stand.stages if self._decides else self._chosen
+        states = states_of(stages, self._attempts, self._without_weights)
+        return summary_of(states, self._attempts, self._rows.frame().height)

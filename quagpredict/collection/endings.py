@@ -2,8 +2,6 @@
 
 import re
 import signal
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from quagpredict.collection.ledger import Attempt
@@ -14,19 +12,8 @@ from quagpredict.errors import QuagpredictError
 from quagpredict.files import printable
 from quagpredict.run_record import RECORD_NAME, RunRecord
 
-#: Stages of one kind that may fail before the first succeeds: what is wrong with all of them is no reason to train on.
-FAILURES_BORNE = 3
-
 _END_OF_LOG = 8192  # bytes in which the reason of a failure is looked for
 _ERROR_LINE = re.compile(r"error: |[A-Za-z_][\w.]*(Error|Exception)\b")  # ours, or the last line of a traceback
-
-
-def hopeless_kind(attempts: Sequence[Attempt]) -> str | None:
-    """Return the kind of stage of which none has ever succeeded and several have failed: so would the rest."""
-    done = {attempt.stage.partition("/")[0] for attempt in attempts if attempt.status == "done"}
-    given_up = [attempt for attempt in attempts if attempt.status == "failed" and not attempt.half_batch_next]
-    failed = Counter(attempt.stage.partition("/")[0] for attempt in given_up)
-    return next((kind for kind, n in failed.items() if n >= FAILURES_BORNE and kind not in done), None)
 
 
 def record_of_end(stage: Stage, place: Place, exit_code: int | None) -> RunRecord | None:

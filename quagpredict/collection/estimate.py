@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from quagpredict.collection.ledger import Attempt, read_ledger
-from quagpredict.collection.progress import mean_seconds
 from quagpredict.collection.stages import KINDS, RESUME, SAMPLES, Kind, Stage, stages_of
+from quagpredict.collection.standing import Standing
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.errors import UsageError
 from quagpredict.plans.parts import Assumptions, AutoSamples, Candidate
@@ -160,7 +160,7 @@ def estimate(plan: Plan, attempts: Iterable[Attempt] = ()) -> list[KindCost]:
     UsageError
         If stages of a kind were never run and the plan has no ``estimate`` section.
     """
-    means = mean_seconds(attempts)
+    means = Standing((), attempts).mean_seconds
     of_kind: dict[Kind, list[Stage]] = {}
     for stage in stages_of(plan):
         if SAMPLES in stage.inputs:  # only if results ask for it

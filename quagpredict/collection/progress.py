@@ -5,24 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import DECISIONS, Kind, Stage, State
-
-
-def mean_seconds(attempts: Iterable[Attempt]) -> dict[Kind, float]:
-    """Return the mean seconds of each kind of stage that was done at least once.
-
-    Examples
-    --------
-    >>> from quagpredict.collection.ledger import Attempt
-    >>> mean_seconds([Attempt("k", f"sft/{s}", "done", None, "", "", s) for s in (4.0, 6.0)])
-    {'sft': 5.0}
-    """
-    seconds: dict[Any, list[float]] = {}
-    for attempt in attempts:
-        if attempt.status == "done":
-            seconds.setdefault(attempt.stage.partition("/")[0], []).append(attempt.seconds)
-    return {kind: sum(listed) / len(listed) for kind, listed in seconds.items()}
 
 
 def remaining_seconds(
@@ -45,7 +28,7 @@ def remaining_seconds(
     states : mapping
         State by stage identity.
     means : mapping
-        From `mean_seconds`.
+        Mean seconds of each kind of stage that was done at least once.
     running : mapping
         Identity of a running stage -> seconds since it was started.
     workers : int

@@ -1,12 +1,13 @@
 """The corpus of a collection: a pure function of its plan, its ledger and its stages' folders."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from quagpredict.collection.ledger import Attempt
-from quagpredict.collection.stages import Row, Stage, rows_of, stages_of
+from quagpredict.collection.stages import Row, rows_of, stages_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import assemble_row, read_provenance, write_corpus
 from quagpredict.errors import CorpusError, IncomparableError, InvalidDataError
@@ -14,8 +15,10 @@ from quagpredict.files import digest
 from quagpredict.parquet import read_parquet
 from quagpredict.plans.plan import Plan
 from quagpredict.schema import POINT_FIELDS, empty_frame
+from quagpredict.version import own_version
 
 _NO_DATA = "none"
+_BLOCK = 256  # rows
 
 
 class Rows:
@@ -29,16 +32,36 @@ class Rows:
     ----------
     plan : Plan
     work : WorkFolder
+    attempts : iterable of Attempt
+        Oldest first.
     """
 
-    def __init__(self, plan: Plan, work: WorkFolder) -> None:
+    def __init__(self, plan: Plan, work: WorkFolder, attempts: Iterable[Attempt] = ()) -> None:
         self._plan = plan
+        self._plan_id = plan.plan_id
         self._work = work
         self._stages = {stage.id: stage for stage in stages_of(plan)}
-        self._rows = rows_of(plan)
-        self._made: dict[tuple[str, ...], pl.DataFrame] = {}
+        self._rows: dict[str, list[Row]] = {}
+        for row in rows_of(plan):
+            self._rows.setdefault(row.candidate.name, []).append(row)
+        self._done: dict[str, Attempt] = {}  # the last finished attempt, where it was made at the stage's present key
+        # A table of one row takes as much memory as one of a thousand: rows are kept in blocks, in the order in which
+        # they were made, with the place of each by what it was made from.
+        self._blocks: list[pl.DataFrame] = [empty_frame()]
+        self._single: list[pl.DataFrame] = []
+        self._place: dict[tuple[str, ...], int] = {}
+        for attempt in attempts:
+            self.learn(attempt)
 
-    def frame(self, attempts: Iterable[Attempt], candidate: str | None = None) -> pl.DataFrame:
+    def learn(self, attempt: Attempt) -> None:
+        """Take in an attempt that ended."""
+        if attempt.status == "done" and attempt.stage in self._stages:
+            if attempt.key == self._stages[attempt.stage].key:
+                self._done[attempt.stage] = attempt
+            else:
+                self._done.pop(attempt.stage, None)
+
+    def frame(self, candidate: str | None = None) -> pl.DataFrame:
         """Return the table of all candidates, or of one.
 
         Raises
@@ -46,59 +69,61 @@ class Rows:
         InvalidDataError
             If a record lacks what a row needs; the message names the stage.
         """
-        done = done_attempts(self._stages, attempts)
-        frames = [empty_frame()]
-        wanted = [row for row in self._rows if candidate in (None, row.candidate.name) and row.pre in done]
-        measured = [row for row in wanted if row.post is not None and row.post in done]
-        finished = {row.candidate.name for row in measured}
-        for row in wanted:
-            if row in measured:
-                frames.append(self._row(row, done, run=True))
-            elif row.candidate.name not in finished:
-                finished.add(row.candidate.name)
-                frames.append(self._row(row, done, run=_is_paused(row, done)))
-        return pl.concat(frames)
+        return self._rows_at([self._made(row) for row in self._wanted(candidate)])
 
-    def write(self, attempts: Sequence[Attempt], candidate: str | None = None) -> int:
-        """Write the file of one candidate, or the corpus; return its number of rows (no row, no file)."""
-        done = done_attempts(self._stages, attempts)
-        frame = self.frame(attempts, candidate)
-        if frame.height:
-            path = self._work.corpus if candidate is None else self._work.candidate(candidate)
-            provenance = {
-                "plan": self._plan.name,
-                "plan_id": self._plan.plan_id,
-                "made_from": self._source(done, candidate),
-            }
-            write_corpus(frame, path, provenance)
-        return frame.height
+    def write(self, candidate: str | None = None) -> int:
+        """Write the file of one candidate, or the corpus, unless it is as it should be; return its number of rows.
 
-    def refresh(self, attempts: Sequence[Attempt]) -> None:
+        Where there is no row, there is no file.
+        """
+        path = self._work.corpus if candidate is None else self._work.candidate(candidate)
+        source = self._source(candidate)
+        height = len(self._wanted(candidate))
+        if height and _made_from(path) != source:
+            provenance = {"plan": self._plan.name, "plan_id": self._plan_id, "made_from": source}
+            write_corpus(self.frame(candidate), path, provenance)
+        return height
+
+    def refresh(self) -> None:
         """Write the files of the candidates for which it was not done: somebody cut us off, or a row failed."""
-        done = done_attempts(self._stages, attempts)
-        for candidate in dict.fromkeys(row.candidate.name for row in self._rows if row.pre in done):
-            try:
-                metadata = read_provenance(self._work.candidate(candidate))
-            except (OSError, CorpusError):
-                metadata = {}
-            if metadata.get("made_from") != self._source(done, candidate):
-                self.write(attempts, candidate)
+        for candidate in self._rows:
+            self.write(candidate)
 
-    def _source(self, done: Mapping[str, Attempt], candidate: str | None) -> str:
-        """Return a digest of the attempts that a file's rows are made from."""
-        rows = [row for row in self._rows if candidate in (None, row.candidate.name)]
-        parts = [part for row in rows for part in _parts(row)]
-        return digest(
-            [self._plan.plan_id, *((part, done[part].key, done[part].started) for part in parts if part in done)]
-        )
+    def _of(self, candidate: str | None) -> Iterable[list[Row]]:
+        return self._rows.values() if candidate is None else [self._rows[candidate]]
 
-    def _row(self, row: Row, done: Mapping[str, Attempt], *, run: bool) -> pl.DataFrame:
+    def _wanted(self, candidate: str | None) -> list[Row]:
+        wanted: list[Row] = []
+        for rows in self._of(candidate):
+            begun = [row for row in rows if row.pre in self._done]
+            wanted += [row for row in begun if row.post in self._done] or begun[:1]
+        return wanted
+
+    def _source(self, candidate: str | None) -> str:
+        """Return a digest of what a file's rows are made from, and by what."""
+        parts = (part for rows in self._of(candidate) for row in rows for part in _parts(row))
+        done = [(part, self._done[part].key, self._done[part].started) for part in parts if part in self._done]
+        return digest([self._plan_id, own_version(), *done])
+
+    def _made(self, row: Row) -> int:
+        """Return the place of a row among those that were made; it is made if it is not there."""
+        run = row.post in self._done or _is_paused(row, self._done)
         parts = [part for part in (_parts(row) if run else (row.sft, row.pre, *row.more)) if part is not None]
-        ends = [done[part] for part in parts if part in done]
+        ends = [self._done[part] for part in parts if part in self._done]
         made = (row.candidate.name, *(end.started + end.key for end in ends))
-        if made not in self._made:
-            self._made[made] = self._assembled(row, done, run)
-        return self._made[made]
+        if made not in self._place:
+            self._single.append(self._assembled(row, self._done, run))
+            self._place[made] = len(self._place)
+            if len(self._single) == _BLOCK:
+                self._blocks.append(pl.concat(self._single, rechunk=True))
+                self._single.clear()
+        return self._place[made]
+
+    def _rows_at(self, places: list[int]) -> pl.DataFrame:
+        if len(places) == 1:
+            block, at = divmod(places[0], _BLOCK)
+            return self._blocks[block + 1][at] if block + 1 < len(self._blocks) else self._single[at]
+        return pl.concat([*self._blocks, *self._single])[pl.Series(places, dtype=pl.UInt32)]
 
     def _assembled(self, row: Row, done: Mapping[str, Attempt], run: bool) -> pl.DataFrame:
         before = _before_rl(row, done)
@@ -156,6 +181,13 @@ class Rows:
             raise InvalidDataError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
 
 
+def _made_from(path: Path) -> str | None:
+    try:
+        return read_provenance(path).get("made_from")
+    except (OSError, CorpusError):
+        return None
+
+
 def _parts(row: Row) -> tuple[str, ...]:
     """Return the stages that a row is made of."""
     whole = (row.sft, row.pre, *row.more, row.grpo, row.post, *row.along.values(), *row.paused.values())
@@ -180,16 +212,6 @@ def _last_measured(row: Row, done: Mapping[str, Attempt]) -> tuple[str, str]:
         return row.grpo, row.post
     step = max(step for step in row.paused if row.along[step] in done)
     return row.paused[step], row.along[step]
-
-
-def done_attempts(stages: Mapping[str, Stage], attempts: Iterable[Attempt]) -> dict[str, Attempt]:
-    """Return the last finished attempt of every stage, where it was made at the stage's present key."""
-    last = {attempt.stage: attempt for attempt in attempts if attempt.status == "done"}
-    return {
-        identity: last[identity]
-        for identity, stage in stages.items()
-        if identity in last and last[identity].key == stage.key
-    }
 
 
 def _results(attempt: Attempt) -> Mapping[str, Any]:

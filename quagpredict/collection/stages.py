@@ -23,11 +23,6 @@ ROLE_OF: dict[Kind, str] = {
     **{"evaluate-pre": "evaluate", "evaluate-along": "evaluate", "evaluate-post": "evaluate"},
 }
 _SPEED_ONLY = {"batch_size", "workers", "engine_settings"}  # keys of evaluation that no result depends on
-# Which kind is taken for the longer one before any was measured.
-_LONGEST_FIRST: tuple[Kind, ...] = (
-    *("grpo", "base", "sft", "evaluate-pre", "evaluate-post", "evaluate-along"),
-    *DECISIONS,
-)
 _MODEL, _CHECKPOINT = "model_name_or_path", "checkpoint"  # config keys that tell a program its model
 RESUME = "resume_from_checkpoint"  # and what a paused run goes on from
 SAMPLES = "samples_from"  # and a measurement with more samples where the first of them are
@@ -288,6 +283,42 @@ def _as_it_comes_out(plan: Plan) -> dict[str, Any]:
     return config
 
 
+class Past:
+    """What the attempts so far say of each stage.
+
+    Attributes
+    ----------
+    finished : dict
+        Identity -> key of its last finished attempt: what its folder holds.
+    last : dict
+        Identity and key -> the last attempt.
+    """
+
+    def __init__(self, attempts: Iterable[Attempt] = ()) -> None:
+        self.finished: dict[str, str] = {}
+        self.last: dict[tuple[str, str], Attempt] = {}
+        for attempt in attempts:
+            self.learn(attempt)
+
+    def learn(self, attempt: Attempt) -> None:
+        """Take in an attempt, younger than those so far."""
+        self.last[attempt.stage, attempt.key] = attempt
+        if attempt.status == "done":
+            self.finished[attempt.stage] = attempt.key
+
+    def state(self, stage: Stage, states: Mapping[str, State], *, again: bool = False) -> State:
+        """Return the state of a stage, given those of its inputs; `again` if it has to be made once more."""
+        needed = {states[identity] for identity in stage.inputs.values()}
+        if self.finished.get(stage.id) == stage.key and not again:
+            return "done"
+        if needed & {"failed", "blocked"}:
+            return "blocked"
+        if needed - {"done"}:
+            return "waiting"
+        last = self.last.get((stage.id, stage.key))
+        return "failed" if last is not None and last.status == "failed" and not last.half_batch_next else "ready"
+
+
 def states_of(
     stages: Sequence[Stage], attempts: Iterable[Attempt], without_weights: Collection[str] = ()
 ) -> dict[str, State]:
@@ -307,23 +338,14 @@ def states_of(
         What of stages that are done has lost its weights, as `Stage.needs` names it: they are run again if a stage
         among `stages` still has to be run that needs it, and are done otherwise.
     """
-    finished: dict[str, str] = {}  # a stage's folder holds what its last finished attempt made
-    last: dict[tuple[str, str], str] = {}
-    for attempt in attempts:
-        last[attempt.stage, attempt.key] = "ready" if attempt.half_batch_next else attempt.status
-        if attempt.status == "done":
-            finished[attempt.stage] = attempt.key
+    return states_from(stages, Past(attempts), without_weights)
+
+
+def states_from(stages: Sequence[Stage], past: Past, without_weights: Collection[str] = ()) -> dict[str, State]:
+    """Return what `states_of` does, given what the attempts say."""
     states: dict[str, State] = {}
     for stage in stages:
-        needed = {states[identity] for identity in stage.inputs.values()}
-        if finished.get(stage.id) == stage.key:
-            states[stage.id] = "done"
-        elif needed & {"failed", "blocked"}:
-            states[stage.id] = "blocked"
-        elif needed - {"done"}:
-            states[stage.id] = "waiting"
-        else:
-            states[stage.id] = "failed" if last.get((stage.id, stage.key)) == "failed" else "ready"
+        states[stage.id] = past.state(stage, states)
     if not without_weights:
         return states
     again: set[str] = set()  # what has to be made once more, each before what needs it
@@ -331,57 +353,9 @@ def states_of(
         if states[stage.id] in ("ready", "waiting", "blocked") or stage.id in again:
             again |= {stage.inputs[key] for key, needed in stage.needs.items() if needed in without_weights}
     for stage in stages:
-        needed = {states[identity] for identity in stage.inputs.values()}
-        if states[stage.id] in ("failed", "done") and stage.id not in again:
-            continue
-        if needed & {"failed", "blocked"}:
-            states[stage.id] = "blocked"
-        elif needed - {"done"}:
-            states[stage.id] = "waiting"
-        elif stage.id in again:
-            states[stage.id] = "failed" if last.get((stage.id, stage.key)) == "failed" else "ready"
+        if stage.id in again or states[stage.id] not in ("failed", "done"):
+            states[stage.id] = past.state(stage, states, again=stage.id in again)
     return states
-
-
-def next_stages(
-    stages: Sequence[Stage],
-    states: Mapping[str, State],
-    running: Collection[str] = (),
-    seconds: Mapping[Kind, float] | None = None,
-) -> list[Stage]:
-    """Return the ready stages that are not running, in the order in which they should be started.
-
-    Candidates that were started come before those that were not (a base model starts nobody); among started ones the
-    longest stage comes first, among the others plan order decides. Until something was measured, measuring comes before
-    RL: what cannot be measured should be known before RL is paid for.
-
-    Parameters
-    ----------
-    stages : sequence of Stage
-        All stages, in plan order.
-    states : mapping
-        From `states_of`.
-    running : collection of str
-        Identities of stages that run now.
-    seconds : mapping, optional
-        Mean seconds of each kind of stage that was measured.
-    """
-    means = seconds or {}
-    own = [stage for stage in stages if stage.kind != "base"]
-    started = {stage.candidate for stage in own if states[stage.id] == "done" or stage.id in running}
-
-    measured = any(stage.kind.startswith("evaluate") and states[stage.id] == "done" for stage in stages)
-
-    def rank(item: tuple[int, Stage]) -> tuple[int, float, int, int]:
-        position, stage = item
-        if stage.kind == "base" or stage.candidate not in started:
-            return 1, 0.0, position, 0
-        if not measured and stage.kind.startswith("evaluate"):
-            return -1, 0.0, position, 0
-        return 0, -means.get(stage.kind, 0.0), _LONGEST_FIRST.index(stage.kind), position
-
-    ready = [item for item in enumerate(stages) if states[item[1].id] == "ready" and item[1].id not in running]
-    return [stage for _, stage in sorted(ready, key=rank)]
 
 
 def _evaluation(plan: Plan, when: Literal["before", "along", "after"]) -> dict[str, Any]:

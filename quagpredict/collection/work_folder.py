@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -72,11 +73,37 @@ class WorkFolder:
     def next_place(self, stage: Stage) -> Place:
         """Return where the next attempt at a stage would live; nothing is made."""
         stem = f"{stage.kind}-{stage.name}"
-        used = [path.name.removeprefix(f"{stem}-").partition(".")[0] for path in self.logs.glob(f"{stem}-*.yaml")]
-        number = 1 + max((int(text) for text in used if text.isdecimal()), default=0)
-        folder = self.stage(stage.id)
-        folder = folder.with_name(f"{folder.name}.attempt-{stage.key}-{number}")
-        return Place(folder, self.logs / f"{stem}-{number}.yaml", self.logs / f"{stem}-{number}.log")
+        number = self._used.get(stem, 0) + 1
+        while (config := self.logs / f"{stem}-{number}.yaml").exists():  # this folder's, or another collector's
+            number += 1
+        self._used[stem] = number - 1
+        return Place(self._attempt(stage, number), config, config.with_suffix(".log"))
+
+    def left_of(self, stage: Stage) -> list[Path]:
+        """Return the folders of attempts at a stage that are not in its place, oldest first."""
+        last = int(self.next_place(stage).config.stem.rpartition("-")[2])
+        return [folder for number in range(1, last) if (folder := self._attempt(stage, number)).is_dir()]
+
+    def _attempt(self, stage: Stage, number: int) -> Path:
+        return self.root / "stages" / f"{stage.id}.attempt-{stage.key}-{number}"
+
+    @cached_property
+    def _used(self) -> dict[str, int]:
+        """The last number of an attempt that each stage had when this was first asked, by ``{kind}-{name}``.
+
+        The folder of logs is looked through once: of a large collection it has a million names.
+        """
+        used: dict[str, int] = {}
+        given = [path.stem for path in self.logs.glob("*.yaml")]
+        for folder in (folder for left in self.left_over().values() for folder in left):  # logs may have been removed
+            match = _ATTEMPT.fullmatch(folder.name)
+            assert match is not None
+            given.append(f"{folder.parent.name}-{match['name']}-{match['number']}")
+        for name in given:
+            stem, _, number = name.rpartition("-")
+            if number.isdecimal():
+                used[stem] = max(used.get(stem, 0), int(number))
+        return used
 
     def prepare(
         self, stage: Stage, place: Place, changes: Mapping[str, Any] = MappingProxyType({}), *, is_quiet: bool = True
@@ -99,8 +126,7 @@ class WorkFolder:
         """
         stage_folder = self.stage(stage.id)
         stage_folder.parent.mkdir(parents=True, exist_ok=True)
-        pattern = f"{glob.escape(stage_folder.name)}.attempt-{stage.key}-*"
-        left = sorted(stage_folder.parent.glob(pattern), key=lambda path: int(path.name.rpartition("-")[2]))
+        left = self.left_of(stage)
         self.logs.mkdir(parents=True, exist_ok=True)
         config = {**self.resolved(stage, place.folder), **changes}
         with place.config.open("x", encoding="utf-8") as file:
@@ -181,15 +207,14 @@ class WorkFolder:
                 found[attempt.stage] = set(parts)
         return set().union(*found.values())
 
-    def drop_paused(self, stage: Stage) -> str | None:
-        """Remove what a stage went on from, now that it is done; return what that was, as `without_weights` names it.
+    def drop_paused(self, stage: Stage) -> None:
+        """Remove what a stage went on from, now that it is done.
 
         It holds the optimizer's state, several times the size of the model.
         """
         paused = stage.needs.get(RESUME)
         if paused is not None:
             shutil.rmtree(self.stage(paused), ignore_errors=True)
-        return paused
 
     def left_over(self) -> dict[str, list[Path]]:
         """Return the folders of attempts that are not in their stage's place, by the stage's identity."""

@@ -75,7 +75,7 @@ def test_every_row_is_one_of_the_plan(name: str, plan: Plan, corpus: pl.DataFram
 
 
 def test_every_row_is_made_again_from_its_records(plan: Plan, corpus: pl.DataFrame, work: WorkFolder) -> None:
-    made = Rows(plan, work).frame(read_ledger(work.ledger))
+    made = Rows(plan, work, read_ledger(work.ledger)).frame()
     assert made.select(corpus.columns).equals(corpus)
 
 

@@ -177,9 +177,9 @@ def test_rows_are_runs_and_wait_for_nothing(write_plan: WritePlan, tmp_path: Pat
     from quagpredict.collection.rows import Rows
 
     folder = WorkFolder(work)
-    assert Rows(plan, folder).frame(folder.still_there(ledger.attempts))["rl_seed"].to_list() == [5, None]
+    assert Rows(plan, folder, folder.still_there(ledger.attempts)).frame()["rl_seed"].to_list() == [5, None]
     (work / "stages/evaluate-post/weak.no-sft.rl-s5/record.json").unlink()
-    assert Rows(plan, folder).frame(folder.still_there(ledger.attempts))["rl_seed"].to_list() == [None, None]
+    assert Rows(plan, folder, folder.still_there(ledger.attempts)).frame()["rl_seed"].to_list() == [None, None]
     ledger.close()
 
 

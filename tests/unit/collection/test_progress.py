@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from quagpredict.collection.ledger import Attempt
-from quagpredict.collection.progress import Progress, mean_seconds, remaining_seconds, spoken
+from quagpredict.collection.progress import Progress, remaining_seconds, spoken
 from quagpredict.collection.stages import Stage, stages_of, states_of
 from quagpredict.plans.plan import Plan
 
@@ -59,11 +59,6 @@ def test_what_failed_or_is_blocked_takes_no_time(stages: tuple[Stage, ...]) -> N
     base = stages[0]
     states = states_of(stages, [Attempt(base.key, base.id, "failed", None, "", "", 1.0)])
     assert remaining_seconds(stages, states, {}, {}, 1) == 0
-
-
-def test_only_done_attempts_are_measurements() -> None:
-    attempts = [Attempt("k", "grpo/a", "failed", None, "", "", 1.0), Attempt("k", "grpo/a", "done", None, "", "", 9.0)]
-    assert mean_seconds(attempts) == {"grpo": 9.0}
 
 
 @pytest.mark.parametrize(

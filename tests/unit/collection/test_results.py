@@ -140,12 +140,12 @@ def test_a_checkpoint_that_changed_between_measuring_and_rl_gives_no_row(write_p
             made.append(replace(attempt, record=replace(attempt.record, inputs=inputs)))
         return made
 
-    rows = Rows(plan, WorkFolder(work))
-    assert rows.frame(with_inputs(checkpoint="ab", candidate="ab")).height == 1
+    same = with_inputs(checkpoint="ab", candidate="ab")
+    assert Rows(plan, WorkFolder(work), same).frame().height == 1
     with pytest.raises(
         InvalidDataError, match=r"grpo/weak.no-sft.rl-s0: RL began from other weights than evaluate-pre/"
     ):
-        Rows(plan, WorkFolder(work)).frame(with_inputs(checkpoint="ab", candidate="cd"))
+        Rows(plan, WorkFolder(work), with_inputs(checkpoint="ab", candidate="cd")).frame()
 
 
 @pytest.mark.parametrize(

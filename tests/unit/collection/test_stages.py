@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.selection import limited, selected
-from quagpredict.collection.stages import Stage, next_stages, rows_of, stages_of, states_of
+from quagpredict.collection.stages import Stage, rows_of, stages_of, states_of
 from quagpredict.errors import UsageError
 from quagpredict.plans.plan import Plan
 
@@ -255,27 +255,6 @@ def test_a_folder_holds_its_last_attempt_only(write_plan: WritePlan, tmp_path: P
     assert {identity.split("-lr")[0] for identity, state in back.items() if state != "done"} == RUNS
 
 
-def test_started_candidates_come_first_and_the_longest_stage_first(write_plan: WritePlan) -> None:
-    stages = stages_of(Plan.from_yaml(write_plan()))
-    states = states_of(stages, [attempt(stages[0])])
-    order = [stage.id for stage in next_stages(stages, states)]
-    assert order == [f"{SFT}1-lr0.001-s0", f"{SFT}2-lr0.001-s0", "evaluate-pre/weak.no-sft", "grpo/weak.no-sft.rl-s0"]
-
-    states = states_of(stages, [attempt(stages[0]), attempt(stages[1])])
-    order = [stage.id for stage in next_stages(stages, states)]
-    assert order[:2] == [f"{PRE}1-lr0.001-s0", f"{RL}1-lr0.001-s0.rl-s0"]  # what nobody can measure gets no RL
-    base = next(stage for stage in stages if stage.id == "evaluate-pre/weak.no-sft")
-    later = states_of(stages, [attempt(stages[0]), attempt(stages[1]), attempt(base)])
-    order = [stage.id for stage in next_stages(stages, later)]
-    assert order[0] == f"{RL}1-lr0.001-s0.rl-s0"
-    assert order.index(f"{PRE}1-lr0.001-s0") < order.index(f"{SFT}2-lr0.001-s0")
-    measured = {"grpo": 1.0, "evaluate-pre": 9.0}
-    order = [stage.id for stage in next_stages(stages, states, seconds=measured)]  # type: ignore[arg-type]
-    assert order[:2] == [f"{PRE}1-lr0.001-s0", f"{RL}1-lr0.001-s0.rl-s0"]
-    running = [f"{RL}1-lr0.001-s0.rl-s0"]
-    assert next(stage.id for stage in next_stages(stages, states, running)) == f"{PRE}1-lr0.001-s0"
-
-
 def test_a_limit_takes_the_first_candidates_that_are_not_finished(write_plan: WritePlan) -> None:
     stages = stages_of(Plan.from_yaml(write_plan()))
     first = limited(stages, states_of(stages, []), 1)
@@ -283,29 +262,6 @@ def test_a_limit_takes_the_first_candidates_that_are_not_finished(write_plan: Wr
     then = limited(stages, states_of(stages, [attempt(stage) for stage in first]), 1)
     assert {stage.candidate for stage in then if stage.kind != "base"} == {"weak.broad-16x2-lr0.001-s0"}
     assert limited(stages, states_of(stages, [attempt(stage) for stage in stages]), 2) == ()
-
-
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-@given(data=st.data())
-def test_whatever_happens_every_stage_ends_in_order(write_plan: WritePlan, data: st.DataObject) -> None:
-    """Run, fail and forget at random: nothing starts before its inputs, nothing runs twice, all are done in the end."""
-    stages = stages_of(Plan.from_yaml(write_plan()))
-    by_id = {stage.id: stage for stage in stages}
-    attempts: list[Attempt] = []
-    for _ in range(200):
-        states = states_of(stages, attempts)
-        ready = next_stages(stages, states)
-        if not ready:
-            attempts = [entry for entry in attempts if entry.status == "done"]  # what --retry-failed does
-            if not next_stages(stages, states_of(stages, attempts)):
-                break
-            continue
-        stage = data.draw(st.sampled_from(ready))
-        assert all(states[identity] == "done" for identity in stage.inputs.values())
-        assert states[stage.id] == "ready"
-        attempts.append(attempt(stage, data.draw(st.sampled_from(["done", "done", "failed"]))))
-    assert set(states_of(stages, attempts).values()) == {"done"}
-    assert sorted(entry.stage for entry in attempts if entry.status == "done") == sorted(by_id)
 
 
 def test_an_overlap_check_is_part_of_the_evaluation_before_rl(write_plan: WritePlan, tmp_path: Path) -> None:

@@ -1,0 +1,166 @@
+"""Where the stages of a collection stand, attempt by attempt, and which comes next.
+
+An attempt changes the state of its stage and of those that follow from it. Nothing else is looked at, so that a stage
+costs the same in a collection of a hundred and of a hundred thousand candidates.
+"""
+
+from bisect import bisect_left, insort
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+
+from quagpredict.collection.ledger import Attempt
+from quagpredict.collection.stages import DECISIONS, Kind, Past, Stage, State, states_from
+
+#: Stages of one kind that may fail before the first succeeds: what is wrong with all of them is no reason to train on.
+FAILURES_BORNE = 3
+# Which kind is taken for the longer one before any was measured.
+_LONGEST_FIRST: tuple[Kind, ...] = (
+    *("grpo", "base", "sft", "evaluate-pre", "evaluate-post", "evaluate-along"),
+    *DECISIONS,
+)
+
+
+class Standing:
+    """The states of stages, and the order in which those that are ready should be started.
+
+    Candidates that were started come before those that were not (a base model starts nobody); among started ones the
+    longest stage comes first, among the others plan order decides. Until something was measured, measuring comes before
+    RL: what cannot be measured should be known before RL is paid for.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+        In plan order, each after its inputs.
+    attempts : iterable of Attempt
+        Oldest first.
+    without_weights : collection of str
+        As for `states_of`; read anew at each attempt.
+
+    Attributes
+    ----------
+    states : dict
+        State by identity: what `states_of` says.
+    count : Counter
+        How many stages are in a state.
+    """
+
+    def __init__(
+        self, stages: Sequence[Stage], attempts: Iterable[Attempt] = (), without_weights: Collection[str] = ()
+    ) -> None:
+        self.stages = stages
+        self.states: dict[str, State] = {}
+        self.count: Counter[State] = Counter()
+        self._past = Past()
+        self._position = {stage.id: position for position, stage in enumerate(stages)}
+        self._followers: dict[str, list[Stage]] = defaultdict(list)
+        self._of_candidate: dict[str, list[Stage]] = defaultdict(list)
+        for stage in stages:
+            for identity in stage.inputs.values():
+                self._followers[identity].append(stage)
+            if stage.kind != "base":
+                self._of_candidate[stage.candidate].append(stage)
+        self._begun: set[str] = set()
+        self._measured = 0
+        self._ready: dict[tuple[bool, Kind], list[int]] = defaultdict(list)  # positions in order, by what `_rank` asks
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._done: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+        for attempt in attempts:
+            self._note(attempt)
+        self._set_all(without_weights)
+
+    def learn(self, attempt: Attempt, without_weights: Collection[str] = ()) -> None:
+        """Take in an attempt that ended."""
+        self._note(attempt)
+        if without_weights:  # what has to be made again may be far from what changed
+            self._set_all(without_weights)
+            return
+        changed = [self.stages[self._position[attempt.stage]]] if attempt.stage in self._position else []
+        while changed:
+            stage = changed.pop()
+            state = self._past.state(stage, self.states)
+            if self._set(stage, state):
+                changed += self._followers[stage.id]
+
+    def next(self, taken: Collection[str] = ()) -> Stage | None:
+        """Return the ready stage to start next, other than those that are taken; None if there is none."""
+        for identity in taken:
+            if identity in self._position:
+                self._begin(self.stages[self._position[identity]])
+        found = (self._first(bucket, taken) for bucket in self._ready.values())
+        return min((stage for stage in found if stage is not None), key=self._rank, default=None)
+
+    def last(self, stage: Stage) -> Attempt | None:
+        """Return the last attempt at a stage as it is now."""
+        return self._past.last.get((stage.id, stage.key))
+
+    @property
+    def mean_seconds(self) -> dict[Kind, float]:
+        """The mean seconds of each kind of stage that was done at least once."""
+        return {kind: self._seconds[kind] / n for kind, n in self._done.items()}  # type: ignore[misc]
+
+    @property
+    def hopeless_kind(self) -> str | None:
+        """The kind of stage of which none has ever succeeded and several have failed, or None: so would the rest."""
+        return next((kind for kind, n in self._failed.items() if n >= FAILURES_BORNE and not self._done[kind]), None)
+
+    def _note(self, attempt: Attempt) -> None:
+        self._past.learn(attempt)
+        kind = attempt.stage.partition("/")[0]
+        if attempt.status == "done":
+            self._done[kind] += 1
+            self._seconds[kind] += attempt.seconds
+        elif not attempt.half_batch_next:
+            self._failed[kind] += 1
+
+    def _set_all(self, without_weights: Collection[str]) -> None:
+        states = states_from(self.stages, self._past, without_weights)
+        for stage in self.stages:
+            self._set(stage, states[stage.id])
+
+    def _set(self, stage: Stage, state: State) -> bool:
+        before = self.states.get(stage.id)
+        if before == state:
+            return False
+        if before is not None:
+            self.count[before] -= 1
+        self.count[state] += 1
+        if stage.kind.startswith("evaluate"):
+            self._measured += (state == "done") - (before == "done")
+        if before == "ready":
+            self._move(stage, out=True)
+        self.states[stage.id] = state
+        if state == "done":
+            self._begin(stage)
+        elif state == "ready":
+            self._move(stage, out=False)
+        return True
+
+    def _begin(self, stage: Stage) -> None:
+        if stage.kind == "base" or stage.candidate in self._begun:
+            return
+        ready = [one for one in self._of_candidate[stage.candidate] if self.states.get(one.id) == "ready"]
+        for one in ready:
+            self._move(one, out=True)
+        self._begun.add(stage.candidate)
+        for one in ready:
+            self._move(one, out=False)
+
+    def _move(self, stage: Stage, *, out: bool) -> None:
+        bucket = self._ready[stage.kind != "base" and stage.candidate in self._begun, stage.kind]
+        position = self._position[stage.id]
+        if out:
+            del bucket[bisect_left(bucket, position)]
+        else:
+            insort(bucket, position)
+
+    def _first(self, bucket: list[int], taken: Collection[str]) -> Stage | None:
+        return next((stage for at in bucket if (stage := self.stages[at]).id not in taken), None)
+
+    def _rank(self, stage: Stage) -> tuple[int, float, int, int]:
+        position = self._position[stage.id]
+        if stage.kind == "base" or stage.candidate not in self._begun:
+            return 1, 0.0, position, 0
+        if stage.kind.startswith("evaluate") and not self._measured:
+            return -1, 0.0, position, 0
+        return 0, -self.mean_seconds.get(stage.kind, 0.0), _LONGEST_FIRST.index(stage.kind), position
