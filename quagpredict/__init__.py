@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from quagpredict.errors import CorpusError as CorpusError
     from quagpredict.errors import IncomparableError as IncomparableError
     from quagpredict.errors import InvalidDataError as InvalidDataError
+    from quagpredict.errors import LauncherError as LauncherError
     from quagpredict.errors import MissingExtraError as MissingExtraError
     from quagpredict.errors import NothingToRankError as NothingToRankError
     from quagpredict.errors import QuagpredictError as QuagpredictError

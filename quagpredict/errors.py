@@ -13,6 +13,7 @@
     |   +-- SurrogateError           3   ... a stored surrogate
     +-- NothingToRankError           4   no candidate is left
     +-- StageError                   1   a collection stage failed
+        +-- LauncherError            1   ... or what starts stages, or their folder, is lost
 """
 
 import json
@@ -81,3 +82,7 @@ class NothingToRankError(QuagpredictError):
 
 class StageError(QuagpredictError):
     """A stage of a collection failed."""
+
+
+class LauncherError(StageError):
+    """What starts the stages is lost, or their folder cannot be written to: the fault of none of them."""

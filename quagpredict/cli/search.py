@@ -24,6 +24,7 @@ examples:
   quagpredict search SPACE.yaml --trials 60 --verify 3 --rounds 3 --workers 2 --figures
   quagpredict search SPACE.yaml --trials 40 --method sft-pass-at-1
   quagpredict search SPACE.yaml --trials 40 --storage postgresql://user@host/studies
+  quagpredict search SPACE.yaml --trials 400 --workers 16 --launcher ray --address auto
 """
 
 
@@ -44,7 +45,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=at_least(0), default=0, metavar="S", help="seed of the search (default: 0)")
     add("--verify", type=at_least(0), default=0, metavar="M", help="take the best M of each round through RL")
     add("--rounds", type=at_least(1), default=1, metavar="R", help="refit the surrogate R - 1 times (default: 1)")
-    add("--workers", type=at_least(1), default=1, metavar="N", help="processes that train side by side (default: 1)")
+    add("--workers", type=at_least(1), default=1, metavar="N", help="trials that are trained side by side (default: 1)")
+    add("--launcher", metavar="NAME", help="where stages run, instead of the space's launch.mode: spawn, ray, ...")
+    add("--address", metavar="ADDRESS", help="the launcher's cluster, e.g. of Ray: auto, or HOST:PORT")
     several("--warm-start", default=[], metavar="TABLE", help="measured candidates to begin with")
     several("--warm-start-study", default=[], metavar="NAME", help="earlier studies of the same storage")
     add("--allow-unvalidated-base", action="store_true", help="search on a base the surrogate was not validated on")
@@ -82,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
             verify=args.verify,
             rounds=args.rounds,
             workers=args.workers,
+            launcher=args.launcher,
+            address=args.address,
             storage=args.storage,
             warm_start=args.warm_start,
             warm_start_study=args.warm_start_study,

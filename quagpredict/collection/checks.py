@@ -7,36 +7,35 @@ from quagpredict.engines.choose import check_engine
 from quagpredict.errors import UsageError
 from quagpredict.evaluation import read_suite
 from quagpredict.evaluation.grading import check_grading
-from quagpredict.plans.parts import LAUNCHERS
+from quagpredict.plans.parts import LAUNCHERS, Launch
 from quagpredict.plans.plan import Plan
 
 _OUR_EVALUATION = "collectors/evaluate_checkpoint.py"  # a program of the user's own may know other engines
 
 
-def checked_launcher(plan: Plan, launcher: str | None, fork_server: str | Path | None) -> str:
-    """Return the name of the launcher: the one that is asked for, or the plan's.
+def checked_launcher(name: str, launch: Launch, launcher: str | None, fork_server: str | Path | None = None) -> str:
+    """Return the name of the launcher: the one that is asked for, or that of the plan or search of that name.
 
     Raises
     ------
     UsageError
         If there is none of that name, or it does not go with the plan or with a fork server.
     """
-    mode = plan.launch.mode if launcher is None else launcher
+    mode = launch.mode if launcher is None else launcher
     if mode not in LAUNCHERS:
         raise UsageError(f"launcher: expected one of {', '.join(LAUNCHERS)}, got '{mode}'")
     if fork_server is not None and mode != "fork":
-        raise UsageError(f"a fork server is for plans with 'launch: {{mode: fork}}'; '{plan.name}' has {mode}")
-    if mode == "fork" and plan.launch.accelerate:
-        raise UsageError(f"launcher: '{plan.name}' starts stages with accelerate, which a fork cannot be")
+        raise UsageError(f"a fork server is for plans with 'launch: {{mode: fork}}'; '{name}' has {mode}")
+    if mode == "fork" and launch.accelerate:
+        raise UsageError(f"launcher: '{name}' starts stages with accelerate, which a fork cannot be")
     return mode
 
 
-def with_address(plan: Plan, mode: str, address: str | None) -> Plan:
-    """Return the plan with the address of the launcher's cluster, where the call names one."""
+def with_address(launch: Launch, mode: str, address: str | None) -> Launch:
+    """Return how stages are started, with the address of the launcher's cluster where the call names one."""
     if address is None:
-        return plan
-    options = {**plan.launch.options, mode: {**plan.launch.options.get(mode, {}), "address": address}}
-    return replace(plan, launch=replace(plan.launch, options=options))
+        return launch
+    return replace(launch, options={**launch.options, mode: {**launch.options.get(mode, {}), "address": address}})
 
 
 def check_measuring(plan: Plan) -> None:

@@ -1,6 +1,7 @@
 """Collect a plan: run what is ready, write down how it ended, keep the table up to date, until nothing is left."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from quagpredict.collection.archive import unpack
@@ -18,7 +19,7 @@ from quagpredict.collection.stages import (
 )
 from quagpredict.collection.summary import Summary
 from quagpredict.collection.work_folder import WorkFolder
-from quagpredict.errors import StageError
+from quagpredict.errors import LauncherError
 from quagpredict.plans.plan import Plan
 from quagpredict.shipped import matches
 
@@ -95,7 +96,7 @@ def collect(
         If the plan's suite cannot be read.
     InvalidDataError
         If a file of `records` is no archive.
-    StageError
+    LauncherError
         If the process that starts the stages dies again and again, or the work folder cannot be written to.
     KeyboardInterrupt
         After Ctrl-C, when the running stages were stopped and the table was written.
@@ -109,8 +110,8 @@ def collect(
     (0, True)
     """
     plan = plan if isinstance(plan, Plan) else Plan.from_yaml(plan)
-    mode = checked_launcher(plan, launcher, fork_server)
-    plan = with_address(plan, mode, address)
+    mode = checked_launcher(plan.name, plan.launch, launcher, fork_server)
+    plan = replace(plan, launch=with_address(plan.launch, mode, address))
     check_measuring(plan)
     stages = selected(stages_of(plan), until, only)
     raced = is_raced(plan, until, only, limit, in_full=in_full)
@@ -131,4 +132,4 @@ def collect(
                 collection.run(progress, workers, fork_server)
             return collection.summary()
     except OSError as error:  # a full disk, a folder that cannot be written
-        raise StageError(f"{error.filename or work.root}: {error.strerror or error}") from error
+        raise LauncherError(f"{error.filename or work.root}: {error.strerror or error}") from error

@@ -101,7 +101,7 @@ class Launcher(Protocol):
 
         Raises
         ------
-        StageError
+        LauncherError
             If the launcher is lost.
         """
         ...
@@ -122,7 +122,7 @@ class Launcher(Protocol):
 
         Raises
         ------
-        StageError
+        LauncherError
             If the launcher is lost.
         """
         ...
@@ -150,7 +150,7 @@ class Launcher(Protocol):
 
         Raises
         ------
-        StageError
+        LauncherError
             If the launcher is lost: nobody will say what became of its programs, and they are started again.
         """
         ...

@@ -14,7 +14,7 @@ from typing import Any
 
 from quagpredict.collection.gpus import Share, devices_of, startable, without_gpus_of_others
 from quagpredict.collection.launch import Ended, Resources, Setting
-from quagpredict.errors import StageError, UsageError
+from quagpredict.errors import LauncherError, UsageError
 
 
 def spawned(setting: Setting) -> "LocalLauncher":
@@ -177,5 +177,5 @@ class LocalLauncher:
     def _hand_over(self, inherited: int | None) -> None:
         socket.send_fds(self._connection, [b"\n"], [] if inherited is None else [inherited])
 
-    def _lost(self) -> StageError:
-        return StageError(f"the process that starts the stages has ended; see {self._log}")
+    def _lost(self) -> LauncherError:
+        return LauncherError(f"the process that starts the stages has ended; see {self._log}")

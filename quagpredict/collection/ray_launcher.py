@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from quagpredict.collection.launch import Ended, Resources, Setting
 from quagpredict.collection.local import LocalLauncher
 from quagpredict.engines.ray_cluster import join
-from quagpredict.errors import QuagpredictError, RecipeError, StageError
+from quagpredict.errors import LauncherError, QuagpredictError, RecipeError
 
 _KILLED = -9
 _STARTED = "started"
@@ -146,7 +146,7 @@ class RayLauncher:
 
     def close(self) -> None:
         """Kill what still runs, and leave the cluster; see `quagpredict.collection.launch.Launcher`."""
-        with contextlib.suppress(StageError):
+        with contextlib.suppress(LauncherError):
             for force in (False, True):
                 until = time.monotonic() + _PATIENCE
                 for task in self._tasks.values():
@@ -161,7 +161,7 @@ class RayLauncher:
         try:
             yield
         except (self._ray.exceptions.RaySystemError, self._ray.exceptions.RpcError, ConnectionError) as error:
-            raise StageError(f"the Ray cluster is lost: {' '.join(str(error).split())[:200]}") from None
+            raise LauncherError(f"the Ray cluster is lost: {' '.join(str(error).split())[:200]}") from None
 
 
 # What forks the tasks of this Ray worker, by what it shows them of the machine: at most one.

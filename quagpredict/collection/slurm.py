@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quagpredict.collection.launch import Ended, Resources, Setting
-from quagpredict.errors import StageError, UsageError
+from quagpredict.errors import LauncherError, UsageError
 from quagpredict.files import write_json
 
 _SCRIPT = Path(__file__).with_name("slurm_stage.sh")
@@ -149,7 +149,7 @@ class SlurmLauncher:
         self._running.clear()
         if not waves:
             return
-        with contextlib.suppress(StageError):  # a controller that is away: the jobs go on, and the next launcher knows
+        with contextlib.suppress(LauncherError):  # a controller that is away: the jobs go on, and are known
             self._call("scancel", f"--name={','.join(waves)}")
             until = time.monotonic() + _CLOSING_SECONDS
             while time.monotonic() < until and any(state not in _OVER for state in self._states(waves).values()):
@@ -157,7 +157,7 @@ class SlurmLauncher:
 
     def _cancel(self, task: _Task) -> None:
         self._asked = 0.0
-        with contextlib.suppress(StageError):  # it is tried again when the queue is asked
+        with contextlib.suppress(LauncherError):  # it is tried again when the queue is asked
             self._call("scancel", f"{task.job}_{task.number}")
 
     def _submit(self) -> None:
@@ -165,7 +165,7 @@ class SlurmLauncher:
 
         Raises
         ------
-        StageError
+        LauncherError
             If SLURM refuses and nothing of ours runs that could make a difference.
         """
         if self._refused is not None and time.monotonic() - self._refused < self._poll_seconds:
@@ -175,7 +175,7 @@ class SlurmLauncher:
             alike = [waiting for waiting in self._waiting if waiting[3] == self._waiting[0][3]][:_LARGEST_WAVE]
             try:
                 self._submit_wave(alike, alike[0][3])
-            except StageError as error:
+            except LauncherError as error:
                 if not self._running and not any(words in str(error) for words in _PASSING):
                     raise
                 self._refused = time.monotonic()
@@ -208,7 +208,7 @@ class SlurmLauncher:
                 str(_SCRIPT),
                 str(folder),
             )
-        except StageError:  # should the job be there all the same, it finds nothing to do
+        except LauncherError:  # should the job be there all the same, it finds nothing to do
             shutil.rmtree(folder)
             raise
         for number, (name, _, log, _) in enumerate(asking):
@@ -228,7 +228,7 @@ class SlurmLauncher:
             return
         try:
             states = self._states(sorted({task.folder.name for task in self._running.values()}))
-        except StageError:  # a controller that restarts; the tasks go on, and their exit codes come by files
+        except LauncherError:  # a controller that restarts; the tasks go on, and their exit codes come by files
             return
         for task in list(self._running.values()):
             state = states.get(f"{task.folder.name}_{task.number}", _UNKNOWN)
@@ -276,10 +276,10 @@ class SlurmLauncher:
                 command, env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
             )
         except subprocess.TimeoutExpired:
-            raise StageError(f"launcher slurm: {command[0]} did not answer in 120 s") from None
+            raise LauncherError(f"launcher slurm: {command[0]} did not answer in 120 s") from None
         if ran.returncode:
             why = " ".join(ran.stderr.split()) or f"exit code {ran.returncode}"
-            raise StageError(f"launcher slurm: {command[0]}: {why}")
+            raise LauncherError(f"launcher slurm: {command[0]}: {why}")
         return ran.stdout
 
 

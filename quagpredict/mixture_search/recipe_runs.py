@@ -20,7 +20,7 @@ from quagpredict.collection.launch import environment_of
 from quagpredict.collection.planning import planned_commands
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import read_corpus
-from quagpredict.errors import InvalidDataError, QuagpredictError, StageError, UsageError
+from quagpredict.errors import InvalidDataError, LauncherError, QuagpredictError, StageError, UsageError
 from quagpredict.evaluation import read_suite
 from quagpredict.files import written_aside
 from quagpredict.mixture_search.recipes import MixtureRecipe, candidate_of
@@ -52,6 +52,8 @@ class RecipeRuns:
         Your own program for ``sft``, ``rl`` or ``evaluate``, as in a plan.
     rl_workers : int
         RL runs of one recipe that go on at once.
+    launcher : str, optional
+        Where stages run, instead of the search's ``launch.mode``; as in `collect`.
 
     Raises
     ------
@@ -60,13 +62,20 @@ class RecipeRuns:
     """
 
     def __init__(
-        self, plan: SearchPlan, out: str | Path, programs: Mapping[str, str] | None = None, *, rl_workers: int = 1
+        self,
+        plan: SearchPlan,
+        out: str | Path,
+        programs: Mapping[str, str] | None = None,
+        *,
+        rl_workers: int = 1,
+        launcher: str | None = None,
     ) -> None:
         if plan.evaluation is None:
             raise UsageError(f"search '{plan.space.name}' has no section 'evaluation', so no trial can be measured")
         self._plan = plan
         self._out = Path(out)
         self._rl_workers = rl_workers
+        self._launcher = launcher or plan.launch.mode
         self._programs = {**PROGRAMS, **(programs or {})}
         self._servers: dict[str, tuple[subprocess.Popen[bytes], Path]] = {}
 
@@ -207,9 +216,10 @@ class RecipeRuns:
         root.mkdir(parents=True, exist_ok=True)
         if WorkFolder(root).corpus.exists() and all(state == "done" for _, state, _ in planned_commands(plan, root)):
             return  # nothing to start a fork server for
-        fork = self._server(server, plan) if plan.launch.mode == "fork" else None
+        fork = self._server(server, plan) if self._launcher == "fork" else None
+        how = {"launcher": self._launcher, "fork_server": fork}
         with (root / "collect.log").open("a", encoding="utf-8") as said, contextlib.redirect_stderr(said):
-            summary = collect(plan, root, workers=workers, retry_failed=True, fork_server=fork, watch=watch)
+            summary = collect(plan, root, workers=workers, retry_failed=True, watch=watch, **how)
         if summary.failed:
             failed = summary.failed[0]
             raise StageError(f"{failed.stage} failed; see {root / failed.log}")
@@ -250,7 +260,7 @@ class RecipeRuns:
         until = time.monotonic() + _SERVER_PATIENCE_S
         while not address.exists():
             if process.poll() is not None or time.monotonic() > until:
-                raise StageError(f"the fork server did not start; see {self._out / 'fork-server.log'}")
+                raise LauncherError(f"the fork server did not start; see {self._out / 'fork-server.log'}")
             time.sleep(0.1)
         time.sleep(0.1)  # from its name on disk to its first `listen`
         return address

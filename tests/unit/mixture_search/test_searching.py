@@ -22,6 +22,7 @@ SPACE = "collectors/searches/lab-mixture.yaml"
         ({"warm_start_study": "none"}, UsageError, 'warm_start_study="none": no study'),
         ({"warm_start": "none.parquet"}, UsageError, "none.parquet: there is no such file"),
         ({"method": "best"}, UsageError, "unknown method 'best'"),
+        ({"launcher": "nowhere"}, UsageError, "launcher: expected one of fork, .*, got 'nowhere'"),
         ({"rounds": 3}, UsageError, "verify at least one trial a round"),
     ],
 )
@@ -43,7 +44,7 @@ def test_a_space_that_names_no_surrogate_has_none() -> None:
 
 def test_a_worker_gets_the_search_and_says_in_its_log_what_is_wrong(tmp_path: Path) -> None:
     plan = SearchPlan.from_yaml(SPACE)
-    asked = searching._Asked(plan, check_search(plan), None, tmp_path, "nothing", 2, "surrogate", 0, 0, 1, 2)
+    asked = searching._Asked(plan, check_search(plan), None, tmp_path, "nothing", 2, "surrogate", 0, 0, 1, 2, "spawn")
     assert searching._started(asked, 1).wait() == 2
     assert (tmp_path / "worker-1.log").read_text().startswith("error: storage 'nothing': expected a URL")
 

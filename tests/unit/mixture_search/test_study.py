@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from quagpredict.corpus import check_corpus
-from quagpredict.errors import CorpusError, StageError, UsageError
+from quagpredict.errors import CorpusError, LauncherError, StageError, UsageError
 from quagpredict.mixture_search.space_file import SearchPlan
 from quagpredict.mixture_search.study import METHODS, MixtureSearch
 from quagpredict.surrogates import fit
@@ -194,6 +194,26 @@ def test_a_failed_training_fails_its_trial_and_the_search_goes_on(world, surroga
     search.run(measure, 4)
     assert [trial.state.name for trial in search.study.trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
     assert search.study.trials[1].user_attrs["error"] == "sft/x failed; see x.log"
+
+
+def test_a_lost_cluster_ends_the_search_and_its_trial_is_run_again(world, surrogate):
+    search = MixtureSearch(world.space, surrogate)
+    lost = [LauncherError("the Ray cluster is lost: killed")]
+
+    def measure(recipe, report):
+        if lost:
+            raise lost.pop()
+        return world.measure(recipe)
+
+    with pytest.raises(LauncherError, match="the Ray cluster is lost"):
+        search.run(measure, 2)
+    (trial,) = search.study.trials
+    assert trial.state == TrialState.RUNNING
+    worker = {**trial.user_attrs["worker"], "started": "before"}  # the process that had it has ended
+    search.study._storage.set_trial_user_attr(trial._trial_id, "worker", worker)
+    search.run(measure, 2)
+    assert [one.state.name for one in search.study.trials] == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert search.study.trials[1].params == search.study.trials[0].params
 
 
 @pytest.mark.parametrize(
