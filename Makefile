@@ -49,7 +49,7 @@ test-slurm: .venv/installed  ## the SLURM launcher on a SLURM of its own (needs 
 
 test-ray: .venv/installed  ## the launcher and the replicas of Ray, on a cluster of nodes on this machine, one of which is killed
 	$(FULL) $(PIP) "ray>=2.40"
-	QUAGPREDICT_LAUNCHERS=ray $(FULL) -m pytest tests/unit/collection/test_launch.py tests/clusters/on_ray.py
+	QUAGPREDICT_LAUNCHERS=ray $(FULL) -m pytest $(or $(TESTS),tests/unit/collection/test_launch.py tests/clusters/on_ray.py)
 
 test-trackers: .venv/installed  ## what the callback logs, read back from TensorBoard's files and an MLflow store
 	$(FULL) $(PIP) tensorboard "mlflow-skinny>=3.4"

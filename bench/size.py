@@ -1,8 +1,10 @@
-"""Ten million samples become counts and a curve, beside a quarter of them, each in a process of its own.
+"""What size costs, each beside a smaller size, each in a process of its own, in processor time of all threads.
 
-In processor time, of all threads; the memory is the most that the process ever held, and does not grow with the table.
+Ten million samples become counts and a curve; the memory is the most that the process ever held, and does not grow with
+the table. Collections of many candidates are opened, and a stage is run; QUAGPREDICT_CANDIDATES names their sizes.
 """
 
+import itertools
 import json
 import os
 import subprocess
@@ -40,7 +42,10 @@ class _Run(NamedTuple):
 
 
 def _written(path: Path, rows: int) -> Path:
-    """Write samples with responses, a part at a time: the bench must not need the memory that it measures."""
+    """Write samples with responses, a part at a time: the bench must not need the memory that it measures.
+
+    Parquet or JSON lines, as the name says.
+    """
     random = np.random.default_rng(0)
     parts = []
     for first in range(0, rows, _PART):
@@ -54,7 +59,11 @@ def _written(path: Path, rows: int) -> Path:
         )
         parts.append(path.with_name(f"{path.stem}-{first}.part"))
         part.write_parquet(parts[-1])
-    pl.scan_parquet(parts).sink_parquet(path)
+    table = pl.scan_parquet(parts)
+    if path.suffix == ".parquet":
+        table.sink_parquet(path)
+    else:
+        table.sink_ndjson(path)
     for part_file in parts:
         part_file.unlink()
     return path
@@ -71,17 +80,50 @@ def imported(path: Path) -> _Run:
     return _Run(**json.loads(done.stdout))
 
 
+def collected(candidates: int) -> dict[str, float]:
+    """Return what a collection of so many candidates takes to open and for a stage, in seconds, and its memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).with_name("large_collection.py")), folder, str(candidates)],
+            check=True,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "POLARS_MAX_THREADS": "1"},
+        )
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def _of_collections() -> list[Figure]:
+    """Promised is at most 15 times the time to open for ten times the candidates, and twice that of a stage."""
+    sizes = [int(size) for size in os.environ.get("QUAGPREDICT_CANDIDATES", "1000 10000").split()]
+    found = {size: collected(size) for size in sizes}
+    figures = []
+    for small, large in itertools.pairwise(sizes):
+        for what, most in (("opening", 1.5 * large / small), ("a_stage", 2.0)):
+            ours, yardstick = found[large][what], found[small][what]
+            name = f"{what.replace('_', ' ')}, {large:,} candidates, {found[large]['gib']:.2f} GiB"
+            promise, kept = f"<= {most:g} x", ours <= most * yardstick
+            figures.append(Figure(name, ours, f"{small:,} candidates", yardstick, promise, kept, "processor time"))
+    return figures
+
+
 def measure() -> list[Figure]:
+    """All figures: of tables of samples, and of collections."""
+    return [*_of_tables(), *_of_collections()]
+
+
+def _of_tables() -> list[Figure]:
     """One import of each size, after one of the smaller that warms the disk; promised is at most 5 times the time."""
     figures = []
-    with tempfile.TemporaryDirectory() as folder:
-        quarter, whole = (_written(Path(folder) / f"{rows}.parquet", rows) for rows in (ROWS // 4, ROWS))
-        imported(quarter)
-        small, large = imported(quarter), imported(whole)
+    for suffix, what in ((".parquet", "Parquet"), (".jsonl", "JSON lines")):
+        with tempfile.TemporaryDirectory() as folder:
+            quarter, whole = (_written(Path(folder) / f"{rows}{suffix}", rows) for rows in (ROWS // 4, ROWS))
+            imported(quarter)
+            small, large = imported(quarter), imported(whole)
         assert (small.n, large.n) == (ROWS // 4, ROWS)
         figures.append(
             Figure(
-                f"import of {ROWS:,} samples, {large.gib:.2f} GiB",
+                f"{ROWS:,} samples, {what}, {large.gib:.2f} GiB",
                 large.seconds,
                 f"{ROWS // 4:,} of them",
                 small.seconds,

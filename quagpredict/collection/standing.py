@@ -7,6 +7,7 @@ costs the same in a collection of a hundred and of a hundred thousand candidates
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import DECISIONS, Kind, Past, Stage, State, states_from
@@ -63,7 +64,7 @@ class Standing:
         self._measured = 0
         self._ready: dict[tuple[bool, Kind], list[int]] = defaultdict(list)  # positions in order, by what `_rank` asks
         self._seconds: dict[str, float] = defaultdict(float)
-        self._done: Counter[str] = Counter()
+        self._done: Counter[Any] = Counter()
         self._failed: Counter[str] = Counter()
         for attempt in attempts:
             self._note(attempt)
@@ -97,7 +98,7 @@ class Standing:
     @property
     def mean_seconds(self) -> dict[Kind, float]:
         """The mean seconds of each kind of stage that was done at least once."""
-        return {kind: self._seconds[kind] / n for kind, n in self._done.items()}  # type: ignore[misc]
+        return {kind: self._seconds[kind] / n for kind, n in self._done.items()}
 
     @property
     def hopeless_kind(self) -> str | None:

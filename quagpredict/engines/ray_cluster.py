@@ -30,7 +30,7 @@ def join(address: str | None, leave: contextlib.ExitStack) -> Any:
     if not ray.is_initialized():
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             said = " ".join(str(error).split())[:200]
             raise UsageError(f"no Ray cluster can be joined at {address or 'the usual places'}: {said}") from None
         leave.callback(ray.shutdown)

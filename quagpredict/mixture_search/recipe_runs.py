@@ -217,7 +217,7 @@ class RecipeRuns:
         if WorkFolder(root).corpus.exists() and all(state == "done" for _, state, _ in planned_commands(plan, root)):
             return  # nothing to start a fork server for
         fork = self._server(server, plan) if self._launcher == "fork" else None
-        how = {"launcher": self._launcher, "fork_server": fork}
+        how: dict[str, Any] = {"launcher": self._launcher, "fork_server": fork}
         with (root / "collect.log").open("a", encoding="utf-8") as said, contextlib.redirect_stderr(said):
             summary = collect(plan, root, workers=workers, retry_failed=True, watch=watch, **how)
         if summary.failed:
