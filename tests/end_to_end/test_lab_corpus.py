@@ -20,7 +20,11 @@ from quagpredict.shipped import shipped_path
 UNFINISHED: tuple[str, ...] = ()
 
 
-@pytest.fixture(scope="module", params=["lab", "lab-2", "lab-3", "lab-search"])
+#: Corpus -> the suite of another corpus that it is measured by.
+SUITES = {"lab-search": "lab-3", "lab-4": "lab-2"}
+
+
+@pytest.fixture(scope="module", params=["lab", "lab-2", "lab-3", "lab-search", "lab-4"])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -70,7 +74,7 @@ def test_every_row_is_one_of_the_plan(name: str, plan: Plan, corpus: pl.DataFram
         last = row["rl_steps"]
         assert plan.rl is not None
         assert steps == [0, *plan.rl.measure_at, last, *wanted.candidate.rl_further]
-    suite = read_suite(shipped_path(f"collectors/suites/{'lab-3' if name == 'lab-search' else name}.yaml"))
+    suite = read_suite(shipped_path(f"collectors/suites/{SUITES.get(name, name)}.yaml"))
     assert corpus["eval_protocol_id"].unique().to_list() == [suite.eval_protocol_id]
 
 
