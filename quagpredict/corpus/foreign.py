@@ -264,7 +264,8 @@ def _told(frame: pl.DataFrame, columns: Mapping[str, str], source: str) -> dict[
     given, columns = columns, {}
     for name, header in given.items():
         meant = name if name in BY_NAME or _ANY_PASS_AT.fullmatch(name) else meaning_of(name)
-        if meant is None or (name in frame.columns and header not in frame.columns):
+        swapped = name not in BY_NAME and name in frame.columns and header not in frame.columns
+        if meant is None or swapped:
             turned = name in frame.columns and (header in BY_NAME or meaning_of(header) is not None)
             hint = f"; did you mean {header}={name!r}, the schema's name first?" if turned else ""
             raise UsageError(

@@ -20,7 +20,7 @@ from quagpredict.shipped import shipped_path
 ROOT = shipped_path("datasets").parent
 #: Pages whose every command line is typed; README's needs no folder of its own.
 PAGES = ("ten-checkpoints.md", "corpus.md", "importing.md", "ranking.md", "race.md", "../../README.md")
-TESTED_APART = ("evaluate", "collect", "search", "doctor", "validate", "import mlflow")
+TESTED_APART = ("evaluate", "collect", "search", "doctor", "validate", "import mlflow", "rank --candidates sft.parquet")
 TABLES = {
     "mine.csv": "name,pass@64,eval_loss\nmix-a,0.712,0.58\nmix-b,0.649,0.66\nmix-c,0.693,0.49\n",
     "percent.csv": "name,pass@64,eval_loss\nmix-a,71.2,0.58\nmix-b,64.9,0.66\nmix-c,69.3,0.49\n",

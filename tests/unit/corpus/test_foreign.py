@@ -109,6 +109,7 @@ def test_two_headers_of_one_meaning_are_not_merged() -> None:
     ("columns", "error", "message"),
     [
         ({"pre_pas_at_64": "judge"}, UsageError, "is called 'pre_pas_at_64'; did you mean 'pre_pass_at_64'"),
+        ({"candidate": "nobody"}, CorpusError, "there is no column 'nobody'"),
         ({"judge": "pre_pass_at_64"}, UsageError, "did you mean pre_pass_at_64='judge', the schema's name first"),
         ({"pre_pass_at_64": "jugde"}, CorpusError, "there is no column 'jugde'; did you mean 'judge'"),
         ({"pre_pass_at_64": "judge", "pre_pass_at_32": "judge"}, CorpusError, "'judge' is given two names"),
