@@ -26,7 +26,7 @@ def probe_of(suite: Suite | str | Path, problems: int) -> Suite:
         raise UsageError(f"problems={problems}: expected a whole number of at least 1")
     whole = suite if isinstance(suite, Suite) else read_suite(suite)
     of: dict[str, list[int]] = {}
-    for place, problem in enumerate(whole.problems):
-        of.setdefault(problem.benchmark, []).append(place)
+    for at, problem in enumerate(whole.problems):
+        of.setdefault(problem.benchmark, []).append(at)
     kept = {own[i * len(own) // min(problems, len(own))] for own in of.values() for i in range(min(problems, len(own)))}
-    return replace(whole, problems=tuple(problem for place, problem in enumerate(whole.problems) if place in kept))
+    return replace(whole, problems=tuple(problem for at, problem in enumerate(whole.problems) if at in kept))

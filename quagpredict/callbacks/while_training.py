@@ -151,8 +151,8 @@ class QuagpredictCallback(TrainerCallback):  # type: ignore[misc]
                 base_model=self.base_model,
             )
         # A run that is gone on with comes by a checkpoint again.
-        known = self.rows.filter(pl.col("candidate") != name) if self.rows.height else self.rows
-        self.rows = pl.concat([known, score.row], how="diagonal_relaxed") if known.height else score.row
+        others = self.rows.filter(pl.col("candidate") != name) if self.rows.height else self.rows
+        self.rows = pl.concat([others, score.row], how="diagonal_relaxed") if others.height else score.row
         folder = Path(args.output_dir) / "quagpredict"
         folder.mkdir(parents=True, exist_ok=True)
         write_corpus(score.row, folder / f"{name}.parquet")

@@ -143,7 +143,7 @@ def _read(path: Path) -> list[tuple[Attempt, dict[str, Any]]]:
         raise InvalidDataError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     if dict(frame.schema) != _SCHEMA:
         raise InvalidDataError(f"{path}: not an archive of a collection (columns {', '.join(frame.columns)})")
-    found = []
+    entries = []
     for row in frame.iter_rows(named=True):
         attempt = attempt_of((row["attempt"] or "").encode())
         if attempt is None or attempt.record is None or attempt.stage != row["stage"] or attempt.status != "done":
@@ -155,8 +155,8 @@ def _read(path: Path) -> list[tuple[Attempt, dict[str, Any]]]:
             part in ("", ".", "..") or set(part) & set("/\\\0") for part in parts
         ):
             raise InvalidDataError(f"{path}: '{attempt.stage}' is not a stage, or a file in it has no plain name")
-        found.append((attempt, row))
-    return found
+        entries.append((attempt, row))
+    return entries
 
 
 def _restore(folder: WorkFolder, attempt: Attempt, row: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ from quagpredict.collection.rounds import may_run, rounds_of
 from quagpredict.collection.rows import Rows
 from quagpredict.collection.selection import limited
 from quagpredict.collection.stages import DECISIONS, RESUME, ROLE_OF, Stage, stages_of, states_of
-from quagpredict.collection.standing import FAILURES_BORNE, Standing
+from quagpredict.collection.standing import MOST_FAILURES, Standing
 from quagpredict.collection.summary import Summary, summary_of
 from quagpredict.collection.work_folder import Place, WorkFolder, belongs_to
 from quagpredict.errors import LauncherError, QuagpredictError
@@ -42,7 +42,7 @@ from quagpredict.shipped import shipped_path
 
 _ROWS_BETWEEN_WRITES = 8
 _ROWS_SHARE = 20  # of a large table a twentieth: what all its writes cost is then in proportion to it
-_LOSSES_BORNE = 3
+_MOST_LOSSES = 3
 _LOOK_SECONDS = 1.0  # between two looks at what other collectors are at
 
 
@@ -88,8 +88,8 @@ class Collection:
         self._machines_lost: Counter[str] = Counter()
         self._looked = 0.0
         self._saved = self._recover(stages_of(plan))
-        known = work.still_there(ledger.attempts)
-        self._attempts = [attempt for attempt in known if attempt.status == "done" or not retry_failed]
+        earlier = work.still_there(ledger.attempts)
+        self._attempts = [attempt for attempt in earlier if attempt.status == "done" or not retry_failed]
         self._without_weights = work.without_weights(self._attempts)
         self._rows = Rows(plan, work, self._attempts)
         self._rows_new = self._rows_written = 0
@@ -150,7 +150,7 @@ class Collection:
                 except LauncherError as error:
                     self._abandon()
                     self._losses += 1
-                    if self._losses > _LOSSES_BORNE or fork_server is not None:
+                    if self._losses > _MOST_LOSSES or fork_server is not None:
                         raise
                     progress.say(f"{error}; starting it again")
         except BaseException:
@@ -159,7 +159,7 @@ class Collection:
                 self._rows.write()
             raise
         if kind := self._stand.hopeless_kind:
-            progress.say(f"the first {FAILURES_BORNE} stages of the kind '{kind}' failed: nothing more is started")
+            progress.say(f"the first {MOST_FAILURES} stages of the kind '{kind}' failed: nothing more is started")
         self._rows.refresh()
         self._rows.write()
         while self._learn():  # another's rows came in while these were written: the last to write has seen all
@@ -319,11 +319,11 @@ class Collection:
             record = same_as_before(record, read_record(self._work.stage(stage.id)), place)
         if record is None and ended.exit_code is None:
             self._machines_lost[stage.id] += 1
-            if self._machines_lost[stage.id] < _LOSSES_BORNE:
+            if self._machines_lost[stage.id] < _MOST_LOSSES:
                 self._work.give_up(place.folder)
                 self._leases.end(running.lease)
                 return "lost with its machine, started again"
-            add_to_log(place, f"error: its machine was lost, for the {_LOSSES_BORNE}rd time")
+            add_to_log(place, f"error: its machine was lost, for the {_MOST_LOSSES}rd time")
         attempt = Attempt(
             key=stage.key,
             stage=stage.id,

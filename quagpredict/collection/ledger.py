@@ -133,8 +133,10 @@ class Ledger:
                 lines = handle.read().rpartition(b"\n")[0]
             if lines:
                 self._read[file] = self._read.get(file, 0) + len(lines) + 1
-                found = [attempt for line in lines.split(b"\n") if (attempt := attempt_of(line)) is not None]
-                new += [attempt for attempt in found if attempt.log not in self._logs or attempt not in self.attempts]
+                attempts = [attempt for line in lines.split(b"\n") if (attempt := attempt_of(line)) is not None]
+                new += [
+                    attempt for attempt in attempts if attempt.log not in self._logs or attempt not in self.attempts
+                ]
         self._logs.update(attempt.log for attempt in new)
         self.attempts += new
         return new

@@ -141,8 +141,8 @@ class LocalLauncher:
             ended = [Ended(event["id"], event["exit_code"]) for event in self._events(until) if "id" in event]
             if time.monotonic() >= until:
                 break
-        for one in ended:
-            self._held.pop(one.id, None)
+        for program in ended:
+            self._held.pop(program.id, None)
         if ended:
             self._start_waiting()
         return ended

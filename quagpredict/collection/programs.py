@@ -45,7 +45,7 @@ def _read(file: Path) -> dict[str, list[dict[str, Any]]]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return {
-            str(program): [{"sha256": str(one["sha256"]), **one} for one in entries]
+            str(program): [{"sha256": str(entry["sha256"]), **entry} for entry in entries]
             for program, entries in content.items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

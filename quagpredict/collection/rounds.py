@@ -95,14 +95,14 @@ def rounds_of(plan: Plan, stages: Sequence[Stage], attempts: Iterable[Attempt]) 
     decisions: list[Mapping[str, Any]] = []
     taken = {attempt.stage: attempt.record for attempt in attempts if attempt.status == "done"}
     while (record := taken.get(f"race/{len(decisions) + 1}")) is not None:
-        found = record.results
+        results = record.results
         # A race that was over goes on if its terms were changed, such as the budget.
-        if any(keys.get(stage) != key for stage, key in found["evidence"].items()) or (
-            found["over"] and found["terms"] != terms
+        if any(keys.get(stage) != key for stage, key in results["evidence"].items()) or (
+            results["over"] and results["terms"] != terms
         ):
             break
-        decisions.append(found)
-        asked |= _asked_for(plan, found["moves"])
+        decisions.append(results)
+        asked |= _asked_for(plan, results["moves"])
     wanted = tuple(stage for stage in stages if stage.id in asked)
     if decisions and decisions[-1]["over"]:
         return Rounds(wanted, tuple(decisions))

@@ -13,7 +13,7 @@ from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import DECISIONS, Kind, Past, Stage, State, states_from
 
 #: Stages of one kind that may fail before the first succeeds: what is wrong with all of them is no reason to train on.
-FAILURES_BORNE = 3
+MOST_FAILURES = 3
 # Which kind is taken for the longer one before any was measured.
 _LONGEST_FIRST: tuple[Kind, ...] = (
     *("grpo", "base", "sft", "evaluate-pre", "evaluate-post", "evaluate-along"),
@@ -103,7 +103,7 @@ class Standing:
     @property
     def hopeless_kind(self) -> str | None:
         """The kind of stage of which none has ever succeeded and several have failed, or None: so would the rest."""
-        return next((kind for kind, n in self._failed.items() if n >= FAILURES_BORNE and not self._done[kind]), None)
+        return next((kind for kind, n in self._failed.items() if n >= MOST_FAILURES and not self._done[kind]), None)
 
     def _note(self, attempt: Attempt) -> None:
         self._past.learn(attempt)

@@ -273,12 +273,12 @@ def _kill(processes: Iterable[int]) -> None:
 
 def _descendants(leaving_out: Collection[int] = ()) -> set[int]:
     parents = _parents()
-    found: set[int] = set()
+    descendants: set[int] = set()
     added = {child for child, parent in parents.items() if parent == os.getpid() and child not in leaving_out}
     while added:
-        found |= added
-        added = {child for child, parent in parents.items() if parent in found} - found
-    return found
+        descendants |= added
+        added = {child for child, parent in parents.items() if parent in descendants} - descendants
+    return descendants
 
 
 def _parents() -> dict[int, int]:

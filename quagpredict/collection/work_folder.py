@@ -198,14 +198,14 @@ class WorkFolder:
         That is ``{kind}/{name}`` for the files at the top of a stage's folder, ``{kind}/{name}/{part}`` for those in a
         part of it. Archives leave weights out, and somebody may have removed them to save space.
         """
-        found: dict[str, set[str]] = {}
+        parts_by_stage: dict[str, set[str]] = {}
         for attempt in attempts:
             if attempt.status == "done" and attempt.record is not None:
                 place = self.stage(attempt.stage)
                 gone = [Path(name) for name in _weights(attempt.record) if not (place / name).is_file()]
                 parts = ("/".join((attempt.stage, *name.parts[:-1][:1])) for name in gone)
-                found[attempt.stage] = set(parts)
-        return set().union(*found.values())
+                parts_by_stage[attempt.stage] = set(parts)
+        return set().union(*parts_by_stage.values())
 
     def drop_paused(self, stage: Stage) -> None:
         """Remove what a stage went on from, now that it is done.
@@ -218,11 +218,11 @@ class WorkFolder:
 
     def left_over(self) -> dict[str, list[Path]]:
         """Return the folders of attempts that are not in their stage's place, by the stage's identity."""
-        found: dict[str, list[Path]] = {}
+        left: dict[str, list[Path]] = {}
         for folder in sorted((self.root / "stages").glob("*/*.attempt-*")):
             if match := _ATTEMPT.fullmatch(folder.name):
-                found.setdefault(f"{folder.parent.name}/{match['name']}", []).append(folder)
-        return found
+                left.setdefault(f"{folder.parent.name}/{match['name']}", []).append(folder)
+        return left
 
     def recover(
         self, identity: str, folders: Sequence[Path], stage: Stage | None, ledger: Ledger, *, is_quiet: bool = True

@@ -155,13 +155,13 @@ def plan_moves(now: Standing, ahead: Ahead, terms: Terms, barred: NDArray[np.boo
     rung = rate.argmax(axis=1) if rate.shape[1] else np.zeros(n, dtype=np.int64)
     spent = 0.0
     for row in np.argsort(-rate[np.arange(n), rung], kind="stable") if rate.shape[1] else ():
-        place = rung[row]
-        if not np.isfinite(rate[row, place]) or len(moves) == terms.parallel:
+        at = rung[row]
+        if not np.isfinite(rate[row, at]) or len(moves) == terms.parallel:
             break
-        if spent + extra[row, place] > left + 1e-9:
+        if spent + extra[row, at] > left + 1e-9:
             continue
-        moves.append(Move(int(row), float(ahead.step[row, place]), float(gain[row, place]), float(cost[row, place])))
-        spent += float(extra[row, place])
+        moves.append(Move(int(row), float(ahead.step[row, at]), float(gain[row, at]), float(cost[row, at])))
+        spent += float(extra[row, at])
     if not moves and affordable[leader] and finish[leader] > 0:
         moves.append(Move(leader, terms.steps, 0.0, float(finish[leader])))
     return Plan(moves, leader, gains, affordable)

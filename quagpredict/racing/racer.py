@@ -246,9 +246,9 @@ def _ahead(
     step = np.tile(rungs, (len(seen), 1))
     score = np.repeat(np.nan_to_num(grid.score[rows, seen - 1], nan=0.5)[:, None], len(rungs), axis=1)
     at_k = score if k > 1 else np.full(step.shape, np.nan)
-    found = model.forecast(step / steps, score, at_k, k, np.full(step.shape, np.nan))
-    found = with_prior(found, step, before)
-    return Ahead(np.where(step > grid.step[rows, seen - 1][:, None], step, np.nan), found.own, found.loading)
+    forecast = model.forecast(step / steps, score, at_k, k, np.full(step.shape, np.nan))
+    forecast = with_prior(forecast, step, before)
+    return Ahead(np.where(step > grid.step[rows, seen - 1][:, None], step, np.nan), forecast.own, forecast.loading)
 
 
 def _only_the_bar(plan: Plan, now: Standing, ahead: Ahead, terms: Terms, bar: Bar, barred: NDArray[np.bool_]) -> Plan:

@@ -114,11 +114,11 @@ def prior_surrogate(frame: pl.DataFrame, prior: StoredPrior | None = None) -> Fi
 
 def _benchmarks(frame: pl.DataFrame) -> tuple[str, ...]:
     """Return the benchmarks on which every candidate was measured before RL; parts by difficulty where too few."""
-    found = _counted_benchmarks(frame)
-    if len(found) >= _FEWEST_BENCHMARKS:
-        return found
+    counted = _counted_benchmarks(frame)
+    if len(counted) >= _FEWEST_BENCHMARKS:
+        return counted
     parts = measured_parts(frame)
-    return parts if len(parts) >= _FEWEST_BENCHMARKS else found
+    return parts if len(parts) >= _FEWEST_BENCHMARKS else counted
 
 
 def _counted_benchmarks(frame: pl.DataFrame) -> tuple[str, ...]:
@@ -208,10 +208,10 @@ def _fitted(
             after[apart | ~np.isfinite(after).all(axis=1)] = np.nan
         else:
             after = y[:, None]
-        found = posterior(design(cells, prior.knots), prior, after, y, weights)
-        mean, covariance, spreads = found.mean, found.covariance, found.spreads
-        if found.factor > _LOUDER:
-            said = (f"these runs scatter {found.factor:.1f} times as much as those that the prior was learnt on",)
+        fit = posterior(design(cells, prior.knots), prior, after, y, weights)
+        mean, covariance, spreads = fit.mean, fit.covariance, fit.spreads
+        if fit.factor > _LOUDER:
+            said = (f"these runs scatter {fit.factor:.1f} times as much as those that the prior was learnt on",)
         said += _only_after(frame, names)
         if target != TARGET:
             said += (f"the prior is of Pass@1 after RL: the level of '{target}' is learnt from these results alone",)

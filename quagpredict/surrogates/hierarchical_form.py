@@ -55,13 +55,15 @@ class HierarchicalForm:
 
     def predict(self, Z: Floats) -> TransformedPrediction:
         """Return the predictive mean and standard deviation at the features Z, (n, p)."""
-        found = self.scores(Z)
-        return TransformedPrediction(found.mean, self.t_factor * np.sqrt((found.shared**2).sum(axis=1) + found.own**2))
+        scores = self.scores(Z)
+        return TransformedPrediction(
+            scores.mean, self.t_factor * np.sqrt((scores.shared**2).sum(axis=1) + scores.own**2)
+        )
 
     def joint(self, Z: Floats) -> JointPrediction:
         """Return how the predictions at Z err together: all share the error of the effects."""
-        found = self.scores(Z)
-        return JointPrediction(found.mean, self.t_factor * found.shared, self.t_factor * found.own)
+        scores = self.scores(Z)
+        return JointPrediction(scores.mean, self.t_factor * scores.shared, self.t_factor * scores.own)
 
     def seen(self, Z: Floats) -> Floats:
         """Return the logits of Pass@k by benchmark, and each column of the terms on its scale, (n, B + columns)."""
@@ -73,8 +75,8 @@ class HierarchicalForm:
         whole = np.asarray(np.isfinite(Z).all(axis=1))
         cells = to_cells(np.where(whole[:, None], Z, 0.5), self._benchmarks, self.terms, self.tries)
         root, spreads = symmetric_root(self.covariance), Spreads(*self.spreads.tolist())
-        found = predicted(cells, self.knots, self.mean, root, spreads, self.weights)
-        return Scores(*(np.where(whole if table.ndim == 1 else whole[:, None], table, np.nan) for table in found))
+        cell_scores = predicted(cells, self.knots, self.mean, root, spreads, self.weights)
+        return Scores(*(np.where(whole if table.ndim == 1 else whole[:, None], table, np.nan) for table in cell_scores))
 
     @property
     def _benchmarks(self) -> int:
@@ -135,10 +137,10 @@ def by_benchmark(fitted: FittedSurrogate, X: Floats, frame: pl.DataFrame) -> pl.
     form = fitted.form
     if not isinstance(form, HierarchicalForm) or not len(form.knots):
         return None
-    found, names = form.scores(X), named_benchmarks(fitted.features)
+    scores, names = form.scores(X), named_benchmarks(fitted.features)
     shares = [benchmark_column(name) for name in names]
     before = with_derived(frame, shares).select(pl.col(shares).cast(pl.Float64)).to_numpy()
-    tables = {"before": before, "prediction": found.cell_mean, "low": found.cell_low, "high": found.cell_high}
+    tables = {"before": before, "prediction": scores.cell_mean, "low": scores.cell_low, "high": scores.cell_high}
     columns = {name: pl.Series(name, table.ravel(), nan_to_null=True) for name, table in tables.items()}
     candidates = [name for name in frame["candidate"] for _ in names]
     return pl.DataFrame({"candidate": candidates, "benchmark": list(names) * frame.height} | columns)
@@ -152,8 +154,10 @@ def named_benchmarks(columns: Sequence[str]) -> tuple[str, ...]:
     >>> named_benchmarks(["pre_problems[math].pass_at_4", "pre_problems[math].samples", "pre_pass_at_1"])
     ('math',)
     """
-    found = {name: derived for name in columns if (derived := derived_of(name)) is not None}
-    return tuple(str(one.benchmark) for one in found.values() if one.kind == "samples" and one.origin == "pre_problems")
+    derived_columns = {name: derived for name in columns if (derived := derived_of(name)) is not None}
+    return tuple(
+        str(one.benchmark) for one in derived_columns.values() if one.kind == "samples" and one.origin == "pre_problems"
+    )
 
 
 def read_form(form: JsonObject, p: int) -> HierarchicalForm:

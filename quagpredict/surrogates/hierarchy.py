@@ -184,17 +184,17 @@ class Evidence(NamedTuple):
 
 def cell_evidence(at: Design, z: Floats, spreads: Spreads, slope: float) -> Evidence:
     """Return what the cells' results z (n, B) say; NaN where there is none."""
-    known = np.isfinite(z)
+    finite = np.isfinite(z)
     variance = cell_noise(at, spreads, slope)
-    precision = np.where(known, 1.0 / variance, 0.0)
-    table = np.concatenate([at.loadings, np.nan_to_num(z)[:, :, None]], axis=2) * known[:, :, None]
+    precision = np.where(finite, 1.0 / variance, 0.0)
+    table = np.concatenate([at.loadings, np.nan_to_num(z)[:, :, None]], axis=2) * finite[:, :, None]
     shared = spreads.candidate**2
     scaled = table * precision[:, :, None]
     together = scaled.sum(axis=1)
     gain = shared / (1.0 + shared * precision.sum(axis=1))
     q1 = table.shape[2]
     gram = table.reshape(-1, q1).T @ scaled.reshape(-1, q1) - (together * gain[:, None]).T @ together
-    determinant = np.log(variance[known]).sum() + np.log1p(shared * precision.sum(axis=1)).sum()
+    determinant = np.log(variance[finite]).sum() + np.log1p(shared * precision.sum(axis=1)).sum()
     return Evidence(gram, float(determinant))
 
 

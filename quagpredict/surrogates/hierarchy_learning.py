@@ -102,17 +102,17 @@ def learn(tasks: Sequence[Task], knots: Floats, terms_believed: Sequence[Belief]
             evidence = cell_evidence(its_design, task.z, spreads, 0.5)
             B, G = task.cells.share.shape[1], task.cells.member.shape[1]
             deviations = np.sqrt(np.diag(weights_prior(empty, B, G)[1]))
-            found = _reduced(evidence, deviations, len(believed))
-            total = found if total is None else _sum(total, found)
+            reduced = _reduced(evidence, deviations, len(believed))
+            total = reduced if total is None else _sum(total, reduced)
         assert total is not None
         mean, covariance, likelihood = updated(*belief, total)
         believed_so = 0.5 * float((((logs - medians) / np.log(_WITHIN)) ** 2).sum())
         return believed_so - likelihood, mean, covariance
 
-    found = minimize(lambda logs: at(logs)[0], medians, method="L-BFGS-B", options={"maxiter": 200})
-    _, mean, covariance = at(found.x)
+    optimum = minimize(lambda logs: at(logs)[0], medians, method="L-BFGS-B", options={"maxiter": 200})
+    _, mean, covariance = at(optimum.x)
     mean[1:] = np.maximum(mean[1:], 0.0)
-    return Prior(knots, terms, mean, covariance, Spreads(*np.exp(found.x).tolist()))
+    return Prior(knots, terms, mean, covariance, Spreads(*np.exp(optimum.x).tolist()))
 
 
 def _reduced(evidence: Evidence, deviations: Floats, p: int) -> Evidence:

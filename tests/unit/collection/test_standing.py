@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import Stage, stages_of, states_of
-from quagpredict.collection.standing import FAILURES_BORNE, Standing
+from quagpredict.collection.standing import MOST_FAILURES, Standing
 from quagpredict.plans.plan import Plan
 
 WritePlan = Callable[..., Path]
@@ -55,7 +55,7 @@ def test_only_done_attempts_are_measurements() -> None:
 
 def test_a_kind_is_hopeless_if_the_first_few_all_failed() -> None:
     stand = Standing(())
-    for number in range(FAILURES_BORNE):
+    for number in range(MOST_FAILURES):
         assert stand.hopeless_kind is None
         stand.learn(Attempt("k", f"sft/{number}", "failed", None, "", "", 1.0, half_batch_next=True))
         stand.learn(Attempt("k", f"sft/{number}", "failed", None, "", "", 1.0))
