@@ -122,11 +122,23 @@ def _fault(error: BaseException, command: str) -> str:
 
 def _run(words: Sequence[str], command: str) -> int:
     try:
-        args = build_parser(command).parse_args(words)
+        parser = build_parser(command)
+        args, unknown = parser.parse_known_args(words)
+        if unknown:
+            _refuse_unknown(parser, args.command, unknown)
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
     code: int = import_module(module_of(args.command)).run(args)
     return code
+
+
+def _refuse_unknown(parser: argparse.ArgumentParser, command: str, words: Sequence[str]) -> NoReturn:
+    """Leave with the options of the command in view: argparse knows only of the whole program."""
+    from quagpredict.nearest import did_you_mean
+
+    (choices,) = (action.choices for action in parser._actions if isinstance(action.choices, dict))
+    options = [name for action in choices[command]._actions for name in action.option_strings]
+    choices[command].error(f"unrecognized arguments: {' '.join(words)}{did_you_mean(words[0], options)}")
 
 
 def build_parser(*commands: str) -> argparse.ArgumentParser:

@@ -167,3 +167,10 @@ def test_letters_that_a_terminal_cannot_show_are_no_error(workplace, corpus, mon
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict"))
         assert cli.main(["rank", "--candidates", "odd.parquet", "--format", form, "--surrogate", "none"]) == 0
         assert b"xe4" in sys.stdout.buffer.getvalue()
+
+
+@pytest.mark.parametrize(("word", "meant"), [("--persent", "--percent"), ("--buget", "--budget"), ("--xyzzy", "")])
+def test_an_option_that_is_not_there_is_asked_about_where_it_belongs(word, meant, capsys):
+    assert cli.main(["rank", "mine.csv", word]) == 2
+    hint = f"; did you mean '{meant}'?" if meant else ""
+    assert capsys.readouterr().err == f"error: unrecognized arguments: {word}{hint} (see quagpredict rank --help)\n"
