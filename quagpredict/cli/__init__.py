@@ -132,7 +132,7 @@ def _run(words: Sequence[str], command: str) -> int:
     return code
 
 
-def _refuse_unknown(parser: argparse.ArgumentParser, command: str, words: Sequence[str]) -> NoReturn:
+def _refuse_unknown(parser: argparse.ArgumentParser, command: str, words: Sequence[str]) -> None:
     """Leave with the options of the command in view: argparse knows only of the whole program."""
     from quagpredict.nearest import did_you_mean
 
