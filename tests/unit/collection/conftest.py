@@ -70,6 +70,6 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return to_lose
 
 
-def decisions_in(work: Path) -> list[dict[str, Any]]:
-    taken = [attempt for attempt in read_ledger(work / "ledger.jsonl") if attempt.stage.startswith("race/")]
+def decisions_in(work: Path, kind: str = "race") -> list[dict[str, Any]]:
+    taken = [attempt for attempt in read_ledger(work / "ledger.jsonl") if attempt.stage.startswith(f"{kind}/")]
     return [dict(attempt.record.results) for attempt in taken if attempt.record is not None]

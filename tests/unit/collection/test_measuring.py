@@ -16,6 +16,8 @@ from quagpredict.corpus import read_corpus
 from quagpredict.errors import RecipeError
 from quagpredict.plans.plan import Plan
 
+from .conftest import decisions_in
+
 WritePlan = Callable[..., Path]
 GRID = {"data": "broad", "unique_examples": 16, "learning_rate": 1e-3, "seed": 0, "scenario": "dataset-level"}
 
@@ -139,8 +141,6 @@ def test_a_candidate_that_cannot_be_measured_does_not_hold_up_the_others(
     monkeypatch.setenv("STAND_IN_FAILS", "evaluate-pre/weak.broad-16x1")
     summary = collect(write_auto(), tmp_path / "work", until="evaluate-pre")
     (failed,) = summary.failed
-    decisions = [
-        attempt.record.results for attempt in ledger(tmp_path / "work") if attempt.stage.startswith("measure/")
-    ]
+    decisions = decisions_in(tmp_path / "work", "measure")
     assert decisions[-1]["more"] == {}
     assert failed.stage not in decisions[-1]["evidence"]

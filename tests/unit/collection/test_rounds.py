@@ -135,8 +135,12 @@ def test_a_race_is_carried_out(write_race: WritePlan, tmp_path: Path, capsys: py
 
 
 @pytest.mark.usefixtures("inline")
-def test_cut_off_after_every_stage_it_takes_the_same_decisions(write_race: WritePlan, tmp_path: Path) -> None:
-    plan = Plan.from_yaml(write_race())
+@pytest.mark.parametrize("samples", [8, {"first": 4, "most": 16, "top": 1}], ids=["fixed", "auto"])
+def test_cut_off_after_every_stage_it_takes_the_same_decisions(
+    write_race: WritePlan, tmp_path: Path, samples: int | dict[str, int]
+) -> None:
+    measured = {"suite": str(tmp_path / "suite.yaml"), "samples_before": samples, "samples_after": 4}
+    plan = Plan.from_yaml(write_race(evaluation=measured))
     collect(plan, tmp_path / "whole")
 
     def cut_off_after_one() -> Callable[[object], None]:
@@ -159,6 +163,9 @@ def test_cut_off_after_every_stage_it_takes_the_same_decisions(write_race: Write
     assert times >= 10
     assert summary.left == 0
     assert decisions_in(tmp_path / "cut") == decisions_in(tmp_path / "whole")
+    more = decisions_in(tmp_path / "whole", "measure")
+    assert decisions_in(tmp_path / "cut", "measure") == more
+    assert bool(more) == isinstance(samples, dict)
     ours, theirs = (
         pl.read_parquet(tmp_path / name / "corpus.parquet").select(pl.exclude("^cost_.*$")) for name in ("cut", "whole")
     )
