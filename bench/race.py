@@ -240,8 +240,8 @@ def needed(cost: Floats, regret: Floats) -> float:
     return float(low[0]) if low else float("nan")
 
 
-def summary(table: pl.DataFrame) -> pl.DataFrame:
-    """Return a row a rule: regret by compute, and compute for the bar, each with an error by resampling."""
+def summary(table: pl.DataFrame, steps: float) -> pl.DataFrame:
+    """Return a row a rule: regret by compute, and RL steps for the bar, each with an error by resampling."""
     out = []
     for (rule,), own in table.group_by("rule", maintain_order=True):
         mean = own.group_by("size", maintain_order=True).agg(pl.mean("cost", "regret"))
@@ -254,11 +254,8 @@ def summary(table: pl.DataFrame) -> pl.DataFrame:
         reached = sorted(value if np.isfinite(value) else np.inf for value in needs)
         ends = [reached[round(q * (len(reached) - 1))] for q in (0.05, 0.95)]
         best = needed(*curve)
-        row[f"runs for {BAR:g}"] = (
-            f"{best:.1f} ({', '.join(f'{end:.1f}' if np.isfinite(end) else 'never' for end in ends)})"
-            if np.isfinite(best)
-            else "never"
-        )
+        shown_ends = ", ".join(f"{end * steps:.0f}" if np.isfinite(end) else "never" for end in ends)
+        row[f"RL steps for {BAR:g}"] = f"{best * steps:.0f} ({shown_ends})" if np.isfinite(best) else "never"
         out.append(row)
     return pl.DataFrame(out)
 
@@ -289,7 +286,7 @@ def main(resamples: int, names: Sequence[str]) -> None:
     """Print a table for each corpus."""
     for title, tested in fields(names):
         found = trials(tested, resamples)
-        table = summary(found)
+        table = summary(found, tested.steps)
         print(f"\n{title}: regret in points by RL compute, in whole runs of {tested.steps:g} steps, ± 1 s.e.\n")
         print("| " + " | ".join(table.columns) + " |")
         print("| --- |" + " ---: |" * (table.width - 1))

@@ -9,7 +9,7 @@ import polars as pl
 from quagpredict.curves.model import CurveModel, Forecast
 from quagpredict.curves.reading import plain_table
 from quagpredict.curves.standing import prior_forecast
-from quagpredict.errors import InvalidDataError, UsageError, argument
+from quagpredict.errors import QuagpredictError, UsageError, argument
 from quagpredict.ranking.ranker import rank
 from quagpredict.ranking.result import Ranking
 from quagpredict.surrogates.across_families import predict_across
@@ -84,7 +84,7 @@ def _ranked(candidates: pl.DataFrame, model: CurveModel) -> tuple[Forecast, str]
     """Return what `rank` says by default, without the curves, which speak for themselves."""
     try:
         ranking = rank(candidates.drop("post_curve", strict=False))
-    except InvalidDataError as error:
+    except QuagpredictError as error:
         return _nothing(candidates), f"{_LITTLE} ({error})"
     if ranking.surrogate is None:
         return _nothing(candidates), _LITTLE

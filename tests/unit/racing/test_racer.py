@@ -205,6 +205,18 @@ def test_curves_without_pass_at_16_are_forecast_and_a_note_says_what_is_lost(ask
     assert any("nothing was measured" in note for note in nothing.notes)
 
 
+def test_what_rank_predicts_is_where_it_starts_and_where_rank_cannot_the_curves_speak():
+    unknown = race(WHO.select("candidate"), along(("a", 50)), rl_steps=400)
+    assert any(note.startswith("before RL only the score and Pass@k are used") for note in unknown.notes)
+    runs = pl.read_parquet(shipped_path("datasets/lab-2/corpus.parquet")).filter(rl_seed=0, base_model="able").head(4)
+    who = runs.select(pl.col("^(candidate|base_model|pre_.*)$"), "post_curve")
+    started = race(who.with_columns(post_curve=pl.col("post_curve").list.head(1)), rl_steps=300)
+    ranking = rank(who.drop("post_curve"))
+    assert started.notes[1] == "before RL, what `quagpredict.rank` predicts by the surrogate 'hierarchical'"
+    both = started.frame.join(ranking.frame, on="candidate")
+    assert both["forecast"].to_list() == pytest.approx(both["prediction"].to_list(), abs=1e-9)
+
+
 def test_runs_of_the_candidates_are_not_learnt_from(asked, lab_2):
     names = lab_2.filter(base_model="able").select("candidate", "base_model").unique("candidate")
     with pytest.raises(CorpusError, match="at least two"):

@@ -238,3 +238,20 @@ def test_curves_where_no_run_has_begun_change_nothing():
     ranking = rank(WHO, curves=ALONG.with_columns(step=0), rl_steps=400)
     assert ranking.frame.equals(rank(WHO).frame)
     assert any("add nothing" in note for note in ranking.notes)
+
+
+def test_the_finished_runs_of_a_table_say_how_long_the_stopped_ones_would_have_been(runs, candidates):
+    """As `collect` leaves a race: a run that was stopped has its curve, and neither a score nor a length."""
+    done = pl.col("candidate") == runs["candidate"][0]
+    cut = pl.col("post_curve").list.eval(pl.element().filter(pl.element().struct.field("step") <= 50))
+    raced = runs.select(
+        *candidates.columns,
+        pl.when(done).then("post_pass_at_1").alias("post_pass_at_1"),
+        pl.when(done).then("rl_steps").alias("rl_steps"),
+        pl.when(done).then("post_curve").otherwise(cut).alias("post_curve"),
+    )
+    ranking = rank(raced)
+    assert ranking.under_way.rl_steps == STEPS
+    assert ranking.finished == (runs["candidate"][0],)
+    assert any(note.startswith("RL of 11 candidates has begun (50 of 300 steps)") for note in ranking.notes)
+    close(said(ranking, *SAYS), of_race(race_of(ranking)), 1e-6)
