@@ -76,7 +76,7 @@ def _by_benchmark(ranking: Ranking) -> list[str]:
             for row in cells.head(_NAMED).iter_rows(named=True)
         ]
         rest = f" and {cells.height - _NAMED} more" if cells.height > _NAMED else ""
-        lines.append(f"{plain(name)}: {'; '.join(shown)}{rest}")
+        lines += [f"{plain(name)}: {'; '.join(shown)}{rest}"] if shown else []  # none of a run that has begun
     return lines
 
 

@@ -113,7 +113,8 @@ def _title(ranking: Ranking) -> str:
     if ranking.surrogate is None:
         return f"Screening for {score}: no score is predicted (per cent; loss in nats)"
     if is_share(target):
-        return f"Predicted {score} and chance to be best in per cent, regret in points"
+        begun = "" if ranking.under_way is None else ", of runs that have begun by their curves,"
+        return f"Predicted {score}{begun} and chance to be best in per cent, regret in points"
     order = "the lowest is best" if ranking.minimize else "the highest is best"
     return f"Predicted {score} ({order}), chance to be best in per cent"
 

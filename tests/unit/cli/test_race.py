@@ -93,6 +93,8 @@ def test_rank_reads_the_same_curves_and_says_the_same(race_folder, capsys):
         assert row["step"] == other["step"]
     assert "note: RL of 3 candidates has begun (100 of 300 steps)" in captured.err
     assert main(["rank", *words]) == 0
-    assert "Predicted" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert shown.startswith("Predicted Pass@1 after RL, of runs that have begun by their curves, and chance")
+    assert not any(line.endswith(": ") for line in shown.splitlines())
     assert main(["rank", "candidates.parquet", "--curves", "curves.csv"]) == 2
     assert "pass --rl-steps, a whole number" in capsys.readouterr().err
