@@ -90,7 +90,9 @@ def rounds_of(plan: Plan, stages: Sequence[Stage], attempts: Iterable[Attempt]) 
     attempts = list(attempts)
     assert plan.race is not None
     keys = {stage.id: stage.key for stage in stages}
-    terms = digest(asdict(plan.race))
+    rules = asdict(plan.race)
+    # Ledgers hold the digest of the rules under the names that these had when races were first taken.
+    terms = digest({"budget": rules.pop("rl_steps"), **rules})
     asked = {stage.id for stage in stages if stage.kind in _UNDECIDED}
     decisions: list[Mapping[str, Any]] = []
     taken = {attempt.stage: attempt.record for attempt in attempts if attempt.status == "done"}
