@@ -21,6 +21,7 @@ _FUNCTION = re.compile(r"`quagpredict\.(?P<name>[a-z_]+)`", re.ASCII)
 _COMMAND_OF = {
     "import_run": "import",
     "score_checkpoint": "evaluate",
+    "write_hub_folder": "hub",
     "write_report": "report",
     "sensitivity": "validate --sensitivity",
 }
