@@ -22,7 +22,8 @@ from pathlib import Path
 from math_verify import parse, verify
 from timing import Figure
 
-from quagpredict.answers import GradingPolicy, extract, grade_many, readable_gold, symbolic
+from quagpredict.answers import GradingPolicy, grade_many, readable_gold, symbolic
+from quagpredict.answers.extract import extract
 from quagpredict.errors import InvalidDataError
 
 RESPONSES, PER_PROBLEM = 200_000, 64

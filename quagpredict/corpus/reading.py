@@ -8,7 +8,6 @@ import polars as pl
 from quagpredict.corpus.check import check_corpus, check_rows, check_types, check_values
 from quagpredict.corpus.columns import is_derived, origin
 from quagpredict.corpus.derived import with_derived
-from quagpredict.corpus.eval_seeds import joined_seeds
 from quagpredict.corpus.files import NESTED_NAMES, Part, Source, parts_of, read_provenance
 from quagpredict.corpus.foreign import Adopted, adopt, joined_by_name
 from quagpredict.corpus.protocols import what_differs
@@ -121,6 +120,8 @@ def read_foreign(
         notes += adopted.notes
         parts.append(_checked(part._replace(frame=adopted.frame), True, ()))
     if join_seeds is not None and parts:
+        from quagpredict.corpus.eval_seeds import joined_seeds  # brings what measures
+
         label = _label(parts)
         seeds = joined_seeds(parts[0].frame if len(parts) == 1 else _joined(parts), join_seeds, label)
         notes += seeds.notes

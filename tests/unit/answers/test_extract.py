@@ -1,6 +1,7 @@
 import pytest
 
-from quagpredict.answers import DEFAULT, GradingPolicy, extract
+from quagpredict.answers import DEFAULT, GradingPolicy
+from quagpredict.answers.extract import extract
 
 LAB = GradingPolicy(extraction="last_digits", digits=3)
 
