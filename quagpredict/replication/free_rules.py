@@ -31,7 +31,8 @@ def free_rules(frame: pl.DataFrame, *, draws: int = 1000, seed: int = 0, source:
     ----------
     frame : polars.DataFrame
         Finished runs with ``pre_*`` measurements, ``post_pass_at_1`` and ``base_model``; ``recipe_data_kind`` groups
-        what is resampled, ``recipe_scenario`` splits the table too. A rule whose column is missing is left out.
+        what is resampled where there are several, ``recipe_scenario`` splits the table too. A rule whose column is
+        missing is left out.
     draws, seed : int
         Of the bootstrap over base models and, within each, kinds of data.
     source : str
@@ -61,7 +62,9 @@ def free_rules(frame: pl.DataFrame, *, draws: int = 1000, seed: int = 0, source:
             raise CorpusError(f"{source}: column '{column}' is missing: rules are judged on the runs that have it")
     runs = frame.filter(pl.col("post_pass_at_1").is_not_null())
     truth = runs.group_by("candidate").agg(pl.col("post_pass_at_1").mean().alias("_truth"))
-    candidates = runs.unique("candidate", keep="first", maintain_order=True).join(truth, on="candidate")
+    candidates = runs.unique("candidate", keep="first", maintain_order=True).join(
+        truth, on="candidate", how="left", maintain_order="left"
+    )
     parts = {"all": candidates}
     if "recipe_scenario" in candidates.columns:
         for scenario in ("dataset-level", "instance-level"):
@@ -75,7 +78,8 @@ def _judged(scenario: str, part: pl.DataFrame, draws: int, seed: int) -> list[di
     if BASELINE not in rules or part.height < 2:
         return []
     bases = part["base_model"].fill_null("").to_numpy() if "base_model" in part.columns else np.full(part.height, "")
-    grouped = "recipe_data_kind" in part.columns
+    # Of a single kind of data, drawn again and again, the interval would be a point: there candidates are drawn.
+    grouped = "recipe_data_kind" in part.columns and part["recipe_data_kind"].n_unique() > 1
     kinds = part["recipe_data_kind"].fill_null("").to_numpy() if grouped else np.arange(part.height)
     y = part["_truth"].to_numpy()
     try:

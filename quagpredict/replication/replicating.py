@@ -124,7 +124,7 @@ def replication_of(
     shown += _possible(FREE, frame)[0]
     curve = learning_curve(frame, shown, designs="random", repeats=max(repeats // 2, 5), seed=seed, split=None)
     free = free_rules(frame, seed=seed)
-    claims = tuple(claims_of(report, audited))
+    claims = tuple(claims_of(report, audited, free))
     return Replication(name, frame, report, audited, targets, checkpoints, free, curve, claims, notes)
 
 

@@ -58,3 +58,11 @@ def test_intervals_hold_their_values() -> None:
     values = found.select("value", "low", "high").to_numpy()
     assert np.all(values[:, 1] <= values[:, 0] + 1e-12)
     assert np.all(values[:, 0] <= values[:, 2] + 0.05)
+
+
+def test_a_single_kind_of_data_is_no_certainty() -> None:
+    frame = synthetic_corpus(40, seed=1).frame.with_columns(recipe_data_kind=pl.lit("broad"))
+    found = free_rules(frame, draws=200).filter(scenario="all", rule="Pass@64", metric="pairs")
+    assert found["gain_high"][0] - found["gain_low"][0] > 0.01
+    alone = free_rules(frame.drop("recipe_data_kind"), draws=200).filter(scenario="all", rule="Pass@64", metric="pairs")
+    assert found.equals(alone)

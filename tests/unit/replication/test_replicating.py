@@ -8,6 +8,7 @@ import pytest
 from quagpredict.replication import Replication, replication_of
 from quagpredict.replication.auditing import audit
 from quagpredict.replication.claims import MODELS, claims_of, verdict_of
+from quagpredict.replication.free_rules import free_rules
 from quagpredict.replication.published import PUBLISHED
 from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation import validate
@@ -37,7 +38,7 @@ def test_how_many_pairs_reverse_is_a_range() -> None:
     report, found = validate(frame, MODELS, "random-halves", repeats=2, split=None), audit(frame)
     for counts in ((9, 4, 0), (9, 4, 12)):
         counted = replace(found, reversed=9, reversed_under_any_dependence=4, reversed_with_one_noise=counts[2])
-        claim = next(claims_of(report, counted))
+        claim = next(claims_of(report, counted, free_rules(frame, draws=20)))
         assert (claim.low, claim.high) == tuple(100 * end / found.tested for end in (min(counts), max(counts)))
         assert claim.verdict == ("agrees" if min(counts) else "cannot tell")
 
@@ -57,7 +58,7 @@ def test_shuffled_outcomes_establish_no_better_predictor() -> None:
     after = [name for name in frame.columns if name.startswith("post_")]
     frame = frame.with_columns(frame.select(after).sample(fraction=1.0, shuffle=True, seed=1))
     report = validate(frame, MODELS, "random-halves", repeats=30, split=None)
-    for claim in claims_of(report, audit(frame)):
+    for claim in claims_of(report, audit(frame), free_rules(frame)):
         if "predicts the outcome" in claim.claim or "large k" in claim.claim:
             assert claim.verdict == "cannot tell", claim
 
@@ -74,7 +75,7 @@ def test_a_base_that_leads_before_rl_is_no_sft_that_misleads() -> None:
     found = audit(both)
     assert found.pairs.filter(pl.col("by_sft") == "untrained").height > 3
     report = validate(both, MODELS, "random-halves", repeats=5, split=None)
-    said = {claim.claim: claim for claim in claims_of(report, found)}
+    said = {claim.claim: claim for claim in claims_of(report, found, free_rules(both, draws=20))}
     assert said["SFT that lifts the score can end below RL from the base"].effect == 0.0
 
 
