@@ -1,12 +1,13 @@
 """The hierarchical model: what RL makes of the scores by benchmark, a prior learnt elsewhere and the user's results.
 
-A cell is a candidate and a benchmark. With z the logit of its Pass@1 after RL and x that of its Pass@1 before,
+A cell is a candidate and a benchmark. With z the logit of its Pass@1 after RL and x that of its Pass@k before (k = 4
+where so many samples were drawn, else 1),
 
     z = a + f(x) + s (x - x0) + terms + base + benchmark + candidate + noise,
 
 where f is monotone, straight between and beyond its knots. The intercept, the pieces of f and the terms have a mean
 over all bases and a deviation of each base; a benchmark has a level and a slope of its own, and a level on each base.
-The noise of a cell grows towards low Pass@1, where RL may or may not find the first successes. All are normal, so that
+The noise of a cell grows towards low Pass@k, where RL may or may not find the first successes. All are normal, so that
 results update them in closed form.
 """
 
@@ -20,7 +21,7 @@ from quagpredict.surrogates.transforms import parse_transform
 
 Floats = NDArray[np.float64]
 
-#: Scale of Pass@1 before RL: shares below a thousandth hardly differ.
+#: Scale of Pass@k before RL: shares below a thousandth hardly differ.
 BEFORE = parse_transform("logit(499)")
 #: Scale of a score after RL: shares below some 2 % hardly differ, as those above 98 %.
 AFTER = parse_transform("logit(24)")
@@ -40,7 +41,7 @@ class Spreads(NamedTuple):
     Attributes
     ----------
     quiet, loud : float
-        Of the noise of a cell with high Pass@1 before RL, and with none.
+        Of the noise of a cell with high Pass@k before RL, and with none.
     candidate : float
         Of what all cells of a candidate share.
     level, map_slope, term : float
@@ -99,7 +100,7 @@ class Cells(NamedTuple):
     Attributes
     ----------
     share : array (n, B)
-        Pass@1 before RL; NaN where not measured.
+        Pass@k before RL, of the k that the map reads; NaN where not measured.
     variance : array (n, B)
         Sampling variance of the share.
     terms : array (n, B, T)
@@ -250,7 +251,7 @@ def predicted(cells: Cells, knots: Floats, mean: Floats, root: Floats, spreads: 
     """Return the scores that effects of this mean (q,) and covariance root @ root.T give, weighted by `weights` (B,).
 
     The expected score of a cell is taken over the errors of a usual cell of its base and benchmark, so that it rises
-    with Pass@1 and the terms wherever their slopes do, and not with the samples behind them. Errors are linear in the
+    with Pass@k and the terms wherever their slopes do, and not with the samples behind them. Errors are linear in the
     effects: a score's slope is the mean of its derivative, which for normal errors gives the covariance of score and
     effects exactly (Stein's lemma).
     """
@@ -283,7 +284,7 @@ def middle_slope(mean: Floats, knots: Floats) -> float:
 
 
 def _usual(cells: Cells) -> Cells:
-    """Return usual cells of the same bases: Pass@1 where a benchmark's slope turns, usual terms, no sampling noise."""
+    """Return usual cells of the same bases: Pass@k where a benchmark's slope turns, usual terms, no sampling noise."""
     share = np.full(cells.share.shape, float(BEFORE.inverse(CENTRE)))
     return Cells(share, np.zeros(share.shape), np.zeros(cells.terms.shape), cells.member)
 

@@ -104,7 +104,7 @@ def _bases(at: Design, prior: Prior, benchmarks: int) -> int:
 
 
 def _rising(mean: Floats, prior: Prior, benchmarks: int, bases: int) -> Floats:
-    """Return the effects with every map kept from falling: more Pass@1 never predicts less.
+    """Return the effects with every map kept from falling: more Pass@k never predicts less.
 
     A slope's deviation, of a benchmark or of a base, is cut where it would outweigh what it deviates from.
     """
