@@ -11,7 +11,7 @@ errors of the forecast and of the prediction before RL go together. Then the sam
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from race import RUNGS, TESTED, Field, corpus, fields
+from race import TESTED, Field, corpus, fields
 
 from quagpredict.curves.model import LOGIT, learn_curves
 
@@ -79,7 +79,7 @@ def main() -> None:
         rules = ["Pass@1", "Pass@16", "training reward", *grids, "training reward alone"]
         print("| step | " + " | ".join([*rules[:3], *(f"forecast, {rule}" for rule in rules[3:])]) + " |")
         print("| ---: |" + " ---: |" * len(rules))
-        for place, rung in enumerate(RUNGS):
+        for place, rung in enumerate(tested.rungs):
             scores = [tested.seen[rule][:, place] for rule in rules[:3]]
             scores += [grids[rule].forecast.mean[:, place] for rule in grids]
             scores += [tested.by_reward.mean[:, place] if place else scores[3]]
@@ -96,7 +96,7 @@ def main() -> None:
         mean, own, loading = grids["with the prediction before RL"].forecast
         alone, end = grids["curves alone"].forecast.mean, LOGIT.forward(tested.end)
         before = centred(tested, end - mean[:, 0])
-        for place, rung in enumerate(RUNGS):
+        for place, rung in enumerate(tested.rungs):
             held, width, missed = interval(mean[:, place], own[:, place], loading[:, place], end)
             by_reward = interval(*(part[:, place] for part in tested.by_reward), end)
             inside = np.abs(centred(tested, missed)) <= Z90 * np.sqrt(own[:, place])

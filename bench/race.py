@@ -38,6 +38,7 @@ TESTED = {
     "lab-2": (300, ("lab",)),
     "lab-3": (300, ("lab", "lab-2")),
     "lab-search": (300, ("lab", "lab-2")),
+    "lab-4": (300, ("lab", "lab-3")),
 }
 RUNGS = (0, 50, 100, 200)
 CANDIDATES = 12
@@ -52,6 +53,7 @@ class Field:
     """The candidates of a corpus: what each rule may see, and how they end."""
 
     steps: float
+    rungs: tuple[int, ...]
     bases: NDArray[np.str_]
     end: Floats
     pass_at_64: Floats
@@ -83,8 +85,8 @@ def fields(names: Sequence[str] = ()) -> Iterator[tuple[str, "Field"]]:
 def field(tested: pl.DataFrame, steps: int, learnt: Sequence[pl.DataFrame]) -> Field:
     """Return what is known of the candidates of one corpus, with all that is learnt from others."""
     model = learn_curves(learnt)
-    rungs = [*RUNGS, steps]
     points = tested.select("candidate", "post_curve").explode("post_curve").unnest("post_curve")
+    rungs = [*(rung for rung in RUNGS if points.filter(step=rung).height == tested.height), steps]
     log = (
         tested.select("candidate", "rl_curve")
         .explode("rl_curve")
@@ -120,6 +122,7 @@ def field(tested: pl.DataFrame, steps: int, learnt: Sequence[pl.DataFrame]) -> F
     key = screening.key.to_numpy() - 1e6 * screening.screened_out.to_numpy()
     return Field(
         steps,
+        tuple(rungs[:-1]),
         tested["base_model"].to_numpy(),
         score[:, -1],
         tested["pre_pass_at_64"].to_numpy(),
@@ -151,7 +154,7 @@ def race(field: Field, grid: Grid, rows: Rows, budget: float) -> tuple[float, in
 
 def halving(field: Field, by: str, rows: Rows) -> tuple[float, int]:
     """Return the same of successive halving: at each rung the worse half stops."""
-    rungs = (*RUNGS[1:], field.steps)
+    rungs = (*field.rungs[1:], field.steps)
     left, done, spent = rows, 0.0, 0.0
     for place, rung in enumerate(rungs, start=1):
         spent += len(left) * (rung - done)
