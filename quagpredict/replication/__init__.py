@@ -11,6 +11,5 @@ if TYPE_CHECKING:
     from quagpredict.replication.replicating import Replication as Replication
     from quagpredict.replication.replicating import replication_of as replication_of
     from quagpredict.replication.transfer import Corpus as Corpus
-    from quagpredict.replication.transfer import transfer as transfer
 
 __getattr__, __dir__, __all__ = lazy_names(__name__)
