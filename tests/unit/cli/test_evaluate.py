@@ -40,7 +40,9 @@ def test_a_checkpoint_is_measured_written_and_ranked(suite, capsys):
     assert "Pass@4" in shown.out
     assert "maj@4" in shown.out
     assert "held-out loss" in shown.out
-    assert shown.err == "48 samples drawn, 0 were there\nwrote run/candidate.parquet\n"
+    # On a busy machine a line of progress comes before.
+    said = [line for line in shown.err.splitlines() if not line.startswith("samples: ")]
+    assert said == ["48 samples drawn, 0 were there", "wrote run/candidate.parquet"]
     row = read_corpus("run/candidate.parquet").row(0, named=True)
     assert row["candidate"] == "weak" == row["base_model"]
     assert row["pre_samples_per_problem"] == 8
