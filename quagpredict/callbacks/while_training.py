@@ -164,7 +164,10 @@ class QuagpredictCallback(TrainerCallback):  # type: ignore[misc]
             ranking = rank(self.rows, self.surrogate)
         except NothingToRankError:
             return False
-        first = ranking.frame.row(0, named=True)
+        # Nothing is learnt from a checkpoint whose groups are all alike, whatever is predicted of it: a model that has
+        # forgotten all is far from every run that a prior has seen.
+        order = ranking.frame.to_dicts()
+        first = next((row for row in order if "no-signal" not in row["flags"]), order[0])
         own = ranking.frame.row(by_predicate=pl.col("candidate") == checkpoint.name, named=True)
         if own.get("prediction") is not None:
             values |= {f"after_rl{end}": own[name] for end, name in _ENDS.items() if own.get(name) is not None}
