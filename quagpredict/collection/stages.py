@@ -132,6 +132,10 @@ class _Stages:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.found: dict[str, Stage] = {}
+        self._epochs: dict[str, list[float]] = {}  # of an SFT run those whose checkpoints are candidates
+        for candidate in plan.candidates:
+            if candidate.checkpoint_epoch is not None:
+                self._epochs.setdefault(candidate.sft_name, []).append(candidate.checkpoint_epoch)
         for candidate in plan.candidates:
             self._add_candidate(candidate)
 
@@ -224,9 +228,8 @@ class _Stages:
 
     def _kept_epochs(self, candidate: Candidate) -> dict[str, Any]:
         """Return the key that makes an SFT run keep the checkpoints that are candidates of their own."""
-        parts = [part.checkpoint_epoch for part in self._plan.candidates if part.sft_name == candidate.sft_name]
-        kept = sorted(epoch for epoch in parts if epoch is not None)
-        return {"keep_epochs": kept} if kept else {}
+        kept = self._epochs.get(candidate.sft_name)
+        return {"keep_epochs": sorted(kept)} if kept else {}
 
 
 def _more_samples(plan: Plan) -> tuple[int, ...]:
