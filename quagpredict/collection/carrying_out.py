@@ -42,6 +42,7 @@ from quagpredict.shipped import shipped_path
 
 _ROWS_BETWEEN_WRITES = 8
 _ROWS_SHARE = 20  # of a large table a twentieth: what all its writes cost is then in proportion to it
+_STAGES_SHARE = 2000  # and of all stages, each of which is looked at for that
 _MOST_LOSSES = 3
 _LOOK_SECONDS = 1.0  # between two looks at what other collectors are at
 
@@ -374,7 +375,8 @@ class Collection:
         self._rows_new += 1
         try:
             self._rows.write(candidate)
-            if self._rows_new >= max(_ROWS_BETWEEN_WRITES, self._rows_written // _ROWS_SHARE):
+            enough = max(_ROWS_BETWEEN_WRITES, self._rows_written // _ROWS_SHARE, len(self._chosen) // _STAGES_SHARE)
+            if self._rows_new >= enough:
                 self._rows_new = 0
                 self._rows_written = self._rows.write()
         except QuagpredictError as error:  # the stages are worth more than the table, which is made again at the end
