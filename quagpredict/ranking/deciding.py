@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -20,13 +20,16 @@ from quagpredict.ranking.flags import measurement_flags, prediction_flags, range
 from quagpredict.ranking.free_order import about_free_order
 from quagpredict.ranking.gate import bases_not_measured, judged, parse_bar
 from quagpredict.ranking.next_run import regret_reductions
-from quagpredict.ranking.partial_runs import CURVE, PartialRuns
+from quagpredict.ranking.outcome import CURVE
 from quagpredict.ranking.predicting import base_models, believe, contributions, interval, within
 from quagpredict.ranking.result import Budget, Flag, NextRun, Ranking
 from quagpredict.schema import BY_NAME
 from quagpredict.surrogates.fitted import FittedSurrogate, Interval
 from quagpredict.surrogates.hierarchical_form import by_benchmark
 from quagpredict.validation.screening import LOSS, screen
+
+if TYPE_CHECKING:
+    from quagpredict.ranking.partial_runs import PartialRuns
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +71,7 @@ def predicted(
     allow_mixed: bool,
     allow_base: bool,
     notes: Sequence[str] = (),
-    runs: PartialRuns | None = None,
+    runs: "PartialRuns | None" = None,
 ) -> Ranking:
     """Rank by the surrogate's predictions, and by what is known of runs that have begun.
 
@@ -152,7 +155,7 @@ def predicted(
 
 
 def by_curves(
-    frame: pl.DataFrame, own: pl.DataFrame, runs: PartialRuns, asked: Asked, *, notes: Sequence[str] = ()
+    frame: pl.DataFrame, own: pl.DataFrame, runs: "PartialRuns", asked: Asked, *, notes: Sequence[str] = ()
 ) -> Ranking:
     """Rank by what is known of runs that have begun alone; the parameters are those of `predicted`."""
     order = frame["candidate"].arg_sort()

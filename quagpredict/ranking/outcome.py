@@ -15,6 +15,8 @@ from quagpredict.validation.free_orders import free_orders
 from quagpredict.validation.within_base import within_base
 
 SFT_SCORE = "pre_pass_at_1"
+#: Column of a candidate's table that holds the curve of its RL.
+CURVE = "post_curve"
 _UNKNOWN = (float("nan"),) * 3
 
 
@@ -54,6 +56,13 @@ def one_row_each(frame: pl.DataFrame, target: str) -> pl.DataFrame:
             "give each its own name"
         )
     return rows
+
+
+def farthest(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a candidate, that of its run which was measured farthest: ``candidate``, ``post_curve``."""
+    last = pl.col(CURVE).list.eval(pl.element().struct.field("step")).list.max().fill_null(-1)
+    rows = frame.select("candidate", CURVE, last=last)
+    return rows.sort("last", descending=True, maintain_order=True).unique("candidate", keep="first").drop("last")
 
 
 def check_one_rl_recipe(frame: pl.DataFrame, target: str, *, allow_mixed: bool) -> None:

@@ -15,14 +15,12 @@ from quagpredict.curves.under_way import Learnt, about_curves, check_ends, learn
 from quagpredict.errors import UsageError, argument
 from quagpredict.ranking.belief import Belief, Bounds
 from quagpredict.ranking.finished import TARGET, finished
+from quagpredict.ranking.outcome import CURVE
 from quagpredict.ranking.predicting import interval
 from quagpredict.ranking.result import UnderWay
 from quagpredict.surrogates.fitted import Interval
 
 Floats = NDArray[np.float64]
-
-#: Column of a candidate's table that holds its curve.
-CURVE = "post_curve"
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,13 +176,6 @@ def partial_runs(
     found = with_results(found, own, int(steps)) if results else under_way
     check_ends(found, int(steps))
     return PartialRuns(found, int(steps), learnt_from(None, own)), ""
-
-
-def farthest(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return one row a candidate, that of its run which was measured farthest: ``candidate``, ``post_curve``."""
-    last = pl.col(CURVE).list.eval(pl.element().struct.field("step")).list.max().fill_null(-1)
-    rows = frame.select("candidate", CURVE, last=last)
-    return rows.sort("last", descending=True, maintain_order=True).unique("candidate", keep="first").drop("last")
 
 
 def belief_of(now: Standing) -> Belief:

@@ -14,8 +14,7 @@ from quagpredict.ranking.defaults import default_surrogate, shipped_surrogates
 from quagpredict.ranking.finished import TARGET, fit_finished
 from quagpredict.ranking.gate import of_bases_asked
 from quagpredict.ranking.headers import with_headers
-from quagpredict.ranking.outcome import check_one_rl_recipe, one_row_each, with_truth
-from quagpredict.ranking.partial_runs import CURVE, farthest, partial_runs
+from quagpredict.ranking.outcome import CURVE, check_one_rl_recipe, farthest, one_row_each, with_truth
 from quagpredict.ranking.result import Ranking
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.hierarchical import BY_BENCHMARK
@@ -244,17 +243,21 @@ def _ranked(
     low = minimized(target, minimize)
     listed = own.drop(CURVE, strict=False)
     listed = listed if along is None else listed.join(along, on="candidate", how="left", maintain_order="left")
-    runs, why = partial_runs(
-        curves,
-        listed,
-        target,
-        asked.rl_steps,
-        results=fitted is None and asked.condition,
-        percent=percent,
-        weights=weights,
-        minimize=low,
-    )
-    notes += [why] if why else []
+    runs = None
+    if curves is not None or CURVE in listed.columns:
+        from quagpredict.ranking.partial_runs import partial_runs
+
+        runs, why = partial_runs(
+            curves,
+            listed,
+            target,
+            asked.rl_steps,
+            results=fitted is None and asked.condition,
+            percent=percent,
+            weights=weights,
+            minimize=low,
+        )
+        notes += [why] if why else []
     if fitted is None and runs is not None:
         ranking = by_curves(shown, own, runs, asked, notes=notes)
     elif fitted is None:
