@@ -112,7 +112,8 @@ def _scaled_terms(values: Floats, terms: Sequence[str], benchmarks: int) -> list
     tables, at = [], 0
     for name in terms:
         width = term_width([name], benchmarks)
-        tables.append(TERMS[name].of(values[:, at : at + width]))
+        term = TERMS[name]
+        tables.append(term.of(np.maximum(values[:, at : at + width], term.reach)))
         at += width
     return tables
 

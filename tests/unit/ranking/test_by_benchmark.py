@@ -42,6 +42,25 @@ def test_one_model_ranks_with_no_result_and_with_many(runs: pl.DataFrame, count:
     assert "14 other bases (lab, lab-2, lab-3, lab-pilot, lab-search; 200 to 400 RL steps)" in said
 
 
+@pytest.mark.parametrize("loss", [0.5, 8.0])
+@pytest.mark.parametrize("cut", [0.0, 0.5, 0.99])
+def test_a_model_that_answers_nothing_is_promised_no_more_than_a_sound_one(
+    runs: pl.DataFrame, cut: float, loss: float
+) -> None:
+    sound = with_results(runs, 0)
+    row = sound.row(0, named=True)
+    spoilt = {
+        "candidate": "spoilt",
+        "pre_held_out_loss_nats": loss,
+        "pre_truncated_share": cut,
+        "pre_problems": [one | {"c": 0, "truncated": int(cut * one["n"])} for one in row["pre_problems"]],
+        **{name: 0.0 for name in row if name.startswith("pre_pass_at_")},
+    }
+    table = pl.concat([sound, pl.DataFrame([row | spoilt], schema=sound.schema)])
+    predictions = dict(rank(table).frame.select("candidate", "prediction").iter_rows())
+    assert predictions["spoilt"] < np.median([predictions[name] for name in sound["candidate"]])
+
+
 def test_results_narrow_the_intervals(runs: pl.DataFrame) -> None:
     widths = []
     for count in (0, 1, 12):
