@@ -92,3 +92,10 @@ def test_a_wrong_command_line_is_seen(capsys: pytest.CaptureFixture[str]) -> Non
 def test_quoted_commands_are_found() -> None:
     page = "```bash\n$ quagpredict rank --candidates \\\n    a.parquet | head\nmake demo\n```\n`quagpredict fit`\n"
     assert quoted_commands(page) == [["rank", "--candidates", "a.parquet"]]
+
+
+def test_every_decision_is_in_the_list_once_and_in_order(root: Path) -> None:
+    folder = root / "docs" / "decisions"
+    pages = sorted(file.name for file in folder.glob("0*.md") if file.name != "000-index.md")
+    listed = re.findall(r"^- \[\d{3}: .*\]\((.+)\)$", (folder / "000-index.md").read_text("utf-8"), re.MULTILINE)
+    assert listed == pages
