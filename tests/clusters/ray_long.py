@@ -25,17 +25,18 @@ from quagpredict.shipped import shipped_path
 
 QUAGPREDICT = [sys.executable, "-c", "import sys; from quagpredict.cli import main; sys.exit(main(sys.argv[1:]))"]
 SIZE = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 80 * 2**20}
-# Two processes of one machine, as `accelerate config` would write it; on a CPU they talk by gloo.
+# Two processes of one machine. accelerate starts several on CPUs by MPI alone, and by torchrun what it takes for GPUs;
+# the lab's recipes say use_cpu, and then they talk by gloo.
 TWO_PROCESSES = {
     "compute_environment": "LOCAL_MACHINE",
-    "distributed_type": "MULTI_CPU",
+    "distributed_type": "MULTI_GPU",
     "num_machines": 1,
     "num_processes": 2,
     "machine_rank": 0,
     "main_process_ip": "127.0.0.1",
     "main_process_port": 29561,
     "mixed_precision": "no",
-    "use_cpu": True,
+    "use_cpu": False,
 }
 
 
@@ -122,8 +123,8 @@ def test_the_head_is_killed_and_the_same_command_resumes_on_another_cluster(
         for kind in ("gcs_server", "raylet"):
             for one in made.head_node.all_processes[kind]:
                 os.kill(one.process.pid, signal.SIGKILL)
-        print("\nexit", process.wait(300))
-        print(work.with_name("said.txt").read_text()[-2000:])
+        assert process.wait(300) == 1  # Ray ends the process: nothing here can catch it
+        assert "Failed to connect to GCS" in work.with_name("said.txt").read_text()
         wait_until(lambda: stages_running(work) == [])
     with cluster() as made:
         assert start(plan, work, made.address, "0").wait(300) == 0
@@ -141,24 +142,38 @@ def test_accelerate_launches_two_processes_inside_one_task(
     mixture = {"operators": "+-", "lengths": [1, 2]}
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(TWO_PROCESSES))
     (tmp_path / "sft.yaml").write_text(yaml.safe_dump(lab("sft", per_device_train_batch_size=4, logging_steps=1)))
-    steps = {"max_steps": 2, "per_device_train_batch_size": 16, "lab_prompts": 64, "logging_steps": 1}
+    steps = {"max_steps": 2, "per_device_train_batch_size": 16, "lab_prompts": 64, "drawn_at_once": 8}
     (tmp_path / "rl.yaml").write_text(yaml.safe_dump(lab("grpo", **steps)))
     entry = {"base": "weak", "data": "broad", "unique_examples": 32, "epochs": 1, "learning_rate": 1e-3, "seed": 0}
-    stand_in = str(Path(__file__).parents[1] / "unit/collection/stand_in.py")
+    (tmp_path / "ranks").mkdir()
+    programs = {"evaluate": str(Path(__file__).parents[1] / "unit/collection/stand_in.py")}
+    for role, kind in (("sft", "sft"), ("rl", "grpo")):  # the real program, whose processes say who they are
+        programs[role] = str(tmp_path / f"{kind}.py")
+        real = str(shipped_path(f"training/train_{kind}.py"))
+        Path(programs[role]).write_text(
+            "import os, runpy\n"
+            f"name = '{tmp_path}/ranks/{kind}-' + os.environ['RANK'] + '-of-' + os.environ['WORLD_SIZE']\n"
+            "open(name, 'w').close()\n"
+            f"runpy.run_path({real!r}, run_name='__main__')\n"
+        )
     plan = write_plan(
         bases={"weak": {"family": "qwen3", "model_name_or_path": str(shipped_path("datasets/lab-pilot/bases/weak"))}},
         data={"broad": {"lab_data": mixture}},
         candidates=[{**entry, "scenario": "dataset-level"}],
-        launch={"threads": 1, "accelerate": dict.fromkeys(("sft", "rl"), str(tmp_path / "two.yaml"))},
-        programs={"evaluate": stand_in},
+        launch={
+            "threads": 1,
+            "accelerate": dict.fromkeys(("sft", "rl"), str(tmp_path / "two.yaml")),
+            "resources": {role: {"gpus": 0} for role in ("sft", "rl")},  # else as many as there are processes
+        },
+        programs=programs,
     )
     work = tmp_path / "work"
     summary = collect(plan, work, launcher="ray", address=address)
     assert not summary.failed, "\n".join((work / one.log).read_text()[-3000:] for one in summary.failed)
     done = {attempt.stage.partition("/")[0]: attempt for attempt in read_ledger(work / "ledger.jsonl")}
     assert done.keys() == {"sft", "grpo", "evaluate-pre", "evaluate-post"}
-    for kind in ("sft", "grpo"):
-        print(kind, done[kind].record, (work / done[kind].log).read_text()[-1500:])
+    took_part = {f"{kind}-{rank}-of-2" for kind in ("sft", "grpo") for rank in (0, 1)}
+    assert {path.name for path in (tmp_path / "ranks").iterdir()} == took_part
 
 
 def test_a_search_on_ray_finds_what_it_finds_here(address: str, tmp_path: Path) -> None:
@@ -176,5 +191,4 @@ def test_a_search_on_ray_finds_what_it_finds_here(address: str, tmp_path: Path) 
         table = pl.read_parquet(tmp_path / name / "corpus.parquet").sort("recipe_id")
         tables.append(table.select(column for column in table.columns if not column.startswith("cost_")))
         assert [trial.state.name for trial in outcome.searches[-1].study.trials] == ["COMPLETE", "COMPLETE"]
-    print(tables)
     assert tables[0].equals(tables[1])
