@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from quagpredict.collection.ledger import Attempt
-from quagpredict.collection.stages import SAMPLES, Stage, states_of
+from quagpredict.collection.stages import SAMPLES, Past, Stage, states_of
 from quagpredict.evaluation.places import open_places, place_of
 from quagpredict.files import digest
 from quagpredict.plans.plan import Plan
@@ -39,7 +39,8 @@ def measuring_of(plan: Plan, stages: Sequence[Stage], attempts: Iterable[Attempt
     """Return what may be run of a plan by what was measured so far.
 
     A decision counts as long as the measurements that it was made from are those of the plan, and the rule is the same.
-    The next is made when all measurements that were asked for are done or have failed.
+    The next is made when all measurements that were asked for are done or have failed; also after one that gave nobody
+    more, where a candidate can be measured that it did not know of.
 
     Parameters
     ----------
@@ -56,24 +57,25 @@ def measuring_of(plan: Plan, stages: Sequence[Stage], attempts: Iterable[Attempt
     attempts = list(attempts)
     keys = {stage.id: stage.key for stage in stages}
     terms = digest(asdict(plan.evaluation.auto))
-    asked = {stage.id for stage in stages if stage.kind == "evaluate-pre" and SAMPLES not in stage.inputs}
-    last = {identity.partition("/")[2]: identity for identity in asked}  # candidate -> its measurement
+    firsts = [stage.id for stage in stages if stage.kind == "evaluate-pre" and SAMPLES not in stage.inputs]
+    last = {_candidate(identity)[0]: identity for identity in firsts}  # candidate -> its measurement
     taken = {attempt.stage: attempt.record for attempt in attempts if attempt.status == "done"}
     number, settled = 1, False
-    while not settled and (record := taken.get(f"measure/{number}")) is not None:
+    while (record := taken.get(f"measure/{number}")) is not None:
         found = record.results
         if found["terms"] != terms or any(keys.get(one, key) != key for one, key in found["evidence"].items()):
             break
         last |= {name: one for name, one in found["more"].items() if one in keys}
-        asked |= {*last.values()}
         number, settled = number + 1, not found["more"]
+        decided = {_candidate(one)[0] for one in found["evidence"]}
+    last, asked = _drawn(stages, attempts, last)
     wanted = tuple(stage for stage in stages if stage.kind != "evaluate-pre" or stage.id in asked)
-    if settled or not whole or not last:
+    if not whole or not last or (settled and decided >= last.keys()):
         return Measuring(wanted, settled=True)
     before = tuple(stage for stage in wanted if stage.kind in _BEFORE_RL)
     states = states_of(before, attempts)
     evidence = {one: keys[one] for one in last.values() if states[one] in ("done", "ready", "waiting")}
-    if not evidence:
+    if not evidence or (settled and decided >= {_candidate(one)[0] for one in evidence}):
         return Measuring(wanted, settled=True)
     config = {"evidence": evidence, "terms": terms}
     decision = Stage("measure", str(number), _DECIDER, config, {one: one for one in evidence}, digest(config), "")
@@ -99,17 +101,16 @@ def who_gets_more(plan: Plan, stage: Stage, candidates: pl.DataFrame) -> dict[st
     """
     rule = plan.evaluation.auto
     assert rule is not None
-    names = {_candidate(identity) for identity in stage.config["evidence"]}
-    rows = candidates.filter(pl.col("candidate").is_in(names)).unique("candidate", keep="first", maintain_order=True)
+    drawn = dict(map(_candidate, stage.config["evidence"]))
+    rows = candidates.filter(pl.col("candidate").is_in(list(drawn)))
+    rows = rows.unique("candidate", keep="first", maintain_order=True)
     still: list[str] = []
-    had: dict[str, int] = {}
     for base in rows.partition_by("base_model", maintain_order=True):
         counts = {row["candidate"]: _counts(row["pre_problems"]) for row in base.iter_rows(named=True)}
         measured = [place_of(name, n, c, rule.first) for name, (n, c) in counts.items()]
-        had |= {name: n[0] for name, (n, _) in counts.items()}
         still += open_places(measured, rule.top, tolerance=rule.tolerance)
-    following = dict(zip(rule.rounds, rule.rounds[1:], strict=False))
-    more = {name: f"evaluate-pre/{name}@{following[had[name]]}" for name in still if had[name] in following}
+    following = dict(zip((None, *rule.rounds[1:]), rule.rounds[1:], strict=False))
+    more = {name: f"evaluate-pre/{name}@{following[drawn[name]]}" for name in still if drawn[name] in following}
     return {**stage.config, "open": still, "more": more}
 
 
@@ -122,10 +123,36 @@ def said_of_measuring(decision: Mapping[str, Any]) -> str:
     return f"more samples for {', '.join(decision['more'])}: whether they are among the best is open{at_most}"
 
 
-def _candidate(identity: str) -> str:
-    """Return whose measurement that is; the name of a checkpoint has an @ of its own, and then e."""
-    name, _, samples = identity.partition("/")[2].rpartition("@")
-    return name if name and samples.isdigit() else identity.partition("/")[2]
+def _drawn(
+    stages: Sequence[Stage], attempts: Iterable[Attempt], last: Mapping[str, str]
+) -> tuple[dict[str, str], set[str]]:
+    """Return each candidate's last measurement, of those that are done the largest, and all that it goes on from."""
+    keys = {stage.id: stage.key for stage in stages}
+    before = {stage.id: stage.inputs[SAMPLES] for stage in stages if SAMPLES in stage.inputs}
+    after = {had: identity for identity, had in before.items()}
+    finished = Past(attempts).finished
+    largest: dict[str, str] = {}
+    asked: set[str] = set()
+    for name, identity in last.items():
+        # What was drawn under an earlier rule is not drawn again, and the next decision sees it.
+        while (more := after.get(identity)) is not None and finished.get(more) == keys[more]:
+            identity = more
+        largest[name] = identity
+        asked.add(identity)
+        while (had := before.get(identity)) is not None:
+            asked.add(had)
+            identity = had
+    return largest, asked
+
+
+def _candidate(identity: str) -> tuple[str, int | None]:
+    """Return whose measurement that is, and its samples if it is not the first.
+
+    The name of a checkpoint has an @ of its own, and then e.
+    """
+    whole = identity.partition("/")[2]
+    name, _, samples = whole.rpartition("@")
+    return (name, int(samples)) if name and samples.isdigit() else (whole, None)
 
 
 def _counts(problems: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[int]]:

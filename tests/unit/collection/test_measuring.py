@@ -9,9 +9,9 @@ import pytest
 from quagpredict.collection.archive import pack, unpack
 from quagpredict.collection.collecting import collect
 from quagpredict.collection.ledger import Attempt, read_ledger
-from quagpredict.collection.measuring import measuring_of
+from quagpredict.collection.measuring import measuring_of, who_gets_more
 from quagpredict.collection.planning import planned_commands
-from quagpredict.collection.stages import stages_of
+from quagpredict.collection.stages import Stage, stages_of
 from quagpredict.corpus import read_corpus
 from quagpredict.errors import RecipeError
 from quagpredict.plans.plan import Plan
@@ -144,3 +144,51 @@ def test_a_candidate_that_cannot_be_measured_does_not_hold_up_the_others(
     decisions = decisions_in(tmp_path / "work", "measure")
     assert decisions[-1]["more"] == {}
     assert failed.stage not in decisions[-1]["evidence"]
+
+
+def test_a_rule_that_asks_for_more_goes_on_from_what_was_drawn(
+    write_auto: WritePlan, tmp_path: Path, inline: Any
+) -> None:
+    work = tmp_path / "work"
+    collect(write_auto(), work, until="evaluate-pre")
+    before = len(ledger(work))
+    drawn = {one for found in decisions_in(work, "measure") for one in found["more"].values()}
+    assert any(one.endswith("@8") for one in drawn)
+    plan = Plan.from_yaml(write_auto({"first": 4, "most": 64, "top": 1, "tolerance": 0.0}))
+    assert collect(plan, work, until="evaluate-pre").left == 0
+    new = [attempt for attempt in ledger(work)[before:] if attempt.record]
+    assert drawn.isdisjoint(attempt.stage for attempt in new)
+    # Each decision is said to be made from the measurements whose counts it saw.
+    first = next(attempt.record.results for attempt in new if attempt.record and attempt.stage == "measure/1")
+    assert drawn & first["evidence"].keys()
+
+
+def test_a_candidate_that_is_added_later_has_its_place_decided(
+    write_auto: WritePlan, tmp_path: Path, inline: Any
+) -> None:
+    work = tmp_path / "work"
+    path = write_auto()
+    collect(path, work, until="evaluate-pre")
+    before = len(decisions_in(work, "measure"))
+    path.write_text(path.read_text().replace("  - 4\n", "  - 4\n  - 5\n", 1))
+    plan = Plan.from_yaml(path)
+    (added,) = [one.name for one in plan.candidates if one.epochs == 5]
+    assert collect(plan, work).left == 0
+    later = decisions_in(work, "measure")[before:]
+    assert f"evaluate-pre/{added}" in later[0]["evidence"]
+    assert later[-1]["more"] == {}
+    assert measuring_of(plan, stages_of(plan), ledger(work)).settled
+
+
+def test_a_program_that_draws_less_than_it_was_asked_for_is_not_asked_for_ever(
+    write_auto: WritePlan, tmp_path: Path, inline: Any
+) -> None:
+    plan = Plan.from_yaml(write_auto())
+    collect(plan, tmp_path / "work", limit=4, until="evaluate-pre")
+    rows = read_corpus(tmp_path / "work" / "corpus.parquet")  # with 4 samples
+    asked: list[set[str]] = []
+    for samples in ("", "@8", "@16"):
+        evidence = {f"evaluate-pre/{one.name}{samples}": "key" for one in plan.candidates}
+        decision = Stage("measure", "1", "", {"evidence": evidence}, {}, "key", "")
+        asked.append({one.rpartition("@")[2] for one in who_gets_more(plan, decision, rows)["more"].values()})
+    assert asked == [{"8"}, {"16"}, set()]
