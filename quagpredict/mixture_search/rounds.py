@@ -172,7 +172,9 @@ def search_in_rounds(
 
 
 def _informed(verified: list[Verified]) -> tuple[FittedSurrogate | None, str]:
-    """Return the prior with what was verified as its results."""
+    """Return the prior with what was verified as its results; None for the prior alone."""
+    if not verified:
+        return None, ""
     try:
         return fit(pl.concat([one.rows for one in verified], how="diagonal_relaxed"), "hierarchical", split=None), ""
     except QuagpredictError as error:

@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from quagpredict.errors import UsageError
+from quagpredict.errors import StageError, UsageError
 from quagpredict.mixture_search.rounds import Verified, _refitted, search_in_rounds
 from quagpredict.mixture_search.study import MixtureSearch
 from quagpredict.report.search_figures import write_figures
@@ -90,6 +90,21 @@ def test_the_prior_learns_from_what_was_verified_alone():
     assert [search.scorer.by_prior for search in outcome.searches] == [True, False, False]
     assert [search.scorer.surrogate.training_rows for search in outcome.searches[1:]] == [2, 4]
     assert outcome.notes == ()
+
+
+@pytest.mark.parametrize("corpus", [None, "its own"])
+def test_a_round_that_verified_nothing_leaves_the_next_as_it_was(corpus):
+    world = World()
+
+    def measure(recipe, report):
+        raise StageError("it did not train")
+
+    world.measure = measure
+    own = {} if corpus else {"surrogate": None, "corpus": None}
+    outcome = world.search(**own)
+    assert not outcome.verified
+    assert {search.scorer.by_prior for search in outcome.searches} == {corpus is None}
+    assert "round 1: no feasible trial to verify" in outcome.notes
 
 
 def test_wrong_calls_are_refused():
