@@ -60,7 +60,7 @@ def with_half_the_batch(stage: Stage) -> dict[str, Any] | None:
         steps = config.get("steps_per_generation") or config.get("gradient_accumulation_steps") or 1
         # Where the batch of a generation is given, it is that of all processes, and their number is not known here.
         drawn = config.get("drawn_at_once") or (at_once if config.get("generation_batch_size") else at_once * steps)
-        changes["drawn_at_once"] = drawn // 2
+        changes["drawn_at_once"] = max(drawn // 2, 1)
     return changes
 
 

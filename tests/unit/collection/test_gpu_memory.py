@@ -78,6 +78,7 @@ def test_a_training_with_half_the_batch_takes_the_same_steps(kind: Kind) -> None
         ({"per_device_train_batch_size": 6, "gradient_accumulation_steps": 3, "steps_per_generation": 2}, 6),
         ({"per_device_train_batch_size": 6, "generation_batch_size": 96}, 3),
         ({"drawn_at_once": 9}, 4),
+        ({"drawn_at_once": 1}, 1),
         ({"use_vllm": True}, None),
     ],
 )
