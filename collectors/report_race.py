@@ -148,7 +148,7 @@ def page(race: Held, command: str, figure: str) -> str:
         f"{100 * race.last['expected_regret']:.1f}, before the first step "
         f"{100 * race.decisions[0]['expected_regret']:.1f} |",
         f"| RL steps spent | {spent:g} of {plan.race.rl_steps:g}, {measured:g} of them for measuring; all in full take "
-        f"{race.truth.height * plan.rl.steps} |",
+        f"{race.truth.height * (plan.rl.steps + plan.race.measure_cost):g} |",
         f"| decisions | {len(race.decisions)}, from {race.taken[0][:16]} to {race.taken[-1][:16]} UTC |",
         f"| runs that did not go to the end | {stopped.height}; for {held} of them the 90 % interval of the last "
         "forecast holds the truth |",

@@ -326,7 +326,9 @@ def _allowed(
 
 def _about(surrogate: FittedSurrogate) -> str:
     measured = list(dict.fromkeys(map(origin, surrogate.features)))
-    called = ["counts of each problem" if name == "pre_problems" else column_of(name).heading for name in measured]
+    of_counts = [name for name in surrogate.features if origin(name) == "pre_problems"]
+    counts = column_of(of_counts[0]).heading if len(of_counts) == 1 else "counts of each problem"  # one may be flat
+    called = [counts if name == "pre_problems" else column_of(name).heading for name in measured]
     of = ", ".join(called[:4]) + (f" and {len(called) - 4} more" if len(called) > 4 else "")
     rows = surrogate.training_rows
     learnt = f"fitted on {rows} finished candidates" if rows else "with no result of these candidates"

@@ -131,7 +131,7 @@ def evidence(
         results = np.where(frame["rl_steps"].cast(pl.Float64).to_numpy() == rl_steps, results, np.nan)
     rows = np.flatnonzero((done & ~fitted_on).to_numpy())
     count, counting = int(done.sum()), int(np.isfinite(results).sum())
-    said = f"{count} candidates have a result already"
+    said = f"{count} candidate{'s have' if count > 1 else ' has'} a result already"
     said += ", which counts as their score" if counting == count else f"; that of {counting} is after so many RL steps"
     if not len(rows):
         return Evidence(frame.clear(), np.zeros(0), np.full(frame.height, -1), results), said

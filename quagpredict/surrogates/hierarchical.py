@@ -140,7 +140,8 @@ def _columns(
     if not level:
         raise CorpusError(
             "the hierarchical surrogate needs the counts of each problem of two or more benchmarks ('pre_problems'), "
-            "Pass@1 of parts ('pre_pass_at_1_easy', ...), or Pass@16: measure them, or name another kind"
+            "Pass@1 of parts ('pre_pass_at_1_easy', ...), or Pass@1 and Pass@64 or Pass@16: measure them, or name "
+            "another kind"
         )
     names = _benchmarks(frame) if LEVELS[level].knots else ()
     samples = [benchmark_column(name, "samples") for name in names]

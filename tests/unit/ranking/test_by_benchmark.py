@@ -111,7 +111,10 @@ def test_without_counts_it_screens_until_enough_are_finished(runs: pl.DataFrame)
     flat = runs.drop("pre_problems", "post_problems")
     flat = flat.drop(name for name in flat.columns if name.endswith(("_easy", "_medium", "_hard")))
     assert rank(with_results(flat, 4)).surrogate is None
-    assert rank(with_results(flat, 5)).surrogate == "hierarchical"
+    ranking = rank(with_results(flat, 5))
+    assert ranking.surrogate == "hierarchical"
+    assert "of Pass@" in ranking.notes[0]
+    assert "counts of each problem" not in ranking.notes[0]
     alone = flat.drop(name for name in flat.columns if name.startswith("pre_pass_at_") and name != "pre_pass_at_1")
     ranking = rank(with_results(alone, 0))
     assert ranking.surrogate is None
