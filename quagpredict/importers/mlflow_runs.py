@@ -1,6 +1,7 @@
 """Runs of an MLflow store as a table: one row a run, with what was logged last of every metric."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,10 @@ def read_mlflow(uri: str | Path, experiment: str | None = None) -> pl.DataFrame:
     -------
     polars.DataFrame
         One row a run that was not deleted, oldest first. ``candidate`` is the run's name, followed by the start of its
-        id where several have it. Metrics are numbers, the last of each that was logged; what `QuagpredictCallback`
-        logged has the schema's name, so ``quagpredict/pass_at_1`` is ``pre_pass_at_1``. Parameters are there where runs
-        differ in them (``recipe_`` before their names, numbers where all are). A run that lacks one has null. Headers
-        of your own are told to `rank` or `read_corpus` by ``columns``.
+        id where several have it or it has none. Metrics are numbers, the last of each that was logged; what
+        `QuagpredictCallback` logged has the schema's name, so ``quagpredict/pass_at_1`` is ``pre_pass_at_1``.
+        Parameters are there where runs differ in them (``recipe_`` before their names, numbers where all are). A run
+        that lacks one has null. Headers of your own are told to `rank` or `read_corpus` by ``columns``.
 
     Raises
     ------
@@ -76,14 +77,19 @@ def read_mlflow(uri: str | Path, experiment: str | None = None) -> pl.DataFrame:
 
 
 def _runs(client: Any, uri: str, experiment: str | None) -> list[Any]:
-    there = {one.name: one.experiment_id for one in client.search_experiments()}
+    there = {one.name: one.experiment_id for one in _all(client.search_experiments)}
     if experiment is not None and experiment not in there:
         raise InvalidDataError(f"{uri}: there is no experiment '{experiment}'; there are {', '.join(there) or 'none'}")
     wanted = list(there.values()) if experiment is None else [there[experiment]]
+    return _all(client.search_runs, experiment_ids=wanted, order_by=["attributes.start_time ASC"])
+
+
+def _all(search: Callable[..., Any], **asked: Any) -> list[Any]:
+    """Return what a search of MLflow finds, which comes in pages."""
     found: list[Any] = []
     token = None
     while True:
-        page = client.search_runs(wanted, max_results=_PAGE, page_token=token, order_by=["attributes.start_time ASC"])
+        page = search(max_results=_PAGE, page_token=token, **asked)
         found += page
         token = page.token
         if not token:
@@ -91,8 +97,12 @@ def _runs(client: Any, uri: str, experiment: str | None) -> list[Any]:
 
 
 def _table(runs: list[Any]) -> pl.DataFrame:
-    names = Counter(run.info.run_name for run in runs)
-    called = [run.info.run_name + (f"-{run.info.run_id[:8]}" if names[run.info.run_name] > 1 else "") for run in runs]
+    own = [run.info.run_name or "run" for run in runs]  # those of MLflow 1 may have no name
+    names = Counter(own)
+    called = [
+        name + (f"-{run.info.run_id[:8]}" if names[name] > 1 or not run.info.run_name else "")
+        for name, run in zip(own, runs, strict=True)
+    ]
     columns: dict[str, pl.Series] = {"candidate": pl.Series("candidate", called, pl.String)}
     for name in dict.fromkeys(name for run in runs for name in run.data.metrics):
         values = [run.data.metrics.get(name) for run in runs]

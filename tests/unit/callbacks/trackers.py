@@ -1,5 +1,7 @@
 """What the callback logs through the trainer's own ``report_to``, read back from real stores: `make test-trackers`."""
 
+import contextlib
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,3 +126,23 @@ def test_runs_of_one_name_are_told_apart_and_what_is_not_there_is_said(tmp_path:
     (tmp_path / "torn.db").write_bytes(b"SQLite format 3\0 and then nothing")
     with pytest.raises(InvalidDataError, match="MLflow cannot read it"):
         qp.read_mlflow(tmp_path / "torn.db")
+
+
+def test_a_store_of_many_pages_and_of_runs_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    monkeypatch.setattr("quagpredict.importers.mlflow_runs._PAGE", 1)
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'm.db'}")
+    runs = []
+    for name in ("one", "two", "three"):
+        experiment = client.create_experiment(name, artifact_location=str(tmp_path))
+        for value in (0.25, 0.75):
+            runs.append(client.create_run(experiment))
+            client.log_metric(runs[-1].info.run_id, "pass_at_64", value)
+    with contextlib.closing(sqlite3.connect(tmp_path / "m.db")) as written_by_mlflow_1:
+        written_by_mlflow_1.execute("UPDATE runs SET name = NULL")
+        written_by_mlflow_1.execute("DELETE FROM tags WHERE key = 'mlflow.runName'")
+        written_by_mlflow_1.commit()
+    names = [f"run-{run.info.run_id[:8]}" for run in runs]
+    assert sorted(qp.read_mlflow(tmp_path / "m.db")["candidate"]) == sorted(names)
+    assert sorted(qp.read_mlflow(tmp_path / "m.db", "one")["candidate"]) == sorted(names[:2])
