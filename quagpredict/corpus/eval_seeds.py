@@ -61,6 +61,8 @@ def joined_seeds(frame: pl.DataFrame, column: str, source: str = "table") -> Joi
     if column not in frame.columns:
         hint = did_you_mean(column, frame.columns, rest=f"; it has {', '.join(frame.columns[:8])}")
         raise CorpusError(f"{source}: there is no column '{column}' of eval seeds{hint}")
+    if column == "candidate":
+        raise CorpusError(f"{source}: column 'candidate' names the candidates; name the column of their eval seeds")
     key = [name for name in _KEY if name in frame.columns and name != column]
     rows = []
     for part in frame.partition_by(key, maintain_order=True):

@@ -74,7 +74,7 @@ def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves", *,
         label, table = "candidates", candidates
     else:
         label = str(source) if isinstance(source, (str, Path)) else label
-        table = long_table(plain_table(source, label), percent=percent)
+        table = long_table(plain_table(source, label), label, percent=percent)
     long = _nested(table, label) if "post_curve" in table.columns else table if source is not None else None
     measured = _before(candidates, 0).clear() if long is None else _without_old_rewards(_checked(long, label))
     k = 0 if long is None else _k_of(long.columns, label)
@@ -90,8 +90,13 @@ def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves", *,
     return Curves(pl.concat([before, measured]).sort("candidate", "step"), k)
 
 
-def long_table(table: pl.DataFrame, *, percent: bool = False) -> pl.DataFrame:
+def long_table(table: pl.DataFrame, label: str = "curves", *, percent: bool = False) -> pl.DataFrame:
     """Return a long table with headers that can mean but one thing under our names, and its scores as fractions.
+
+    Raises
+    ------
+    CorpusError
+        If they are said to be in per cent, and none is above 1: a table of fractions beside one in per cent.
 
     Examples
     --------
@@ -110,7 +115,16 @@ def long_table(table: pl.DataFrame, *, percent: bool = False) -> pl.DataFrame:
         found |= {} if called is None else {called: "candidate"}
     table = table.rename(found)
     scores = [name for name in table.columns if _PASS_AT.fullmatch(name) and table[name].dtype.is_numeric()]
-    return table.with_columns(pl.col(name).cast(pl.Float64) / 100.0 for name in scores) if percent else table
+    if not percent:
+        return table
+    values = table.select(pl.col(scores).cast(pl.Float64).fill_nan(None))
+    most = max((value for row in values.iter_rows() for value in row if value is not None), default=0.0)
+    if 0.0 < most <= 1.0:
+        raise CorpusError(
+            f"{label}: no score is above 1, so they look like fractions, and are said to be in per cent; give them in "
+            "the unit of the candidates"
+        )
+    return table.with_columns(pl.col(name).cast(pl.Float64) / 100.0 for name in scores)
 
 
 def plain_table(source: Any, label: str) -> pl.DataFrame:

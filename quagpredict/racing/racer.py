@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus import read_corpus
+from quagpredict.corpus.reading import read_foreign
 from quagpredict.curves.model import CurveModel, Forecast
 from quagpredict.curves.reading import Curves, read_curves
 from quagpredict.curves.standing import Grid, Standing, with_prior
@@ -152,6 +153,7 @@ def race(
         rl_steps=rl_steps,
         curves=measured.frame,
         notes=tuple(notes),
+        cost_unit="RL steps" if terms.step_cost == 1.0 and terms.measure_cost == 0.0 else "",
     )
 
 
@@ -188,19 +190,21 @@ def race_of(ranking: Ranking, **settings: Any) -> Race:
 
 def _read(candidates: Any, columns: Mapping[str, str] | None, percent: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Return the candidates under the schema's names, and what was taken for what."""
+    as_told = bool(columns) or percent
 
     def measured(source: Any) -> pl.DataFrame:
         frame = read_corpus(source)
-        if "pre_pass_at_1" not in frame.columns:
+        if not as_told and "pre_pass_at_1" not in frame.columns:
             raise CorpusError("candidates: column 'pre_pass_at_1' is missing")
         return frame
 
     try:
         frame, read = with_headers(measured, candidates, columns=columns, percent=percent)
     except CorpusError as error:
-        if columns or percent or isinstance(error, HeadersError):
+        if as_told or isinstance(error, HeadersError):
             raise
-        return read_corpus(candidates), ()  # known by their curves alone
+        known = read_foreign(candidates)  # what is known of them is Pass@k, or their curves alone
+        return known.frame, known.notes
     return frame, read.notes
 
 

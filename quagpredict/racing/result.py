@@ -43,6 +43,8 @@ class Race:
         What was measured: ``candidate``, ``step``, ``pass_at_1``, ``pass_at_k``, ``responses``.
     notes : tuple of str
         What a reader must know, one sentence each.
+    cost_unit : str
+        ``RL steps`` where no cost was given; empty where costs are in a unit of the caller's.
     """
 
     frame: pl.DataFrame
@@ -54,6 +56,7 @@ class Race:
     rl_steps: int
     curves: pl.DataFrame
     notes: tuple[str, ...]
+    cost_unit: str = ""
 
     def __repr__(self) -> str:
         """Return one line: the table is in `frame`."""

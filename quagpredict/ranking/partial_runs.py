@@ -88,9 +88,12 @@ class PartialRuns:
         steps = " to ".join(map(str, dict.fromkeys((last[0], last[-1]))))
         ended = last.count(self.rl_steps)
         done = f", {ended} of them to the end, which is their score" if ended else ""
+        who, whose = f"{len(last)} candidates", "their predictions rest"
+        if len(last) == 1:
+            who, whose = "1 candidate", "its prediction rests"
         return [
-            f"RL of {len(last)} candidates has begun ({steps} of {self.rl_steps} steps{done}): their predictions rest "
-            "on the scores along it, those of their base's others on what these say of the base",
+            f"RL of {who} has begun ({steps} of {self.rl_steps} steps{done}): {whose} on the scores along it, those of "
+            "others of the same base on what these say of the base",
             self.learnt.about(),
             *about_curves(self.curves),
         ]

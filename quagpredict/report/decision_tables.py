@@ -121,7 +121,13 @@ def _budget(ranking: Ranking) -> str:
     if budget is None:
         return ""
     if not budget.candidates:
-        return "none clears the gate" if ranking.gate else "every candidate has its result already"
+        if ranking.gate is None:
+            return "every candidate has its result already"
+        return (
+            "every candidate that clears the gate has its result already"
+            if ranking.gate.cleared
+            else "none clears the gate"
+        )
     text = f"{len(budget.candidates)} for RL: {', '.join(map(plain, budget.candidates))}"
     if budget.expected_best is None or budget.expected_best_of_top is None:
         return f"{text} (the first of the screening)"

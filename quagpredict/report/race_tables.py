@@ -30,6 +30,7 @@ def race_json(race: Race) -> str:
             "choice": race.choice,
             "expected_regret": race.expected_regret,
             "finish_cost": race.finish_cost,
+            "cost_unit": race.cost_unit,
             "over": race.over,
             "gate": race.gate and race.gate._asdict(),
             "rl_steps": race.rl_steps,
@@ -118,7 +119,7 @@ def _print_reasons(race: Race, console: "Console") -> None:
     moves = race.frame.filter(pl.col("until").is_not_null())
     for row in moves.sort("gain", descending=True, nulls_last=True).head(_EXPLAINED).iter_rows(named=True):
         line = Text(f"{plain(row['candidate'])}: ", style="bold") + Text(row["why"], style="not bold default")
-        console.print(line + Text(f" (cost {row['cost']:g})", style="not bold dim"))
+        console.print(line + Text(f" (cost {_costs(race, row['cost'])})", style="not bold dim"))
     title, colon, text = unmarked(race_sentence(race)).partition(": ")
     console.print(Text(title + colon, style="bold") + Text(text, style="not bold default"))
 
@@ -127,8 +128,12 @@ def race_sentence(race: Race) -> str:
     """Return what a race says if nothing more is learnt, its name marked as in a decision."""
     if race.choice is None:
         return "None is worth RL: no candidate is likely enough to clear the gate."
-    cost = f", which costs {race.finish_cost:g} more" if race.finish_cost else ""
+    cost = f", which costs {_costs(race, race.finish_cost)} more" if race.finish_cost else ""
     return (
         f"{'The race is over' if race.over else 'Stopping here'}: take {marked(race.choice)}{cost}; expected regret "
         f"{percent(race.expected_regret)} points against the best of all in full."
     )
+
+
+def _costs(race: Race, cost: float) -> str:
+    return f"{cost:g} {race.cost_unit}".rstrip()

@@ -154,7 +154,7 @@ def ranking_columns(frame: pl.DataFrame, target: str, *, wide: bool) -> dict[str
             score(target, value) for value in frame["prediction"]
         ]
         columns["90 %"] = [
-            _interval(target, low, high, digits, actual is not None)
+            _interval(target, low, high, digits, actual is not None or "step" in frame.columns)  # or a curve to its end
             for low, high, actual in zip(frame["low"], frame["high"], results, strict=True)
         ]
         columns["P(best)" if wide else "best"] = [percent(value, 0) for value in frame["p_best"]]
@@ -171,7 +171,7 @@ def ranking_columns(frame: pl.DataFrame, target: str, *, wide: bool) -> dict[str
     for name in frame.columns[first:]:
         if name not in ("actual", "flags", "base_model"):
             columns[heading(name)] = [measured(name, value) for value in frame[name]]
-    if "prediction" in frame.columns:
+    if "prediction" in frame.columns and frame["distance"].count():  # curves alone have none
         columns["distance"] = [number(value, 1) for value in frame["distance"]]
     if "actual" in frame.columns:
         columns["actual"] = [score(target, value) for value in frame["actual"]]
@@ -191,9 +191,9 @@ def _without_least(columns: dict[str, list[str]], room: int) -> dict[str, list[s
     expected regret. What was asked for stays: the gate, what a run teaches. A screening keeps its measurements: they
     are all it has.
     """
-    if "distance" not in columns:
-        return columns
     predictions = ("predicted", "RL", "90 %", "P(best)", "best", "P(gate)", "gate", "teaches", "actual")
+    if not {*predictions[:2]} & {*columns}:
+        return columns
     top = [name for name in columns if name.startswith(("P(top", "top "))]
     kept = (*predictions, *top, "regret", "Pass@1")
     leaving = ["distance", *[name for name in columns if name not in (*kept, "distance")], *top, "Pass@1", "regret"]

@@ -98,3 +98,13 @@ def test_rank_reads_the_same_curves_and_says_the_same(race_folder, capsys):
     assert not any(line.endswith(": ") for line in shown.splitlines())
     assert main(["rank", "candidates.parquet", "--curves", "curves.csv"]) == 2
     assert "pass --rl-steps, a whole number" in capsys.readouterr().err
+
+
+def test_costs_have_a_unit_where_none_was_given(race_folder, capsys):
+    assert main([*WORDS, *LEARN]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert " RL steps)" in shown
+    assert " RL steps more; expected regret" in shown
+    assert main([*WORDS, *LEARN, "--step-cost", "0.5"]) == 0
+    assert "RL steps)" not in (shown := " ".join(capsys.readouterr().out.split()))
+    assert "(cost " in shown

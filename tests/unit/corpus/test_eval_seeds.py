@@ -122,3 +122,8 @@ def test_seeds_in_files_of_their_own_are_joined(tmp_path):
         (tmp_path / f"{place}.csv").write_text("\n".join([lines[0], *seed]) + "\n")
     ranking = rank(str(tmp_path / "*.csv"), percent=True, join_seeds="seed")
     assert ranking.frame["pre_pass_at_1"].to_list() == pytest.approx([0.32, 0.21])
+
+
+def test_candidates_are_no_eval_seeds():
+    with pytest.raises(CorpusError, match=r"x\.csv: column 'candidate' names the candidates; name the column of their"):
+        joined_seeds(pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.1, 0.2]}), "candidate", "x.csv")

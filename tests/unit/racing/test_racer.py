@@ -277,3 +277,20 @@ def test_tables_of_other_tools_are_read_as_rank_reads_them() -> None:
         race(theirs, rl_steps=400)
     told = race(theirs.rename({"pass@1 (%)": "judge"}), curves, rl_steps=400, percent=True, columns={"pass@1": "judge"})
     assert told.frame.equals(known.frame)
+
+
+@pytest.mark.parametrize("unit", [1.0, 100.0])
+def test_foreign_tables_without_pass_at_1_are_raced_by_what_they_hold(unit):
+    theirs = pl.DataFrame({"name": ["a", "b"], "Pass@16": [0.4 * unit, 0.5 * unit]})
+    curves = pl.DataFrame({"run": ["a", "b"], "step": [50, 50], "pass@1": [0.25 * unit, 0.3 * unit]})
+    ours = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_16": [0.4, 0.5]})
+    along = pl.DataFrame({"candidate": ["a", "b"], "step": [50, 50], "pass_at_1": [0.25, 0.3]})
+    found = race(theirs, curves, rl_steps=400, percent=unit > 1)
+    assert found.frame.equals(race(ours, along, rl_steps=400).frame)
+    assert "'Pass@16' is taken for pre_pass_at_16" in found.notes[0]
+
+
+def test_costs_are_rl_steps_where_none_was_given():
+    assert race(WHO, rl_steps=400).cost_unit == "RL steps"
+    assert race(WHO, rl_steps=400, step_cost=0.5).cost_unit == ""
+    assert race(WHO, rl_steps=400, measure_cost=2.0).cost_unit == ""

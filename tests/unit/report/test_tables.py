@@ -69,3 +69,19 @@ def test_units_decide_how_a_value_is_shown():
     assert measured("pre_held_out_loss_nats", 0.41237) == "0.412"
     assert measured("pre_samples_per_problem", 128) == "128"
     assert heading("pre_pass_at_1_se") == "Pass@1 SE"
+
+
+def test_a_run_that_ended_by_its_curve_is_known_and_leaves_no_budget():
+    def shown(gate: float) -> str:
+        text = io.StringIO()
+        ranking = rank(who, None, curves=curves, rl_steps=400, gate=gate, budget=1)
+        print_ranking(ranking, Console(file=text, width=120))
+        return text.getvalue()
+
+    who = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.2, 0.2], "pre_pass_at_16": [0.4, 0.5]})
+    curves = pl.DataFrame({"candidate": ["a", "b"], "step": [400, 400], "pass_at_1": [0.4, 0.5]})
+    said = shown(0.3)
+    assert said.count("known") == 2
+    assert "distance" not in said  # nothing to tell
+    assert "Budget: every candidate that clears the gate has its result already" in said
+    assert "Budget: none clears the gate" in shown(0.9)
