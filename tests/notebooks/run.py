@@ -8,15 +8,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "docs" / "notebooks").glob("*.ipynb"))
 
 
 def executed(path: Path, folder: Path) -> Any:
     """Run a notebook in a folder, from which nothing but what ships with the package is found."""
+    import nbformat
+    from nbclient import NotebookClient
+
     book = nbformat.read(path, as_version=4)
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress")  # tqdm's, where ipywidgets are not installed
     NotebookClient(book, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
@@ -40,6 +41,8 @@ def test_there_are_notebooks() -> None:
 @pytest.mark.filterwarnings("default")  # of the kernel's client
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_shows_what_it_says(path: Path, tmp_path: Path) -> None:
+    import nbformat  # made by `make test-notebooks`; other runs read this file too
+
     stored = nbformat.read(path, as_version=4)
     found = shown(executed(path, tmp_path))
     assert found == shown(stored)
@@ -49,6 +52,8 @@ def test_a_notebook_shows_what_it_says(path: Path, tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     from tempfile import TemporaryDirectory
+
+    import nbformat
 
     for path in NOTEBOOKS if len(sys.argv) < 2 else map(Path, sys.argv[1:]):
         with TemporaryDirectory() as folder:
