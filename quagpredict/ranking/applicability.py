@@ -66,12 +66,12 @@ def why_not_applicable(frame: pl.DataFrame, surrogate: FittedSurrogate) -> str:
     >>> why_not_applicable(runs, fit(runs))
     ''
     >>> why_not_applicable(runs.drop("pre_held_out_loss_nats"), fit(runs))
-    'pre_held_out_loss_nats was not measured'
+    'pre_held_out_loss_nats is missing'
     """
     absent = [name for name in surrogate.features if not _measured(frame, name)]
     if absent:
         lacking = dict.fromkeys(map(origin, absent))
-        return f"{', '.join(lacking)} {'was' if len(lacking) == 1 else 'were'} not measured"
+        return f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing"
     return "; ".join(mismatch.detail for mismatch in mismatches(frame, surrogate))
 
 

@@ -85,4 +85,4 @@ def test_flat_curves_will_do(fresh, surrogate):
     assert why_not_applicable(flat, surrogate) == ""
     assert rank(flat, surrogate).frame["prediction"].null_count() == 0
     nothing = flat.select("candidate", "base_model", "eval_protocol_id", "pre_held_out_loss_nats")
-    assert why_not_applicable(nothing, surrogate) == "pre_problems was not measured"
+    assert why_not_applicable(nothing, surrogate) == "pre_problems is missing"
