@@ -1,7 +1,7 @@
 """What a measured trial is worth: a surrogate's lower bound, or a measurement; and how far it is from what is known."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +16,9 @@ from quagpredict.mixture_search.recipes import MixtureRecipe
 from quagpredict.schema import BY_NAME, MEASUREMENT
 from quagpredict.surrogates import fit, load_surrogate
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.hierarchical import prior_surrogate
+from quagpredict.surrogates.hierarchical import level_of, prior_surrogate
 from quagpredict.surrogates.spec import asked, is_spec
+from quagpredict.surrogates.stored_prior import shipped_prior
 from quagpredict.validation.conformal import with_calibration
 
 #: ``lower_bound``, or the suffix of the measurement that is the score.
@@ -40,12 +41,15 @@ class Scored(NamedTuple):
         Distance from the surrogate's training runs, 1 is their edge.
     excess : float or None
         Distance beyond what is allowed: the trial is feasible if it is 0 or less. None where nothing is extrapolated.
+    level : str or None
+        What the prior read, see `quagpredict.surrogates.stored_prior.LEVELS`; None where it does not score.
     """
 
     value: float
     prediction: float | None = None
     distance: float | None = None
     excess: float | None = None
+    level: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,20 +87,22 @@ class Scorer:
         """Whether the prior scores."""
         return self.objective == "lower_bound" and self.surrogate is None
 
-    def score(self, row: pl.DataFrame) -> Scored:
+    def score(self, row: pl.DataFrame, level: str | None = None) -> Scored:
         """Return what a measured candidate is worth.
 
         Parameters
         ----------
         row : polars.DataFrame
             One row, columns of the table; see `measured_row`.
+        level : str, optional
+            What the prior reads, where it scores: scores compare only at one level. By default the most that is there.
 
         Raises
         ------
         CorpusError, UsageError
             If a column is missing, or its value is; the message names it. A trial without a score is a failed one.
         """
-        surrogate = prior_surrogate(row) if self.by_prior else self.surrogate
+        surrogate, level = _prior_of(row, level) if self.by_prior else (self.surrogate, None)
         prediction = distance = None
         bound = np.nan
         X = self._design(row, surrogate)
@@ -118,7 +124,7 @@ class Scorer:
         excess = None
         if self.objective == "lower_bound" and distance is not None:
             excess = distance - self.max_distance
-        return Scored(value, prediction, distance, excess)
+        return Scored(value, prediction, distance, excess, level)
 
     def _design(self, row: pl.DataFrame, surrogate: FittedSurrogate | None) -> NDArray[np.float64] | None:
         """Return what the surrogate takes; None without one, or where it only notes and a measurement is missing."""
@@ -131,6 +137,16 @@ class Scorer:
                 raise
             return None
         return X if self.objective == "lower_bound" or np.isfinite(X).all() else None
+
+
+def _prior_of(row: pl.DataFrame, level: str | None) -> tuple[FittedSurrogate, str]:
+    """Return the prior for a measurement, and the level at which it reads it."""
+    prior = shipped_prior()
+    if level is not None:
+        if not level_of(row, [level]):
+            raise CorpusError(f"the study's first trial was scored by {level}, and this measurement lacks some of it")
+        prior = replace(prior, levels={level: prior.levels[level]})
+    return prior_surrogate(row, prior), level_of(row, prior.levels)
 
 
 def measured_row(measurement: Measurement, recipe: MixtureRecipe, candidate: str) -> pl.DataFrame:

@@ -34,6 +34,7 @@ OBJECTIVE_OF: dict[Method, Objective] = {
     "regmix": "held_out_loss_nats",
 }
 ROW, RECIPE_ID, SHARES, REUSED, SECONDS = "row", "recipe_id", "shares", "reused", "seconds"
+LEVEL = "prior_level"  # of a study
 
 
 class Report(Protocol):
@@ -331,7 +332,7 @@ class MixtureSearch:
 
     def _scored(self, trial: Any, recipe: MixtureRecipe, measurement: Measurement) -> Scored:
         row = measured_row(measurement, recipe, f"{self.space.base.name}.{recipe.name}")
-        scored = self.scorer.score(row)
+        scored = score_alike(self, row)
         try:
             written = json.dumps(row.row(0, named=True))
         except TypeError as error:
@@ -350,6 +351,15 @@ class MixtureSearch:
     def _failed(self, trial: optuna.Trial, error: Exception) -> FrozenTrial:
         trial.set_user_attr(ERROR, " ".join(str(error).split())[:500])
         return self.study.tell(trial, state=TrialState.FAIL)
+
+
+def score_alike(search: MixtureSearch, row: pl.DataFrame) -> Scored:
+    """Score a whole trial, where the prior does it by what it read of the study's first one."""
+    level = search.study.user_attrs.get(LEVEL) if search.scorer.by_prior else None
+    scored = search.scorer.score(row, level)
+    if level is None and scored.level is not None:
+        search.study.set_user_attr(LEVEL, scored.level)
+    return scored
 
 
 def note_score(trial: Any, scored: Scored) -> None:

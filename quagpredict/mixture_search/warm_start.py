@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from quagpredict.errors import QuagpredictError
 from quagpredict.mixture_search.recipes import MixtureRecipe, recipe_of
 from quagpredict.mixture_search.scoring import measured_row
-from quagpredict.mixture_search.study import RECIPE_ID, ROW, SHARES, MixtureSearch, row_of
+from quagpredict.mixture_search.study import RECIPE_ID, ROW, SHARES, MixtureSearch, row_of, score_alike
 from quagpredict.mixture_search.workers import IMPORTED
 
 _NEAR = 0.02
@@ -89,7 +89,7 @@ def _add(
     recipe_id: str | None = None,
 ) -> bool:
     try:
-        scored = search.scorer.score(row)
+        scored = score_alike(search, row)
     except QuagpredictError:
         return False
     attributes: dict[str, Any] = {

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from quagpredict.corpus import check_corpus
 from quagpredict.errors import CorpusError, LauncherError, StageError, UsageError
+from quagpredict.mixture_search.scoring import measured_row
 from quagpredict.mixture_search.space_file import SearchPlan
 from quagpredict.mixture_search.study import METHODS, MixtureSearch
 from quagpredict.surrogates import fit
@@ -93,6 +94,26 @@ def test_a_measurement_that_the_prior_cannot_read_is_refused_and_stays_open(worl
     with pytest.raises(CorpusError, match="measure them"):
         search.observe(suggestion, {"pass_at_1": 0.5})
     assert search.observe(suggestion, world.measure(suggestion.recipe)).prediction is not None
+
+
+def test_the_prior_reads_the_same_of_every_trial(world, tmp_path):
+    def opened():
+        return MixtureSearch(world.space, storage=f"sqlite:///{tmp_path / 'study.db'}", lower_bound=0.5)
+
+    search = opened()
+    first = search.suggest()
+    without_loss = {**world.measure(first.recipe), "held_out_loss_nats": None}
+    scored = search.observe(first, without_loss)
+    second = opened().suggest()  # another process reads it of the study
+    richer = world.measure(second.recipe)
+    assert opened().observe(second, richer) == opened().scorer.score(
+        measured_row({**richer, "held_out_loss_nats": None}, second.recipe, "a")
+    )
+    assert scored.level == "Pass@64"
+    with_loss = MixtureSearch(world.space)
+    with_loss.observe(with_loss.suggest(), richer)
+    with pytest.raises(CorpusError, match="first trial was scored by Pass@64 and loss, and this measurement lacks"):
+        with_loss.observe(with_loss.suggest(), without_loss)
 
 
 def test_distance_is_a_constraint_of_the_study(world, surrogate):
