@@ -61,6 +61,8 @@ def race_of(section: Section, rl: ReinforcementLearning | None, candidates: tupl
     gate = section.content.get("gate")
     if gate is not None and (isinstance(gate, bool) or not isinstance(gate, str | int | float)):
         raise section.error("gate", f"expected a score, a candidate or no-sft, got {gate!r}")
+    if gate is None and section.content.get("margin"):
+        raise section.error("margin", "a margin needs a gate")
     prior = section.text("prior", "default")
     learn_from = section.listed("learn_from", str) if "learn_from" in section.content else None
     for position, path in enumerate(learn_from or ()):

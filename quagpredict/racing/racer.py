@@ -115,6 +115,8 @@ def race(
     asked = _rungs(rungs, rl_steps)
     if not 0.0 < gate_probability <= 1.0:
         raise UsageError(f"{argument('gate_probability', gate_probability)}: expected a number above 0 and at most 1")
+    if gate is None and margin:
+        raise UsageError(f"{argument('margin', margin)}: a margin needs a gate")
     frame, read = _read(candidates, columns, percent)
     frame, left_out = of_bases_asked(frame, gate)
     _one_row_each(frame)

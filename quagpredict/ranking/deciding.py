@@ -169,6 +169,7 @@ def by_curves(
     told = runs.forecast(frame, nothing, alone, results)
     belief = told.belief
     merits = belief.merits()
+    moved = merits - merits[np.isfinite(merits)].mean()
     used = [name for name in ("pre_pass_at_1", f"pre_pass_at_{runs.curves.k}") if name in frame.columns]
     ranking = _decided(
         frame,
@@ -181,7 +182,8 @@ def by_curves(
             numbers={"distance": nothing, "step": told.now.step.astype(np.int64), "score": told.now.score},
             done=pl.Series(done | np.isfinite(belief.known)),
             used=used,
-            contributions=((CURVE,), (merits - merits[np.isfinite(merits)].mean())[:, None]),
+            # What sets apart who has not begun is its score before RL.
+            contributions=((CURVE,), np.where(told.now.step > 0, moved, np.nan)[:, None]),
         ),
         list(measurement_flags(frame, used, needed=1)),
         [*notes, "no surrogate: predicted from Pass@1 and Pass@k before and along RL alone", *runs.notes()],

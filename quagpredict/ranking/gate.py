@@ -45,6 +45,8 @@ def parse_bar(
     >>> parse_bar("b", 0.02, table).reference.tolist(), parse_bar("0.5", 0.0, table).threshold
     ([1, 1], 0.5)
     """
+    if not np.isfinite(margin):
+        raise UsageError(f"{argument('margin', margin)}: expected a number")
     if pass_at(target) and abs(margin) >= 1.0:
         raise UsageError(f"margin={margin:g}: '{target}' is a fraction, so a margin lies between -1 and 1")
     names = frame["candidate"].to_list()

@@ -1,6 +1,7 @@
 """A corpus as a dataset folder, a surrogate as a model folder, as the Hugging Face hub takes them; nothing is sent."""
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,24 +73,27 @@ def write_hub_folder(
     ('model', ['README.md', 'surrogate.json'], ['hf', 'upload', 'me/lab-mixed'])
     """
     target = Path(out)
-    named = repo or f"OWNER/{target.resolve().name}"
+    own_name = re.sub(r"[^\w.-]+", "-", target.resolve().name)
+    named = repo or f"OWNER/{own_name}"
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", named):
         raise UsageError(f"repo: expected owner/name, got '{named}'")
     if target.exists():
         raise UsageError(f"{out}: is there already; name a new folder")
     given = shipped_or_given(source)
+    if given.resolve() in target.resolve().parents:
+        raise UsageError(f"{out}: lies in {source}, which is copied; name a folder outside of it")
     kind = "model" if (given / FILE).is_file() else "dataset"
     about, body = _of_surrogate(given) if kind == "model" else _of_corpus(given)
     if given.is_dir():
         shutil.copytree(given, target, ignore=shutil.ignore_patterns(CARD, ".*", "__pycache__"))
     else:
-        write_corpus(read_corpus(given), target / _TABLE)
+        write_corpus(read_corpus(given, allow_mixed_protocols=True), target / _TABLE)
     about = about if license is None else {"license": license, **about}
     front = yaml.safe_dump(about, sort_keys=False, allow_unicode=True)
     with written_aside(target / "README.md") as aside:
         aside.write_text(f"---\n{front}---\n{_LINK.sub(lambda found: found[2], body)}", encoding="utf-8")
     of = " --repo-type dataset" if kind == "dataset" else ""
-    return HubFolder(target, kind, f"hf upload {named} {target} .{of}")
+    return HubFolder(target, kind, f"hf upload {named} {shlex.quote(str(target))} .{of}")
 
 
 def _of_surrogate(folder: Path) -> tuple[dict[str, Any], str]:

@@ -263,6 +263,7 @@ def test_a_part_of_a_race_is_no_race(write_race: WritePlan) -> None:
         ({"rl_step": 5}, r"unknown key 'race\.rl_step'; did you mean 'race\.rl_steps'"),
         ({"budget": 9}, r"race\.budget: is what 'rl_steps' was called: give one of them"),
         ({"gate": True}, r"race\.gate: expected a score, a candidate or no-sft, got True"),
+        ({"margin": 0.1}, r"race\.margin: a margin needs a gate"),
         ({"learn_from": ["no/such.parquet"]}, r"race\.learn_from\[0\]: .*no/such\.parquet"),
     ],
 )

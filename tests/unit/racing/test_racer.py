@@ -294,3 +294,8 @@ def test_costs_are_rl_steps_where_none_was_given():
     assert race(WHO, rl_steps=400).cost_unit == "RL steps"
     assert race(WHO, rl_steps=400, step_cost=0.5).cost_unit == ""
     assert race(WHO, rl_steps=400, measure_cost=2.0).cost_unit == ""
+
+
+def test_a_margin_needs_a_gate():
+    with pytest.raises(UsageError, match=r"margin=0\.1: a margin needs a gate"):
+        race(WHO, rl_steps=400, margin=0.1)

@@ -138,3 +138,9 @@ def test_a_bar_in_per_cent_is_asked_about() -> None:
     with pytest.raises(UsageError, match=r"fraction between 0 and 1$"):
         parse_bar("-0.2", 0.0, table, target="post_pass_at_1")
     assert parse_bar("70", 0.0, table, target="loss").threshold == 70.0
+
+
+@pytest.mark.parametrize("margin", [float("nan"), float("inf")])
+def test_a_margin_is_a_number(margin):
+    with pytest.raises(UsageError, match=f"margin={margin}: expected a number"):
+        parse_bar(0.5, margin, pl.DataFrame({"candidate": ["a"]}))

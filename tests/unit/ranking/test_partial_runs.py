@@ -255,3 +255,11 @@ def test_the_finished_runs_of_a_table_say_how_long_the_stopped_ones_would_have_b
     assert ranking.finished == (runs["candidate"][0],)
     assert any(note.startswith("RL of 11 candidates has begun (50 of 300 steps)") for note in ranking.notes)
     close(said(ranking, *SAYS), of_race(race_of(ranking)), 1e-6)
+
+
+def test_rl_drives_no_prediction_of_a_run_that_has_not_begun():
+    ranking = rank(WHO, None, curves=ALONG, rl_steps=400)
+    begun = {*ALONG.filter(pl.col("step") > 0)["candidate"]}
+    told = dict(ranking.contributions.select("candidate", "post_curve").iter_rows())
+    assert begun
+    assert {name for name, moved in told.items() if moved is not None} == begun

@@ -63,3 +63,19 @@ def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere"):
         write_hub_folder("nowhere", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_is_not_copied_into_itself(tmp_path: Path) -> None:
+    (tmp_path / "own" / "deeper").mkdir(parents=True)
+    (tmp_path / "own" / "corpus.parquet").write_bytes(shipped_path("datasets/lab-pilot/corpus.parquet").read_bytes())
+    with pytest.raises(UsageError, match="name a folder outside of it"):
+        write_hub_folder(tmp_path / "own", tmp_path / "own" / "deeper" / "hub")
+    assert not list((tmp_path / "own" / "deeper").iterdir())
+
+
+def test_a_table_of_two_protocols_and_a_name_with_a_blank_are_no_obstacle(tmp_path: Path) -> None:
+    rows = {"candidate": ["a", "b"], "pre_pass_at_1": [0.2, 0.3], "eval_protocol_id": ["p1", "p2"]}
+    pl.DataFrame(rows).write_csv(tmp_path / "mine.csv")
+    made = write_hub_folder(tmp_path / "mine.csv", tmp_path / "my runs")
+    assert made.upload == f"hf upload OWNER/my-runs '{tmp_path / 'my runs'}' . --repo-type dataset"
+    assert pl.read_parquet(made.path / "corpus.parquet")["eval_protocol_id"].to_list() == ["p1", "p2"]
