@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     plan = Plan.from_yaml(args.plan)
     out = args.out or Path("runs") / plan.name
     if args.dry_run:
-        selection = {"until": args.until, "only": args.only, "in_full": args.in_full}
+        selection = {"until": args.until, "only": args.only, "in_full": args.in_full, "records": args.records or ()}
         for stage, state, command in planned_commands(plan, out, args.limit, **selection):
             print(f"# {stage.id}: {state}\n{command}")
         return 0

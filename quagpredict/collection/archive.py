@@ -21,6 +21,7 @@ from quagpredict.parquet import read_parquet, write_parquet
 from quagpredict.plans.plan import Plan
 from quagpredict.run_record import RECORD_NAME
 from quagpredict.schema import PROBLEMS
+from quagpredict.shipped import matches
 
 _FILES = pl.List(pl.Struct({"name": pl.String, "content": pl.Binary}))
 _SCHEMA: dict[str, pl.DataType] = {"stage": pl.String(), "attempt": pl.String(), "problems": PROBLEMS, "files": _FILES}
@@ -92,7 +93,7 @@ def unpack(archives: Sequence[str | Path], work: str | Path, *, bases_only: bool
     with at_work(folder.root) as holders, open_ledger(folder.ledger, holders) as ledger:
         there = {attempt.stage for attempt in folder.still_there(ledger.attempts) if attempt.status == "done"}
         for archive in archives:
-            for attempt, row in _read(Path(archive)):
+            for attempt, row in read_archive(Path(archive)):
                 if attempt.stage in there or (bases_only and not attempt.stage.startswith("base/")):
                     continue
                 _restore(folder, attempt, row)
@@ -136,7 +137,13 @@ def _packed_decision(attempt: Attempt) -> dict[str, Any]:
     return {"stage": attempt.stage, "attempt": canonical_json(asdict(attempt)), "problems": None, "files": None}
 
 
-def _read(path: Path) -> list[tuple[Attempt, dict[str, Any]]]:
+def archives_of(records: Sequence[str | Path]) -> list[Path]:
+    """Return the files that names, globs and shipped paths stand for."""
+    return [file for name in records for file in matches(name) or [Path(name)]]
+
+
+def read_archive(path: Path) -> list[tuple[Attempt, dict[str, Any]]]:
+    """Return the ledger's lines that an archive holds, each with its row: counts, and the files of a base model."""
     try:
         frame = read_parquet(path)
     except OSError as error:

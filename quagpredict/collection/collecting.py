@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from quagpredict.collection.archive import unpack
+from quagpredict.collection.archive import archives_of, unpack
 from quagpredict.collection.carrying_out import Collection
 from quagpredict.collection.checks import check_measuring, checked_launcher, with_address
 from quagpredict.collection.holders import LEASE_SECONDS, at_work
@@ -21,7 +21,6 @@ from quagpredict.collection.summary import Summary
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.errors import LauncherError
 from quagpredict.plans.plan import Plan
-from quagpredict.shipped import matches
 
 
 def collect(
@@ -116,7 +115,7 @@ def collect(
     stages = selected(stages_of(plan), until, only)
     raced = is_raced(plan, until, only, limit, in_full=in_full)
     work = WorkFolder(out or Path("runs") / plan.name)
-    archives = [file for name in records for file in matches(name) or [Path(name)]]
+    archives = archives_of(records)
     try:
         work.logs.mkdir(parents=True, exist_ok=True)
         put = unpack(archives, work.root) if archives else 0

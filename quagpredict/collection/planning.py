@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from quagpredict.collection.archive import archives_of, read_archive
 from quagpredict.collection.launch import command_of
 from quagpredict.collection.ledger import read_ledger
 from quagpredict.collection.rounds import is_raced, may_run
@@ -21,6 +22,7 @@ def planned_commands(
     until: Kind | None = None,
     only: Sequence[str] = (),
     in_full: bool = False,
+    records: Sequence[str | Path] = (),
 ) -> Iterator[tuple[Stage, State, str]]:
     """Yield every stage that `collect` would run or has run, with its state and its exact command line.
 
@@ -28,15 +30,19 @@ def planned_commands(
     far, and last the next decision, whose command line is a comment.
 
     The config that a command names is written when the stage is started; it holds the paths of the stages before it,
-    which are known from the start.
+    which are known from the start. What archives in `records` hold counts as done, as `collect` would take it.
     """
     plan = plan if isinstance(plan, Plan) else Plan.from_yaml(plan)
     work = WorkFolder(out or Path("runs") / plan.name)
     attempts = list(work.still_there(read_ledger(work.ledger))) if work.ledger.exists() else []
+    there = {attempt.stage for attempt in attempts if attempt.status == "done"}
+    held = [entry for file in archives_of(records) for entry in read_archive(file) if entry[0].stage not in there]
+    attempts += [attempt for attempt, _ in held]
+    lacking = work.without_weights(attempts) - {attempt.stage for attempt, row in held if row["files"]}
     stages = selected(stages_of(plan), until, only)
     raced = is_raced(plan, until, only, limit, in_full=in_full)
     stages = may_run(plan, stages, attempts, raced=raced, whole=not only and limit is None)
-    states = states_of(stages, attempts, work.without_weights(attempts))
+    states = states_of(stages, attempts, lacking)
     for stage in stages if limit is None else limited(stages, states, limit):
         if stage.kind in DECISIONS:
             yield stage, states[stage.id], f"# decided by collect, from {len(stage.inputs)} measurements"

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from quagpredict.cli import main
+from quagpredict.collection import planned_commands
 from quagpredict.collection.archive import pack, unpack
 from quagpredict.collection.collecting import collect
 from quagpredict.collection.ledger import read_ledger
@@ -36,6 +37,14 @@ def test_a_whole_collection_goes_on_elsewhere_with_nothing_to_do(file: Path, tmp
     archives = pack(plan, tmp_path / "here", tmp_path / "shipped")
     assert [path.name for path in archives] == ["records-weak.parquet", "records-strong.parquet"]
     attempts = len(read_ledger(tmp_path / "here" / "ledger.jsonl"))
+    told = planned_commands(plan, tmp_path / "there", records=archives)
+    assert {state for _, state, _ in told} == {"done"}
+    assert {state for _, state, _ in planned_commands(plan, tmp_path / "there", records=archives[:1])} == {
+        "done",
+        "ready",
+        "waiting",
+    }
+    assert not (tmp_path / "there").exists()
     assert unpack(archives, tmp_path / "there") == attempts
     assert unpack(archives, tmp_path / "there") == 0
     summary = collect(plan, tmp_path / "there")
