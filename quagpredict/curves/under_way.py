@@ -94,7 +94,10 @@ def _without(corpus: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_results(curves: Curves, candidates: pl.DataFrame, rl_steps: int) -> Curves:
-    """Add the scores after RL that candidates have already, at the step where their RL ended."""
+    """Add the scores after RL that candidates have already, at the step where their RL ended.
+
+    Where the end of a whole run was measured along its curve too, the score after RL is its result, as for `rank`.
+    """
     if "post_pass_at_1" not in candidates.columns:
         return curves
     at_k = f"post_pass_at_{curves.k}"
@@ -107,8 +110,10 @@ def with_results(curves: Curves, candidates: pl.DataFrame, rl_steps: int) -> Cur
         responses=pl.lit(None, dtype=pl.Float64),
         reward=pl.lit(None, dtype=pl.Float64),
     ).filter(pl.col("pass_at_1").is_not_null())
-    new = results.join(curves.frame, on=["candidate", "step"], how="anti")
-    return curves._replace(frame=pl.concat([curves.frame, new]).sort("candidate", "step"))
+    ends = results.filter(pl.col("step") == rl_steps)
+    along = curves.frame.join(ends, on=["candidate", "step"], how="anti")
+    new = results.join(along, on=["candidate", "step"], how="anti")
+    return curves._replace(frame=pl.concat([along, new]).sort("candidate", "step"))
 
 
 def check_ends(curves: Curves, rl_steps: int) -> None:

@@ -112,6 +112,7 @@ def race(
     [('b', 'go on', 400), ('a', 'stop', None)]
     """
     terms = _terms(rl_steps, budget, step_cost, measure_cost, parallel, tolerance)
+    rl_steps = int(rl_steps)
     asked = _rungs(rungs, rl_steps)
     if not 0.0 < gate_probability <= 1.0:
         raise UsageError(f"{argument('gate_probability', gate_probability)}: expected a number above 0 and at most 1")

@@ -299,3 +299,14 @@ def test_costs_are_rl_steps_where_none_was_given():
 def test_a_margin_needs_a_gate():
     with pytest.raises(UsageError, match=r"margin=0\.1: a margin needs a gate"):
         race(WHO, rl_steps=400, margin=0.1)
+
+
+def test_a_result_counts_before_the_last_point_of_its_curve_as_for_rank():
+    who = WHO.with_columns(post_pass_at_1=pl.Series([0.5, None, None, None]))
+    curves = along(("a", 100), ("a", 400), ("b", 100))
+    raced, ranking = race(who, curves, rl_steps=400.0), rank(who, None, curves=curves, rl_steps=400)
+    for found in (raced.frame, ranking.frame):
+        assert found.filter(candidate="a")["score"].item() == 0.5
+    assert raced.frame.filter(candidate="a")["forecast"].item() == 0.5
+    assert ranking.frame.filter(candidate="a")["prediction"].item() == 0.5
+    assert "after 400 RL steps" in str(raced)
