@@ -87,6 +87,8 @@ def main(arguments: list[str]) -> None:
     for name in recipe.reward_funcs:
         if name not in REWARDS:
             raise RecipeError(f"reward_funcs: unknown reward '{name}'; known are {', '.join(REWARDS)}")
+    if recipe.drawn_at_once is not None and recipe.drawn_at_once < 1:
+        raise RecipeError(f"drawn_at_once: expected a whole number of at least 1, got {recipe.drawn_at_once}")
     if config.disable_tqdm:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()

@@ -226,3 +226,11 @@ def test_the_keys_of_an_open_r1_recipe_paste_in(
     notes = capsys.readouterr().err
     assert "'torch_dtype' is now 'dtype'" in notes
     assert "'overwrite_output_dir' has no effect here" in notes
+
+
+@pytest.mark.parametrize("drawn", [0, -3])
+def test_responses_drawn_at_once_are_at_least_one(drawn: int, tmp_path: Path) -> None:
+    recipe = shipped_root() / "training" / "recipes" / "lab" / "grpo.yaml"
+    words = ["--config", str(recipe), "--output_dir", str(tmp_path), *ON_CPU, "--model_name_or_path", "none"]
+    with pytest.raises(RecipeError, match=f"drawn_at_once: expected a whole number of at least 1, got {drawn}"):
+        program("train_grpo").main([*words, "--drawn_at_once", str(drawn)])
