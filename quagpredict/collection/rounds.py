@@ -94,13 +94,16 @@ def rounds_of(plan: Plan, stages: Sequence[Stage], attempts: Iterable[Attempt]) 
     # Ledgers hold the digest of the rules under the names that these had when races were first taken.
     terms = digest({"budget": rules.pop("rl_steps"), **rules})
     asked = {stage.id for stage in stages if stage.kind in _UNDECIDED}
+    of_stage = {stage.id: stage.candidate for stage in stages}
+    raced = {stage.candidate for stage in stages if stage.kind == "grpo"}
     decisions: list[Mapping[str, Any]] = []
     taken = {attempt.stage: attempt.record for attempt in attempts if attempt.status == "done"}
     while (record := taken.get(f"race/{len(decisions) + 1}")) is not None:
         results = record.results
-        # A race that was over goes on if its terms were changed, such as the budget.
+        # A race that was over goes on if its terms were changed, such as the budget, or a candidate came later.
+        came = raced - {of_stage.get(stage, "") for stage in results["evidence"]} - {*results["failed"]}
         if any(keys.get(stage) != key for stage, key in results["evidence"].items()) or (
-            results["over"] and results["terms"] != terms
+            results["over"] and (results["terms"] != terms or came)
         ):
             break
         decisions.append(results)

@@ -200,6 +200,21 @@ def test_a_larger_budget_goes_on_with_a_race_that_was_over(write_race: WritePlan
 
 
 @pytest.mark.usefixtures("inline")
+def test_a_candidate_that_comes_later_is_raced(write_race: WritePlan, tmp_path: Path, inline: Any) -> None:
+    path, work = write_race(race={"rl_steps": 100, "tolerance": 0}), tmp_path / "work"
+    collect(path, work)
+    assert decisions_in(work, "race")[-1]["over"]
+    path.write_text(path.read_text().replace("  - 3\n", "  - 3\n  - 5\n", 1))
+    plan = Plan.from_yaml(path)
+    (added,) = [candidate.name for candidate in plan.candidates if candidate.epochs == 5]
+    collect(plan, work)
+    last = decisions_in(work, "race")[-1]
+    assert last["over"]
+    assert f"evaluate-pre/{added}" in last["evidence"]
+    assert added in {row["candidate"] for row in last["candidates"]}
+    assert rounds_of(plan, stages_of(plan), list(read_ledger(work / "ledger.jsonl"))).over
+
+
 def test_a_run_that_fails_is_out_of_the_race_and_the_others_go_on(
     write_race: WritePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
