@@ -61,8 +61,9 @@ def joined_seeds(frame: pl.DataFrame, column: str, source: str = "table") -> Joi
     if column not in frame.columns:
         hint = did_you_mean(column, frame.columns, rest=f"; it has {', '.join(frame.columns[:8])}")
         raise CorpusError(f"{source}: there is no column '{column}' of eval seeds{hint}")
-    if column == "candidate":
-        raise CorpusError(f"{source}: column 'candidate' names the candidates; name the column of their eval seeds")
+    if column in BY_NAME:
+        what = BY_NAME[column].description
+        raise CorpusError(f"{source}: column '{column}' is no eval seed ({what}); name the column of the eval seeds")
     key = [name for name in _KEY if name in frame.columns and name != column]
     rows = []
     for part in frame.partition_by(key, maintain_order=True):

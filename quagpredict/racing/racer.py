@@ -281,7 +281,8 @@ def _about(curves: Curves, frame: pl.DataFrame, plan: Plan, terms: Terms, none_c
     notes = list(about_curves(curves))
     nothing = frame.height - curves.frame["candidate"].n_unique()
     if nothing:
-        notes.append(f"of {nothing} candidates nothing was measured: their curves start from what any run reaches")
+        who, whose = ("1 candidate", "its") if nothing == 1 else (f"{nothing} candidates", "their")
+        notes.append(f"Pass@1 of {who} was never measured: {whose} curves start from what any run reaches")
     if none_clears:
         notes.append("none is worth RL: no candidate is likely enough to clear the gate")
     elif not plan.affordable.any():

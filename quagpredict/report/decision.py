@@ -303,9 +303,10 @@ def free_in_words(ranking: Ranking, taken: tuple[str, ...]) -> str:
     for name, rules in rules_of.items():
         if name in taken:
             continue
-        gap = ours - _row(ranking, name)["prediction"]
-        where = f"{points(ranking, abs(gap))} {'lower' if gap >= 0 else 'higher'}"
-        texts.append(f"by {' or '.join(rules)} it would be {marked(name)}, predicted {where}")
+        other, told = _row(ranking, name)["prediction"], ""
+        if ours is not None and other is not None:  # a race may take what a ranking could not predict
+            told = f", predicted {points(ranking, abs(ours - other))} {'lower' if ours >= other else 'higher'}"
+        texts.append(f"by {' or '.join(rules)} it would be {marked(name)}{told}")
     if not texts:
         return f"The rules that cost nothing agree: {', '.join(same)}."
     agree = f" By {', '.join(same)} it is the same." if same else ""

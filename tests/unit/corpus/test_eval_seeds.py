@@ -124,6 +124,10 @@ def test_seeds_in_files_of_their_own_are_joined(tmp_path):
     assert ranking.frame["pre_pass_at_1"].to_list() == pytest.approx([0.32, 0.21])
 
 
-def test_candidates_are_no_eval_seeds():
-    with pytest.raises(CorpusError, match=r"x\.csv: column 'candidate' names the candidates; name the column of their"):
-        joined_seeds(pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.1, 0.2]}), "candidate", "x.csv")
+@pytest.mark.parametrize("column", ["candidate", "pre_pass_at_1", "base_model"])
+def test_what_the_schema_knows_is_no_eval_seed(column):
+    table = pl.DataFrame({"candidate": ["a", "b"], "base_model": ["x", "y"], "pre_pass_at_1": [0.1, 0.2]})
+    with pytest.raises(
+        CorpusError, match=rf"x\.csv: column '{column}' is no eval seed .*; name the column of the eval seeds"
+    ):
+        joined_seeds(table, column, "x.csv")

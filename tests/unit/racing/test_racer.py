@@ -202,7 +202,7 @@ def test_curves_without_pass_at_16_are_forecast_and_a_note_says_what_is_lost(ask
     assert any("Pass@8 stands in" in note for note in eight.notes)
     nothing = asked(None, WHO.select("candidate"))
     assert nothing.frame["forecast"].n_unique() == 1
-    assert any("nothing was measured" in note for note in nothing.notes)
+    assert any("Pass@1 of 4 candidates was never measured" in note for note in nothing.notes)
 
 
 def test_what_rank_predicts_is_where_it_starts_and_where_rank_cannot_the_curves_speak():

@@ -4,8 +4,9 @@ import polars as pl
 import pytest
 
 from quagpredict.ranking import rank
-from quagpredict.report.decision import chosen, decide, rule_in_words, unmarked
+from quagpredict.report.decision import chosen, decide, free_in_words, rule_in_words, unmarked
 from quagpredict.report.formats import percent
+from quagpredict.report.race_decision import decision_of, race_shown
 from quagpredict.surrogates import fit
 
 NAMES = [f"c{place}" for place in range(12)]
@@ -162,3 +163,13 @@ def test_a_target_that_is_to_be_low_is_said_in_its_own_unit():
     text = said(rank(table, "ridge", features=["web"], target="loss", minimize=True))
     assert text.startswith("Take c0 through RL first: predicted loss 2.0")
     assert "%" not in text
+
+
+def test_a_page_decides_also_where_the_race_takes_what_was_not_predicted():
+    table = pl.DataFrame({"candidate": ["a", "b", "c"], "pre_pass_at_16": [0.5, 0.4, 0.45]})
+    curves = pl.DataFrame({"candidate": ["a", "b"], "step": [100, 100], "pass_at_1": [0.31, 0.35]})
+    ranking = rank(table, None, curves=curves, rl_steps=400)
+    said = unmarked(free_in_words(ranking, ("c",)))
+    assert said == "Sorting costs nothing, and takes others: by highest Pass@16 or screening it would be a."
+    assert "predicted 3.5 points" in unmarked(free_in_words(ranking, ("b",)))
+    assert decision_of(ranking, race_shown(ranking)).sentence
