@@ -1,7 +1,10 @@
 """Large tables of samples, read a part at a time and counted as they come: the memory is that of one part."""
 
 import hashlib
+import json
+import re
 from collections.abc import Iterator, Sequence
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import polars as pl
@@ -30,11 +33,12 @@ def is_large(path: Path) -> bool:
 
 
 def columns_of_large(path: Path, names: Sequence[str]) -> list[str]:
-    """Return the columns of a table that is read in parts; of JSON lines those of `names` that its first part has."""
+    """Return the columns of a table that is read in parts; of JSON lines also those of `names` that come later."""
     there = header(path)
-    if suffix_of(path) in _JSON_LINES:  # a key may be absent from the first record, and there in the next
-        first = next(batches(path, names))
-        there += [name for name in names if name not in there and first[name].null_count() < first.height]
+    if suffix_of(path) in _JSON_LINES:  # a key may be absent from the first records, and there in the last
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            keys = {name: re.escape(json.dumps(name, ensure_ascii=False).encode()) for name in names}
+            there += [name for name in names if name not in there and re.search(keys[name] + rb"\s*:", content)]
     return there
 
 

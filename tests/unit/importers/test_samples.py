@@ -218,3 +218,16 @@ def test_errors_of_a_large_table_name_the_record(tmp_path, monkeypatch):
             import_run("samples", [tmp_path / "broken.jsonl"], candidate="a")
     with pytest.raises(InvalidDataError, match="none of its 2 samples has a verdict in 'correct'"):
         import_run("samples", [written(tmp_path, [{"id": "p", "correct": None}] * 2, ".csv")], candidate="a")
+
+
+def test_what_only_later_lines_of_a_large_file_hold_is_not_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "_BYTES", 64)
+    rows = [{"id": f"p{at // 4}", "correct": at % 3 > 0} for at in range(8)]
+    rows += [{**row, "benchmark": "other", "truncated": True} for row in rows]
+    file = tmp_path / "mine.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    whole = read([file]).problems
+    assert whole["benchmark"].n_unique() == 2
+    monkeypatch.setattr(batches, "LARGE", {".jsonl": 0})
+    parts = read([file]).problems
+    assert parts.select("benchmark", "problem_id", "n", "c").equals(whole.select("benchmark", "problem_id", "n", "c"))
