@@ -1,7 +1,7 @@
 """Scores measured along RL, as one long table whatever they came as."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +35,14 @@ class Curves(NamedTuple):
     k: int
 
 
-def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves", *, percent: bool = False) -> Curves:
+def read_curves(
+    source: Any,
+    candidates: pl.DataFrame,
+    label: str = "curves",
+    *,
+    percent: bool = False,
+    left_out: Collection[str] = (),
+) -> Curves:
     """Return the scores along RL of some candidates, checked, with their scores before RL as step 0.
 
     Parameters
@@ -51,6 +58,8 @@ def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves", *,
         What to call the table in errors.
     percent : bool
         Whether the scores of a long table are in per cent.
+    left_out : collection of str
+        Names that are known and are no candidates here: their rows are passed over.
 
     Returns
     -------
@@ -79,6 +88,7 @@ def read_curves(source: Any, candidates: pl.DataFrame, label: str = "curves", *,
     measured = _before(candidates, 0).clear() if long is None else _without_old_rewards(_checked(long, label))
     k = 0 if long is None else _k_of(long.columns, label)
     k = k or _k_of([name for name in candidates.columns if name.startswith("pre_")], label)
+    measured = measured.filter(~pl.col("candidate").is_in(list(left_out)))
     strangers = measured.join(candidates, on="candidate", how="anti")
     if strangers.height:
         raise CorpusError(

@@ -20,7 +20,7 @@ from quagpredict.racing.continuing import Ahead, Plan, Terms, plan_moves
 from quagpredict.racing.result import Race
 from quagpredict.racing.telling import told
 from quagpredict.ranking.decisions import Bar, chances
-from quagpredict.ranking.gate import judged, of_bases_asked, parse_bar
+from quagpredict.ranking.gate import bases_not_measured, judged, of_bases_asked, parse_bar
 from quagpredict.ranking.headers import HeadersError, with_headers
 from quagpredict.ranking.partial_runs import belief_of
 from quagpredict.ranking.result import Ranking
@@ -119,17 +119,19 @@ def race(
     if gate is None and margin:
         raise UsageError(f"{argument('margin', margin)}: a margin needs a gate")
     frame, read = _read(candidates, columns, percent)
+    every = set(frame["candidate"])
     frame, left_out = of_bases_asked(frame, gate)
+    unasked = every - set(frame["candidate"])
     _one_row_each(frame)
     learnt = learnt_from(learn_from, frame)
     before, about = forecast_before_rl(prior, frame, None if learn_from is None else learnt.corpora, learnt.model)
-    measured = with_results(read_curves(curves, frame, percent=percent), frame, rl_steps)
+    measured = with_results(read_curves(curves, frame, percent=percent, left_out=unasked), frame, rl_steps)
     check_ends(measured, rl_steps)
     names = frame["candidate"].to_list()
     now, grid, seen = stand(measured, frame, learnt, before, rl_steps)
     ahead = _ahead(grid, seen, learnt.model, before, measured.k, asked, terms.steps)
     barred = np.isin(np.array(names), list(stopped))
-    strangers = set(stopped) - set(names)
+    strangers = set(stopped) - every
     if strangers:
         raise UsageError(f"{argument('stopped', min(strangers))}: no candidate has that name")
     belief = belief_of(now)
@@ -144,6 +146,7 @@ def race(
         *left_out,
         learnt.about() + ("" if learn_from is not None else "; pass `learn_from` for runs of your own"),
         about,
+        *(() if bar is None else bases_not_measured(bar, frame)),
         *_about(measured, frame, plan, terms, none_clears),
     ]
     return Race(

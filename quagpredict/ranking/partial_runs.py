@@ -1,6 +1,6 @@
 """Candidates whose RL is under way: what was measured along their runs, as evidence about their ends."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -126,6 +126,7 @@ def partial_runs(
     percent: bool = False,
     weights: Mapping[str, float] | None = None,
     minimize: bool = False,
+    left_out: Collection[str] = (),
 ) -> tuple[PartialRuns | None, str]:
     """Return what is known of the runs of candidates without a result, and why it is not used if it is not.
 
@@ -142,6 +143,8 @@ def partial_runs(
         Whether finished runs tell of the others by their curves, since no surrogate learns from them.
     percent, weights, minimize
         As for `rank`.
+    left_out : collection of str
+        See `read_curves`.
 
     Returns
     -------
@@ -158,7 +161,7 @@ def partial_runs(
     if curves is None and CURVE not in own.columns:
         return None, ""
     open_ = own.filter(~finished(own, target))
-    found = read_curves(curves, own if curves is not None else open_, percent=percent)
+    found = read_curves(curves, own if curves is not None else open_, percent=percent, left_out=left_out)
     under_way = found._replace(frame=found.frame.join(open_, on="candidate", how="semi"))
     if not (under_way.frame["step"] > 0).any():
         return None, "" if curves is None else "no run of a candidate without a result has begun: `curves` add nothing"

@@ -206,7 +206,9 @@ def _ranked(
         derived=(PROBLEM_SET, *dict.fromkeys(name for table in read for name in table.features), *by_benchmark),
         allow_mixed_protocols=allow_mixed_protocols,
     )
+    every = set(frame["candidate"])
     frame, left_out = of_bases_asked(frame, asked.gate)
+    unasked = every - set(frame["candidate"])
     notes = [*left_out]
     along = farthest(frame) if CURVE in frame.columns and asked.condition else None
     if CURVE in frame.columns and not (on_the_spot or weights):
@@ -256,6 +258,7 @@ def _ranked(
             percent=percent,
             weights=weights,
             minimize=low,
+            left_out=unasked,
         )
         notes += [why] if why else []
     if fitted is None and runs is not None:

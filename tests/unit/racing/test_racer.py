@@ -310,3 +310,25 @@ def test_a_result_counts_before_the_last_point_of_its_curve_as_for_rank():
     assert raced.frame.filter(candidate="a")["forecast"].item() == 0.5
     assert ranking.frame.filter(candidate="a")["prediction"].item() == 0.5
     assert "after 400 RL steps" in str(raced)
+
+
+@pytest.mark.parametrize("ask", [race, rank])
+def test_curves_of_a_base_that_is_left_out_are_passed_over(ask):
+    """A file of bases without SFT is shared, and so may be what was measured along their RL."""
+    shared = pl.DataFrame({"candidate": ["base-y"], "base_model": ["y"], "recipe_scenario": ["no-sft"]})
+    who = pl.concat([WHO, shared.with_columns(pre_pass_at_1=0.1, pre_pass_at_16=0.3)], how="diagonal")
+    points = along(("a", 50))
+    both = pl.concat([points, points.with_columns(candidate=pl.lit("base-y"))])
+    found, alone = ask(who, curves=both, rl_steps=400), ask(WHO, curves=points, rl_steps=400)
+    assert found.frame.equals(alone.frame)
+    assert any("no other candidate is of their base model: base-y" in note for note in found.notes)
+    with pytest.raises(CorpusError, match="'nobody' is none of the 4 candidates"):
+        ask(who, curves=points.with_columns(candidate=pl.lit("nobody")), rl_steps=400)
+
+
+def test_a_race_names_the_bases_that_a_gate_cannot_judge():
+    who = WHO.with_columns(
+        base_model=pl.Series(["x", "x", "y", "x"]), recipe_scenario=pl.Series(["no-sft"] + [None] * 3)
+    )
+    notes = race(who, along(("a", 50)), rl_steps=400, gate="no-sft").notes
+    assert any("the gate says nothing of 1 candidates" in note and "none of y" in note for note in notes)
