@@ -151,6 +151,16 @@ def run_ci(root: Path, folder: Path, **environment: str) -> subprocess.Completed
     return subprocess.run([folder / ".ci" / "run"], env=given | environment, capture_output=True, text=True)
 
 
+def test_what_is_too_long_for_every_change_runs_weekly(root: Path) -> None:
+    workflow = yaml.safe_load((root / ".github/workflows/weekly.yml").read_text(encoding="utf-8"))
+    run = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    assert {"make audit", "bash .ci/long"} <= set(run)
+    packages = (root / ".ci/long").read_text(encoding="utf-8")
+    for tool in ("uv", "twine", "check-wheel-contents"):
+        assert f"command -v {tool}" in packages
+        assert any(tool in line for line in run)
+
+
 def test_the_workflow_runs_what_a_change_must_pass(root: Path) -> None:
     workflow = yaml.safe_load((root / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     (job,) = workflow["jobs"].values()
