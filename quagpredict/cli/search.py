@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from quagpredict.mixture_search.space_file import SearchPlan
 
 METHODS = ("surrogate", "sft-pass-at-1", "pass-at-64", "random", "regmix", "equal")
-_BY_SURROGATE = ("surrogate", "random", "equal")
 
 DESCRIPTION = """\
 Train SFT candidates with different mixtures and settings at one budget, measure each, and score it by the lower bound
@@ -62,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     """Search and print."""
     from quagpredict.mixture_search.searching import check_search, search
     from quagpredict.mixture_search.space_file import SearchPlan
+    from quagpredict.mixture_search.study import OBJECTIVE_OF
     from quagpredict.report.search_tables import print_search, search_csv, search_json
 
     plan = SearchPlan.from_yaml(args.space)
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if args.check:
         surrogate = check_search(plan, args.surrogate, method=args.method, **allowed)
         print(_described(plan))
-        unnamed = "the prior of rank" if args.method in _BY_SURROGATE else "the method's own measurement"
+        unnamed = "the prior of rank" if OBJECTIVE_OF[args.method] == "lower_bound" else "the method's own measurement"
         by = f"the surrogate '{surrogate.name}'" if surrogate is not None else unnamed
         verified = f"; the best {args.verify} verified by RL in {args.rounds} rounds" if args.verify else ""
         say(f"{args.trials} trials by the method {args.method}, scored by {by}{verified}")
