@@ -3,9 +3,10 @@ r"""Which search finds the mixture that ends best after RL? Real trainings, equa
     python collectors/studies/search_experiment.py --workers 2 --results datasets/search-experiment/winners.json \
       --report docs/search-experiment.md
 
-For each seed and method it runs `quagpredict search` with `--verify 1`: 40 SFT trainings, then RL of the one that the
-method would choose. It goes on where it was stopped. `--results` keeps what each search chose and what became of it,
-so that `--report` can write its page also elsewhere, without running anything (`--report-only`).
+For each space, seed and method it runs `quagpredict search` with `--verify 1`: SFT trainings, then RL of the one that
+the method would choose. It goes on where it was stopped. `--results` keeps what each search chose and what became of
+it, so that `--report` can write its page also elsewhere, without running anything (`--report-only`). Differences
+between methods are paired by space and seed.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from quagpredict.files import written_aside
 from quagpredict.validation.scores import spearman
 
 METHODS = ("surrogate", "sft-pass-at-1", "random", "regmix", "equal")
-REFERENCE = "sft-pass-at-1"
+REFERENCES = {"sft-pass-at-1": "SFT Pass@1", "pass-at-64": "Pass@64"}  # what each method is held against
 # Student's 95 % point for 1, 2, ... degrees of freedom: 90 % intervals of a mean over few seeds.
 T95 = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833)
 
@@ -33,6 +34,7 @@ class Winner(NamedTuple):
     """What one search chose, and what RL made of it; scores are fractions.
 
     `agreement` is Spearman's coefficient, over all trials, of Pass@1 before RL and what the surrogate predicts after.
+    `space` is the name of the search space's file, empty where an experiment has but one.
     """
 
     method: str
@@ -43,6 +45,7 @@ class Winner(NamedTuple):
     trained: int
     shares: Mapping[str, float]
     agreement: float | None = None
+    space: str = ""
 
 
 class Mean(NamedTuple):
@@ -55,7 +58,7 @@ class Mean(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the searches that are not done, then write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--space", default="collectors/searches/lab-experiment.yaml", help="search space")
+    parser.add_argument("--space", nargs="+", default=["collectors/searches/lab-experiment.yaml"], help="search spaces")
     parser.add_argument("--out", type=Path, default=Path("runs/search-experiment"), help="folder of all searches")
     parser.add_argument("--trials", type=int, default=40, help="SFT trainings of each search (default: 40)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of the search (default: 0 1 2)")
@@ -67,23 +70,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--search-option", nargs="*", default=[], metavar="WORD", help="passed on, without its dashes")
     args = parser.parse_args(arguments)
     options = [f"--{word}" for word in args.search_option]
-    for seed in args.seeds:
-        for method in args.methods:
-            if args.report_only:
-                continue
-            words = ["search", args.space, "--out", str(folder_of(args.out, method, seed)), "--method", method]
-            words += ["--seed", str(seed), "--trials", str(args.trials), "--verify", "1", "--format", "json", *options]
-            print(f"{method}, seed {seed}: quagpredict {' '.join(words)}", file=sys.stderr)
-            code = quiet([*words, "--workers", str(args.workers)])
-            if code not in (0, 4):  # 4: nothing feasible was found, which is a result too
-                return code
-    found = [one for seed in args.seeds for method in args.methods if (one := winner(args.out, method, seed))]
-    known = {(one.method, one.seed): one for one in [*kept(args.results), *found]}
-    winners = [known[method, seed] for seed in args.seeds for method in args.methods if (method, seed) in known]
+    spaces = {Path(space).stem if len(args.space) > 1 else "": space for space in args.space}
+    searches = [(space, seed, method) for seed in args.seeds for space in spaces for method in args.methods]
+    for space, seed, method in searches if not args.report_only else []:
+        words = ["search", spaces[space], "--out", str(folder_of(args.out / space, method, seed)), "--method", method]
+        words += ["--seed", str(seed), "--trials", str(args.trials), "--verify", "1", "--format", "json", *options]
+        print(f"{method}, seed {seed}: quagpredict {' '.join(words)}", file=sys.stderr)
+        code = quiet([*words, "--workers", str(args.workers)])
+        if code not in (0, 4):  # 4: nothing feasible was found, which is a result too
+            return code
+    finished = [
+        chosen._replace(space=space)
+        for space, seed, method in searches
+        if (chosen := winner(args.out / space, method, seed))
+    ]
+    every = {(chosen.space, chosen.seed, chosen.method): chosen for chosen in [*kept(args.results), *finished]}
+    winners = [every[search] for search in searches if search in every]
     if args.results is not None:
         args.results.parent.mkdir(parents=True, exist_ok=True)
         with written_aside(args.results) as aside:
-            aside.write_text(json.dumps([one._asdict() for one in known.values()], indent=1) + "\n", encoding="utf-8")
+            aside.write_text(
+                json.dumps([chosen._asdict() for chosen in every.values()], indent=1) + "\n", encoding="utf-8"
+            )
     if args.report is not None:
         text = report(winners, args)
         with written_aside(args.report) as aside:
@@ -149,16 +157,19 @@ def mean_of(values: Sequence[float]) -> Mean:
 
 def report(winners: Sequence[Winner], args: Any) -> str:
     """Return the page: a table of methods, paired differences, every winner."""
-    scores = {(one.method, one.seed): fmean(one.after) for one in winners}
-    methods = [method for method in args.methods if any(one.method == method for one in winners)]
+    scores = {(chosen.space, chosen.seed, chosen.method): fmean(chosen.after) for chosen in winners}
+    methods = [method for method in args.methods if any(chosen.method == method for chosen in winners)]
+    references = [name for name in REFERENCES if name == "sft-pass-at-1" or name in methods]
+    pairs = "space and seed" if len(args.space) > 1 else "seed"
     lines = ["# Which search finds what ends best after RL", ""]
     lines += [
-        f"{args.trials} SFT trainings for each search, seeds {', '.join(map(str, args.seeds))}, space `{args.space}`;",
+        f"{args.trials} SFT trainings for each search, seeds {', '.join(map(str, args.seeds))}, "
+        f"space{'s' * (len(args.space) > 1)} {' and '.join(f'`{space}`' for space in args.space)};",
         "the recipe that each search would choose was taken through RL. Scores are Pass@1 in per cent; intervals are",
-        "90 %, by Student's t over the seeds of the search; differences are paired by seed. Made by:",
+        f"90 %, by Student's t over the searches; differences are paired by {pairs}. Made by:",
         "",
         "```bash",
-        f"python collectors/studies/search_experiment.py --space {args.space} --trials {args.trials} "
+        f"python collectors/studies/search_experiment.py --space {' '.join(args.space)} --trials {args.trials} "
         f"--seeds {' '.join(map(str, args.seeds))} \\",
         f"  --methods {' '.join(args.methods)} --workers 2"
         + (f" --results {args.results}" if args.results else "")
@@ -166,18 +177,19 @@ def report(winners: Sequence[Winner], args: Any) -> str:
         f"  --report {args.report}",
         "```",
         "",
-        f"| method | seeds | before RL | after RL | after RL minus {REFERENCE} |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        f"| method | searches | before RL | after RL | {' | '.join(f'after RL minus {name}' for name in references)} |",
+        "| --- | ---: | ---: | ---: |" + " ---: |" * len(references),
     ]
     for method in methods:
-        own = [one for one in winners if one.method == method]
-        shared = [one.seed for one in own if (REFERENCE, one.seed) in scores]
-        pairs = [scores[method, seed] - scores[REFERENCE, seed] for seed in shared]
-        versus = shown(mean_of(pairs)) if pairs and method != REFERENCE else ""
-        cells = (shown(mean_of([one.before for one in own])), shown(mean_of([scores[method, one.seed] for one in own])))
-        lines.append(f"| {method} | {len(own)} | {' | '.join(cells)} | {versus} |")
-    lines += ["", verdict(scores, args.seeds)]
-    drawn = [one.agreement for one in winners if one.method == "random" and one.agreement is not None]
+        of_method = [chosen for chosen in winners if chosen.method == method]
+        before = mean_of([chosen.before for chosen in of_method])
+        cells = [str(len(of_method)), shown(before), shown(mean_of([fmean(chosen.after) for chosen in of_method]))]
+        for reference in references:
+            gains = differences(scores, method, reference)
+            cells.append(shown(mean_of(gains)) if gains and method != reference else "")
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    lines += [""] + [verdict(differences(scores, "surrogate", name), name) for name in references]
+    drawn = [chosen.agreement for chosen in winners if chosen.method == "random" and chosen.agreement is not None]
     if drawn:
         values = ", ".join(f"{value:.2f}" for value in drawn)
         lines += ["", "How much there was to win: over the trials of each random search, Pass@1 before RL and what the"]
@@ -186,30 +198,44 @@ def report(winners: Sequence[Winner], args: Any) -> str:
         ]
         lines += ["by the one can differ from a search by the other."]
     lines += ["", "## Every winner", ""]
-    lines += ["| method | seed | predicted | before RL | after RL, each RL seed | largest shares |"]
-    lines += ["| --- | ---: | ---: | ---: | --- | --- |"]
-    for one in winners:
-        predicted = "" if one.predicted is None else f"{100 * one.predicted:.1f}"
-        shares = sorted(one.shares.items(), key=lambda item: -item[1])[:3]
-        after = ", ".join(f"{100 * score:.1f}" for score in one.after)
-        said = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares)
-        lines.append(f"| {one.method} | {one.seed} | {predicted} | {100 * one.before:.1f} | {after} | {said} |")
+    headings = [
+        *["space"] * (len(args.space) > 1),
+        "method",
+        "seed",
+        "predicted",
+        "before RL",
+        "after RL, each RL seed",
+    ]
+    lines += [f"| {' | '.join([*headings, 'largest shares'])} |"]
+    lines += [f"|{' --- |' * (len(headings) - 4)} ---: | ---: | ---: | --- | --- |"]
+    for chosen in winners:
+        predicted = "" if chosen.predicted is None else f"{100 * chosen.predicted:.1f}"
+        shares = sorted(chosen.shares.items(), key=lambda item: -item[1])[:3]
+        after = ", ".join(f"{100 * score:.1f}" for score in chosen.after)
+        largest = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares)
+        cells = [*[chosen.space] * (len(args.space) > 1), chosen.method, str(chosen.seed), predicted]
+        lines.append(f"| {' | '.join([*cells, f'{100 * chosen.before:.1f}', after, largest])} |")
     return "\n".join(lines) + "\n"
 
 
-def verdict(scores: Mapping[tuple[str, int], float], seeds: Sequence[int]) -> str:
-    """Return what the paired differences allow to say."""
-    both = [seed for seed in seeds if ("surrogate", seed) in scores and (REFERENCE, seed) in scores]
-    if not both:
-        return f"The surrogate and {REFERENCE} have no seed in common yet."
-    found = mean_of([scores["surrogate", seed] - scores[REFERENCE, seed] for seed in both])
-    if math.isnan(found.half):
-        return f"With one seed there is no interval; the difference is {100 * found.mean:.1f} points."
-    if found.mean > found.half:
-        return "The surrogate-driven search is ahead of search by SFT Pass@1, by more than the interval's half-width."
-    if found.mean < -found.half:
-        return "The surrogate-driven search is **behind** search by SFT Pass@1, by more than the interval's half-width."
-    return "The interval of the difference holds zero: with these seeds neither search is ahead of the other."
+def differences(scores: Mapping[tuple[str, int, str], float], method: str, reference: str) -> list[float]:
+    """Return the score after RL of a method less that of a reference, for every space and seed that has both."""
+    both = [(space, seed) for space, seed, name in scores if name == method and (space, seed, reference) in scores]
+    return [scores[space, seed, method] - scores[space, seed, reference] for space, seed in both]
+
+
+def verdict(gains: Sequence[float], reference: str) -> str:
+    """Return what the paired differences between the surrogate and a reference allow to say."""
+    if not gains:
+        return f"The surrogate and {reference} have no seed in common yet."
+    difference = mean_of(gains)
+    if math.isnan(difference.half):
+        return f"With one seed there is no interval; the difference is {100 * difference.mean:.1f} points."
+    name = REFERENCES[reference]
+    if abs(difference.mean) <= difference.half:
+        return f"The interval of the difference holds zero: neither search by the surrogate nor by {name} is ahead."
+    ahead = "ahead of" if difference.mean > 0 else "**behind**"
+    return f"The surrogate-driven search is {ahead} search by {name}, by more than the interval's half-width."
 
 
 def shown(found: Mean) -> str:

@@ -38,7 +38,7 @@ def finished(out, method, seed, scores):
     [
         ((0.1, 0.11, 0.12), "is ahead of search by SFT Pass@1"),
         ((-0.1, -0.11, -0.12), "is **behind** search by SFT Pass@1"),
-        ((-0.1, 0.0, 0.12), "neither search is ahead"),
+        ((-0.1, 0.0, 0.12), "neither search by the surrogate nor by SFT Pass@1 is ahead"),
         ((0.1,), "With one seed there is no interval; the difference is 10.0 points"),
     ],
 )
@@ -87,3 +87,22 @@ def test_how_far_the_two_goals_agree_is_told_from_the_random_search(experiment, 
     page = tmp_path / "page.md"
     assert experiment.main(["--out", str(tmp_path), "--report", str(page), "--report-only", "--seeds", "0"]) == 0
     assert "a Spearman coefficient of 0.50." in page.read_text()
+
+
+def test_differences_are_paired_by_space_and_seed(experiment, tmp_path):
+    for space, level in (("one", 0.3), ("two", 0.6)):
+        finished(tmp_path / "out" / space, "surrogate", 0, [level + 0.1])
+        finished(tmp_path / "out" / space, "sft-pass-at-1", 0, [level])
+        finished(tmp_path / "out" / space, "pass-at-64", 0, [level + 0.11])
+    finished(tmp_path / "out" / "two", "surrogate", 1, [0.99])  # without a partner: in its own mean alone
+    page = tmp_path / "page.md"
+    words = ["--out", str(tmp_path / "out"), "--report", str(page), "--report-only", "--seeds", "0", "1"]
+    words += ["--space", "one.yaml", "two.yaml", "--methods", "surrogate", "sft-pass-at-1", "pass-at-64"]
+    assert experiment.main(words) == 0
+    text = page.read_text()
+    assert "paired by space and seed" in text
+    row = next(line for line in text.splitlines() if line.startswith("| surrogate | 3"))
+    assert row.endswith("| 10.0 ± 0.0 | -1.0 ± 0.0 |")
+    assert "ahead of search by SFT Pass@1" in text
+    assert "**behind** search by Pass@64" in text
+    assert "| two | surrogate | 1 |" in text
