@@ -7,9 +7,9 @@ drawn for every base on its own. The line says from what:
 
 ``recipes`` are drawn for each base, and RL from the base without SFT is a candidate too; the first ``repeated`` of them
 are taken through RL with three seeds. All recipes come from one wide distribution (`draw`), so that no kind of recipe
-dominates, and any half of them is like any other. ``world: words`` draws them of words instead of dials, and
-``apart: true`` draws lengths, noise and answers without steps for each skill on its own. Or the recipes are trials of a
-random search, which is what `quagpredict search SPACE --method random --seed S` would train:
+dominates, and any half of them is like any other. ``world: words`` or ``numbers`` draws them of those instead of dials,
+and ``apart: true`` draws lengths, noise and answers without steps for each skill on its own. Or the recipes are trials
+of a random search, which is what `quagpredict search SPACE --method random --seed S` would train:
 
     # drawn: {trials: 30, seeds: {collectors/searches/dials-hazel.yaml: 41}}
 
@@ -45,6 +45,7 @@ SKILLS = {
         "gear": ("-+*", "*"),
         "cascade": ("-+^", "^"),
     },
+    "numbers": {"plain": ("+-", ""), "times": ("+-*", "*"), "rotate": ("+-<", "<"), "shift": ("+-^", "^")},
     "words": {"plain": ("+-", ""), "turn": ("+-<", "<"), "fill": ("+-^", "^"), "sort": ("+-*", "*")},
 }
 KEYS = ({"seed", "recipes", "repeated", "bases"}, {"trials", "seeds"})
