@@ -8,6 +8,9 @@ model first, over all second. Intervals resample base models, and within each it
 and from the screening are taken on the same draws. A seal whose file was changed, whose candidates were measured again,
 or that was written after its first RL run had begun, is refused.
 
+``--with FOLDER`` judges the default on another corpus' seals too, over the bases of both, which is refused unless the
+default was the same in each.
+
 Where the candidates are the trials of a search (``--trials 1 2 5 10 30``), a table says what each rule loses as a
 search makes fewer of them.
 """
@@ -99,6 +102,23 @@ def judge(frame: pl.DataFrame) -> dict[str, WithinBase]:
     return within_base(first["actual"].to_numpy(), scores, first["base_model"].to_numpy(), draws=DRAWS)
 
 
+def waves_in(folder: Path) -> list[Wave]:
+    """Return the seals of a published corpus, held against its runs."""
+    corpus, records = read_corpus(folder / "corpus.parquet"), sorted(folder.glob("records-*.parquet"))
+    return list(waves_of(sorted(folder.glob("sealed*.csv")), corpus, starts_of(records)))
+
+
+def pooled(own: list[Wave], others: dict[Path, list[Wave]]) -> list[str]:
+    """Judge the default over the bases of several corpora, in whose seals it must have been the same."""
+    frames = [wave.frame for wave in own]
+    for folder, waves in others.items():
+        for wave in waves:
+            if wave.manifest["prior"] != own[0].manifest["prior"]:
+                raise InvalidDataError(f"{folder}: its default had another prior (SHA-256 {wave.manifest['prior']})")
+            frames.append(wave.frame.with_columns(base_model=pl.format("{} {}", pl.lit(folder.name), "base_model")))
+    return _primary(pl.concat(frames))
+
+
 def page(waves: list[Wave], corpus: pl.DataFrame, given: argparse.Namespace, command: str) -> str:
     """Return the page."""
     folder, design = (os.path.relpath(path, given.page.parent) for path in (given.corpus.parent, given.design))
@@ -128,6 +148,12 @@ def page(waves: list[Wave], corpus: pl.DataFrame, given: argparse.Namespace, com
         lines += [*_tables(wave.frame), *_searches(wave.frame, given.trials)]
     if len(waves) > 1:
         lines += ["", "## All seals together", "", *_together(waves)]
+    if given.others:
+        names = " and ".join(folder.name for folder in given.others)
+        bases = pl.concat([wave.frame for wave in waves])["base_model"].n_unique()
+        others = {folder: waves_in(folder) for folder in given.others}
+        bases += sum(wave.frame["base_model"].n_unique() for sealed in others.values() for wave in sealed)
+        lines += ["", f"## With {names}: {bases} bases, the same default", "", *pooled(waves, others)]
     lines += ["", *_ceiling(corpus)]
     return "\n".join(lines) + "\n"
 
@@ -300,6 +326,15 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--trials", nargs="+", type=int, default=[], help="numbers of trials of a search, if they are that"
     )
+    parser.add_argument(
+        "--with",
+        dest="others",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FOLDER",
+        help="other sealed corpora, to judge the same default on the bases of all",
+    )
     given = parser.parse_args(arguments)
     corpus = read_corpus(given.corpus)
     waves = list(waves_of(sorted(given.seals), corpus, starts_of(given.records)))
@@ -312,6 +347,7 @@ def main(arguments: list[str]) -> None:
     )
     command += "" if given.design == DESIGN else f" \\\n    --design {given.design.as_posix()}"
     command += f" --trials {' '.join(map(str, given.trials))}" if given.trials else ""
+    command += f" \\\n    --with {' '.join(path.as_posix() for path in given.others)}" if given.others else ""
     with written_aside(given.page) as aside:
         aside.write_text(page(waves, corpus, given, command), encoding="utf-8")
     print(

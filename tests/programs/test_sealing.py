@@ -120,6 +120,15 @@ def test_a_seal_is_held_against_what_happened(programs: dict[str, Any], before: 
     assert "mixed, from lab-pilot" in text
     assert f"`{manifest['sha256'][:16]}`" in text
 
+    other = shipped_path("datasets/lab-4")
+    with pytest.raises(InvalidDataError, match="its default had another prior"):
+        report([*arguments, "--with", str(shipped_path("datasets/lab-search"))])
+    same = {"sealed_at": "2020-01-01T00:00:00+00:00", "prior": json.loads((other / "sealed.json").read_text())["prior"]}
+    out.with_suffix(".json").write_text(json.dumps(manifest | same))
+    report([*arguments, "--with", str(other)])
+    assert "## With lab-4: 5 bases, the same default" in page.read_text()
+    assert page.read_text().count("- **default against Pass@64**") == 2
+
     changed = out.with_suffix(".csv").read_text().replace("SFT Pass@1", "SFT Pass@2")
     out.with_suffix(".csv").write_text(changed)
     with pytest.raises(InvalidDataError, match="is not the file that was sealed"):
