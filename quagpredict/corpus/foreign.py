@@ -120,17 +120,16 @@ def adopt(
         named = _candidates(frame, {*told, *header_of, *keep}, seeds)
         header_of |= {} if named is None else {named: "candidate"}
     renamed = frame.rename({**told, **header_of})
-    notes = []
-    if header_of:
-        listed = ", ".join(f"'{header}' is taken for {name}" for header, name in header_of.items())
-        notes.append(f"{source}: {listed}; say otherwise by `columns`")
+    shares: list[str] = []
+    if percent:
+        renamed, shares = _as_fractions(renamed, source)
+    read = [f"'{header}' as {name}" for header, name in header_of.items()]
+    read += [f"per cent in {', '.join(shares)}"] if shares else []
+    notes = [f"{source}: read {', '.join(read)}{'; say otherwise by `columns`' if header_of else ''}"] if read else []
     unknown = [name for name in renamed.columns if _is_unknown(name, renamed.schema[name]) and name not in keep]
     if unknown and (header_of or told):
         shown = ", ".join(f"'{name}'" for name in unknown[:6]) + (", ..." if len(unknown) > 6 else "")
         notes.append(f"{source}: not known, and not used: {shown}; if one is a measurement, say which by `columns`")
-    if percent:
-        renamed, shares = _as_fractions(renamed, source)
-        notes += [f"{source}: read as per cent: {', '.join(shares)}"] if shares else []
     return Adopted(renamed, tuple(notes))
 
 

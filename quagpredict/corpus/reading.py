@@ -110,8 +110,8 @@ def read_foreign(
     Examples
     --------
     >>> found = read_foreign(pl.DataFrame({"name": ["a", "b"], "pass@64": [0.5, 0.6]}))
-    >>> found.frame.columns, found.notes[0][:42]
-    (['candidate', 'pre_pass_at_64'], "table: 'pass@64' is taken for pre_pass_at_")
+    >>> found.frame.columns, found.notes[0][:41]
+    (['candidate', 'pre_pass_at_64'], "table: read 'pass@64' as pre_pass_at_64")
     """
     notes: list[str] = []
     parts = []

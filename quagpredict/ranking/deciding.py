@@ -88,7 +88,7 @@ def predicted(
     order = frame["candidate"].arg_sort()
     frame, own, fitted_on = frame[order], own[order], fitted_on[order]
     flags, mismatched = _allowed(frame, surrogate, allow_mixed, allow_base)
-    said = [_about(surrogate), *notes]
+    said = [_about(surrogate, int(fitted_on.sum())), *notes]
     if asked.rl_steps is not None and (runs is None or "rl_steps" in surrogate.features):
         said.append(_about_steps(surrogate, asked.rl_steps))
     X = surrogate.design(frame, rl_steps=asked.rl_steps)
@@ -97,9 +97,6 @@ def predicted(
         raise NothingToRankError(f"no candidate has every measurement that the surrogate needs ({needs})")
     prediction = surrogate.predict(X)
     before = np.where(fitted_on.to_numpy(), np.nan, -prediction.mean if minimize else prediction.mean)
-    if fitted_on.any():
-        count = int(fitted_on.sum())
-        said.append(f"the surrogate was fitted on {count} of the candidates: its prediction of them is no test of it")
     seen = None
     if asked.condition:
         seen, about = evidence(own, surrogate, mismatched, asked.rl_steps, fitted_on)
@@ -250,16 +247,29 @@ def _decided(
 
 
 def screened(
-    frame: pl.DataFrame, own: pl.DataFrame, target: str, asked: Asked, *, minimize: bool, notes: Sequence[str] = ()
+    frame: pl.DataFrame,
+    own: pl.DataFrame,
+    target: str,
+    asked: Asked,
+    *,
+    minimize: bool,
+    notes: Sequence[str] = (),
+    why: str = "",
 ) -> Ranking:
-    """Rank by the paper's screening, which predicts no score; the parameters are those of `predicted`."""
+    """Rank by the paper's screening, which predicts no score.
+
+    Parameters
+    ----------
+    frame, own, target, asked, minimize, notes
+        As for `predicted`.
+    why : str
+        What a predicted score takes.
+    """
+    why = f": {why}" if why else ""
     for name, value in (("gate", asked.gate), ("next_run", asked.next_run or None), ("rl_steps", asked.rl_steps)):
         if value is not None:
-            why = f" ({'; '.join(notes)})" if notes else ""
-            raise UsageError(
-                f"{argument(name, value)} needs predicted scores, and screening predicts none{why}: fit or name a "
-                "surrogate"
-            )
+            need = why or ": name a surrogate"
+            raise UsageError(f"{argument(name, value)} needs predicted scores, and screening predicts none{need}")
     screening = screen(frame)
     flags = [
         Flag(name, "screened-out", "Pass@1 below and loss above the median of its base model")
@@ -276,7 +286,7 @@ def screened(
     said = (
         *notes,
         *absent,
-        f"no surrogate: ordered by the paper's screening ({how}); no score is predicted",
+        f"no surrogate: ordered by the paper's screening ({how}); no score is predicted{why}",
         *screening.notes,
     )
     shown = dict.fromkeys(
@@ -326,7 +336,8 @@ def _allowed(
     return flags, mismatched
 
 
-def _about(surrogate: FittedSurrogate) -> str:
+def _about(surrogate: FittedSurrogate, among: int) -> str:
+    """Return what predicts, from what and how sure; `among` these candidates are so many that it was fitted on."""
     measured = list(dict.fromkeys(map(origin, surrogate.features)))
     of_counts = [name for name in surrogate.features if origin(name) == "pre_problems"]
     counts = column_of(of_counts[0]).heading if len(of_counts) == 1 else "counts of each problem"  # one may be flat
@@ -334,6 +345,8 @@ def _about(surrogate: FittedSurrogate) -> str:
     of = ", ".join(called[:4]) + (f" and {len(called) - 4} more" if len(called) > 4 else "")
     rows = surrogate.training_rows
     learnt = f"fitted on {rows} finished candidates" if rows else "with no result of these candidates"
+    if among:  # what it says of them is no test of it
+        learnt = f"fitted on the {among} with a result" if among == rows else f"{learnt}, {among} of them among these"
     return f"surrogate '{surrogate.name}' of {of}, {learnt}; its 90 % interval is " + (
         "calibrated on left-out runs" if surrogate.calibration else "the model's own, not calibrated"
     )

@@ -7,7 +7,7 @@ import polars as pl
 
 from quagpredict.errors import UsageError
 from quagpredict.ranking.applicability import why_not_applicable
-from quagpredict.ranking.finished import TARGET, can_fit, finished
+from quagpredict.ranking.finished import TARGET, finished, why_not_fitted
 from quagpredict.ranking.outcome import one_row_each
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.fitted import FittedSurrogate
@@ -28,13 +28,13 @@ class Default(NamedTuple):
         otherwise.
     fit : bool
         Whether one is to be fitted on the finished candidates instead. Neither: screening.
-    note : str
-        Why no shipped one applies; empty where one does.
+    why_none : str
+        What a predicted score takes, where there is none; empty where there is one.
     """
 
     surrogate: FittedSurrogate | None
     fit: bool
-    note: str
+    why_none: str
 
 
 def shipped_surrogates() -> dict[str, FittedSurrogate]:
@@ -75,22 +75,13 @@ def default_surrogate(
     >>> chosen.surrogate is None, chosen.fit
     (True, False)
     """
-    reasons = {}
-    for name, surrogate in shipped.items():
-        if target not in (None, surrogate.target):
-            reasons[name] = f"it predicts '{surrogate.target}', not '{target}'"
-        else:
-            reasons[name] = why_not_applicable(frame, surrogate)
-        if not reasons[name]:
+    for surrogate in shipped.values():
+        if target in (None, surrogate.target) and not why_not_applicable(frame, surrogate):
             return Default(surrogate, False, "")
-    note = ""
-    if reasons:
-        # The first reason of the first: each has several, and none of them is to be mended.
-        first, why = next(iter(reasons.items()))
-        note = f"no shipped surrogate applies: for {first}, {why.partition(';')[0]}"
     own = one_row_each(frame, target or TARGET)
-    if can_fit(own, target):
-        return Default(None, True, note)
+    lacking = why_not_fitted(own, target)
+    if not lacking:
+        return Default(None, True, "")
     if target in (None, TARGET) and knows_benchmarks(own) and not finished(own, TARGET).any():
-        return Default(prior_surrogate(own), False, note)
-    return Default(None, False, note)
+        return Default(prior_surrogate(own), False, "")
+    return Default(None, False, lacking)

@@ -33,8 +33,8 @@ def finished(frame: pl.DataFrame, target: str) -> pl.Series:
     return (values.is_not_null() & ~values.is_nan().fill_null(True)).alias("finished")
 
 
-def can_fit(frame: pl.DataFrame, target: str | None = None) -> bool:
-    """Return whether a surrogate can be fitted on the finished candidates and may rank the others.
+def why_not_fitted(frame: pl.DataFrame, target: str | None = None) -> str:
+    """Return what a surrogate fitted on the finished candidates lacks to rank the others; empty if nothing.
 
     They must be of one RL recipe. Where scores by benchmark are known, one result is enough, since there is a prior;
     otherwise `FEWEST` are needed, and the others must be of base models that are among them.
@@ -42,22 +42,33 @@ def can_fit(frame: pl.DataFrame, target: str | None = None) -> bool:
     Examples
     --------
     >>> table = pl.DataFrame({"candidate": list("abcdef"), "pre_pass_at_1": 0.5, "post_pass_at_1": [0.5] * 5 + [None]})
-    >>> can_fit(table), can_fit(table[:5])
-    (True, False)
+    >>> why_not_fitted(table)
+    ''
+    >>> why_not_fitted(table[4:])
+    "that takes 5 candidates with 'post_pass_at_1' (1 has), or the counts of two benchmarks"
     """
-    done = finished(frame, target or TARGET)
+    target = target or TARGET
+    done = finished(frame, target)
+    count = int(done.sum())
+    if count == frame.height:
+        return "every candidate has its result already"
+    by_benchmark = predicts(target) and knows_benchmarks(frame)
+    if not count or (count < FEWEST and not by_benchmark):
+        has = f"{count} {'has' if count == 1 else 'have'}" if count else "none has"
+        instead = ", or the counts of two benchmarks" if predicts(target) else ""
+        return f"that takes {FEWEST} candidates with '{target}' ({has}){instead}"
     recipes = frame.filter(done)["rl_recipe_id"].n_unique() if "rl_recipe_id" in frame.columns else 1
-    if not 0 < int(done.sum()) < frame.height or recipes != 1:
-        return False
-    if predicts(target or TARGET) and knows_benchmarks(frame):
-        return True
-    learnable = any(name in frame.columns and frame[name].null_count() == 0 for name in (SFT_SCORE, LOSS))
-    new = (
-        set(frame["base_model"].filter(~done)) - set(frame["base_model"].filter(done))
-        if "base_model" in frame
-        else set()
-    )
-    return int(done.sum()) >= FEWEST and learnable and not new
+    if recipes > 1:
+        return f"the results are of {recipes} RL recipes, and a surrogate learns from one"
+    if by_benchmark:
+        return ""
+    if not any(name in frame.columns and frame[name].null_count() == 0 for name in (SFT_SCORE, LOSS)):
+        return f"that takes {SFT_SCORE} or {LOSS} of every candidate"
+    if "base_model" in frame.columns:
+        new = set(base_models(frame.filter(~done))) - set(base_models(frame.filter(done)))
+        if new:
+            return f"no candidate of the base model {', '.join(sorted(map(str, new)))} has a result"
+    return ""
 
 
 def fit_finished(
@@ -119,7 +130,7 @@ def evidence(
     """Return what the surrogate can learn from the finished candidates, and a sentence about it.
 
     Nothing if no candidate is finished or none is left to predict. Rows that the surrogate was `fitted_on` count with
-    their score already, and correct nothing.
+    their score already, and correct nothing; of them alone no sentence is needed.
     """
     done = finished(frame, surrogate.target)
     if not done.any() or done.all():
@@ -131,6 +142,8 @@ def evidence(
         results = np.where(frame["rl_steps"].cast(pl.Float64).to_numpy() == rl_steps, results, np.nan)
     rows = np.flatnonzero((done & ~fitted_on).to_numpy())
     count, counting = int(done.sum()), int(np.isfinite(results).sum())
+    if not len(rows) and count == counting:
+        return Evidence(frame.clear(), np.zeros(0), np.full(frame.height, -1), results), ""
     said = f"{count} candidate{'s have' if count > 1 else ' has'} a result already"
     said += ", which counts as their score" if counting == count else f"; that of {counting} is after so many RL steps"
     if not len(rows):

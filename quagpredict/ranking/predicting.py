@@ -142,7 +142,8 @@ def contributions(surrogate: FittedSurrogate, X: Floats) -> tuple[tuple[str, ...
     -------
     tuple of str, array (n, q)
         Measurements and their contributions in the unit of the target. Features that are derived from one column
-        (the curve of Pass@k from the counts) are one measurement. For linear surrogates the values are exact, for
+        (the curve of Pass@k from the counts) are one measurement; one in which no candidates differ, such as the base
+        model of candidates of one base, moves nothing and is left out. For linear surrogates the values are exact, for
         others see `shapley`.
 
     Examples
@@ -153,13 +154,14 @@ def contributions(surrogate: FittedSurrogate, X: Floats) -> tuple[tuple[str, ...
     [[-0.1], [0.1]]
     """
     origins = [origin(name) for name in surrogate.features]
-    names = tuple(dict.fromkeys(origins))
-    member = np.array([[one == name for name in names] for one in origins], dtype=np.float64)
     whole = np.isfinite(X).all(axis=1)
+    rows = X[whole]
+    differ = (rows != rows[:1]).any(axis=0)
+    names = tuple(dict.fromkeys(name for name, varies in zip(origins, differ, strict=True) if varies))
+    member = np.array([[one == name for name in names] for one in origins], dtype=np.float64)
     parts = np.full((len(X), len(names)), np.nan)
     if not whole.any():
         return names, parts
-    rows = X[whole]
     if isinstance(surrogate.form, LinearForm):
         form = surrogate.form
         Z = transform_columns(rows, surrogate.feature_transforms)

@@ -209,7 +209,7 @@ def _ranked(
     every = set(frame["candidate"])
     frame, left_out = of_bases_asked(frame, asked.gate)
     unasked = every - set(frame["candidate"])
-    notes = [*left_out]
+    notes, why_none = [*left_out], ""
     along = farthest(frame) if CURVE in frame.columns and asked.condition else None
     if CURVE in frame.columns and not (on_the_spot or weights):
         frame = frame.drop(CURVE)
@@ -219,9 +219,8 @@ def _ranked(
         told = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
         notes.append(f"scores are weighted by benchmark, not by problems: {told}, each other one 1")
     if surrogate == DEFAULT:
-        fitted, on_the_spot, why = default_surrogate(frame, shipped, target)
+        fitted, on_the_spot, why_none = default_surrogate(frame, shipped, target)
         surrogate = ON_THE_SPOT if on_the_spot else None
-        notes += [why] if why else []
     if PROBLEM_SET in frame.columns and (sets := frame[PROBLEM_SET].drop_nulls().n_unique()) > 1:
         notes.append(
             f"the candidates were not measured on the same problems ({sets} different sets): their scores do not "
@@ -238,7 +237,6 @@ def _ranked(
     if on_the_spot:
         fitted = fit_finished(own, "" if surrogate == ON_THE_SPOT else str(surrogate), features, target)
         fitted = replace(fitted, weights=weights)
-        notes.append(f"no stored surrogate: this one was fitted on the {fitted.training_rows} candidates with a result")
     # A stored surrogate's card says what its fit found; of one that was made here nobody has been told yet.
     made_here = on_the_spot or (surrogate is None and all(fitted is not table for table in read))
     notes += fitted.notes if fitted is not None and made_here else ()
@@ -265,7 +263,7 @@ def _ranked(
         ranking = by_curves(shown, own, runs, asked, notes=notes)
     elif fitted is None:
         asked = asked._replace(rl_steps=None) if curves is not None else asked  # it was said for the curves
-        ranking = screened(shown, own, target, asked, minimize=low, notes=notes)
+        ranking = screened(shown, own, target, asked, minimize=low, notes=notes, why=why_none)
     else:
         ranking = predicted(
             shown,

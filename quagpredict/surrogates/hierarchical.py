@@ -228,7 +228,7 @@ def _fitted(
         domain=_domain(form.seen(Z), len(names)),
         cross_base_validated=True,
         training_rows=len(y),
-        notes=(*_about(_in_words(level, names), stored, frame, len(y)), *said),
+        notes=(*_about(_in_words(level, names), stored, frame), *said),
     )
 
 
@@ -289,13 +289,12 @@ def _domain(seen: Floats, benchmarks: int) -> TrainingDomain:
     return training_domain(np.concatenate([seen, centre + usual, centre - usual]))
 
 
-def _about(level: str, stored: StoredPrior, frame: pl.DataFrame, rows: int) -> tuple[str, ...]:
+def _about(level: str, stored: StoredPrior, frame: pl.DataFrame) -> tuple[str, ...]:
     """Return what a reader should know of the prior, and of how these runs differ from those it was learnt on."""
-    results = f"{rows} result{'s' if rows > 1 else ''}" if rows else "no result"
     low, high = stored.rl_steps[0], stored.rl_steps[-1]
     said = [
-        f"from {level}: a prior of {stored.bases} other bases ({', '.join(stored.corpora)}; {low:g} to {high:g} RL "
-        f"steps) and {results} of these candidates"
+        f"the prior, of {level}, was learnt on {stored.bases} other bases ({', '.join(stored.corpora)}; {low:g} to "
+        f"{high:g} RL steps)"
     ]
     column = frame["rl_steps"].drop_nulls().cast(pl.Float64).to_list() if "rl_steps" in frame.columns else []
     if column and (max(column) > 2 * high or min(column) < low / 2):

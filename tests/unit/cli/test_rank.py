@@ -80,14 +80,14 @@ def test_without_a_surrogate_it_screens_and_says_so(files, capsys):
     assert "note: no surrogate: ordered by the paper's screening" in captured.err
 
 
-def test_a_shipped_surrogate_that_does_not_apply_is_said(files, capsys, workplace):
+def test_where_no_shipped_surrogate_applies_it_is_said_what_a_prediction_takes(files, capsys, workplace):
     (workplace / "models").mkdir()
     (workplace / "model").rename(workplace / "models" / "lab-pilot")
     assert ranked(capsys, "--candidates", *files)["surrogate"] == "linear"
     other = [pl.read_parquet(name).with_columns(eval_protocol_id=pl.lit("mine")) for name in files]
     write_corpus(pl.concat(other), "mine.parquet")
     assert main(["rank", "--candidates", "mine.parquet"]) == 0
-    assert "applies: for models/lab, eval protocol mine, but" in capsys.readouterr().err
+    assert "no score is predicted: that takes 5 candidates with" in capsys.readouterr().err
     assert main(["rank", "--candidates", "mine.parquet", "--surrogate", "lab-pilot"]) == 3
     assert main(["rank", "--candidates", "mine.parquet", "--surrogate", "lab-pilot", "--allow-mixed-protocols"]) == 0
 
@@ -183,7 +183,7 @@ def test_enough_finished_candidates_make_a_surrogate_of_their_own(corpus, capsys
     write_corpus(table, "half.parquet")
     value = ranked(capsys, "--candidates", "half.parquet")
     assert value["surrogate"] == "hierarchical"
-    assert any("fitted on the 8 candidates with a result" in note for note in value["notes"])
+    assert any("fitted on the 8 with a result" in note for note in value["notes"])
     write_corpus(table[6:], "few.parquet")
     assert ranked(capsys, "--candidates", "few.parquet")["surrogate"] is None
     assert (
@@ -266,7 +266,7 @@ def test_bad_input_is_one_line_and_its_code(make, code, said, workplace, capsys)
         (
             ["--gate", "0.5"],
             2,
-            "--gate 0.5 needs predicted scores, and screening predicts none (no shipped surrogate",
+            "--gate 0.5 needs predicted scores, and screening predicts none: that takes 5 candidates",
         ),
         (["--surrogate", "none", "--next"], 2, "--next needs predicted scores"),
         (

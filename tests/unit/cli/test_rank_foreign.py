@@ -20,7 +20,7 @@ def test_a_table_with_headers_of_its_own_ranks_at_once(tmp_path, capsys, monkeyp
     assert main(["rank", "mine.csv", "--format", "csv"]) == 0
     said = capsys.readouterr()
     assert [line.split(",")[1] for line in said.out.splitlines()[1:]] == ["mix-a", "mix-b"]
-    assert "note: mine.csv: 'base' is taken for base_model" in said.err
+    assert "note: mine.csv: read 'base' as base_model" in said.err
     assert "say otherwise by --columns" in said.err
 
 

@@ -37,10 +37,10 @@ def test_known_headers_are_taken_for_what_they_mean_and_it_is_said(foreign: Path
     ]
     assert found.frame.row(0)[:6] == ("mix-a", "qwen", 0.312, 0.71, 0.82, 0.551)
     assert found.frame["web share"].to_list() == [0.5, 0.3]  # no score of the schema's: its unit is its own
-    first, unused, second = found.notes
-    assert "'Pass@64' is taken for pre_pass_at_64" in first
+    first, unused = found.notes
+    assert "'Pass@64' as pre_pass_at_64" in first
     assert "not known, and not used: 'web share'" in unused
-    assert second.endswith("read as per cent: pre_pass_at_1, pre_pass_at_64, post_pass_at_1")
+    assert "per cent in pre_pass_at_1, pre_pass_at_64, post_pass_at_1; say otherwise by `columns`" in first
     assert read_corpus(foreign, columns={}, percent=True).equals(found.frame)
 
 

@@ -272,7 +272,7 @@ def test_tables_of_other_tools_are_read_as_rank_reads_them() -> None:
     curves = pl.DataFrame({"run": ["a", "b"], "step": [50, 50], "pass@1": [25.0, 30.0], "pass@16": [50.0, 50.0]})
     known, foreign = race(ours, along, rl_steps=400), race(theirs, curves, rl_steps=400, percent=True)
     assert foreign.frame.equals(known.frame)
-    assert "'name' is taken for candidate" in foreign.notes[0]
+    assert "'name' as candidate" in foreign.notes[0]
     with pytest.raises(HeadersError, match="percent=True"):
         race(theirs, rl_steps=400)
     told = race(theirs.rename({"pass@1 (%)": "judge"}), curves, rl_steps=400, percent=True, columns={"pass@1": "judge"})
@@ -287,7 +287,7 @@ def test_foreign_tables_without_pass_at_1_are_raced_by_what_they_hold(unit):
     along = pl.DataFrame({"candidate": ["a", "b"], "step": [50, 50], "pass_at_1": [0.25, 0.3]})
     found = race(theirs, curves, rl_steps=400, percent=unit > 1)
     assert found.frame.equals(race(ours, along, rl_steps=400).frame)
-    assert "'Pass@16' is taken for pre_pass_at_16" in found.notes[0]
+    assert "'Pass@16' as pre_pass_at_16" in found.notes[0]
 
 
 def test_costs_are_rl_steps_where_none_was_given():

@@ -38,7 +38,7 @@ def test_one_model_ranks_with_no_result_and_with_many(runs: pl.DataFrame, count:
     assert ranking.surrogate == "hierarchical"
     assert ranking.frame["prediction"].null_count() == 0
     said = " ".join(ranking.notes)
-    assert ("with no result" if count == 0 else f"fitted on {count} finished candidates") in said
+    assert ("with no result" if count == 0 else f"fitted on the {count} with a result") in said
     assert "14 other bases (lab, lab-2, lab-3, lab-pilot, lab-search; 200 to 400 RL steps)" in said
 
 
@@ -80,7 +80,7 @@ def test_rank_and_fit_agree_and_count_results_once(runs: pl.DataFrame) -> None:
     np.testing.assert_allclose(others["prediction"], [wanted[name] for name in others["candidate"]], rtol=1e-9)
     again = rank(table, fitted)
     assert again.frame.equals(ranking.frame)
-    assert any("fitted on 8 of the candidates" in note for note in again.notes)
+    assert any("fitted on the 8 with a result" in note for note in again.notes)
     done = ranking.frame.filter(pl.col("candidate").is_in(table["candidate"][:8].implode()))
     assert done.sort("candidate")["prediction"].equals(runs[:8].sort("candidate")["post_pass_at_1"])
 

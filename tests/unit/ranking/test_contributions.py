@@ -96,3 +96,18 @@ def test_the_ranking_names_what_drives_it():
     difference = ranking.frame["prediction"][0] - ranking.frame["prediction"].mean()
     assert sum(parts.row(0)[1:]) == pytest.approx(difference)
     assert parts.select(pl.exclude("candidate")).sum().row(0) == pytest.approx((0.0,) * 4, abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["linear", "bayesian_ridge"])
+def test_what_all_candidates_have_alike_drives_none_of_them(kind):
+    """Such as the base model of candidates of one base."""
+    runs = synthetic_corpus(30, seed=2, nested=False).frame
+    fitted = fit(runs, kind)
+    same = runs.with_columns(pre_pass_at_64=pl.lit(0.5))
+    names, found = contributions(fitted, fitted.design(same))
+    assert names == ("pre_held_out_loss_nats",)
+    assert found.shape == (30, 1)
+    drivers = rank(same.drop("post_pass_at_1"), fitted).frame["drivers"].to_list()
+    assert {driver["feature"] for of_one in drivers for driver in of_one} == {"pre_held_out_loss_nats"}
+    alone = rank(runs.head(1).drop("post_pass_at_1"), fitted).frame["drivers"].to_list()
+    assert alone == [[]]

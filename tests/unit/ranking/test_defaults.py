@@ -26,24 +26,27 @@ def test_the_first_that_applies_is_taken() -> None:
     first, second = fit(RUNS, "linear"), fit(RUNS, "effective_k")
     chosen = default_surrogate(FRESH, {"a": other, "b": first, "c": second})
     assert chosen.surrogate is first
-    assert chosen.note == ""
+    assert chosen.why_none == ""
 
 
-def test_where_none_applies_finished_candidates_are_learnt_from_and_it_is_said_why() -> None:
+def test_where_none_applies_finished_candidates_are_learnt_from_and_it_is_said_once() -> None:
     table = RUNS.with_columns(pl.when(pl.int_range(pl.len()) < 15).then("post_pass_at_1").alias("post_pass_at_1"))
     ranking = rank(table)
     assert ranking.frame["prediction"].null_count() == 0
-    assert any("fitted on the 15 candidates with a result" in note for note in ranking.notes)
-    (said,) = [note for note in ranking.notes if "surrogate applies" in note]
-    assert said.startswith(f"no shipped surrogate applies: for {SHIPPED[0]}, eval protocol")
-    assert len(said) < 140
+    (said,) = [note for note in ranking.notes if "result" in note]
+    assert "fitted on the 15 with a result" in said
+    assert len(ranking.notes) <= 2
 
 
 @pytest.mark.parametrize("table", [FRESH, RUNS[:4]])
 def test_with_nothing_to_learn_from_it_screens(table: pl.DataFrame) -> None:
     ranking = rank(table)
     assert ranking.surrogate is None
-    assert "no score is predicted" in " ".join(ranking.notes)
+    (said,) = [note for note in ranking.notes if "no score is predicted" in note]
+    count = "none has" if table is FRESH else "4 have"
+    assert (
+        f"that takes 5 candidates with 'post_pass_at_1' ({count})" in said or "every candidate has its result" in said
+    )
 
 
 def test_rl_seeds_of_two_candidates_are_no_six_candidates() -> None:
@@ -62,7 +65,7 @@ def test_finished_candidates_listed_again_as_they_were_before_rl_are_not_learnt_
 def test_a_surrogate_of_another_target_does_not_apply() -> None:
     chosen = default_surrogate(FRESH, {"a": fit(RUNS)}, "post_pass_at_8")
     assert chosen.surrogate is None
-    assert chosen.note == "no shipped surrogate applies: for a, it predicts 'post_pass_at_1', not 'post_pass_at_8'"
+    assert chosen.why_none.startswith("that takes 5 candidates with 'post_pass_at_8' (none has)")
 
 
 def test_every_shipped_surrogate_is_there() -> None:

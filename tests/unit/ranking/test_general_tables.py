@@ -6,7 +6,7 @@ import pytest
 
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.ranking import rank
-from quagpredict.ranking.finished import can_fit
+from quagpredict.ranking.finished import why_not_fitted
 
 
 @pytest.fixture(scope="module")
@@ -66,4 +66,4 @@ def test_what_cannot_be_fitted_is_said(mixtures):
         rank(mixtures, "none", features="web", target="loss")
     with pytest.raises(CorpusError, match="column 'wep' is missing"):
         rank(mixtures, "fit", features="wep", target="loss")
-    assert not can_fit(mixtures, "loss")  # nothing that is fitted on by default
+    assert why_not_fitted(mixtures, "loss")  # nothing that is fitted on by default

@@ -14,7 +14,7 @@ FOREIGN = pl.DataFrame(
 def test_what_can_mean_but_one_thing_is_taken_and_said():
     ranking = rank(FOREIGN, "none")
     assert ranking.frame["candidate"].to_list() == ["mix-a", "mix-b"]
-    assert any("'base' is taken for base_model" in note for note in ranking.notes)
+    assert any("'base' as base_model" in note for note in ranking.notes)
     assert "pre_pass_at_64" in ranking.candidates.columns
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from quagpredict.errors import CorpusError, IncomparableError, NothingToRankError, SurrogateError, UsageError
 from quagpredict.ranking import rank, why_not_applicable
-from quagpredict.ranking.finished import can_fit
+from quagpredict.ranking.finished import why_not_fitted
 from quagpredict.ranking.flags import KINDS
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.store import save_surrogate
@@ -241,15 +241,15 @@ def test_a_surrogate_fitted_on_the_spot_keeps_to_what_it_saw(runs):
         rank(table, "average")
     assert rank(table, "average", allow_unvalidated_base=True).frame.height == 40
     assert rank(table, "fit").frame["prediction"].null_count() == 0  # its prior speaks of any base
-    assert not can_fit(table)
-    assert can_fit(table.with_columns(base_model=pl.lit("one")))
+    assert why_not_fitted(table)
+    assert not why_not_fitted(table.with_columns(base_model=pl.lit("one")))
     mixed = runs.with_columns(
         pl.when(done).then("post_pass_at_1").alias("post_pass_at_1"),
         rl_recipe_id=pl.when(pl.int_range(pl.len()) < 3).then(pl.lit("other")).otherwise("rl_recipe_id"),
     )
     with pytest.raises(IncomparableError, match="2 RL recipes"):
         rank(mixed, "fit")
-    assert not can_fit(mixed)
+    assert why_not_fitted(mixed)
 
 
 def test_steps_that_the_surrogate_does_not_know_are_said(fresh, fitted):
@@ -282,10 +282,11 @@ def test_training_rows_are_known_again_in_any_order_and_company(runs, fresh):
     fitted = fit(table, split=None)
     for rows in (table, table.reverse(), table.sample(20, seed=1)):
         ranking = rank(pl.concat([rows, new], how="diagonal"), fitted)
-        assert any(f"fitted on {rows.height} of the candidates" in note for note in ranking.notes)
+        known = "fitted on the 40 with" if rows.height == 40 else "40 finished candidates, 20 of them among these"
+        assert known in ranking.notes[0]
         assert "prediction" not in [choice.rule for choice in ranking.outcome.choices]
     other = table.with_columns(post_pass_at_1=pl.col("post_pass_at_1") + 1e-9)
-    assert not any("of the candidates: its prediction" in note for note in rank(other, fitted).notes)
+    assert "among these" not in rank(other, fitted).notes[0]
 
 
 def test_every_rule_chooses_among_the_same_candidates():
