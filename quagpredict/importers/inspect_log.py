@@ -81,6 +81,8 @@ def _settings(log: dict[str, Any]) -> dict[str, Any]:
         for key, value in section.items()
         if value is not None and key in _SETTINGS
     }
+    if model := section(log, "eval").get("model"):
+        config["model"] = model
     limits = section(log, "eval", "config")
     return config | {key: limits[key] for key in _LIMITS if limits.get(key) is not None}
 

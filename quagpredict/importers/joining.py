@@ -13,7 +13,7 @@ _KEY = ["benchmark", "problem_id"]
 # Seeds of one run differ, and say nothing of how its samples were drawn.
 _MAY_DIFFER = ("seed",)
 # What must agree and still says which checkpoint was measured, not how.
-_NOT_PROTOCOL = ("step",)
+_NOT_PROTOCOL = ("step", "model")
 
 
 def joined(parts: pl.DataFrame, files: Sequence[Path]) -> pl.DataFrame:

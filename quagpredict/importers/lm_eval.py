@@ -202,6 +202,7 @@ def _results(path: Path, date: str, task: str) -> _Results:
     overall = section(whole, "config", "gen_kwargs")
     of_task = section(whole, "configs", task, "generation_kwargs")
     settings = {key: value for key, value in (of_task | overall).items() if key in _SETTINGS and value is not None}
+    settings |= {"model": whole["model_name"]} if whole.get("model_name") else {}
     return _Results(
         file.name, section(whole, "results", task), documents if isinstance(documents, int) else None, settings
     )

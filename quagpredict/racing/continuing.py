@@ -119,7 +119,7 @@ def plan_moves(now: Standing, ahead: Ahead, terms: Terms, barred: NDArray[np.boo
     ahead : Ahead
     terms : Terms
     barred : array (n,) of bool, optional
-        Runs that cannot go on. A finished run may be chosen all the same.
+        Runs that cannot go on, among them all of which nothing is known. A finished run may be chosen all the same.
 
     References
     ----------
@@ -135,7 +135,7 @@ def plan_moves(now: Standing, ahead: Ahead, terms: Terms, barred: NDArray[np.boo
     if not n or not np.isfinite(merits).any():
         return Plan([], -1, np.full(n, np.nan), affordable)
     # If none can be finished, a choice is still made, and what is left may serve to make it well.
-    eligible = affordable if affordable.any() else ~stuck if not stuck.all() else np.ones(n, dtype=np.bool_)
+    eligible = affordable if affordable.any() else ~stuck if not stuck.all() else np.isfinite(merits)
     leader = int(np.argmax(np.where(eligible, merits, -np.inf)))
     reserve = float(finish[leader]) if affordable[leader] else 0.0
     gain, kept = _values(now, ahead, eligible)

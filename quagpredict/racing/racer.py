@@ -14,7 +14,7 @@ from quagpredict.curves.model import CurveModel, Forecast
 from quagpredict.curves.reading import Curves, read_curves
 from quagpredict.curves.standing import Grid, Standing, with_prior
 from quagpredict.curves.under_way import about_curves, check_ends, learnt_from, stand, with_results
-from quagpredict.errors import CorpusError, UsageError, argument
+from quagpredict.errors import CorpusError, NothingToRankError, UsageError, argument
 from quagpredict.racing.before_rl import forecast_before_rl
 from quagpredict.racing.continuing import Ahead, Plan, Terms, plan_moves
 from quagpredict.racing.result import Race
@@ -95,11 +95,12 @@ def race(
     Returns
     -------
     Race
+        As in `rank`, a candidate of which neither Pass@1 nor a prediction is known has no forecast and no place.
 
     Raises
     ------
     NothingToRankError
-        If there is no candidate.
+        If there is no candidate, or nothing is known of any.
     CorpusError, UsageError
         If a table or the call is wrong.
 
@@ -129,6 +130,14 @@ def race(
     check_ends(measured, rl_steps)
     names = frame["candidate"].to_list()
     now, grid, seen = stand(measured, frame, learnt, before, rl_steps)
+    # What any run reaches is no forecast of this one.
+    unknown = ~(np.isfinite(before.mean) | frame["candidate"].is_in(measured.frame["candidate"].implode()).to_numpy())
+    if unknown.all():
+        raise NothingToRankError(
+            f"neither Pass@1 nor a prediction of any of {frame.height} candidates is known, and none was measured "
+            "along RL: measure pre_pass_at_1, or pass predictions as `prior`"
+        )
+    now = replace(now, mean=np.where(unknown, np.nan, now.mean))
     ahead = _ahead(grid, seen, learnt.model, before, measured.k, asked, terms.steps)
     barred = np.isin(np.array(names), list(stopped))
     strangers = set(stopped) - every
@@ -137,17 +146,17 @@ def race(
     belief = belief_of(now)
     bar = None if gate is None else parse_bar(gate, margin, frame, target="post_pass_at_1")
     chance = chances(belief, bar=bar)
-    plan = plan_moves(now, ahead, terms, barred)
+    plan = plan_moves(now, ahead, terms, barred | unknown)
     none_clears = bar is not None and chance.p_any_clears < gate_probability
     if none_clears and bar is not None:
-        plan = _only_the_bar(plan, now, ahead, terms, bar, barred)
+        plan = _only_the_bar(plan, now, ahead, terms, bar, barred | unknown)
     notes = [
         *read,
         *left_out,
         learnt.about() + ("" if learn_from is not None else "; pass `learn_from` for runs of your own"),
         about,
         *(() if bar is None else bases_not_measured(bar, frame)),
-        *_about(measured, frame, plan, terms, none_clears),
+        *_about(measured, int(unknown.sum()), plan, terms, none_clears),
     ]
     return Race(
         frame=told(frame, now, plan, terms, belief, chance, barred, none_clears=none_clears, with_gate=bar is not None),
@@ -279,13 +288,12 @@ def _only_the_bar(plan: Plan, now: Standing, ahead: Ahead, terms: Terms, bar: Ba
     return Plan(alone.moves, alone.leader, plan.gains, plan.affordable)
 
 
-def _about(curves: Curves, frame: pl.DataFrame, plan: Plan, terms: Terms, none_clears: bool) -> list[str]:
+def _about(curves: Curves, unknown: int, plan: Plan, terms: Terms, none_clears: bool) -> list[str]:
     """Return what a reader must know about this race."""
     notes = list(about_curves(curves))
-    nothing = frame.height - curves.frame["candidate"].n_unique()
-    if nothing:
-        who, whose = ("1 candidate", "its") if nothing == 1 else (f"{nothing} candidates", "their")
-        notes.append(f"Pass@1 of {who} was never measured: {whose} curves start from what any run reaches")
+    if unknown:
+        who = "1 candidate has" if unknown == 1 else f"{unknown} candidates have"
+        notes.append(f"{who} neither Pass@1 nor a prediction, and so no place: measure pre_pass_at_1")
     if none_clears:
         notes.append("none is worth RL: no candidate is likely enough to clear the gate")
     elif not plan.affordable.any():

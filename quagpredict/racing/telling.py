@@ -60,6 +60,8 @@ def _word(
     stop = "stop" if begun else "leave"
     if now.step[row] >= terms.steps:
         return "done", "finished"
+    if np.isnan(now.mean[row]):
+        return stop, "neither its Pass@1 nor a prediction is known"
     move = next((move for move in plan.moves if move.row == row), None)
     if move is not None:
         action = "go on" if begun else "start"

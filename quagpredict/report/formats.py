@@ -25,6 +25,17 @@ def percent(value: float | None, digits: int = 1) -> str:
     return number(None if value is None else 100.0 * value, digits)
 
 
+def percent_range(low: float | None, high: float | None) -> str:
+    """Return an interval of fractions as per cent; a dash for None.
+
+    Examples
+    --------
+    >>> percent_range(0.4567, 0.5), percent_range(None, None)
+    ('46 to 50', '–')
+    """
+    return "–" if low is None or high is None else f"{percent(low, 0)} to {percent(high, 0)}"
+
+
 def number(value: float | None, digits: int = 2) -> str:
     """Return a number with that many digits after the point; a dash for None and NaN."""
     if value is None or not math.isfinite(value):

@@ -15,7 +15,7 @@ from quagpredict.racing import Race
 from quagpredict.ranking import Ranking
 from quagpredict.ranking.flags import KINDS
 from quagpredict.report.candidate_rows import FIRST_ROWS, bases_of, candidate_table, values_of
-from quagpredict.report.decision import Decision, unmarked
+from quagpredict.report.decision import Decision, chosen, unmarked
 from quagpredict.report.formats import heading, is_share, percent, plain, score
 from quagpredict.report.markup import breakable, facts, section, sentence, table, text
 from quagpredict.report.page_data import MOST, Measured
@@ -109,12 +109,13 @@ def _facts(ranking: Ranking, hours: float | None, race: Race | None) -> str:
     """Return the few numbers that a reader looks for first."""
     finished = ranking.frame["actual"].drop_nulls().len() if "actual" in ranking.frame.columns else 0
     pairs = [("candidates", f"{ranking.frame.height:,}"), ("score after RL known of", f"{finished:,}")]
-    first = None if ranking.surrogate is None else ranking.frame.row(0, named=True)
-    if race is not None:  # what is decided is what is told of
-        chosen = race.frame.filter(pl.col("candidate") == pl.lit(race.choice))
-        first = chosen.row(0, named=True) if chosen.height else None
+    # What is decided is what is told of.
+    best = ranking.frame["candidate"][0]
+    decided = next(iter(chosen(ranking)), best) if race is None else race.choice
+    told = (ranking if race is None else race).frame.filter(pl.col("candidate") == pl.lit(decided))
+    first = told.row(0, named=True) if told.height and (ranking.surrogate or race) else None
+    which = "first" if race is None and decided == best else "one to take now"
     if first is not None:
-        which = "first" if race is None else "one to take now"
         unit = " <small>points</small>" if is_share(ranking.target) else ""
         pairs.append((f"chance that the {which} is best", f"{percent(first['p_best'], 0)} <small>%</small>"))
         pairs.append(("regret of taking it alone", f"{score(ranking.target, first['expected_regret'])}{unit}"))

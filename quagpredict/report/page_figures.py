@@ -6,7 +6,7 @@ import polars as pl
 
 from quagpredict.racing import Race
 from quagpredict.ranking import Ranking
-from quagpredict.report.formats import percent, plain
+from quagpredict.report.formats import percent, percent_range, plain
 from quagpredict.report.markup import breakable, figure, name, sentence, table, text
 from quagpredict.report.race_tables import action_in_words, race_sentence
 
@@ -107,7 +107,6 @@ def race_part(race: Race) -> str:
     """Return the state of a race: what it says now, its figure and its table."""
     rows, kinds = [], []
     for row in race.frame.head(RUNS).iter_rows(named=True):
-        ends = f"{percent(row['low'], 0)} to {percent(row['high'], 0)}"
         rows.append(
             [
                 text(action_in_words(row["action"], row["until"])),
@@ -115,7 +114,7 @@ def race_part(race: Race) -> str:
                 f"{row['step']:,}",
                 percent(row["score"]),
                 percent(row["forecast"]),
-                "known" if row["state"] == "finished" else ends,
+                "known" if row["state"] == "finished" else percent_range(row["low"], row["high"]),
                 percent(row["p_best"], 0),
             ]
         )

@@ -6,7 +6,7 @@ import polars as pl
 
 from quagpredict.racing import Race
 from quagpredict.report.decision import marked, unmarked
-from quagpredict.report.formats import fitting, percent, plain, to_json
+from quagpredict.report.formats import fitting, percent, percent_range, plain, to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -101,7 +101,7 @@ def _columns(frame: pl.DataFrame) -> dict[str, list[str]]:
         "now": [percent(value) for value in frame["score"]],
         "end": [percent(value) for value in frame["forecast"]],
         "90 %": [
-            "known" if state == "finished" else f"{percent(low, 0)} to {percent(high, 0)}"
+            "known" if state == "finished" else percent_range(low, high)
             for state, low, high in frame.select("state", "low", "high").iter_rows()
         ],
         "best": [percent(value, 0) for value in frame["p_best"]],

@@ -202,3 +202,18 @@ def test_a_fault_of_a_reader_is_not_called_one_of_the_file(tmp_path, monkeypatch
     monkeypatch.setattr(counts, "read", panicked)
     with pytest.raises(InvalidDataError, match=r"c\.csv: not as counts writes it \(bad bytes\)"):
         import_run("counts", [file], candidate="a")
+
+
+def test_logs_of_two_models_are_no_run_of_one(lm_eval):
+    """Such as a folder with the logs of every checkpoint, given as one candidate."""
+    results = next(lm_eval.parent.glob("results_*.json"))
+    other = lm_eval.parent / "other" / lm_eval.name
+    other.parent.mkdir()
+    other.write_bytes(lm_eval.read_bytes())
+    for name, path in (("ckpt/a", results), ("ckpt/b", other.parent / results.name)):
+        path.write_text(json.dumps(json.loads(results.read_text()) | {"model_name": name}))
+    policy = GradingPolicy(symbolic=False)
+    with pytest.raises(InvalidDataError, match=r"model is 'ckpt/a' in .* and 'ckpt/b' in .*`allow_mixed_settings`"):
+        import_run("auto", [lm_eval, other], candidate="a", regrade=policy)
+    alone = [import_run("auto", [path], candidate="a", regrade=policy) for path in (lm_eval, other)]
+    assert alone[0].eval_protocol_id == alone[1].eval_protocol_id

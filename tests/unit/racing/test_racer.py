@@ -200,9 +200,30 @@ def test_curves_without_pass_at_16_are_forecast_and_a_note_says_what_is_lost(ask
     assert any("no Pass@16" in note for note in found.notes)
     eight = asked(along(("a", 50)).rename({"pass_at_16": "pass_at_8"}), WHO.drop("pre_pass_at_16"))
     assert any("Pass@8 stands in" in note for note in eight.notes)
-    nothing = asked(None, WHO.select("candidate"))
-    assert nothing.frame["forecast"].n_unique() == 1
-    assert any("Pass@1 of 4 candidates was never measured" in note for note in nothing.notes)
+
+
+@pytest.mark.parametrize("gate", [None, 0.99])
+def test_who_is_neither_measured_nor_predicted_has_no_place_as_in_rank(asked, gate):
+    who = WHO.with_columns(
+        pl.when(pl.col("candidate") != "d").then(name).alias(name) for name in ("pre_pass_at_1", "pre_pass_at_16")
+    )
+    curves = along(("a", 50))
+    ranked, raced = rank(who, curves=curves, rl_steps=400), asked(curves, who, prior=None, parallel=4, gate=gate)
+    places = ranked.frame.filter(pl.col("rank").is_not_null())["candidate"].to_list()
+    assert set(places) == {"a", "b", "c"} == set(raced.frame.drop_nulls("forecast")["candidate"])
+    last = raced.frame.row(-1, named=True)
+    assert (last["candidate"], last["action"], last["low"], last["p_best"]) == ("d", "leave", None, None)
+    assert "neither its Pass@1 nor a prediction is known" in last["why"]
+    assert any("1 candidate has neither Pass@1 nor a prediction" in note for note in raced.notes)
+    assert raced.choice != "d"
+    assert " d " in str(raced)
+    known = asked(curves, who.filter(pl.col("candidate") != "d"), prior=None, parallel=4, gate=gate)
+    assert raced.frame.head(3).equals(known.frame)
+
+
+def test_a_race_of_which_nothing_is_known_is_refused(asked):
+    with pytest.raises(NothingToRankError, match="neither Pass@1 nor a prediction of any of 4 candidates"):
+        asked(None, WHO.select("candidate"))
 
 
 def test_what_rank_predicts_is_where_it_starts_and_where_rank_cannot_the_curves_speak():

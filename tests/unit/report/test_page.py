@@ -249,3 +249,22 @@ def test_what_rules_take_of_those_without_a_result_stands_apart_from_what_they_c
     # SFT Pass@1 takes e of the two that are left; of those with a result it took a, 15 points below b.
     assert "ended at" not in left.split("What the free rules would take")[1]
     assert "15.0" in known.split("</table>")[0]
+
+
+def test_the_numbers_at_the_top_are_of_what_the_page_decides(written):
+    """Where the best so far has its result, they are of the one to take now, as the sentence above them is."""
+    known = [0.513, 0.49, 0.539, 0.508, 0.471]
+    table = pl.DataFrame(
+        {
+            "candidate": list("abcdefghi"),
+            "pre_pass_at_1": [0.31, 0.35, 0.29, 0.33, 0.36, 0.325, 0.30, 0.37, 0.26],
+            "pre_pass_at_64": [0.71, 0.67, 0.73, 0.695, 0.64, 0.709, 0.69, 0.63, 0.67],
+            "post_pass_at_1": [*known, None, None, None, None],
+        }
+    )
+    ranking = rank(table)
+    assert ranking.frame["candidate"][0] == "c"
+    regret = ranking.frame.row(by_predicate=pl.col("candidate") == "f", named=True)["expected_regret"]
+    assert f"regret of taking it alone{100 * regret:.1f} points" in written(ranking).text
+    assert "chance that the one to take now is best" in written(ranking).text
+    assert "chance that the first is best" in written(rank(RUNS.head(6).drop("post_pass_at_1"), fit(RUNS))).text
