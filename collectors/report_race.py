@@ -132,7 +132,7 @@ def page(race: Held, command: str, figure: str) -> str:
         f"{plan.race.rl_steps / plan.rl.steps:g} runs. When it was over its decisions were committed, and then "
         "all runs were taken to the end. It is one race: it shows that the machinery works and what a decision looks "
         "like, not "
-        "how races end on average ([simulations](guide/race.md#how-far-to-trust-it) do). This page is made by",
+        "how races end on average ([simulations](race-simulations.md) do). This page is made by",
         "",
         "```bash",
         command,
