@@ -1,6 +1,8 @@
-"""What a collection of many candidates takes to open, and for a stage: `python large_collection.py FOLDER CANDIDATES`.
+"""What a collection of many candidates takes to open, and for a stage: `large_collection.py FOLDER CANDIDATES [KIND]`.
 
-SFT of all candidates is done; 200 of them are measured by a program that takes no time, in this process.
+SFT of all candidates is done; 200 of them are measured by a program that takes no time, in this process. With the kind
+``race`` RL of all candidates may follow, as a race decides; with ``records`` all others are measured, and their weights
+are elsewhere.
 """
 
 import contextlib
@@ -11,6 +13,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import yaml
@@ -76,47 +79,58 @@ class Inline:
         """Return."""
 
 
-def write_plan(folder: Path, candidates: int) -> Path:
-    """Write a plan of so many SFT candidates without RL."""
-    for name, text in {"sft.yaml": "max_length: 64", "suite.yaml": SUITE, "program.py": ""}.items():
+def write_plan(folder: Path, candidates: int, kind: str) -> Path:
+    """Write a plan of so many SFT candidates; without RL, unless it is a race."""
+    texts = {"sft.yaml": "max_length: 64", "rl.yaml": "max_steps: 100", "suite.yaml": SUITE, "program.py": ""}
+    for name, text in texts.items():
         (folder / name).write_text(text)
     grid = {"unique_examples": 16, "epochs": 1, "learning_rate": 1e-3, "seed": list(range(candidates)), "rl_seeds": []}
-    plan = {
+    plan: dict[str, Any] = {
         "name": "large",
         "bases": {"weak": {"family": "qwen3", "model_name_or_path": "org/model"}},
         "data": {"broad": {"lab_data": {"lengths": [1, 6]}}},
         "sft": {"recipe": str(folder / "sft.yaml")},
         "evaluation": {"suite": str(folder / "suite.yaml"), "samples_before": 8},
         "candidates": [{"base": "weak", "data": "broad", "scenario": "dataset-level", **grid}],
-        "programs": dict.fromkeys(("sft", "evaluate"), str(folder / "program.py")),
+        "programs": dict.fromkeys(("sft", "evaluate", "rl"), str(folder / "program.py")),
     }
+    if kind == "race":
+        grid["rl_seeds"] = [0]
+        plan |= {"rl": {"recipe": str(folder / "rl.yaml")}, "race": {"rl_steps": 1000, "rungs": [10, 25, 50]}}
     (folder / "plan.yaml").write_text(yaml.safe_dump(plan))
     return folder / "plan.yaml"
 
 
-def train_all(plan: Path, work: WorkFolder) -> None:
-    """Leave what a collection leaves that has trained every candidate."""
+def leave_done(plan: Path, work: WorkFolder, problems: Path, kind: str) -> None:
+    """Leave what a collection leaves that has trained every candidate, and measured those that it has to."""
     work.logs.mkdir(parents=True)
     trained = RunRecord("sft", {}, 1.0, outputs={"model.safetensors": "0" * 64})
+    measured = RunRecord("evaluate", MEASURED, 1.0)
+    stages = stages_of(Plan.from_yaml(plan))
+    last = {stage.candidate for stage in stages[-2 * (STAGES + 50) :]} if kind == "records" else set()
     with work.ledger.open("w") as ledger:
-        for stage in stages_of(Plan.from_yaml(plan)):
-            if stage.kind == "sft":
-                folder = work.stage(stage.id)
-                folder.mkdir(parents=True)
+        for stage in stages:
+            if stage.kind != "sft" and (kind != "records" or stage.candidate in last):
+                continue
+            folder, record = work.stage(stage.id), trained if stage.kind == "sft" else measured
+            folder.mkdir(parents=True)
+            if record is measured:
+                (folder / "problems.parquet").write_bytes(problems.read_bytes())
+            elif kind != "records" or stage.candidate in last:
                 (folder / "model.safetensors").touch()
-                (folder / "record.json").write_text(json.dumps(trained.as_dict()))
-                (work.logs / f"sft-{stage.name}-1.yaml").touch()
-                log, began = f"logs/sft-{stage.name}-1.log", "2026-01-01T00:00:00+00:00"
-                attempt = Attempt(stage.key, stage.id, "done", trained, log, began, 1.0, work.given(stage), 0)
-                ledger.write(canonical_json(asdict(attempt)) + "\n")
+            (folder / "record.json").write_text(json.dumps(record.as_dict()))
+            (work.logs / f"{stage.kind}-{stage.name}-1.yaml").touch()
+            log, began = f"logs/{stage.kind}-{stage.name}-1.log", "2026-01-01T00:00:00+00:00"
+            attempt = Attempt(stage.key, stage.id, "done", record, log, began, 1.0, work.given(stage), 0)
+            ledger.write(canonical_json(asdict(attempt)) + "\n")
 
 
-def main(folder: Path, candidates: int) -> None:
+def main(folder: Path, candidates: int, kind: str = "") -> None:
     """Print what it took, in seconds of processor time, and the memory, as JSON."""
-    plan, work = write_plan(folder, candidates), folder / "work"
-    train_all(plan, WorkFolder(work))
+    plan, work = write_plan(folder, candidates, kind), folder / "work"
     problems = folder / "problems.parquet"
     write_parquet(pl.DataFrame({"benchmark": ["b"] * 2, "problem_id": ["p", "q"], "n": [8, 8], "c": [1, 2]}), problems)
+    leave_done(plan, WorkFolder(work), problems, kind)
     launcher = Inline(problems)
     carrying_out.launcher_of = lambda *_: launcher
     began = time.process_time()
@@ -128,4 +142,4 @@ def main(folder: Path, candidates: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -34,7 +34,7 @@ from quagpredict.collection.selection import limited
 from quagpredict.collection.stages import DECISIONS, RESUME, ROLE_OF, Stage, stages_of, states_of
 from quagpredict.collection.standing import MOST_FAILURES, Standing
 from quagpredict.collection.summary import Summary, summary_of
-from quagpredict.collection.work_folder import Place, WorkFolder, belongs_to
+from quagpredict.collection.work_folder import Place, WorkFolder
 from quagpredict.errors import LauncherError, QuagpredictError
 from quagpredict.plans.plan import Plan
 from quagpredict.run_record import RECORD_NAME, read_record
@@ -91,7 +91,6 @@ class Collection:
         self._saved = self._recover(stages_of(plan))
         earlier = work.still_there(ledger.attempts)
         self._attempts = [attempt for attempt in earlier if attempt.status == "done" or not retry_failed]
-        self._without_weights = work.without_weights(self._attempts)
         self._rows = Rows(plan, work, self._attempts)
         self._rows_new = self._rows_written = 0
         self._running: dict[str, _Running] = {}
@@ -99,30 +98,33 @@ class Collection:
         self._programs = Programs(work.root)
         self._losses = 0
         self._told: tuple[float, float, float | None] = (0.0, 0.0, None)
-        self._stand = Standing(stages, self._attempts, self._without_weights)
-        self._ask_decisions()
+        self._stand = Standing(self._asked_for(), self._attempts, work.without_weights(self._attempts))
+        self._outdated = False  # what is asked for
         if limit is not None:
             self._decides, self._chosen = False, self._stand.stages  # nothing is decided in a call about a part
             part = limited(self._chosen, self._stand.states, limit)
-            self._stand = Standing(part, self._attempts, self._without_weights)
+            self._stand = Standing(part, self._attempts, self._stand.without_weights)
 
-    def _ask_decisions(self) -> None:
-        """Take the stages that are asked for by now, where results decide about that."""
-        if self._decides:
-            stages = may_run(self._plan, self._chosen, self._attempts, raced=self._raced, whole=self._whole)
-            self._stand = Standing(stages, self._attempts, self._without_weights)
+    def _asked_for(self) -> Sequence[Stage]:
+        """Return the stages that may be run by now, where results decide about that."""
+        if not self._decides:
+            return self._chosen
+        return may_run(self._plan, self._chosen, self._attempts, raced=self._raced, whole=self._whole)
 
     def _take_in(self, attempt: Attempt) -> None:
         """Let all that follow the attempts know of one that ended, and note which weights there are now."""
         self._attempts.append(attempt)
         self._rows.learn(attempt)
-        if attempt.status == "done":
-            self._without_weights = {part for part in self._without_weights if not belongs_to(part, attempt.stage)}
-            spent = self._by_id[attempt.stage].needs.get(RESUME) if attempt.stage in self._by_id else None
-            if spent is not None:  # what it went on from has no weights any more
-                self._without_weights.add(spent)
-        self._stand.learn(attempt, self._without_weights)
-        self._ask_decisions()
+        stage, stand = self._by_id.get(attempt.stage), self._stand
+        # Done as it was asked for changes nothing about what is asked for: all else is for the next decision to see.
+        if attempt.status != "done" or stage is None or stand.states.get(stage.id) not in ("ready", "waiting"):
+            self._outdated = True
+        # What a run went on from has no weights any more.
+        stand.learn(attempt, stage.needs.get(RESUME) if stage is not None and attempt.status == "done" else None)
+        decided = attempt.stage.partition("/")[0] in DECISIONS
+        if self._decides and (decided or (self._outdated and stand.only_decides)):
+            self._stand = Standing(self._asked_for(), self._attempts, stand.without_weights)
+            self._outdated = False
 
     def _recover(self, stages: Sequence[Stage]) -> list[str]:
         """Bring what was left over into order, where nobody is at it; return the stages whose work was saved."""
@@ -316,7 +318,7 @@ class Collection:
             self._late.discard(stage.id)
             add_to_log(place, f"error: ended after {self._limit(stage):g} s, the plan's launch.time_limits")
         record = record_of_end(stage, place, ended.exit_code)
-        if record is not None and any(belongs_to(part, stage.id) for part in self._without_weights):
+        if record is not None and self._stand.lacks_weights(stage.id):
             record = same_as_before(record, read_record(self._work.stage(stage.id)), place)
         if record is None and ended.exit_code is None:
             self._machines_lost[stage.id] += 1
@@ -392,5 +394,5 @@ class Collection:
     def summary(self) -> Summary:
         """Return how it stands."""
         stages = self._stand.stages if self._decides else self._chosen
-        states = states_of(stages, self._attempts, self._without_weights)
+        states = states_of(stages, self._attempts, self._stand.without_weights)
         return summary_of(states, self._attempts, self._rows.frame().height)

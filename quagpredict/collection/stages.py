@@ -13,6 +13,7 @@ from quagpredict.program import PAUSED
 
 Kind = Literal["base", "sft", "evaluate-pre", "measure", "grpo", "evaluate-along", "evaluate-post", "race"]
 State = Literal["done", "ready", "waiting", "failed", "blocked"]
+OPEN: tuple[State, ...] = ("ready", "waiting", "blocked")
 # The kinds that a program runs. Decisions are taken by `collect` itself: which candidates get more samples
 # (`quagpredict.collection.measuring`), which runs of a race go on (`quagpredict.collection.rounds`).
 KINDS: tuple[Kind, ...] = ("base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post")
@@ -341,22 +342,15 @@ def states_of(
         What of stages that are done has lost its weights, as `Stage.needs` names it: they are run again if a stage
         among `stages` still has to be run that needs it, and are done otherwise.
     """
-    return states_from(stages, Past(attempts), without_weights)
-
-
-def states_from(stages: Sequence[Stage], past: Past, without_weights: Collection[str] = ()) -> dict[str, State]:
-    """Return what `states_of` does, given what the attempts say."""
-    states: dict[str, State] = {}
+    past, states = Past(attempts), dict[str, State]()
     for stage in stages:
         states[stage.id] = past.state(stage, states)
-    if not without_weights:
-        return states
     again: set[str] = set()  # what has to be made once more, each before what needs it
-    for stage in reversed(stages):
-        if states[stage.id] in ("ready", "waiting", "blocked") or stage.id in again:
+    for stage in reversed(stages) if without_weights else ():
+        if states[stage.id] in OPEN or stage.id in again:
             again |= {stage.inputs[key] for key, needed in stage.needs.items() if needed in without_weights}
-    for stage in stages:
-        if stage.id in again or states[stage.id] not in ("failed", "done"):
+    for stage in stages if again else ():
+        if stage.id in again or states[stage.id] in OPEN:
             states[stage.id] = past.state(stage, states, again=stage.id in again)
     return states
 

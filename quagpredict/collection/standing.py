@@ -1,7 +1,8 @@
 """Where the stages of a collection stand, attempt by attempt, and which comes next.
 
-An attempt changes the state of its stage and of those that follow from it. Nothing else is looked at, so that a stage
-costs the same in a collection of a hundred and of a hundred thousand candidates.
+An attempt changes the state of its stage and of those that follow from it, and who needs weights that are not there.
+Nothing else is looked at, so that a stage costs the same in a collection of a hundred and of a hundred thousand
+candidates.
 """
 
 from bisect import bisect_left, insort
@@ -10,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from quagpredict.collection.ledger import Attempt
-from quagpredict.collection.stages import DECISIONS, Kind, Past, Stage, State, states_from
+from quagpredict.collection.stages import DECISIONS, OPEN, Kind, Past, Stage, State
 
 #: Stages of one kind that may fail before the first succeeds: what is wrong with all of them is no reason to train on.
 MOST_FAILURES = 3
@@ -35,12 +36,13 @@ class Standing:
     attempts : iterable of Attempt
         Oldest first.
     without_weights : collection of str
-        As for `states_of`; read anew at each attempt.
+        As for `states_of`, at first.
 
     Attributes
     ----------
     states : dict
-        State by identity: what `states_of` says.
+        State by identity: what `states_of` says. A decision, which needs all measurements, is looked at again when
+        nothing else is ready.
     count : Counter
         How many stages are in a state.
     """
@@ -56,7 +58,7 @@ class Standing:
         self._followers: dict[str, list[Stage]] = defaultdict(list)
         self._of_candidate: dict[str, list[Stage]] = defaultdict(list)
         for stage in stages:
-            for identity in stage.inputs.values():
+            for identity in dict.fromkeys(stage.inputs.values()) if stage.kind not in DECISIONS else ():
                 self._followers[identity].append(stage)
             if stage.kind != "base":
                 self._of_candidate[stage.candidate].append(stage)
@@ -66,22 +68,89 @@ class Standing:
         self._seconds: dict[str, float] = defaultdict(float)
         self._done: Counter[Any] = Counter()
         self._failed: Counter[str] = Counter()
+        self._decision = next((stage for stage in stages[-1:] if stage.kind in DECISIONS), None)
+        self._lost: dict[str, set[str]] = defaultdict(set)  # by the stage whose weights they were
+        for part in without_weights:
+            self._lost[_stage_of(part)].add(part)
+        self._lasting: dict[str, State] = {}  # what the states are if nothing is made again
+        self._wanted: Counter[str] = Counter()  # how many inputs of stages that are not over a stage's lost weights are
+        self._touched: list[Stage] = []
         for attempt in attempts:
             self._note(attempt)
-        self._set_all(without_weights)
+        for stage in stages:
+            self._lasting[stage.id] = self._past.state(stage, self._lasting)
+        for stage in stages if self._lost else ():
+            if self._lasting[stage.id] in OPEN:
+                self._want(stage, 1)
+        for stage in stages:
+            self._set(stage, self._state(stage))
 
-    def learn(self, attempt: Attempt, without_weights: Collection[str] = ()) -> None:
-        """Take in an attempt that ended."""
+    @property
+    def without_weights(self) -> set[str]:
+        """What of stages that are done has no weights by now."""
+        return set().union(*self._lost.values())
+
+    def lacks_weights(self, identity: str) -> bool:
+        """Return whether a part of a stage is without weights."""
+        return bool(self._lost.get(identity))
+
+    @property
+    def only_decides(self) -> bool:
+        """Whether nothing but a decision is ready."""
+        decision = self._decision is not None and self.states[self._decision.id] == "ready"
+        return self.count["ready"] == decision
+
+    def learn(self, attempt: Attempt, lost: str | None = None) -> None:
+        """Take in an attempt that ended; one that is done has its weights, and may have used up those of another."""
         self._note(attempt)
-        if without_weights:  # what has to be made again may be far from what changed
-            self._set_all(without_weights)
-            return
-        changed = [self.stages[self._position[attempt.stage]]] if attempt.stage in self._position else []
+        known = attempt.stage in self._position
+        self._touched = [self.stages[self._position[attempt.stage]]] if known else []
+        if attempt.status == "done" and self._lost.pop(attempt.stage, None):
+            self._want_of(attempt.stage, -self._wanted[attempt.stage])
+        if lost is not None and lost not in self._lost[_stage_of(lost)]:
+            self._lost[_stage_of(lost)].add(lost)
+            needing = (one for one in self._followers[_stage_of(lost)] if self._is_open(one.id))
+            self._want_of(_stage_of(lost), sum(list(one.needs.values()).count(lost) for one in needing))
+        changed = self._touched.copy()
         while changed:
             stage = changed.pop()
-            state = self._past.state(stage, self.states)
-            if self._set(stage, state):
+            state, was_open = self._past.state(stage, self._lasting), self._is_open(stage.id)
+            if state != self._lasting[stage.id]:
+                self._lasting[stage.id] = state
+                self._touched.append(stage)
                 changed += self._followers[stage.id]
+                if self._is_open(stage.id) != was_open:
+                    self._want(stage, -1 if was_open else 1)
+        while self._touched:
+            stage = self._touched.pop()
+            if self._set(stage, self._state(stage)):
+                self._touched += self._followers[stage.id]
+        if self._decision is not None and self.only_decides:
+            state = self._lasting[self._decision.id] = self._past.state(self._decision, self.states)
+            self._set(self._decision, state)
+
+    def _state(self, stage: Stage) -> State:
+        lasting, again = self._lasting[stage.id], self._wanted[stage.id] > 0
+        return self._past.state(stage, self.states, again=again) if again or lasting in OPEN else lasting
+
+    def _is_open(self, identity: str) -> bool:
+        """Return whether a stage has still to be run, for itself or for what needs its weights."""
+        return self._wanted[identity] > 0 or self._lasting.get(identity) in OPEN
+
+    def _want(self, stage: Stage, by: int) -> None:
+        """Count a stage that has still to be run, or has not any more, among those that need its inputs' weights."""
+        if self._lost and stage.kind not in DECISIONS:
+            for key, needed in stage.needs.items():
+                if needed in self._lost.get(stage.inputs[key], ()):
+                    self._want_of(stage.inputs[key], by)
+
+    def _want_of(self, identity: str, by: int) -> None:
+        was_open = self._is_open(identity)
+        self._wanted[identity] += by
+        if identity in self._position and self._is_open(identity) != was_open:
+            stage = self.stages[self._position[identity]]
+            self._touched.append(stage)
+            self._want(stage, -1 if was_open else 1)
 
     def next(self, taken: Collection[str] = ()) -> Stage | None:
         """Return the ready stage to start next, other than those that are taken; None if there is none."""
@@ -113,11 +182,6 @@ class Standing:
             self._seconds[kind] += attempt.seconds
         elif not attempt.half_batch_next:
             self._failed[kind] += 1
-
-    def _set_all(self, without_weights: Collection[str]) -> None:
-        states = states_from(self.stages, self._past, without_weights)
-        for stage in self.stages:
-            self._set(stage, states[stage.id])
 
     def _set(self, stage: Stage, state: State) -> bool:
         before = self.states.get(stage.id)
@@ -165,3 +229,8 @@ class Standing:
         if stage.kind.startswith("evaluate") and not self._measured:
             return -1, 0.0, position, 0
         return 0, -self.mean_seconds.get(stage.kind, 0.0), _LONGEST_FIRST.index(stage.kind), position
+
+
+def _stage_of(part: str) -> str:
+    """Return the stage whose weights a part is, as `Stage.needs` names it."""
+    return "/".join(part.split("/")[:2])

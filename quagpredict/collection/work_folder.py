@@ -295,11 +295,6 @@ def other_weights(before: RunRecord, now: RunRecord) -> str | None:
     return next((name for name in _weights(before) if now.outputs.get(name) != before.outputs[name]), None)
 
 
-def belongs_to(part: str, stage: str) -> bool:
-    """Return whether what `WorkFolder.without_weights` names belongs to a stage."""
-    return part == stage or part.startswith(f"{stage}/")
-
-
 def _copy_or_make(left: Sequence[Path], folder: Path) -> None:
     """Copy the last of what was left, which somebody may still write to; make an empty folder where that fails."""
     for earlier in reversed(left):

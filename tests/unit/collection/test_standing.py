@@ -65,15 +65,16 @@ def test_a_kind_is_hopeless_if_the_first_few_all_failed() -> None:
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-@given(data=st.data())
+@given(data=st.data(), raced=st.booleans())
 def test_whatever_happens_it_says_what_all_attempts_say_and_every_stage_ends_in_order(
-    write_plan: WritePlan, data: st.DataObject
+    write_plan: WritePlan, write_race: WritePlan, data: st.DataObject, *, raced: bool
 ) -> None:
     """Run, fail, lose weights and forget at random: nothing starts before its inputs, all are done in the end."""
-    stages = stages_of(Plan.from_yaml(write_plan()))
+    stages = stages_of(Plan.from_yaml(write_race() if raced else write_plan()))
     by_id = {stage.id: stage for stage in stages}
+    parts = sorted({*by_id, *(needed for stage in stages for needed in stage.needs.values())})
     attempts: list[Attempt] = []
-    gone: set[str] = set()
+    gone: set[str | None] = set()
     stand = Standing(stages, attempts)
     for _ in range(200):
         states = states_of(stages, attempts, gone)
@@ -98,9 +99,14 @@ def test_whatever_happens_it_says_what_all_attempts_say_and_every_stage_ends_in_
         if ended.status == "failed" and data.draw(st.booleans()):
             ended = attempt(stage, "failed", half=True)
         attempts.append(ended)
+        lost = None
         if ended.status == "done":
-            gone.discard(stage.id)
-            gone |= {one for one in data.draw(st.lists(st.sampled_from(sorted(by_id)), max_size=1)) if one != stage.id}
-        stand.learn(ended, gone)
+            own = {one for one in parts if one == stage.id or one.startswith(f"{stage.id}/")}
+            gone -= own
+            lost = data.draw(st.none() | st.sampled_from([one for one in parts if one not in own]))
+            gone |= {lost} - {None}
+        stand.learn(ended, lost)
+        assert stand.without_weights == gone
+        assert all(stand.lacks_weights(one) == (one in {"/".join(x.split("/")[:2]) for x in gone}) for one in by_id)
     assert set(states_of(stages, attempts, gone).values()) == {"done"}
     assert {entry.stage for entry in attempts if entry.status == "done"} == by_id.keys()
