@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from quagpredict.checkpoint import weights_digest
-from quagpredict.engines.contract import Request, Response, Sampling
+from quagpredict.engines.contract import Request, Response
 from quagpredict.evaluation import score_checkpoint
 from quagpredict.evaluation.drawing import draw, draw_of
 from quagpredict.evaluation.samples import SampleStore
@@ -30,7 +30,7 @@ class Instant:
     name, version = "instant", "0"
     end_tokens = (0,)
 
-    def encode_prompt(self, prompt: str, system_prompt: str | None = None) -> tuple[int, ...]:
+    def encode_prompt(self, prompt: str, *_: object) -> tuple[int, ...]:
         """Return a token a letter, so that prompts differ in length."""
         return tuple(prompt.encode())
 
@@ -42,7 +42,7 @@ class Instant:
         """Return a sentence, another for other tokens, with the last token as its answer."""
         return f"Let us think step by step, {tokens[0]} {tokens[1]}, and see what remains: #### {tokens[-1]}"
 
-    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, list[Response]]]:
+    def generate(self, requests: Sequence[Request], *_: object) -> Iterator[tuple[int, list[Response]]]:
         """Yield the responses of each request."""
         for position, request in enumerate(requests):
             seeds = range(request.first, request.first + request.samples)

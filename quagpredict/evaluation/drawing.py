@@ -60,13 +60,11 @@ def missing_samples(store: SampleStore, wanted: Wanted) -> Iterator[tuple[Proble
     wanted : mapping
         Problem -> how many samples, from index 0.
     """
-    there: dict[str, set[int]] = {}
-    for key, samples in store.there().group_by("key").agg("sample").rows():
-        there[key] = set(samples)
+    there = store.there()
     for problem, count in wanted.items():
-        have = there.get(problem_key(problem), set())
+        missing = ~there.get(problem_key(problem), 0) & ((1 << count) - 1)
         # Runs of consecutive indices share index - position.
-        gaps = [index for index in range(count) if index not in have]
+        gaps = [index for index in range(count) if missing >> index & 1] if missing else []
         for _, run in groupby(enumerate(gaps), key=lambda pair: pair[1] - pair[0]):
             indices = [index for _, index in run]
             for start in range(0, len(indices), _REQUEST_SAMPLES):

@@ -52,26 +52,18 @@ def graded_samples(store: SampleStore, suite: Suite, counts: Mapping[Problem, in
         One row a sample: benchmark, problem_id, level, sample, seed, verdict, answer,
         length, finish_reason, log_prob_sum, entropy_sum, tokens (how many; null where the sums are not known).
     """
-    parts = []
-    group: list[Problem] = []
+    # Longest prompts first, then as in the suite: one order, and so one rounding of sums, whatever was drawn when. It
+    # is also the order in which samples are drawn, so that each part of the store is read for one group, or two.
+    lengths = store.prompt_tokens()
+    groups: list[list[Problem]] = [[]]
     held = 0
-    for problem in counts:
-        if group and (problem.benchmark != group[0].benchmark or held + counts[problem] > _SAMPLES):
-            parts.append(_graded(store, suite, group, counts))
-            group, held = [], 0
-        group.append(problem)
+    for problem in sorted(counts, key=lambda problem: -lengths.get(problem_key(problem), 0)):
+        if groups[-1] and held + counts[problem] > _SAMPLES:
+            groups.append([])
+            held = 0
+        groups[-1].append(problem)
         held += counts[problem]
-    parts.append(_graded(store, suite, group, counts))
-    # Longest prompts first, then as in the suite: one order, and so one rounding of sums, whatever was drawn when.
-    position = pl.DataFrame(
-        {
-            "benchmark": [problem.benchmark for problem in counts],
-            "problem_id": [problem.problem_id for problem in counts],
-            "position": range(len(counts)),
-        }
-    )
-    table = pl.concat(parts).join(position, on=["benchmark", "problem_id"])
-    return table.sort("prompt_tokens", "position", "sample", descending=[True, False, False]).select(SAMPLE_COLUMNS)
+    return pl.concat([_graded(store, suite, group, counts) for group in groups])
 
 
 def _graded(
@@ -83,6 +75,7 @@ def _graded(
             "gold": [problem.answer for problem in problems],
             "level": [problem.level for problem in problems],
             "wanted": [counts[problem] for problem in problems],
+            "position": range(len(problems)),
         },
         schema_overrides={"level": pl.Int64},
     )
@@ -93,15 +86,21 @@ def _graded(
         .filter(pl.col("sample") < pl.col("wanted"))
         .collect()
     )
+    graded = [_with_grades(part, suite) for part in rows.partition_by("benchmark")]
+    return pl.concat(graded).sort("position", "sample").select(SAMPLE_COLUMNS)
+
+
+def _with_grades(rows: pl.DataFrame, suite: Suite) -> pl.DataFrame:
+    """Return samples of one benchmark with verdict and answer, without their texts."""
     grades = grade_many(
         rows["response"].to_list(),
         rows["gold"].to_list(),
         finish_reasons=rows["finish_reason"].to_list(),
-        policy=suite.grading_of(problems[0].benchmark),
+        policy=suite.grading_of(rows["benchmark"][0]),
     )
     has_log_prob = pl.col("log_prob_sum").is_not_null()
-    return rows.with_columns(
+    return rows.drop("response", "gold").with_columns(
         pl.Series("verdict", [str(grade.verdict) for grade in grades], pl.String),
         pl.Series("answer", [grade.answer for grade in grades], pl.String),
         pl.when(has_log_prob).then("length").alias("tokens"),
-    ).select(*SAMPLE_COLUMNS, "prompt_tokens")
+    )

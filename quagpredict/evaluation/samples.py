@@ -14,8 +14,9 @@ import io
 import json
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from quagpredict.errors import InvalidDataError, UsageError
@@ -36,6 +37,13 @@ COLUMNS = {
     "entropy_sum": pl.Float64(),
 }
 _BUDGET = "max_new_tokens"
+
+
+class _Held(NamedTuple):
+    """What a part holds of a problem: its samples, as `SampleStore.there` says them, and the length of its prompt."""
+
+    samples: int
+    prompt_tokens: int
 
 
 class SampleStore:
@@ -65,8 +73,8 @@ class SampleStore:
     ...     with SampleStore(Path(folder), {"max_new_tokens": 8}, print) as store:
     ...         store.add(pl.DataFrame([row], schema=COLUMNS))
     ...     with SampleStore(Path(folder), {"max_new_tokens": 8}, print) as store:
-    ...         store.there().rows()
-    [('k', 0)]
+    ...         store.there()
+    {'k': 1}
     """
 
     def __init__(self, root: Path, draw: Mapping[str, Any], say: Callable[[str], None]) -> None:
@@ -87,7 +95,7 @@ class SampleStore:
             left.unlink()
         write_json(self.folder / "draw.json", self.draw)
         self.parts = [part for part in _listed(self.folder) if self._whole(part)]
-        self._keys: list[set[str]] = []  # of the first parts, those that were asked for
+        self._held: list[dict[str, _Held]] = []  # of the first parts, those that were asked for
         others = [name.name for name in sorted(root.iterdir()) if name.is_dir() and name.name != self.draw_id]
         if others and not was_there:
             say(
@@ -129,7 +137,7 @@ class SampleStore:
 
     def scan(self, keys: Collection[str] | None = None) -> pl.LazyFrame:
         """Return all samples, or those of some problems, each once; parts that hold none of them are not read."""
-        parts = self.parts if keys is None else self._parts_with(keys)
+        parts = self.parts if keys is None else self._parts_with(set(keys))
         if not parts:
             return pl.LazyFrame(schema=COLUMNS)
         rows = pl.scan_parquet(parts)
@@ -137,17 +145,28 @@ class SampleStore:
             rows = rows.filter(pl.col("key").is_in(list(keys)))
         return rows.unique(["key", "sample"], keep="first", maintain_order=True)
 
-    def _parts_with(self, keys: Collection[str]) -> list[Path]:
-        wanted = set(keys)
-        for part in self.parts[len(self._keys) :]:
-            self._keys.append(set(pl.read_parquet(part, columns=["key"])["key"].unique()))
-        return [part for part, held in zip(self.parts, self._keys, strict=True) if held & wanted]
+    def there(self) -> dict[str, int]:
+        """Return which samples of each key are there: bit i of its number is set if sample i is."""
+        there: dict[str, int] = {}
+        for held in self._all_held():
+            for key, one in held.items():
+                there[key] = there.get(key, 0) | one.samples
+        return there
 
-    def there(self) -> pl.DataFrame:
-        """Return key and sample of all that is there, each once."""
-        if not self.parts:
-            return pl.DataFrame(schema={name: COLUMNS[name] for name in ("key", "sample")})
-        return pl.scan_parquet(self.parts).select("key", "sample").unique().collect()
+    def prompt_tokens(self) -> dict[str, int]:
+        """Return how many tokens the prompt of each key has."""
+        return {key: one.prompt_tokens for held in self._all_held() for key, one in held.items()}
+
+    def _parts_with(self, keys: set[str]) -> list[Path]:
+        return [part for part, held in zip(self.parts, self._all_held(), strict=True) if not keys.isdisjoint(held)]
+
+    def _all_held(self) -> list[dict[str, "_Held"]]:
+        """Return what each part holds; one that was asked for is not read again."""
+        for part in self.parts[len(self._held) :]:
+            rows = pl.read_parquet(part, columns=["key", "sample", "prompt_tokens"])
+            of_keys = rows.group_by("key").agg("sample", pl.col("prompt_tokens").first())
+            self._held.append({key: _Held(_bits(samples), tokens) for key, samples, tokens in of_keys.iter_rows()})
+        return self._held
 
     def adopt_longer(self, decode: Callable[[list[int]], str]) -> int:
         """Take over samples that were drawn with a longer budget and differ in nothing else; return how many.
@@ -166,7 +185,9 @@ class SampleStore:
         for folder in self._longer(budget):
             intact = [part for part in _listed(folder) if _digest(part.read_bytes()) == part.stem.rpartition("-")[2]]
             for part in intact:
-                rows = pl.read_parquet(part).join(self.there(), on=["key", "sample"], how="anti")
+                rows = pl.read_parquet(part)
+                own = self.scan(rows["key"].unique()).select("key", "sample").collect()
+                rows = rows.join(own, on=["key", "sample"], how="anti")
                 self.add(_cut(rows.unique(["key", "sample"], maintain_order=True), budget, decode))
                 taken += rows.height
         if taken:
@@ -231,6 +252,12 @@ def read_samples(run: str | Path, draw_id: str | None = None) -> pl.LazyFrame:
     if not parts:
         return pl.LazyFrame(schema=COLUMNS)
     return pl.scan_parquet(parts).unique(["key", "sample"], keep="first", maintain_order=True)
+
+
+def _bits(samples: list[int]) -> int:
+    there = np.zeros(max(samples) + 1, dtype=np.bool_)
+    there[samples] = True
+    return int.from_bytes(np.packbits(there, bitorder="little").tobytes(), "little")
 
 
 def _listed(folder: Path) -> list[Path]:

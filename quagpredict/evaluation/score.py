@@ -237,7 +237,7 @@ def score_checkpoint(
         store.adopt_longer(lambda tokens: loaded().decode(tokens))
         # First, because it is short: a solution that does not fit the context is said before anything is drawn.
         held_out = held_out_table(suite, loaded, bound, None if out is None else folder / "held_out")
-        had = store.there().height
+        had = sum(map(int.bit_count, store.there().values()))
         adaptive: AdaptiveEstimate | None = None
         order: tuple[Comparison, ...] = ()
         if isinstance(samples, int):
@@ -252,11 +252,11 @@ def score_checkpoint(
             counts = dict(zip(suite.problems, adaptive.n.tolist(), strict=True))
         graded = graded_samples(store, suite, counts)
         there = store.there()
-        drawn = there.height - had
+        drawn = sum(map(int.bit_count, there.values())) - had
         if isinstance(samples, int):
-            most = there.filter(pl.col("key").is_in([problem_key(one) for one in suite.problems]))["sample"].max()
-            if isinstance(most, int) and most >= samples:
-                note(f"{folder}: up to {most + 1} samples a problem are there, the first {samples} are measured")
+            most = max(there.get(problem_key(one), 0).bit_length() for one in suite.problems)
+            if most > samples:
+                note(f"{folder}: up to {most} samples a problem are there, the first {samples} are measured")
         responses = store.scan().select("benchmark", "problem_id", "sample", "response", "tokens")
         if out is None:
             responses = responses.collect().lazy()
