@@ -105,7 +105,7 @@ class Standing:
         self._note(attempt)
         known = attempt.stage in self._position
         self._touched = [self.stages[self._position[attempt.stage]]] if known else []
-        if attempt.status == "done" and self._lost.pop(attempt.stage, None):
+        if attempt.status == "done" and self._lost.pop(attempt.stage, set()):
             self._want_of(attempt.stage, -self._wanted[attempt.stage])
         if lost is not None and lost not in self._lost[_stage_of(lost)]:
             self._lost[_stage_of(lost)].add(lost)
