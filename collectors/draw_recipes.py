@@ -32,6 +32,7 @@ from quagpredict.mixture_search.recipes import MixtureRecipe, recipe_of
 from quagpredict.mixture_search.rounds import round_seed
 from quagpredict.mixture_search.samplers import sampler_of
 from quagpredict.mixture_search.space_file import SearchPlan
+from quagpredict.plans.section import Section
 from quagpredict.program import run_program
 from quagpredict.shipped import shipped_or_given, shipped_path
 
@@ -140,6 +141,22 @@ def sections_of_trials(given: dict[str, Any]) -> str:
     return "\n".join([*data, *candidates]) + "\n"
 
 
+def check_drawn(given: Section) -> None:
+    """Refuse values that nothing can be drawn from, by file and key."""
+    if "seeds" in given.content:
+        given.whole("trials", low=1)
+        seeds = given.section("seeds")
+        for path in seeds.content:
+            seeds.whole(path, low=0)
+        return
+    for key, low in {"seed": 0, "recipes": 1, "repeated": 0}.items():
+        given.whole(key, low)
+    given.listed("bases", str)
+    given.choice("world", tuple(SKILLS), "dials")
+    if not isinstance(apart := given.content.get("apart", False), bool):
+        raise given.error("apart", f"expected true or false, got {apart!r}")
+
+
 def drawn_sections(given: dict[str, Any]) -> str:
     """Return the sections ``data`` and ``candidates`` of a plan, as text with one line an entry."""
     if "seeds" in given:
@@ -173,10 +190,14 @@ def main(arguments: list[str]) -> None:
             f"'{MARK}{{trials: ..., seeds: {{SPACE: ...}}}}'"
         )
     line = rest.partition("\n")[0]
-    settings = yaml.safe_load(line)
+    try:
+        settings = yaml.safe_load(line)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise RecipeError(f"{given.plan}: '{MARK}' is followed by what is not YAML: {line}") from None
     if not isinstance(settings, dict) or set(settings) - OPTIONAL_KEYS not in KEYS:
         ways = " or ".join(", ".join(sorted(keys)) for keys in KEYS) + f" (and may have {', '.join(OPTIONAL_KEYS)})"
         raise RecipeError(f"{given.plan}: '{MARK}' needs the keys {ways}, got {line}")
+    check_drawn(Section(settings, str(given.plan), MARK))
     made = f"{head}{mark}{line}\n{drawn_sections(settings)}"
     if given.check and made != text:
         raise RecipeError(f"{given.plan}: is not what its line '{MARK}' draws; run the program without --check")

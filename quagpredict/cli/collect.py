@@ -2,9 +2,10 @@
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
-from quagpredict.cli.inputs import console, say_notes, several_of
+from quagpredict.cli.inputs import console, say, say_notes, several_of
 from quagpredict.errors import UsageError
 
 DESCRIPTION = "Run the stages of a plan that are not done yet. Stop it at any moment, start it again to resume."
@@ -30,7 +31,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     several("--only", default=[], metavar="PATTERN", help="only candidates of these names")
     add("--retry-failed", action="store_true", help="try failed stages again")
     add("--in-full", action="store_true", help="take all runs to the end, whatever the plan's race says")
-    add("--dry-run", action="store_true", help="print every stage's command line and do nothing")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="print each stage's state, and the command line of those that would run; do nothing",
+    )
     several(
         "--records",
         type=Path,
@@ -63,8 +68,15 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or Path("runs") / plan.name
     if args.dry_run:
         selection = {"until": args.until, "only": args.only, "in_full": args.in_full, "records": args.records or ()}
-        for stage, state, command in planned_commands(plan, out, args.limit, **selection):
-            print(f"# {stage.id}: {state}\n{command}")
+        counts = Counter[str]()
+        for stage, state, command in planned_commands(
+            plan, out, args.limit, retry_failed=args.retry_failed, **selection
+        ):
+            counts[state] += 1
+            print(f"# {stage.id}: {state}" + (f"\n{command}" if state in ("ready", "waiting") else ""))
+        would = f"{counts['ready'] + counts['waiting']} would run, {counts['ready']} of them at once"
+        hint = "" if not counts["failed"] else f" ({counts['failed']} failed; --retry-failed tries them again)"
+        say(f"{counts['done']} stages are done, {would}, {counts['failed'] + counts['blocked']} would not{hint}")
         return 0
     if args.estimate:
         from quagpredict.collection.estimate import estimate_cost

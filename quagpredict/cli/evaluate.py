@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out.exists() and not args.out.is_dir():
         raise UsageError(f"--out {args.out}: is a file; name a folder")
     try:
-        with progress_of("samples", shown=not args.quiet) as progress:
+        with progress_of("samples", before="loading the model", shown=not args.quiet) as progress:
             score = score_checkpoint(
                 args.checkpoint,
                 args.suite,

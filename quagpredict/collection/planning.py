@@ -22,6 +22,7 @@ def planned_commands(
     until: Kind | None = None,
     only: Sequence[str] = (),
     in_full: bool = False,
+    retry_failed: bool = False,
     records: Sequence[str | Path] = (),
 ) -> Iterator[tuple[Stage, State, str]]:
     """Yield every stage that `collect` would run or has run, with its state and its exact command line.
@@ -38,6 +39,8 @@ def planned_commands(
     there = {attempt.stage for attempt in attempts if attempt.status == "done"}
     held = [entry for file in archives_of(records) for entry in read_archive(file) if entry[0].stage not in there]
     attempts += [attempt for attempt, _ in held]
+    if retry_failed:
+        attempts = [attempt for attempt in attempts if attempt.status == "done"]
     lacking = work.without_weights(attempts) - {attempt.stage for attempt, row in held if row["files"]}
     stages = selected(stages_of(plan), until, only)
     raced = is_raced(plan, until, only, limit, in_full=in_full)

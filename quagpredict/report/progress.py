@@ -10,7 +10,7 @@ _FIRST, _BETWEEN = 4.0, 20.0
 
 
 @contextmanager
-def progress_of(what: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
+def progress_of(what: str, *, before: str | None = None, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
     """Yield a function of (done, total) that says count, rate and time left.
 
     On a terminal it moves a bar. Elsewhere, as in a log, it writes a line after some seconds and then now and then, so
@@ -20,6 +20,8 @@ def progress_of(what: str, *, shown: bool = True) -> Iterator[Callable[[int, int
     ----------
     what : str
         What is counted, e.g. ``"samples"``.
+    before : str, optional
+        What a terminal shows until the first call, such as ``"loading"``; by default `what`.
     shown : bool
         Whether anything is said.
 
@@ -31,19 +33,19 @@ def progress_of(what: str, *, shown: bool = True) -> Iterator[Callable[[int, int
     if not shown:
         yield _silent
     elif sys.stderr.isatty():
-        yield from _bar(what)
+        yield from _bar(what, before or what)
     else:
         yield _Lines(what)
 
 
-def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+def _bar(what: str, before: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(before, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total, description=what)
 
 
 class _Lines:

@@ -61,6 +61,33 @@ def test_the_random_recipes_of_a_plan_are_those_that_its_line_draws(
         programs["draw_recipes"]["main"]([str(other), "--check"])
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "{seed: 1, recipes: 2, repeated: 0, bases: [a], world: wrods}",
+            "world: expected one of dials, numbers, words,",
+        ),
+        (
+            "{seed: 1, recipes: two, repeated: 0, bases: [a]}",
+            "recipes: expected a whole number of at least 1, got 'two'",
+        ),
+        ("{seed: 1, recipes: 2, repeated: 0, bases: [a], apart: maybe}", "apart: expected true or false, got 'maybe'"),
+        ("{trials: 3, seeds: [a.yaml]}", "seeds: expected a mapping"),
+        ("{seed: 1", "is not YAML"),
+    ],
+)
+def test_what_nothing_can_be_drawn_from_is_named(
+    programs: dict[str, Any], tmp_path: Path, line: str, message: str
+) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"name: x\n# drawn: {line}\n")
+    with pytest.raises(RecipeError, match=message) as raised:
+        programs["draw_recipes"]["main"]([str(plan)])
+    assert str(plan) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 def test_recipes_of_another_world_may_write_each_skill_its_own_way(programs: dict[str, Any]) -> None:
     drawn = [programs["draw_recipes"]["draw"](random.Random(seed), "words", True) for seed in range(30)]
     sources = [recipe.data["lab_data"]["sources"] for recipe in drawn]

@@ -1,4 +1,6 @@
-"""What long work says where there is no terminal."""
+"""What long work says, on a terminal and elsewhere."""
+
+import io
 
 import pytest
 
@@ -42,3 +44,20 @@ def test_short_work_and_quiet_work_say_nothing(clock: Clock, capsys: pytest.Capt
         clock.now += 100
         progress(1, 2)
     assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_shows_what_comes_before_the_first_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_of("samples", before="loading the model") as progress:
+        pass
+    assert "loading the model" in terminal.getvalue()
+    assert "samples" not in terminal.getvalue()
+    with progress_of("samples", before="loading the model") as progress:
+        progress(1, 2)
+    assert "samples" in terminal.getvalue()
