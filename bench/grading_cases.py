@@ -1,4 +1,4 @@
-"""The table of docs/guide/grading.md: the grader's own cases by kind, here and with Math-Verify alone.
+"""The table of docs/grading-measured.md: the grader's own cases by kind, here and with Math-Verify alone.
 
 python bench/grading_cases.py [--only-ours] [--before [REVISION]]
 

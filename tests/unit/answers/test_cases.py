@@ -38,8 +38,8 @@ def test_every_kind_has_cases_of_both_sides():
         assert {case["expected"] for case in CASES if case["kind"] == kind} == {True, False}, kind
 
 
-def test_the_table_of_the_guide_is_that_of_the_cases():
-    page = (Path(__file__).parents[3] / "docs" / "guide" / "grading.md").read_text(encoding="utf-8")
+def test_the_table_of_the_page_is_that_of_the_cases():
+    page = (Path(__file__).parents[3] / "docs" / "grading-measured.md").read_text(encoding="utf-8")
     for kind in [*KINDS, "all"]:
         members = [case for case in CASES if kind in ("all", case["kind"])]
         right = sum(case["expected"] for case in members)
