@@ -10,6 +10,13 @@ BENCH      ?=
 TORCH_ARGS ?=
 
 PIP   := -m pip install --quiet --disable-pip-version-check -c constraints/cpu.txt
+# What some targets need beside the environment: .venv/with-NAME, installed once.
+WITH_docs       := --group docs
+WITH_postgresql := psycopg2-binary
+WITH_browser    := playwright
+WITH_ray        := "ray>=2.40"
+WITH_trackers   := tensorboard "mlflow-skinny>=3.4"
+WITH_notebooks  := nbclient ipykernel
 FULL  := .venv/bin/python
 LIGHT := .venv-demo/bin/python
 VLLM  := .venv-vllm/bin/python
@@ -35,28 +42,23 @@ test: .venv/installed  ## every test (TESTS=path for some, WORKERS=n processes)
 test-vllm: .venv-vllm/installed  ## the tests of the vLLM engine, on the real vLLM on the CPU
 	HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 $(VLLM) -m pytest -m vllm $(or $(TESTS),tests/unit/engines)
 
-test-postgresql: .venv/installed  ## twenty kills of a search on a PostgreSQL server of its own (needs initdb)
-	$(FULL) $(PIP) psycopg2-binary
+test-postgresql: .venv/with-postgresql  ## twenty kills of a search on a PostgreSQL server of its own (needs initdb)
 	$(FULL) -m pytest tests/search_kills/postgresql.py
 
-test-browser: .venv/installed  ## pages of every kind in a real Chromium (needs chromium; QUAGPREDICT_SCREENSHOTS=folder keeps pictures)
-	$(FULL) $(PIP) playwright
+test-browser: .venv/with-browser  ## pages of every kind in a real Chromium (needs chromium; QUAGPREDICT_SCREENSHOTS=folder keeps pictures)
 	$(FULL) -m pytest tests/browser/page.py
 
 test-slurm: .venv/installed  ## the SLURM launcher on a SLURM of its own (needs slurm-wlm and munge, and root)
 	QUAGPREDICT_LAUNCHERS=slurm $(FULL) tests/clusters/slurm_cluster.py $(FULL) -m pytest \
 	    $(or $(TESTS),-k slurm tests/clusters/slurm.py tests/unit/collection/test_launch.py)
 
-test-ray: .venv/installed  ## the launcher and the replicas of Ray, on a cluster of nodes on this machine, one of which is killed
-	$(FULL) $(PIP) "ray>=2.40"
+test-ray: .venv/with-ray  ## the launcher and the replicas of Ray, on a cluster of nodes on this machine, one of which is killed
 	QUAGPREDICT_LAUNCHERS=ray $(FULL) -m pytest $(or $(TESTS),tests/unit/collection/test_launch.py tests/clusters/on_ray.py)
 
-test-trackers: .venv/installed  ## what the callback logs, read back from TensorBoard's files and an MLflow store
-	$(FULL) $(PIP) tensorboard "mlflow-skinny>=3.4"
+test-trackers: .venv/with-trackers  ## what the callback logs, read back from TensorBoard's files and an MLflow store
 	HF_HUB_OFFLINE=1 $(FULL) -m pytest tests/unit/callbacks/trackers.py
 
-test-notebooks: .venv/installed  ## the notebooks of docs/notebooks, run in a kernel and held to what they show
-	$(FULL) $(PIP) nbclient ipykernel
+test-notebooks: .venv/with-notebooks  ## the notebooks of docs/notebooks, run in a kernel and held to what they show
 	HF_HUB_OFFLINE=1 $(FULL) -m pytest tests/notebooks/run.py
 
 check: .venv/installed  ## formatting, lint and types
@@ -81,8 +83,7 @@ audit:  ## known vulnerabilities of what is pinned (needs pip-audit, and the net
 bench: .venv/installed  ## the speed figures, each beside a yardstick from the same run (BENCH=name for one)
 	$(FULL) bench/run.py $(BENCH)
 
-docs: .venv/installed  ## the guide as a site, build/docs/index.html; a broken link fails
-	$(FULL) $(PIP) --group docs
+docs: .venv/with-docs  ## the guide as a site, build/docs/index.html; a broken link fails
 	$(FULL) -m sphinx -q -W --keep-going -c docs . build/docs
 
 wheel: .venv/installed  ## dist/: sdist and wheel
@@ -93,6 +94,10 @@ wheel: .venv/installed  ## dist/: sdist and wheel
 	$(FULL) $(PIP) pip setuptools
 	$(FULL) $(PIP) $(TORCH_ARGS) torch
 	PYTHONWARNINGS=ignore $(FULL) $(PIP) --no-build-isolation -e ".[train,plot]" --group dev
+	touch $@
+
+.venv/with-%: .venv/installed
+	$(FULL) $(PIP) --timeout 20 --retries 2 $(WITH_$*)
 	touch $@
 
 .venv-demo/installed: pyproject.toml setup.py constraints/cpu.txt | python-found
