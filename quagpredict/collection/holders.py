@@ -125,8 +125,9 @@ class Holders:
         self.beat()
         write_json(self._file(name, "json"), asdict(self.me))
         self._closing = threading.Event()
-        if alive:
-            threading.Thread(target=self._keep_beating, daemon=True).start()
+        self._beating = threading.Thread(target=self._keep_beating, daemon=True) if alive else None
+        if self._beating is not None:
+            self._beating.start()
 
     def beat(self) -> None:
         """Give a sign of life."""
@@ -200,6 +201,8 @@ class Holders:
     def close(self) -> None:
         """Strike this collector off."""
         self._closing.set()
+        if self._beating is not None:  # its file is closed below, and the next to be opened gets that number
+            self._beating.join()
         self._file(self.me.id, "json").unlink(missing_ok=True)
         for handle, kind in ((self._beat, "beat"), (self._own, "lock"), (self.stages, "stages")):
             os.close(handle)

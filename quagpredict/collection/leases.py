@@ -9,6 +9,7 @@ whose attempt was ended by somebody else learns it when it tries to end it itsel
 
 import contextlib
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Collection
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from quagpredict.collection.holders import Holder, Holders, holder_of
+from quagpredict.errors import InvalidDataError
 
 _SAID = "said.json"
 
@@ -133,6 +135,10 @@ class Leases:
             content: dict[str, Any] = json.loads((folder / _SAID).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        except ValueError:
+            raise InvalidDataError(
+                f"{folder / _SAID}: is not JSON; if no collect works here, remove {folder} to have it claimed anew"
+            ) from None
         return content
 
     def _say(self, folder: Path, content: dict[str, Any]) -> bool:
@@ -142,7 +148,10 @@ class Leases:
         aside = self._folder / f".{mark}"
         try:
             aside.mkdir()
-            (aside / _SAID).write_text(json.dumps({**content, "mark": mark}), encoding="utf-8")
+            with (aside / _SAID).open("w", encoding="utf-8") as file:
+                json.dump({**content, "mark": mark}, file)
+                file.flush()
+                os.fsync(file.fileno())  # else a power cut can leave the name with nothing in it
             with contextlib.suppress(OSError):  # the next line says what became of it
                 aside.rename(folder)
         finally:

@@ -80,7 +80,7 @@ class Ledger:
     def __init__(self, path: str | Path, own: str | Path | None = None) -> None:
         self._main = Path(path)
         self._path = Path(own or path)
-        content = self._path.read_bytes() if self._path.exists() else b""
+        content = _content(self._path)
         whole, _, tail = content.rpartition(b"\n")
         whole = whole + b"\n" if whole else b""
         missing_end = bool(tail) and attempt_of(tail) is not None
@@ -128,9 +128,7 @@ class Ledger:
         for file in ledger_files(self._main):
             if file == self._path:
                 continue
-            with file.open("rb") as handle:
-                handle.seek(self._read.get(file, 0))
-                lines = handle.read().rpartition(b"\n")[0]
+            lines = _content(file, self._read.get(file, 0)).rpartition(b"\n")[0]
             if lines:
                 self._read[file] = self._read.get(file, 0) + len(lines) + 1
                 attempts = [attempt for line in lines.split(b"\n") if (attempt := attempt_of(line)) is not None]
@@ -226,7 +224,7 @@ def _time(attempt: Attempt) -> str:
 
 
 def _read_file(path: Path) -> list[Attempt]:
-    lines = path.read_bytes().split(b"\n")
+    lines = _content(path).split(b"\n")
     attempts = []
     for number, line in enumerate(lines, start=1):
         if not line and number == len(lines):
@@ -243,7 +241,17 @@ def _read_file(path: Path) -> list[Attempt]:
 
 def _whole_bytes(path: Path) -> int:
     """Return the length of a ledger's whole lines."""
-    return path.read_bytes().rfind(b"\n") + 1
+    return _content(path).rfind(b"\n") + 1
+
+
+def _content(path: Path, start: int = 0) -> bytes:
+    """Return what a ledger holds from a place on: nothing if it went meanwhile, as an empty one does at its end."""
+    try:
+        with path.open("rb") as handle:
+            handle.seek(start)
+            return handle.read()
+    except FileNotFoundError:
+        return b""
 
 
 def attempt_of(line: bytes) -> Attempt | None:

@@ -27,9 +27,12 @@ class Programs:
         """Write down what a stage's program is when the stage is started; return a note if it is not what it was."""
         path = shipped_path(stage.program)
         now = file_digest(path)
-        before = self._known.setdefault(stage.program, [])
-        if before and before[-1]["sha256"] == now:
+        if self._is_last(stage.program, now):
             return None
+        self._known = _read(self._file)  # another collector may have written it down, or another program
+        if self._is_last(stage.program, now):
+            return None
+        before = self._known.setdefault(stage.program, [])
         since = datetime.now(UTC).isoformat(timespec="seconds")
         before.append({"sha256": now, "from_stage": stage.id, "since": since})
         write_json(self._file, self._known)
@@ -39,6 +42,10 @@ class Programs:
             f"note: {stage.program} has changed since this collection began: from {stage.id} on, stages are made by "
             f"another program than before; nothing is done again ({self._file} has both)"
         )
+
+    def _is_last(self, program: str, digest: str) -> bool:
+        known = self._known.get(program)
+        return bool(known) and known[-1]["sha256"] == digest
 
 
 def _read(file: Path) -> dict[str, list[dict[str, Any]]]:

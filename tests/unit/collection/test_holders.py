@@ -126,6 +126,26 @@ def test_signs_of_life_come_by_themselves(tmp_path: Path) -> None:
     watcher.close()
 
 
+def test_no_sign_of_life_is_given_into_a_file_that_was_opened_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A beat that is under way when a collector closes: its file's number may be another file's by then."""
+    holder = Holders(tmp_path, lease_seconds=0.06)
+    under_way, beaten = threading.Event(), threading.Event()
+
+    def slow_beat() -> None:
+        under_way.set()
+        holder._closing.wait(60)
+        time.sleep(0.05)
+        os.fstat(holder._beat)  # an error, or another file, if it was closed
+        beaten.set()
+
+    monkeypatch.setattr(holder, "beat", slow_beat)
+    assert under_way.wait(60)
+    holder.close()
+    assert beaten.is_set()
+
+
 def test_what_is_written_down_is_read_back(tmp_path: Path) -> None:
     import json
 

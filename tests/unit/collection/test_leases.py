@@ -1,5 +1,6 @@
 """Leases held against a model: collectors of several machines, each step in any order, with clocks that leap."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from quagpredict.collection.holders import Holders, Machine
 from quagpredict.collection.leases import Lease, Leases
+from quagpredict.errors import InvalidDataError
 
 STAGE = "sft/a"
 
@@ -176,3 +178,33 @@ def test_a_reply_that_was_lost_is_no_refusal(tmp_path: Path, monkeypatch: pytest
     assert lease is not None
     assert leases.end(lease)
     assert not leases.end(lease)
+
+
+def test_a_claim_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a power cut leaves the name with nothing in it, and the stage could never be claimed again."""
+    leases = Leases(tmp_path, Holders(tmp_path, alive=False))
+    flushed: list[int] = []
+    rename, fsync = Path.rename, os.fsync
+
+    def after_flush(self: Path, target: Path) -> Path:
+        assert (self / "said.json").stat().st_ino in flushed
+        return rename(self, target)
+
+    def noted(handle: int) -> None:
+        flushed.append(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Path, "rename", after_flush)
+    lease = leases.claim("sft/a")
+    assert lease is not None
+    assert leases.end(lease)
+
+
+def test_a_claim_that_a_power_cut_emptied_is_named(tmp_path: Path) -> None:
+    leases = Leases(tmp_path, Holders(tmp_path, alive=False))
+    lease = leases.claim("sft/a")
+    assert lease is not None
+    (lease.folder / "said.json").write_text("")
+    with pytest.raises(InvalidDataError, match=r"claims/sft/a/1/said\.json: is not JSON; .* remove .*/sft/a/1 to have"):
+        leases.claim("sft/a")

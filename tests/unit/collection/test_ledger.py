@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from quagpredict.collection import ledger as module
 from quagpredict.collection.ledger import Attempt, Ledger, read_ledger
 from quagpredict.errors import InvalidDataError
 from quagpredict.run_record import RunRecord
@@ -122,6 +123,18 @@ def test_what_others_append_is_read_along(tmp_path: Path) -> None:
 def test_a_ledger_of_its_own_that_stayed_empty_goes(tmp_path: Path) -> None:
     Ledger(tmp_path / "ledger.jsonl", tmp_path / "ledger.a1.jsonl").close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_goes_while_it_is_read_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collector that joined and wrote nothing ends between the look at the folder and the look at its file."""
+    main = Ledger(tmp_path / "ledger.jsonl")
+    main.append(attempt(0))
+    gone = [tmp_path / "ledger.jsonl", tmp_path / "ledger.a1.jsonl"]
+    monkeypatch.setattr(module, "ledger_files", lambda _: gone)
+    assert main.refresh() == []
+    assert read_ledger(tmp_path / "ledger.jsonl") == [attempt(0)]
+    Ledger(tmp_path / "ledger.jsonl", tmp_path / "ledger.b2.jsonl").close()
+    main.close()
 
 
 def test_attempts_at_a_stage_keep_their_order_whatever_the_clocks_said(tmp_path: Path) -> None:

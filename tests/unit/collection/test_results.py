@@ -11,6 +11,7 @@ from quagpredict.cli import main
 from quagpredict.collection.collecting import collect
 from quagpredict.collection.endings import reason_in, record_of_end
 from quagpredict.collection.ledger import read_ledger
+from quagpredict.collection.programs import Programs
 from quagpredict.collection.results import checked_record
 from quagpredict.collection.rows import Rows
 from quagpredict.collection.stages import Stage, stages_of
@@ -117,6 +118,18 @@ def test_a_program_that_changed_is_noted_and_nothing_is_done_again(write_plan, t
     assert len({attempt.stage for attempt in after}) == len(after) == 12
     kept = json.loads((work / "programs.json").read_text())[str(program)]
     assert [one["from_stage"] for one in kept] == ["base/weak", after[len(before)].stage]
+
+
+def test_what_two_collectors_write_down_of_their_programs_stays(write_plan, tmp_path):
+    (tmp_path / "work").mkdir()
+    one, other = Programs(tmp_path / "work"), Programs(tmp_path / "work")
+    stages = stages_of(Plan.from_yaml(write_plan()))
+    base, sft = stages[0], replace(stages[1], program="training/train_sft.py")
+    assert one.changed(base) is None
+    assert other.changed(sft) is None
+    kept = json.loads((tmp_path / "work" / "programs.json").read_text())
+    assert [kept[stage.program][0]["from_stage"] for stage in (base, sft)] == [base.id, sft.id]
+    assert Programs(tmp_path / "work").changed(base) is None
 
 
 def test_the_reason_is_the_last_error_of_the_log(tmp_path):
