@@ -44,7 +44,7 @@ class Programs:
         )
 
     def _is_last(self, program: str, digest: str) -> bool:
-        known = self._known.get(program)
+        known = self._known.get(program, [])
         return bool(known) and known[-1]["sha256"] == digest
 
 

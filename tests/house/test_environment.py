@@ -166,6 +166,32 @@ def test_the_workflow_runs_what_a_change_must_pass(root: Path) -> None:
     assert job["steps"][-1]["run"] == "bash .ci/run"
 
 
+@pytest.mark.parametrize("name", ["ci", "weekly"])
+def test_a_workflow_names_what_there_is(root: Path, project: dict[str, Any], tracked: list[Path], name: str) -> None:
+    oldest = project["project"]["requires-python"].removeprefix(">=")
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    workflow = yaml.safe_load((root / f".github/workflows/{name}.yml").read_text(encoding="utf-8"))
+    for job in workflow["jobs"].values():
+        assert job["timeout-minutes"] <= 360  # what the host allows
+        steps, lines = job["steps"], [line for step in job["steps"] for line in step.get("run", "").splitlines()]
+        # Its Python is the oldest that is supported, of an action or of an image.
+        versions = [step["with"]["python-version"] for step in steps if "python-version" in step.get("with", {})]
+        image = re.fullmatch(r"python:([0-9.]+)-\w+", job.get("container", ""))
+        assert [*versions, *(image.groups() if image else [])] == [oldest]
+        assert all(
+            re.fullmatch(r"actions/(checkout|setup-python)@v\d+", step.get("uses", "actions/checkout@v0"))
+            for step in steps
+        )
+        first = next(at for at, step in enumerate(steps) if step.get("uses", "").startswith("actions/checkout@"))
+        for step in steps[:first]:  # nothing of ours is there yet
+            assert not re.search(r"^(make|bash) ", step.get("run", ""), re.MULTILINE)
+        for words in (line.split() for line in lines):
+            if words[0] == "make":
+                assert re.search(rf"^{re.escape(words[1])}:", makefile, re.MULTILINE), words
+            elif words[0] == "bash":
+                assert root / words[1] in tracked, words
+
+
 def test_the_locked_environment_is_the_pinned_one_with_hashes(root: Path) -> None:
     entries = re.split(r"\n(?=\S)", (root / "constraints/locked.txt").read_text(encoding="utf-8").strip())
     assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", entry) for entry in entries)
