@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus import read_corpus
-from quagpredict.evaluation.places import open_places, place_of
+from quagpredict.evaluation.ordering import open_places, place_of
 from quagpredict.metrics import pass_at_k
 from quagpredict.plans.parts import AutoSamples
 

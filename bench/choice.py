@@ -26,10 +26,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
 from learn_prior import learnt
 
 from quagpredict.corpus import read_corpus
-from quagpredict.corpus.benchmarks import BenchmarkScores, benchmark_scores, geometric_mean
+from quagpredict.corpus.benchmarks import PARTS, BenchmarkScores, benchmark_scores, geometric_mean
 from quagpredict.corpus.columns import benchmark_column
 from quagpredict.corpus.derived import with_derived
-from quagpredict.corpus.parts import PARTS
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.forms import symmetric_root
 from quagpredict.surrogates.hierarchy import AFTER, Cells, Prior, design, from_logit, predicted

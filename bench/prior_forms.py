@@ -19,10 +19,9 @@ from choice import task_of as known_by
 from numpy.typing import NDArray
 
 from quagpredict.corpus import read_corpus
-from quagpredict.corpus.benchmarks import UNNAMED, benchmark_scores, finished_shares, geometric_mean
+from quagpredict.corpus.benchmarks import PARTS, UNNAMED, benchmark_scores, finished_shares, geometric_mean
 from quagpredict.corpus.columns import benchmark_column, curve_column
 from quagpredict.corpus.derived import with_derived
-from quagpredict.corpus.parts import PARTS
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.hierarchy import AFTER, BEFORE, Cells, Prior, from_logit
 from quagpredict.surrogates.hierarchy_learning import Belief, Task, learn

@@ -9,7 +9,7 @@ import time
 
 from quagpredict.errors import InvalidDataError, QuagpredictError
 from quagpredict.evaluation import read_suite
-from quagpredict.evaluation.suite_check import check_suite
+from quagpredict.evaluation.suite import check_suite
 from quagpredict.program import run_program
 
 

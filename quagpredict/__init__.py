@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from quagpredict.callbacks.while_training import QuagpredictCallback as QuagpredictCallback
     from quagpredict.collection.collecting import collect as collect
     from quagpredict.collection.estimate import estimate_cost as estimate_cost
+    from quagpredict.corpus.files import write_corpus as write_corpus
     from quagpredict.corpus.reading import read_corpus as read_corpus
-    from quagpredict.corpus.writing import write_corpus as write_corpus
     from quagpredict.diagnosis import doctor as doctor
     from quagpredict.errors import CheckpointError as CheckpointError
     from quagpredict.errors import CorpusError as CorpusError

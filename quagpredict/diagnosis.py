@@ -29,7 +29,7 @@ print(json.dumps({"torch": torch.__version__, "gpus": gpus}))
 """,
     "vllm": """
 import json
-from quagpredict.engines.vllm_install import require_vllm
+from quagpredict.engines.table import require_vllm
 print(json.dumps({"device": require_vllm().device_type}))
 """,
 }

@@ -3,6 +3,7 @@
 import contextlib
 import random
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,10 @@ import polars as pl
 import torch
 from transformers import TrainerCallback
 
-from quagpredict.callbacks.probe import probe_of
 from quagpredict.corpus import write_corpus
 from quagpredict.errors import NothingToRankError, UsageError
 from quagpredict.evaluation.score import score_checkpoint
-from quagpredict.evaluation.suite import Suite
+from quagpredict.evaluation.suite import Suite, read_suite
 from quagpredict.files import write_json
 from quagpredict.racing import race
 from quagpredict.ranking import rank
@@ -30,6 +30,7 @@ _LOGGED = {
     "truncated_share": "pre_truncated_share",
 }
 _CURVE_K = 16
+_ENDS = {"": "prediction", "_low": "low", "_high": "high"}
 
 
 class QuagpredictCallback(TrainerCallback):  # type: ignore[misc]
@@ -205,9 +206,6 @@ class QuagpredictCallback(TrainerCallback):  # type: ignore[misc]
         return bool(told["action"] == "stop")
 
 
-_ENDS = {"": "prediction", "_low": "low", "_high": "high"}
-
-
 @contextlib.contextmanager
 def _same_random_states() -> Iterator[None]:
     """Give the random states back as they were, so that a training draws what it would have drawn."""
@@ -218,3 +216,28 @@ def _same_random_states() -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(numpy)  # noqa: NPY002
+
+
+def probe_of(suite: Suite | str | Path, problems: int) -> Suite:
+    """Return a suite with some problems of each benchmark, evenly spread over it, and all of its held-out solutions.
+
+    Parameters
+    ----------
+    suite : Suite or path
+    problems : int
+        Of each benchmark, at least 1; a benchmark with fewer keeps all.
+
+    Examples
+    --------
+    >>> small = probe_of("collectors/suites/lab-pilot.yaml", 5)
+    >>> len(small.problems), len({problem.benchmark for problem in small.problems})
+    (15, 3)
+    """
+    if problems < 1:
+        raise UsageError(f"problems={problems}: expected a whole number of at least 1")
+    whole = suite if isinstance(suite, Suite) else read_suite(suite)
+    of: dict[str, list[int]] = {}
+    for at, problem in enumerate(whole.problems):
+        of.setdefault(problem.benchmark, []).append(at)
+    kept = {own[i * len(own) // min(problems, len(own))] for own in of.values() for i in range(min(problems, len(own)))}
+    return replace(whole, problems=tuple(problem for at, problem in enumerate(whole.problems) if at in kept))

@@ -11,13 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from quagpredict.collection.deciding import decision_stage, said
-from quagpredict.collection.endings import add_to_log, ending_of, record_of_end, same_as_before
-from quagpredict.collection.gpu_memory import changes_of_next, half_may_fit
+from quagpredict.collection.endings import (
+    add_to_log,
+    changes_of_next,
+    ending_of,
+    half_may_fit,
+    record_of_end,
+    same_as_before,
+)
 from quagpredict.collection.holders import Holders
 from quagpredict.collection.launch import (
     QUEUES,
     Ended,
     Launcher,
+    Programs,
     Setting,
     command_of,
     environment_of,
@@ -26,14 +33,12 @@ from quagpredict.collection.launch import (
 )
 from quagpredict.collection.leases import Lease, Leases
 from quagpredict.collection.ledger import Attempt, Ledger
-from quagpredict.collection.programs import Programs
-from quagpredict.collection.progress import Progress, remaining_seconds, spoken
+from quagpredict.collection.planning import limited
+from quagpredict.collection.progress import Progress, Summary, remaining_seconds, spoken, summary_of
 from quagpredict.collection.rounds import may_run, rounds_of
 from quagpredict.collection.rows import Rows
-from quagpredict.collection.selection import limited
 from quagpredict.collection.stages import DECISIONS, RESUME, ROLE_OF, Stage, stages_of, states_of
 from quagpredict.collection.standing import MOST_FAILURES, Standing
-from quagpredict.collection.summary import Summary, summary_of
 from quagpredict.collection.work_folder import Place, WorkFolder
 from quagpredict.errors import LauncherError, QuagpredictError
 from quagpredict.plans.plan import Plan
@@ -294,11 +299,10 @@ class Collection:
     def _prepared(self, stage: Stage, lease: Lease, changes: Mapping[str, Any]) -> Place:
         while True:
             place = self._work.next_place(stage)
-            try:
+            # A collector that was fenced off may have had that number, and its file was not seen yet.
+            with contextlib.suppress(FileExistsError):
                 self._work.prepare(stage, place, changes, is_quiet=lease.is_quiet)
-            except FileExistsError:  # a collector that was fenced off had that number, and its file was not seen yet
-                continue
-            return place
+                return place
 
     def _stop_lost(self, launcher: Launcher) -> None:
         """Kill stages that another collector has taken over, since this one was silent for too long."""

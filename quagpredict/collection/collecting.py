@@ -6,18 +6,16 @@ from pathlib import Path
 
 from quagpredict.collection.archive import archives_of, unpack
 from quagpredict.collection.carrying_out import Collection
-from quagpredict.collection.checks import check_measuring, checked_launcher, with_address
 from quagpredict.collection.holders import LEASE_SECONDS, at_work
 from quagpredict.collection.launch import QUEUES
 from quagpredict.collection.ledger import open_ledger
-from quagpredict.collection.progress import Progress
+from quagpredict.collection.planning import check_measuring, checked_launcher, selected, with_address
+from quagpredict.collection.progress import Progress, Summary
 from quagpredict.collection.rounds import is_raced
-from quagpredict.collection.selection import selected
 from quagpredict.collection.stages import (
     Kind,
     stages_of,
 )
-from quagpredict.collection.summary import Summary
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.errors import LauncherError
 from quagpredict.plans.plan import Plan

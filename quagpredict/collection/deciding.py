@@ -14,8 +14,8 @@ from quagpredict.collection.rounds import total_cost
 from quagpredict.collection.stages import Stage
 from quagpredict.collection.work_folder import Place, WorkFolder
 from quagpredict.files import write_json
+from quagpredict.plans.parts import RaceRules
 from quagpredict.plans.plan import Plan
-from quagpredict.plans.race import RaceRules
 from quagpredict.racing import race
 from quagpredict.run_record import RECORD_NAME, RunRecord
 from quagpredict.version import own_version

@@ -12,11 +12,11 @@ import polars as pl
 
 from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import SAMPLES, Past, Stage, states_of
-from quagpredict.evaluation.places import open_places, place_of
+from quagpredict.evaluation.ordering import open_places, place_of
 from quagpredict.files import digest
 from quagpredict.plans.plan import Plan
 
-_DECIDER = "quagpredict.evaluation.places"  # stands where the program of a stage does
+_DECIDER = "quagpredict.evaluation.places"  # stands where the program of a stage does; ledgers have it
 _BEFORE_RL = ("base", "sft", "evaluate-pre")
 
 

@@ -3,8 +3,8 @@
 from quagpredict.corpus.assemble import assemble_row
 from quagpredict.corpus.check import check_corpus
 from quagpredict.corpus.design import DesignMatrix, design_matrix
+from quagpredict.corpus.files import write_corpus
 from quagpredict.corpus.reading import read_corpus, read_provenance
-from quagpredict.corpus.writing import write_corpus
 from quagpredict.schema import COLUMNS, SCHEMA_VERSION, Column
 
 __all__ = [

@@ -11,9 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.benchmarks import benchmark_names, benchmark_scores, finished_shares
+from quagpredict.corpus.benchmarks import benchmark_names, benchmark_scores, finished_shares, from_parts
 from quagpredict.corpus.columns import LOGITS, PROBLEM_SET, derived_of, pass_at, pass_at_columns
-from quagpredict.corpus.parts import from_parts
 from quagpredict.errors import CorpusError
 from quagpredict.metrics.count_tables import count_tables, mean_curve, success_shares
 from quagpredict.schema import PROBLEM_COLUMNS
@@ -45,7 +44,7 @@ def with_derived(
     polars.DataFrame
         A row without counts gets nulls. Pass@k is null where a problem has fewer than k samples. Without nested counts
         Pass@k is interpolated in log k between the flat columns of Pass@1, 2, 4, ..., and parts by difficulty stand for
-        benchmarks (`quagpredict.corpus.parts`).
+        benchmarks (`quagpredict.corpus.benchmarks`).
 
     Raises
     ------

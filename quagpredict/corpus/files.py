@@ -1,4 +1,4 @@
-"""Files of tables: where they are, and one table of each, whatever its format; nothing is checked yet."""
+"""Files of tables: where they are, and one table of each, whatever its format, not checked yet; and writing one."""
 
 import csv
 import glob
@@ -6,22 +6,23 @@ import json
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import polars as pl
 
 from quagpredict.apart import read_apart
-from quagpredict.corpus.check import check_types, check_values
+from quagpredict.corpus.check import check_corpus, check_problems, check_types, check_values
 from quagpredict.corpus.columns import origin
 from quagpredict.corpus.derived import with_derived
-from quagpredict.corpus.nested import check_problems
 from quagpredict.errors import CorpusError, InvalidDataError, NothingToRankError, QuagpredictError, UsageError
+from quagpredict.files import canonical_json
 from quagpredict.packed import packing_of
-from quagpredict.parquet import SEAL, is_sealed
+from quagpredict.parquet import SEAL, is_sealed, write_parquet
 from quagpredict.schema import BY_NAME, NESTED, PROBLEM_COLUMNS, SCHEMA_VERSION
 from quagpredict.shipped import matches, shipped_or_given
+from quagpredict.version import own_version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +33,6 @@ Source: TypeAlias = "str | Path | pl.DataFrame | pd.DataFrame"
 OWN_TABLES = ("corpus.parquet", "candidate.parquet")
 NOT_TABLES = ("ledger.jsonl", "problems.parquet", "grades.parquet")
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
-
-
 #: The name that stands for what is piped in.
 STANDARD_INPUT = "-"
 
@@ -318,3 +317,44 @@ def _version(text: str | None, path: Path) -> int | None:
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
+
+
+def write_corpus(frame: pl.DataFrame, path: str | Path, provenance: Mapping[str, Any] | None = None) -> None:
+    """Check a table and write it as Parquet, aside and renamed.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a candidate. It may hold rows of several eval protocols.
+    path : str or Path
+        File to write; its name must end in ``.parquet``.
+    provenance : mapping
+        Where the rows come from; stored in the file's metadata beside ``schema_version``, ``created_by`` and a digest
+        of the file's bytes, which reading compares. Values
+        that are no text are stored as JSON. `read_provenance` gives it back.
+
+    Raises
+    ------
+    CorpusError
+        If the table breaks the schema; nothing is written then.
+    UsageError
+        If the name does not end in ``.parquet``.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import polars as pl
+    >>> from quagpredict.corpus import read_corpus, read_provenance
+    >>> with TemporaryDirectory() as folder:
+    ...     write_corpus(pl.DataFrame({"candidate": ["a"]}), f"{folder}/a.parquet", {"plan": "lab-pilot"})
+    ...     read_corpus(f"{folder}/a.parquet")["candidate"].item(), read_provenance(f"{folder}/a.parquet")["plan"]
+    ('a', 'lab-pilot')
+    """
+    if Path(path).suffix != ".parquet":
+        raise UsageError(f"{path}: a corpus is written as Parquet; give a name that ends in .parquet")
+    frame = check_corpus(frame, str(path), allow_mixed_protocols=True)
+    metadata = {"schema_version": str(SCHEMA_VERSION), "created_by": f"quagpredict {own_version()}"}
+    for key, value in (provenance or {}).items():
+        metadata[key] = value if isinstance(value, str) else canonical_json(value)
+    # Small row groups let a reader check the nested counts of very many candidates piece by piece.
+    write_parquet(frame, path, metadata, row_group_size=2048)

@@ -1,12 +1,12 @@
 """Tables of other tools: their headers and units become the schema's, by name where it is known, else as told."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
 from typing import NamedTuple
 
 import polars as pl
 
-from quagpredict.corpus.naming import near_names
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.nearest import did_you_mean
 from quagpredict.schema import BY_NAME
@@ -44,6 +44,8 @@ _AFTER_RL = re.compile(r"(?:^|_)(?:after|post|final|with)_(?:rl|grpo)|_(?:rl|grp
 _FIRST_TRY = re.compile(r"(?:sft_|pre_|base_)?(?:acc|accuracy|score|avg|average|mean)(?:_sft)?")
 # A unit behind a header; whether it holds is what `percent` says.
 _PER_CENT = re.compile(r"\s*[(\[]?\s*(?:%|per ?cent)\s*[)\]]?\s*$", re.IGNORECASE)
+_FEATURES = tuple(name for name in BY_NAME if name.startswith("pre_"))
+_SHORT = {"loss": "pre_held_out_loss_nats", "held_out_loss": "pre_held_out_loss_nats", "base": "base_model"}
 
 
 class Adopted(NamedTuple):
@@ -309,3 +311,23 @@ def _as_fractions(frame: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[
         if isinstance(most, float) and most > 100.0 + 1e-9:
             raise CorpusError(f"{source}: column '{name}': {most:g} is above 100, so it is not in per cent")
     return frame.with_columns(pl.col(name).cast(pl.Float64) / 100.0 for name in shares), shares
+
+
+def near_names(columns: Iterable[str]) -> dict[str, str]:
+    """Return column -> name of the schema that is probably meant, for columns that the schema does not know.
+
+    Examples
+    --------
+    >>> near_names(["candidate", "pass_at_64", "pre_pass_at64", "loss", "web_share"])
+    {'pass_at_64': 'pre_pass_at_64', 'pre_pass_at64': 'pre_pass_at_64', 'loss': 'pre_held_out_loss_nats'}
+    """
+    there = [*columns]
+    meanings = {}
+    for name in there:
+        if name in BY_NAME or name.startswith(("pre_pass_at_", "recipe_", "cost_")):
+            continue
+        close = get_close_matches(name, _FEATURES, 1, cutoff=0.9)
+        meant = f"pre_{name}" if f"pre_{name}" in BY_NAME else _SHORT.get(name) or (close[0] if close else "")
+        if meant and meant not in there:
+            meanings[name] = meant
+    return meanings

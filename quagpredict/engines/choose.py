@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from quagpredict.engines.contract import Engine
-from quagpredict.engines.table import AUTO, check_installed, engine_class, installed_version, is_installed
-from quagpredict.engines.vllm_install import require_vllm
+from quagpredict.engines.table import AUTO, check_installed, engine_class, installed_version, is_installed, require_vllm
 from quagpredict.errors import UsageError
 from quagpredict.nearest import did_you_mean
 from quagpredict.optional import require

@@ -18,8 +18,15 @@ from transformers.utils import logging as transformers_logging
 
 from quagpredict.engines.blocks import Block, plan_blocks
 from quagpredict.engines.contract import Request, Response, Sampling, sample_seed
-from quagpredict.engines.decoding import FixedRows, GrowingRows, can_be_fixed, pads_well
-from quagpredict.engines.drawing_tokens import as_bits, choose_tokens, uniforms
+from quagpredict.engines.decoding import (
+    FixedRows,
+    GrowingRows,
+    as_bits,
+    can_be_fixed,
+    choose_tokens,
+    pads_well,
+    uniforms,
+)
 from quagpredict.engines.loading import load_model
 from quagpredict.engines.memory import fast_half_precision, most_rows, rows_that_fit
 from quagpredict.engines.tokens import Tokens, closed

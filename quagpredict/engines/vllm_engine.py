@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from quagpredict.engines.contract import Request, Response, Sampling, sample_seed
 from quagpredict.engines.loading import check_tensors
+from quagpredict.engines.table import require_vllm
 from quagpredict.engines.tokens import Tokens, cannot_be_loaded, closed
-from quagpredict.engines.vllm_install import require_vllm
 from quagpredict.errors import CheckpointError, QuagpredictError, RecipeError, UsageError
 
 # Below the lowest vLLM draws at 0.01 and says so in a log line; above the highest it draws nothing.

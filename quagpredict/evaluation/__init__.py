@@ -4,8 +4,7 @@ from quagpredict.evaluation.overlap import Documents, Overlap, OverlapCheck, ove
 from quagpredict.evaluation.samples import read_samples
 from quagpredict.evaluation.score import Score, score_checkpoint
 from quagpredict.evaluation.sources import HeldOut, Problem
-from quagpredict.evaluation.suite import Suite, read_suite
-from quagpredict.evaluation.suite_check import check_suite
+from quagpredict.evaluation.suite import Suite, check_suite, read_suite
 from quagpredict.evaluation.summary import summarise
 
 __all__ = [

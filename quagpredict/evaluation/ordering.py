@@ -8,11 +8,12 @@ gained little (docs/decisions/006-kept-samples.md).
 """
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from quagpredict.errors import NothingToRankError
 from quagpredict.evaluation.adaptive import (
@@ -26,7 +27,7 @@ from quagpredict.evaluation.adaptive import (
     mixture_of,
     standard_error,
 )
-from quagpredict.metrics.stopped_sampling import stopped_pass_at_k
+from quagpredict.metrics.stopped_sampling import StoppingRule, stopped_pass_at_k
 
 # Variance that a step aims at, as a share of what is left: looking more often saves samples and costs honesty.
 _STEP = 0.5
@@ -188,3 +189,69 @@ def adaptive_values(estimate: AdaptiveEstimate, order: Sequence[Comparison] = ()
         "go_on": [list(pair) for pair in estimate.rule.go_on],
         "against": [comparison._asdict() for comparison in order],
     }
+
+
+def place_of(name: str, n: ArrayLike, c: ArrayLike, k: int) -> Other:
+    """Return the Pass@k of a candidate's problems with the error that sampling leaves in their mean.
+
+    Parameters
+    ----------
+    name : str
+    n, c : array_like of int, shape (problems,)
+        Samples and correct ones of each problem; all have as many samples, at least k.
+    k : int
+
+    Raises
+    ------
+    InvalidDataError
+        If more samples are correct than there are.
+
+    Examples
+    --------
+    >>> found = place_of("a", [4, 4, 4], [0, 1, 4], 1)
+    >>> found.values.tolist(), 0 < found.error < 0.3
+    ([0.0, 0.25, 1.0], True)
+    """
+    samples, correct = np.asarray(n, dtype=np.int64), np.asarray(c, dtype=np.int64)
+    rule = StoppingRule((int(samples[0]),))
+    values = stopped_pass_at_k(rule, samples, correct, k)
+    return Other(name, values, standard_error(mixture_of(samples, correct), rule, k, samples.size))
+
+
+def open_places(measured: Sequence[Other], top: int, *, confidence: float = 0.9, tolerance: float = 0.01) -> list[str]:
+    """Return the candidates of which more samples may change who is among the best.
+
+    A pair of one that is among the best `top` and one that is not is settled when the interval of its difference leaves
+    out 0, or is no wider than the tolerance to either side. Both of any other pair are open.
+
+    Parameters
+    ----------
+    measured : sequence of Other
+        From `place_of`, on the same problems in the same order.
+    top : int
+        How many are to be chosen; where there are no more, nothing is open.
+    confidence : float
+        Nominal coverage of each interval by itself: what sampling leaves open on these problems.
+    tolerance : float
+        Half-width of a difference of Pass@k below which it is not worth samples, a fraction.
+
+    Returns
+    -------
+    list of str
+        In the order of `measured`. Of equal candidates the first by name counts as better.
+
+    Examples
+    --------
+    >>> sure, rare = [8] * 50, [0] * 50
+    >>> three = [place_of("a", [8] * 50, sure, 1), place_of("b", [8] * 50, rare, 1), place_of("c", [8] * 50, rare, 1)]
+    >>> open_places(three, 1, tolerance=0.05), open_places(three, 2, tolerance=0.001)
+    ([], ['b', 'c'])
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    ranked = sorted(measured, key=lambda one: (-float(one.values.mean()), one.name))
+    found = set()
+    for inside, outside in product(ranked[:top], ranked[top:]):
+        half_width = z * (inside.error**2 + outside.error**2) ** 0.5
+        if half_width > tolerance and abs(float((inside.values - outside.values).mean())) <= half_width:
+            found |= {inside.name, outside.name}
+    return [one.name for one in measured if one.name in found]

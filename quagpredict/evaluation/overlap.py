@@ -14,11 +14,10 @@ from quagpredict.answers.golds import one_spelling
 from quagpredict.answers.grading import DEFAULT
 from quagpredict.answers.statements import last_statement
 from quagpredict.errors import InvalidDataError, RecipeError
-from quagpredict.evaluation.settings import settings_of
 from quagpredict.evaluation.sources import SOURCES, answer_text, rows_of
 from quagpredict.evaluation.suite import Suite
 from quagpredict.lab import Mixture
-from quagpredict.plans.keys import known_keys_only
+from quagpredict.plans.keys import known_keys_only, settings_of
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _ANSWERS = ("answer", "Answer", "final_answer", "expected_answer", "gold", "ground_truth")

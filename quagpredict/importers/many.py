@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from quagpredict.corpus import read_corpus, write_corpus
-from quagpredict.corpus.protocols import what_differs
+from quagpredict.corpus.reading import what_differs
 from quagpredict.errors import IncomparableError, InvalidDataError, UsageError
 from quagpredict.importers.files import matching
 from quagpredict.importers.importing import Imported, import_run

@@ -14,10 +14,9 @@ from typing import Any
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.beside import chosen, wandb_config
 from quagpredict.importers.files import suffix_of
 from quagpredict.importers.reading import Expected, Reading
-from quagpredict.importers.records import as_text, first_record, json_lines, json_object, need
+from quagpredict.importers.records import as_text, chosen, first_record, json_lines, json_object, need, wandb_config
 from quagpredict.importers.samples import part_of_table
 
 _NAME = "nemo-rl"

@@ -12,8 +12,8 @@ from pathlib import Path
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.beside import chosen, wandb_config
 from quagpredict.importers.reading import Reading
+from quagpredict.importers.records import chosen, wandb_config
 from quagpredict.importers.samples import part_of_table
 from quagpredict.importers.tables import header, text_columns
 

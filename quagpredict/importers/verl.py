@@ -13,9 +13,8 @@ from typing import Any
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.beside import chosen, hydra_config, wandb_config
 from quagpredict.importers.reading import Reading
-from quagpredict.importers.records import first_record, json_columns
+from quagpredict.importers.records import chosen, first_record, hydra_config, json_columns, wandb_config
 from quagpredict.importers.samples import part_of_table
 
 _BENCHMARK = "data_source"

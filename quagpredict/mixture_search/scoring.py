@@ -17,7 +17,7 @@ from quagpredict.schema import BY_NAME, MEASUREMENT
 from quagpredict.surrogates import fit, load_surrogate
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.hierarchical import level_of, prior_surrogate
-from quagpredict.surrogates.spec import asked, is_spec
+from quagpredict.surrogates.kinds import asked, is_spec
 from quagpredict.surrogates.stored_prior import shipped_prior
 from quagpredict.validation.conformal import with_calibration
 

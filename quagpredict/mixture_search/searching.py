@@ -19,7 +19,7 @@ from typing import Any
 import optuna
 import polars as pl
 
-from quagpredict.collection.checks import checked_launcher, with_address
+from quagpredict.collection.planning import checked_launcher, with_address
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.columns import column_of
 from quagpredict.engines.ray_cluster import join

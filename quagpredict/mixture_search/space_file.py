@@ -8,14 +8,22 @@ from pathlib import Path
 from quagpredict.checkpoint import base_digest
 from quagpredict.errors import QuagpredictError, RecipeError, UsageError
 from quagpredict.lab import Mixture
-from quagpredict.mixture_search.sources import FILES, SELECTIONS, file_size, tokens_per_example
-from quagpredict.mixture_search.space import Budget, SearchSpace, Setting, Source
+from quagpredict.mixture_search.space import (
+    FILES,
+    SELECTIONS,
+    Budget,
+    SearchSpace,
+    Setting,
+    Source,
+    file_size,
+    tokens_per_example,
+)
 from quagpredict.plans.parts import SET_BY_PLAN, Base, Evaluation, Launch, ReinforcementLearning
 from quagpredict.plans.plan import launch_of
 from quagpredict.plans.recipe import Recipe
 from quagpredict.plans.section import NAME, Section
 from quagpredict.shipped import shipped_or_given, shipped_path
-from quagpredict.surrogates.spec import is_spec
+from quagpredict.surrogates.kinds import is_spec
 
 _KEYS = ("name", "base", "sft", "budget", "sources", "epochs", "unique_share", "learning_rate", "selection")
 _RUN_KEYS = ("score", "evaluation", "rungs", "rl", "launch")

@@ -1,6 +1,7 @@
-"""The one error about a key that is not known: it names the file, the key and the nearest one that is."""
+"""The one error about a key that is not known, and mappings to frozen settings: errors name file, key and nearest."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +56,20 @@ def known_keys_only(
     for key in mapping:
         if key not in names:
             raise RecipeError(unknown_key_message(source, key, names, prefix))
+
+
+def settings_of(kind: Any, given: Any, where: str) -> Any:
+    """Return the dataclass `kind` filled from a mapping.
+
+    Raises
+    ------
+    RecipeError
+        If it is no mapping, has an unknown key, or lacks one, or the dataclass refuses a value.
+    """
+    if not isinstance(given, Mapping):
+        raise RecipeError(f"{where}: expected a mapping of keys to values, got {given!r}")
+    known_keys_only(given, [entry.name for entry in fields(kind)], where)
+    try:
+        return kind(**given)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"{where}: {error}") from None

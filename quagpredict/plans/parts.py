@@ -1,10 +1,13 @@
-"""What a plan is made of: bases, recipes, how candidates are measured and launched, and the candidates."""
+"""What a plan is made of: bases, recipes, how candidates are measured, raced and launched, and the candidates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from quagpredict.errors import UsageError
 from quagpredict.plans.recipe import Recipe
+from quagpredict.plans.section import Section
+from quagpredict.shipped import shipped_path
 
 Scenario = Literal["dataset-level", "instance-level", "random", "no-sft"]
 # Keys of a training config that the plan sets for each candidate; a data entry must not set them behind its back.
@@ -180,3 +183,130 @@ class Candidate:
     def sft_name(self) -> str:
         """Name of the SFT run that it comes from: its own, or for a checkpoint that of the whole run."""
         return self.name.partition("@")[0]
+
+
+def evaluation_of(section: Section) -> Evaluation:
+    """Read the section ``evaluation`` of a plan.
+
+    Raises
+    ------
+    RecipeError
+        If it is wrong; the message names the key.
+    """
+    engine_keys = ("engine", "batch_size", "workers", "engine_settings")
+    section.only("suite", "samples_before", "samples_after", "samples_along", "overlap", *engine_keys)
+    overlap = section.section("overlap", {})
+    overlap.only("against", "ngram", "max_share")
+    if overlap.content and not isinstance(overlap.content.get("against"), list):
+        raise overlap.error("against", "expected a list of sources, each with path, hub or lab")
+    auto = _auto_samples(section)
+    if auto is not None and "samples_after" not in section.content:
+        raise section.error("samples_after", "this key is missing; samples_before does not say how many they are")
+    before = section.whole("samples_before", 1) if auto is None else auto.first
+    after = section.whole("samples_after", 1, before)
+    return Evaluation(
+        suite=section.recipe("suite"),
+        samples_before=before,
+        samples_after=after,
+        samples_along=section.whole("samples_along", 1, after),
+        engine=section.text("engine", "transformers"),
+        batch_size=section.whole("batch_size", 1) if "batch_size" in section.content else None,
+        workers=section.whole("workers", 1) if "workers" in section.content else None,
+        engine_settings=dict(section.section("engine_settings", {}).content),
+        overlap=dict(overlap.content),
+        auto=auto,
+    )
+
+
+def _auto_samples(section: Section) -> AutoSamples | None:
+    """Return the rule that decides how many samples there are before RL; None where the plan gives a number."""
+    value = section.content.get("samples_before")
+    if value == "auto":
+        return AutoSamples()
+    if not isinstance(value, Mapping):
+        return None
+    rule, default = section.section("samples_before"), AutoSamples()
+    rule.only("first", "most", "top", "tolerance")
+    first = rule.whole("first", 1, default.first)
+    return AutoSamples(
+        first=first,
+        most=rule.whole("most", first, max(default.most, first)),
+        top=rule.whole("top", 1, default.top),
+        tolerance=rule.number("tolerance", 0, 1, default.tolerance),
+    )
+
+
+@dataclass(frozen=True)
+class RaceRules:
+    """How the runs of a plan are raced: see `quagpredict.race`, whose arguments these are.
+
+    Attributes
+    ----------
+    rl_steps : float
+        What the whole race may spend; `budget` in plans of earlier versions.
+    rungs : tuple of int
+        Steps at which a run may pause and be measured.
+    measure_cost : float
+        What a measurement costs, in RL steps.
+    """
+
+    rl_steps: float
+    rungs: tuple[int, ...]
+    measure_cost: float = 0.0
+    parallel: int = 1
+    prior: str = "default"
+    learn_from: tuple[str, ...] | None = None
+    gate: str | float | None = None
+    margin: float = 0.0
+    gate_probability: float = 0.5
+    tolerance: float = 0.001
+
+
+def race_of(section: Section, rl: ReinforcementLearning | None, candidates: tuple[Candidate, ...]) -> RaceRules:
+    """Read the section ``race`` of a plan.
+
+    Raises
+    ------
+    RecipeError
+        If it is wrong, or the plan's runs cannot be raced; the message names the key.
+    """
+    numbers = ("measure_cost", "margin", "gate_probability", "tolerance")
+    section.only("rl_steps", "budget", "rungs", "parallel", "prior", "learn_from", "gate", *numbers)
+    if {"rl_steps", "budget"} <= section.content.keys():
+        raise section.error("budget", "is what 'rl_steps' was called: give one of them")
+    if rl is None or rl.steps < 1:
+        raise section.error("rungs", "a race needs an 'rl' recipe that says 'max_steps'")
+    if rl.measure_at:
+        raise section.error("rungs", "runs are measured where they pause: give 'rungs' here, not 'rl.measure_at'")
+    for candidate in candidates:
+        if len(candidate.rl_seeds) > 1 or candidate.rl_further:
+            raise section.error(
+                "rungs", f"a race has one run of each candidate, to the recipe's end; '{candidate.name}' has other runs"
+            )
+    rungs = sorted(section.listed("rungs", int, low=1))
+    if rungs[-1] >= rl.steps:
+        raise section.error("rungs", f"expected steps below max_steps of the recipe ({rl.steps}), got {rungs[-1]}")
+    gate = section.content.get("gate")
+    if gate is not None and (isinstance(gate, bool) or not isinstance(gate, str | int | float)):
+        raise section.error("gate", f"expected a score, a candidate or no-sft, got {gate!r}")
+    if gate is None and section.content.get("margin"):
+        raise section.error("margin", "a margin needs a gate")
+    prior = section.text("prior", "default")
+    learn_from = section.listed("learn_from", str) if "learn_from" in section.content else None
+    for position, path in enumerate(learn_from or ()):
+        try:
+            shipped_path(path)
+        except UsageError as error:
+            raise section.error(f"learn_from[{position}]", str(error)) from None
+    return RaceRules(
+        rl_steps=section.number("budget" if "budget" in section.content else "rl_steps", 1, 1e15),
+        rungs=tuple(rungs),
+        measure_cost=section.number("measure_cost", 0, 1e15, 0.0),
+        parallel=section.whole("parallel", 1, 1),
+        prior=prior,
+        learn_from=None if learn_from is None else tuple(learn_from),
+        gate=gate,
+        margin=section.number("margin", -1, 1, 0.0),
+        gate_probability=section.number("gate_probability", 1e-6, 1, 0.5),
+        tolerance=section.number("tolerance", 0, 1, 0.001),
+    )

@@ -12,7 +12,6 @@ from typing import Any
 
 from quagpredict.errors import UsageError
 from quagpredict.files import digest
-from quagpredict.plans.measuring import evaluation_of
 from quagpredict.plans.parts import (
     LAUNCHERS,
     PROGRAMS,
@@ -22,9 +21,11 @@ from quagpredict.plans.parts import (
     Candidate,
     Evaluation,
     Launch,
+    RaceRules,
     ReinforcementLearning,
+    evaluation_of,
+    race_of,
 )
-from quagpredict.plans.race import RaceRules, race_of
 from quagpredict.plans.recipe import Recipe
 from quagpredict.plans.section import NAME, Section
 from quagpredict.shipped import shipped_or_given, shipped_path

@@ -14,8 +14,7 @@ from quagpredict.surrogates.feature_sets import resolve_features
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.fitting import fit, row_digests
 from quagpredict.surrogates.hierarchical import knows_benchmarks, level_of, predicts
-from quagpredict.surrogates.kinds import kind_of, with_own_columns
-from quagpredict.surrogates.spec import Asked, asked
+from quagpredict.surrogates.kinds import Asked, asked, kind_of, with_own_columns
 
 Floats = NDArray[np.float64]
 

@@ -19,7 +19,7 @@ from quagpredict.ranking.result import Ranking
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.hierarchical import BY_BENCHMARK
 from quagpredict.surrogates.hierarchical_form import named_benchmarks
-from quagpredict.surrogates.spec import is_spec
+from quagpredict.surrogates.kinds import is_spec
 from quagpredict.surrogates.store import load_surrogate
 
 #: Surrogate that is fitted on the finished candidates, of whichever kind suits their number.

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError, QuagpredictError, UsageError
-from quagpredict.surrogates.feature_sets import Transforms, resolve_transforms
+from quagpredict.surrogates.feature_sets import Transforms, resolve_transforms, weight_columns
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kind import FitTask, Kind
 from quagpredict.surrogates.kinds import KINDS, kind_columns, kind_of, prepare
 from quagpredict.surrogates.many_fits import ManyFits
-from quagpredict.surrogates.mixture_weights import weight_columns
 from quagpredict.surrogates.training_tables import Names, training_tables
 
 Floats = NDArray[np.float64]

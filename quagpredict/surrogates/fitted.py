@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import UsageError
-from quagpredict.surrogates.domain import TrainingDomain
-from quagpredict.surrogates.forms import Form, FormWithParts, JointPrediction, TransformedPrediction
+from quagpredict.surrogates.forms import Form, FormWithParts, JointPrediction, TrainingDomain, TransformedPrediction
 from quagpredict.surrogates.transforms import parse_transform
 
 Floats = NDArray[np.float64]

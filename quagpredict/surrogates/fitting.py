@@ -17,8 +17,7 @@ from quagpredict.files import digest
 from quagpredict.surrogates.feature_sets import Transforms
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kind import FitSettings, FitTask
-from quagpredict.surrogates.kinds import kind_of
-from quagpredict.surrogates.spec import asked
+from quagpredict.surrogates.kinds import asked, kind_of
 from quagpredict.surrogates.training_rows import training_rows
 from quagpredict.version import own_version
 

@@ -5,6 +5,7 @@ from typing import NamedTuple, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from quagpredict.surrogates.feature_sets import weight_columns
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.gaussian_process_form import (
     MATERN,
@@ -15,7 +16,6 @@ from quagpredict.surrogates.gaussian_process_form import (
     squared_distances,
 )
 from quagpredict.surrogates.kind import Kind
-from quagpredict.surrogates.mixture_weights import weight_columns
 from quagpredict.surrogates.training_tables import Names, TrainingTables, assemble, one_each, t_factor, training_tables
 
 Floats = NDArray[np.float64]

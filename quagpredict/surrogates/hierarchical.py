@@ -10,15 +10,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.corpus.benchmarks import benchmark_names, benchmark_scores
+from quagpredict.corpus.benchmarks import PARTS, benchmark_names, benchmark_scores, measured_parts
 from quagpredict.corpus.columns import TRIES, benchmark_column, curve_column, derived_of, pass_at
 from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
-from quagpredict.corpus.parts import PARTS, measured_parts
 from quagpredict.errors import CorpusError
 from quagpredict.surrogates.bayesian_ridge import fit_bayesian_ridge
-from quagpredict.surrogates.domain import TrainingDomain, training_domain
 from quagpredict.surrogates.fitted import FittedSurrogate
+from quagpredict.surrogates.forms import TrainingDomain, training_domain
 from quagpredict.surrogates.hierarchical_form import HierarchicalForm, named_benchmarks, read_form, to_cells
 from quagpredict.surrogates.hierarchy import Prior, design, weights_prior
 from quagpredict.surrogates.hierarchy_fit import posterior

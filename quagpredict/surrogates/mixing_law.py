@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from quagpredict.errors import CorpusError
 from quagpredict.surrogates.damped_least_squares import damped_least_squares
-from quagpredict.surrogates.feature_sets import resolve_features
+from quagpredict.surrogates.feature_sets import resolve_features, weight_columns
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
 from quagpredict.surrogates.json_object import JsonObject
 from quagpredict.surrogates.kind import Kind
-from quagpredict.surrogates.mixture_weights import weight_columns
 from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 
 Floats = NDArray[np.float64]

@@ -14,9 +14,8 @@ import numpy as np
 from quagpredict.errors import QuagpredictError, SurrogateError, UsageError
 from quagpredict.files import write_json, written_aside
 from quagpredict.shipped import matches
-from quagpredict.surrogates.domain import TrainingDomain
 from quagpredict.surrogates.fitted import Calibration, FittedSurrogate
-from quagpredict.surrogates.forms import Form
+from quagpredict.surrogates.forms import Form, TrainingDomain
 from quagpredict.surrogates.gaussian_process_form import SQUARED_EXPONENTIAL
 from quagpredict.surrogates.json_object import ABOVE_ZERO, JsonObject, short
 from quagpredict.surrogates.json_object import MAX_TEXT as MAX_TEXT

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quagpredict.errors import CorpusError, UsageError
-from quagpredict.surrogates.domain import training_domain
 from quagpredict.surrogates.fitted import Z90, FittedSurrogate, transform_columns
-from quagpredict.surrogates.forms import Form
+from quagpredict.surrogates.forms import Form, training_domain
 from quagpredict.surrogates.transforms import parse_transform
 
 Floats = NDArray[np.float64]

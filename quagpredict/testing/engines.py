@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from quagpredict.engines.contract import Engine, Request, Response, Sampling, sample_seed
-from quagpredict.testing.held import held
+from quagpredict.testing import held
 
 Drawn = dict[int, list[Response]]
 

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from quagpredict.errors import QuagpredictError
 from quagpredict.importers.formats import detect, format_and_files
 from quagpredict.importers.importing import import_run
-from quagpredict.testing.held import held
+from quagpredict.testing import held
 
 _OTHER = '{"nothing": "that any tool writes"}\n'
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from quagpredict.collection.launch import Ended, Launcher, Resources, Setting
-from quagpredict.testing.held import held
+from quagpredict.testing import held
 
 _PROGRAM = """
 import subprocess, sys, time

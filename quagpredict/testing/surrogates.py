@@ -11,7 +11,7 @@ from quagpredict.errors import CorpusError, InvalidDataError
 from quagpredict.surrogates.fitting import fit
 from quagpredict.surrogates.kinds import kind_of
 from quagpredict.surrogates.store import load_surrogate, save_surrogate
-from quagpredict.testing.held import held
+from quagpredict.testing import held
 from quagpredict.testing.synthetic import synthetic_corpus
 
 _LEVELS = (0.5, 0.9, 0.99)

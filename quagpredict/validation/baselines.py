@@ -11,8 +11,7 @@ from quagpredict.corpus.columns import column_of, pass_at, pass_at_columns
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.schema import FEATURES
 from quagpredict.surrogates.feature_sets import largest_pass_at, resolve_features
-from quagpredict.surrogates.kinds import SURROGATES, kind_columns, with_own_columns
-from quagpredict.surrogates.spec import parse_spec
+from quagpredict.surrogates.kinds import SURROGATES, kind_columns, parse_spec, with_own_columns
 from quagpredict.validation.free_orders import LARGE_K, rule_columns
 from quagpredict.validation.free_orders import PREFIX as RULE
 from quagpredict.validation.probes import PREFIX, probe_columns

@@ -10,7 +10,7 @@ from quagpredict.errors import UsageError, argument
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.feature_sets import Transforms
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.spec import Asked, asked
+from quagpredict.surrogates.kinds import Asked, asked
 from quagpredict.validation.baselines import default_surrogates
 from quagpredict.validation.conformal import with_calibration
 from quagpredict.validation.report import ValidationReport

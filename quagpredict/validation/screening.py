@@ -5,7 +5,7 @@ from typing import NamedTuple
 import polars as pl
 
 from quagpredict.corpus.columns import pass_at, pass_at_columns
-from quagpredict.corpus.naming import near_names
+from quagpredict.corpus.foreign import near_names
 from quagpredict.errors import CorpusError
 
 LOSS, ACCURACY = "pre_held_out_loss_nats", "pre_pass_at_1"

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from quagpredict.corpus.columns import curve_column
-from quagpredict.surrogates.domain import TrainingDomain
+from quagpredict.surrogates.forms import TrainingDomain
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction
 from quagpredict.surrogates.kind import Kind

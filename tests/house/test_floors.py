@@ -21,7 +21,7 @@ FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 TORCH_AND_FRIENDS = {"torch", "transformers", "trl", "accelerate", "datasets", "vllm", "peft", "deepspeed"}
 MAY_IMPORT_TORCH = {"engines", "callbacks"}
 # The one module that reads data sets of the hub; it imports the library when a suite asks for one.
-MAY_ALSO = {("quagpredict.evaluation.hub", "datasets")}
+MAY_ALSO = {("quagpredict.evaluation.sources", "datasets")}
 # Results show themselves, as a table when they are printed and in a notebook; what shows them lies above them.
 SHOWN_BY = {"quagpredict.report.notebook"}
 SHOW_THEMSELVES = {"quagpredict.ranking.result", "quagpredict.racing.result"}

@@ -10,7 +10,9 @@ import torch
 from transformers.trainer_callback import PrinterCallback
 
 import quagpredict as qp
+from quagpredict.callbacks.while_training import probe_of
 from quagpredict.errors import UsageError
+from quagpredict.evaluation import read_suite
 from quagpredict.shipped import shipped_path
 
 SUITE = "collectors/suites/lab-pilot.yaml"
@@ -88,3 +90,20 @@ def test_the_guide_runs_as_it_stands(
 def test_a_trainer_that_saves_nothing_is_refused(sft_trainer: Any, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="saves no checkpoint"):
         qp.QuagpredictCallback(sft_trainer(tmp_path, save_strategy="no"), SUITE)
+
+
+@pytest.mark.parametrize("problems", [1, 7, 10_000])
+def test_a_probe_has_so_many_of_each_benchmark_in_the_suites_order(problems: int) -> None:
+    suite = read_suite(SUITE)
+    probe = probe_of(suite, problems)
+    for benchmark in {problem.benchmark for problem in suite.problems}:
+        own = [problem for problem in probe.problems if problem.benchmark == benchmark]
+        whole = [problem for problem in suite.problems if problem.benchmark == benchmark]
+        assert len(own) == min(problems, len(whole))
+        assert own == [problem for problem in whole if problem in own]
+    assert probe.held_out == suite.held_out
+
+
+def test_a_probe_has_at_least_one_problem() -> None:
+    with pytest.raises(UsageError, match="problems=0"):
+        probe_of(SUITE, 0)

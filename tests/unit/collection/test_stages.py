@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quagpredict.collection.ledger import Attempt
-from quagpredict.collection.selection import limited, selected
+from quagpredict.collection.planning import limited, selected
 from quagpredict.collection.stages import Stage, rows_of, stages_of, states_of
 from quagpredict.errors import UsageError
 from quagpredict.plans.plan import Plan

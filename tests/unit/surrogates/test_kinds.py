@@ -9,7 +9,7 @@ from quagpredict.errors import UsageError
 from quagpredict.ranking import rank
 from quagpredict.surrogates import SURROGATES, fit, load_surrogate
 from quagpredict.surrogates.auto import chosen
-from quagpredict.surrogates.spec import Asked, Spec, asked, is_spec, parse_spec
+from quagpredict.surrogates.kinds import Asked, Spec, asked, is_spec, parse_spec
 from quagpredict.testing.synthetic import synthetic_corpus
 from quagpredict.validation.baselines import model_of
 
