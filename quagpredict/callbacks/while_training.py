@@ -223,7 +223,6 @@ def probe_of(suite: Suite | str | Path, problems: int) -> Suite:
 
     Parameters
     ----------
-    suite : Suite or path
     problems : int
         Of each benchmark, at least 1; a benchmark with fewer keeps all.
 

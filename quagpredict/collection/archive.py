@@ -20,7 +20,7 @@ from quagpredict.files import canonical_json, write_json, written_aside
 from quagpredict.parquet import read_parquet, write_parquet
 from quagpredict.plans.plan import Plan
 from quagpredict.run_record import RECORD_NAME
-from quagpredict.schema import PROBLEMS
+from quagpredict.schema import PROBLEM_FIELDS, PROBLEMS
 from quagpredict.shipped import matches
 
 _FILES = pl.List(pl.Struct({"name": pl.String, "content": pl.Binary}))
@@ -38,7 +38,6 @@ def pack(plan: Plan, work: str | Path, out: str | Path) -> list[Path]:
 
     Parameters
     ----------
-    plan : Plan
     work : path
         The work folder; it is only read.
     out : path
@@ -56,7 +55,7 @@ def pack(plan: Plan, work: str | Path, out: str | Path) -> list[Path]:
     for base, stages in _done(plan, attempts):
         rows = [_packed(folder, stage, done[stage.id]) for stage in stages]
         # Each archive has the decisions, which are about all bases.
-        rows += [_packed_decision(done[stage]) for stage in done if stage.partition("/")[0] in DECISIONS]
+        rows += [_row(done[stage]) for stage in done if stage.partition("/")[0] in DECISIONS]
         path = Path(out) / f"records-{base}.parquet"
         write_parquet(pl.DataFrame(rows, schema=_SCHEMA), path, compression="zstd", compression_level=19)
         written.append(path)
@@ -117,24 +116,18 @@ def _done(plan: Plan, attempts: Sequence[Attempt]) -> Iterator[tuple[str, list[S
 
 
 def _packed(folder: WorkFolder, stage: Stage, attempt: Attempt) -> dict[str, Any]:
-    place = folder.stage(stage.id)
-    problems = read_parquet(place / _PROBLEMS).to_dicts() if (place / _PROBLEMS).exists() else None
-    fields = PROBLEMS.inner.to_schema() if isinstance(PROBLEMS.inner, pl.Struct) else {}
-    counts = None if problems is None else [{name: row.get(name) for name in fields} for row in problems]
-    files = None
+    stage_folder, counts, files = folder.stage(stage.id), None, None
+    if (stage_folder / _PROBLEMS).exists():
+        problems = read_parquet(stage_folder / _PROBLEMS).to_dicts()
+        counts = [{name: row.get(name) for name in PROBLEM_FIELDS} for row in problems]
     if stage.kind == "base":
-        kept = [path for path in sorted(place.iterdir()) if path.is_file() and path.name != RECORD_NAME]
+        kept = [path for path in sorted(stage_folder.iterdir()) if path.is_file() and path.name != RECORD_NAME]
         files = [{"name": path.name, "content": path.read_bytes()} for path in kept]
-    return {
-        "stage": stage.id,
-        "attempt": canonical_json(asdict(attempt)),
-        "problems": counts,
-        "files": files,
-    }
+    return _row(attempt, counts, files)
 
 
-def _packed_decision(attempt: Attempt) -> dict[str, Any]:
-    return {"stage": attempt.stage, "attempt": canonical_json(asdict(attempt)), "problems": None, "files": None}
+def _row(attempt: Attempt, counts: Any = None, files: Any = None) -> dict[str, Any]:
+    return {"stage": attempt.stage, "attempt": canonical_json(asdict(attempt)), "problems": counts, "files": files}
 
 
 def archives_of(records: Sequence[str | Path]) -> list[Path]:
@@ -167,13 +160,12 @@ def read_archive(path: Path) -> list[tuple[Attempt, dict[str, Any]]]:
 
 
 def _restore(folder: WorkFolder, attempt: Attempt, row: dict[str, Any]) -> None:
-    place = folder.stage(attempt.stage)
-    place.mkdir(parents=True, exist_ok=True)
+    stage_folder = folder.stage(attempt.stage)
+    stage_folder.mkdir(parents=True, exist_ok=True)
     for file in row["files"] or []:
-        with written_aside(place / file["name"]) as aside:
+        with written_aside(stage_folder / file["name"]) as aside:
             aside.write_bytes(file["content"])
     if row["problems"] is not None:
-        fields = PROBLEMS.inner.to_schema() if isinstance(PROBLEMS.inner, pl.Struct) else {}
-        write_parquet(pl.DataFrame(row["problems"], schema=fields), place / _PROBLEMS)
+        write_parquet(pl.DataFrame(row["problems"], schema=PROBLEM_FIELDS), stage_folder / _PROBLEMS)
     assert attempt.record is not None
-    write_json(place / RECORD_NAME, attempt.record.as_dict())
+    write_json(stage_folder / RECORD_NAME, attempt.record.as_dict())

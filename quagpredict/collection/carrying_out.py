@@ -12,7 +12,6 @@ from typing import Any
 
 from quagpredict.collection.deciding import decision_stage, said
 from quagpredict.collection.endings import (
-    add_to_log,
     changes_of_next,
     ending_of,
     half_may_fit,
@@ -26,6 +25,7 @@ from quagpredict.collection.launch import (
     Launcher,
     Programs,
     Setting,
+    add_line,
     command_of,
     environment_of,
     launcher_of,
@@ -320,7 +320,7 @@ class Collection:
         stage, place = running.stage, running.place
         if stage.id in self._late:
             self._late.discard(stage.id)
-            add_to_log(place, f"error: ended after {self._limit(stage):g} s, the plan's launch.time_limits")
+            add_line(place.log, f"error: ended after {self._limit(stage):g} s, the plan's launch.time_limits")
         record = record_of_end(stage, place, ended.exit_code)
         if record is not None and self._stand.lacks_weights(stage.id):
             record = same_as_before(record, read_record(self._work.stage(stage.id)), place)
@@ -330,7 +330,7 @@ class Collection:
                 self._work.give_up(place.folder)
                 self._leases.end(running.lease)
                 return "lost with its machine, started again"
-            add_to_log(place, f"error: its machine was lost, for the {_MOST_LOSSES}rd time")
+            add_line(place.log, f"error: its machine was lost, for the {_MOST_LOSSES}rd time")
         attempt = Attempt(
             key=stage.key,
             stage=stage.id,

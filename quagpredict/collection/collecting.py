@@ -12,10 +12,7 @@ from quagpredict.collection.ledger import open_ledger
 from quagpredict.collection.planning import check_measuring, checked_launcher, selected, with_address
 from quagpredict.collection.progress import Progress, Summary
 from quagpredict.collection.rounds import is_raced
-from quagpredict.collection.stages import (
-    Kind,
-    stages_of,
-)
+from quagpredict.collection.stages import Kind, stages_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.errors import LauncherError
 from quagpredict.plans.plan import Plan

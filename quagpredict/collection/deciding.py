@@ -7,14 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from quagpredict.collection.endings import add_to_log
+from quagpredict.collection.launch import add_line
 from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.measuring import said_of_measuring, who_gets_more
 from quagpredict.collection.rounds import total_cost
 from quagpredict.collection.stages import Stage
 from quagpredict.collection.work_folder import Place, WorkFolder
 from quagpredict.files import write_json
-from quagpredict.plans.parts import RaceRules
 from quagpredict.plans.plan import Plan
 from quagpredict.racing import race
 from quagpredict.run_record import RECORD_NAME, RunRecord
@@ -32,7 +31,7 @@ def decision_stage(plan: Plan, stage: Stage, candidates: pl.DataFrame, work: Wor
     seconds = round(time.monotonic() - clock, 3)
     record = RunRecord(stage.program, decision, seconds, {"quagpredict": own_version()})
     write_json(place.folder / RECORD_NAME, record.as_dict())
-    add_to_log(place, said(plan, decision))
+    add_line(place.log, said(plan, decision))
     return Attempt(
         key=stage.key,
         stage=stage.id,
@@ -49,7 +48,6 @@ def decide(plan: Plan, stage: Stage, candidates: pl.DataFrame) -> dict[str, Any]
 
     Parameters
     ----------
-    plan : Plan
     stage : Stage
         The decision to take, from `rounds_of`.
     candidates : polars.DataFrame
@@ -79,7 +77,7 @@ def decide(plan: Plan, stage: Stage, candidates: pl.DataFrame) -> dict[str, Any]
         measure_cost=terms.measure_cost,
         parallel=terms.parallel,
         rungs=terms.rungs,
-        prior=_prior(terms),
+        prior=None if terms.prior == "none" else terms.prior,
         learn_from=terms.learn_from,
         stopped=[name for name in stage.config["failed"] if name in set(frame["candidate"])],
         gate=terms.gate,
@@ -120,7 +118,3 @@ def said(plan: Plan, decision: Mapping[str, Any]) -> str:
     if decision["over"]:
         return f"over: take {decision['choice']}, {regret}; {parts[0]} were spent, all runs in full are {whole}"
     return "; ".join([*parts, f"stopping here: {decision['choice']}, {regret}"])
-
-
-def _prior(terms: RaceRules) -> str | None:
-    return None if terms.prior == "none" else terms.prior

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from quagpredict.collection.launch import add_line
 from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import Stage
 from quagpredict.collection.work_folder import Place, checked_record, other_weights
@@ -31,16 +32,16 @@ def record_of_end(stage: Stage, place: Place, exit_code: int | None) -> RunRecor
     """
     if exit_code != 0 and not (place.folder / RECORD_NAME).is_file():
         if exit_code is not None and exit_code < 0 and not reason_in(place.log):  # the dead say nothing
-            add_to_log(place, f"error: ended by {_signal_name(-exit_code)}")
+            add_line(place.log, f"error: ended by {_signal_name(-exit_code)}")
         return None
     how = "was lost with its machine" if exit_code is None else f"ended with exit code {exit_code}"
     try:
         record = checked_record(stage, place.folder)
     except QuagpredictError as error:
-        add_to_log(place, f"error: the program {how}, but: {error}")
+        add_line(place.log, f"error: the program {how}, but: {error}")
         return None
     if exit_code != 0:
-        add_to_log(place, f"note: the program had finished when it {how}: what it made is kept")
+        add_line(place.log, f"note: the program had finished when it {how}: what it made is kept")
     return record
 
 
@@ -52,8 +53,8 @@ def same_as_before(record: RunRecord, before: RunRecord, place: Place) -> RunRec
     changed = other_weights(before, record)
     if changed is None:
         return record
-    add_to_log(
-        place,
+    add_line(
+        place.log,
         f"error: {changed} was made again and is not what it was: SHA-256 {record.outputs.get(changed)}, the record "
         f"says {before.outputs[changed]}. What was measured belongs to the first: another processor or another "
         "release of torch can do this. To have the candidate made and measured anew, remove the folders of this stage "
@@ -68,12 +69,6 @@ def _signal_name(number: int) -> str:
     except ValueError:
         return f"signal {number}"
     return f"{name}, as when memory runs out" if name == "SIGKILL" else name
-
-
-def add_to_log(place: Place, line: str) -> None:
-    """Write a line of ours at the end of a stage's log."""
-    with place.log.open("a", encoding="utf-8") as log:
-        log.write(f"{line}\n")
 
 
 def reason_in(log: Path) -> str:

@@ -26,7 +26,6 @@ class KindCost(NamedTuple):
 
     Attributes
     ----------
-    kind : str
     stages : int
         How many there are in the plan.
     hours : float
@@ -55,7 +54,6 @@ class Estimate(NamedTuple):
 
     Attributes
     ----------
-    costs : list of KindCost
     notes : tuple of str
         What a reader must know, one sentence each.
     """
@@ -151,7 +149,6 @@ def estimate(plan: Plan, attempts: Iterable[Attempt] = ()) -> list[KindCost]:
 
     Parameters
     ----------
-    plan : Plan
     attempts : iterable of Attempt
         What was run so far.
 

@@ -62,10 +62,8 @@ class Holder:
     ----------
     id : str
         Drawn when it began.
-    machine : Machine
     host : str
         For messages.
-    process : int
     lease_seconds : float
         After so long without a sign of life others may do its stages.
     elsewhere : bool
@@ -94,7 +92,6 @@ class Holders:
         See `Holder`.
     elsewhere : bool
         See `Holder`.
-    machine : Machine, optional
     clock : callable
         Seconds that only rise; a clock that does not keep that costs waiting or work, and nothing else.
     alive : bool

@@ -163,6 +163,12 @@ class Launcher(Protocol):
         ...
 
 
+def add_line(log: Path, line: str) -> None:
+    """Write a line of ours at the end of a program's log."""
+    with log.open("a", encoding="utf-8") as written:
+        written.write(f"{line}\n")
+
+
 def command_of(plan: Plan, stage: Stage, config: str | Path) -> list[str]:
     """Return the command line that runs a stage with the config file `config`.
 

@@ -33,7 +33,6 @@ class Lease:
         What it is a lease on: the stage's identity.
     number : int
         Counts the leases on it, from 1.
-    folder : path
     is_quiet : bool
         Whether nothing that an earlier holder started can still write; else what it left may be copied, not moved.
     """
@@ -71,7 +70,6 @@ class Leases:
 
         Parameters
         ----------
-        name : str
         is_known : callable
             Whether the ledgers have the attempt with this log; all, if it is left out.
         running : collection of str, optional

@@ -84,7 +84,9 @@ class Ledger:
         whole, _, tail = content.rpartition(b"\n")
         whole = whole + b"\n" if whole else b""
         missing_end = bool(tail) and attempt_of(tail) is not None
-        self._read = {file: _whole_bytes(file) for file in ledger_files(self._main) if file != self._path}
+        # Of the others' files, the length of the whole lines that were read.
+        others = [file for file in ledger_files(self._main) if file != self._path]
+        self._read = {file: _content(file).rfind(b"\n") + 1 for file in others}
         self.attempts: list[Attempt] = read_ledger(self._main)
         self._logs = {attempt.log for attempt in self.attempts}
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -195,7 +197,8 @@ def read_ledger(path: str | Path) -> list[Attempt]:
     if len(listed) < 2:
         return [attempt for attempts in listed for attempt in attempts]
     # Clocks of several machines do not agree, attempts at one stage are numbered: their order is what matters.
-    by_time = sorted({_identity(attempt): attempt for one in listed for attempt in one}.values(), key=_time)
+    different = {(attempt.stage, attempt.key, attempt.log): attempt for attempts in listed for attempt in attempts}
+    by_time = sorted(different.values(), key=lambda attempt: attempt.started)
     by_stage: dict[str, list[Attempt]] = {}
     for attempt in by_time:
         by_stage.setdefault(attempt.stage, []).append(attempt)
@@ -215,14 +218,6 @@ def attempt_number(attempt: Attempt) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _identity(attempt: Attempt) -> tuple[str, str, str]:
-    return attempt.stage, attempt.key, attempt.log
-
-
-def _time(attempt: Attempt) -> str:
-    return attempt.started
-
-
 def _read_file(path: Path) -> list[Attempt]:
     lines = _content(path).split(b"\n")
     attempts = []
@@ -237,11 +232,6 @@ def _read_file(path: Path) -> list[Attempt]:
                 f"{path}: line {number} is not an attempt: {line[:60]!r}; take this line out to go on without it"
             )
     return attempts
-
-
-def _whole_bytes(path: Path) -> int:
-    """Return the length of a ledger's whole lines."""
-    return _content(path).rfind(b"\n") + 1
 
 
 def _content(path: Path, start: int = 0) -> bytes:

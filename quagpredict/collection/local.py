@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from quagpredict.collection.gpus import Share, devices_of, startable, without_gpus_of_others
-from quagpredict.collection.launch import Ended, Resources, Setting
+from quagpredict.collection.launch import Ended, Resources, Setting, add_line
 from quagpredict.errors import LauncherError, UsageError
 
 
@@ -97,8 +97,7 @@ class LocalLauncher:
             return
         gpus = 1 if resources.gpus is None else resources.gpus
         if gpus > len(self._devices):
-            with log.open("a", encoding="utf-8") as said:
-                said.write(f"error: it asks for {gpus:g} GPUs, this machine has {len(self._devices)}\n")
+            add_line(log, f"error: it asks for {gpus:g} GPUs, this machine has {len(self._devices)}")
             self._refused.append(Ended(name, 127))
             return
         self._waiting[name] = gpus, request

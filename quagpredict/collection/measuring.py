@@ -44,7 +44,6 @@ def measuring_of(plan: Plan, stages: Sequence[Stage], attempts: Iterable[Attempt
 
     Parameters
     ----------
-    plan : Plan
     stages : sequence of Stage
         Those that the call is about.
     attempts : iterable of Attempt
@@ -87,7 +86,6 @@ def who_gets_more(plan: Plan, stage: Stage, candidates: pl.DataFrame) -> dict[st
 
     Parameters
     ----------
-    plan : Plan
     stage : Stage
         The decision to take, from `measuring_of`.
     candidates : polars.DataFrame

@@ -26,7 +26,6 @@ def remaining_seconds(
 
     Parameters
     ----------
-    stages : sequence of Stage
     states : mapping
         State by stage identity.
     means : mapping
@@ -128,17 +127,7 @@ class Summary:
 
 
 def summary_of(states: Mapping[str, State], attempts: Sequence[Attempt], rows: int) -> Summary:
-    """Return how a collection stands.
-
-    Parameters
-    ----------
-    states : mapping
-        State by stage identity.
-    attempts : sequence of Attempt
-        Oldest first.
-    rows : int
-        Rows of the corpus.
-    """
+    """Return how a collection stands, by the states of its stages and the attempts so far, oldest first."""
     last = {attempt.stage: attempt for attempt in attempts}
     counted = list(states.values())
     return Summary(

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from quagpredict.collection.launch import Ended, Resources, Setting
+from quagpredict.collection.launch import Ended, Resources, Setting, add_line
 from quagpredict.collection.local import LocalLauncher
 from quagpredict.engines.ray_cluster import join
 from quagpredict.errors import LauncherError, QuagpredictError, RecipeError
@@ -206,5 +206,5 @@ def _local(setting: Setting) -> LocalLauncher:
 
 
 def _add_line(log: Path, line: str) -> None:
-    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as written:
-        written.write(f"{line}\n")
+    with contextlib.suppress(OSError):
+        add_line(log, line)

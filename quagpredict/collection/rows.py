@@ -30,8 +30,6 @@ class Rows:
 
     Parameters
     ----------
-    plan : Plan
-    work : WorkFolder
     attempts : iterable of Attempt
         Oldest first.
     """

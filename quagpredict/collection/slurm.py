@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quagpredict.collection.launch import Ended, Resources, Setting
+from quagpredict.collection.launch import Ended, Resources, Setting, add_line
 from quagpredict.errors import LauncherError, UsageError
 from quagpredict.files import write_json
 
@@ -25,15 +25,8 @@ _LARGEST_WAVE = 500  # the default MaxArraySize is 1001
 _WAVE_FILE = "wave.json"
 # States that end: whatever else SLURM says, the task may still run or run again.
 _OVER = {
-    "BOOT_FAIL",
-    "CANCELLED",
-    "COMPLETED",
-    "DEADLINE",
-    "FAILED",
-    "NODE_FAIL",
-    "OUT_OF_MEMORY",
-    "TIMEOUT",
-    "REVOKED",
+    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"),
+    *("NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT", "REVOKED"),
 }
 # Shared folders show a new file after up to a minute (NFS keeps the names of a folder so long).
 _PATIENCE_SECONDS = 60.0
@@ -57,6 +50,11 @@ class _Task:
     job: str
     over_since: float | None = None
     killed: bool = False
+
+    @property
+    def exit_file(self) -> Path:
+        """Where its exit code is written when it ends."""
+        return self.folder / f"{self.number}.exit"
 
 
 class SlurmLauncher:
@@ -85,11 +83,8 @@ class SlurmLauncher:
             raise UsageError(f"launcher slurm: launch.options.slurm.{taken[0]} is set by quagpredict; leave it out")
         self._options = [f"--{key}" if value is True else f"--{key}={value}" for key, value in options.items()]
         # What belongs to the job that this process may be in itself is not for the jobs that it submits.
-        self._environment = {
-            key: value
-            for key, value in setting.environment.items()
-            if not key.startswith("SLURM_") or key == "SLURM_CONF"
-        }
+        kept = (key for key in setting.environment if key == "SLURM_CONF" or not key.startswith("SLURM_"))
+        self._environment = {key: setting.environment[key] for key in kept}
         self._folder = setting.folder / "slurm"
         self._name = f"quagpredict-{uuid.uuid4().hex[:8]}"
         self._waiting: list[tuple[str, list[str], Path, Resources]] = []
@@ -217,9 +212,8 @@ class SlurmLauncher:
     def _read_exits(self) -> None:
         there = {path for folder in {task.folder for task in self._running.values()} for path in folder.glob("*.exit")}
         for task in list(self._running.values()):
-            path = task.folder / f"{task.number}.exit"
-            if path in there:
-                self._end(task, json.loads(path.read_text()))
+            if task.exit_file in there:
+                self._end(task, json.loads(task.exit_file.read_text()))
 
     def _ask_queue(self) -> None:
         """Find the tasks that are over and have left no exit code: killed, or the node was lost with all on it."""
@@ -238,12 +232,12 @@ class SlurmLauncher:
                     self._cancel(task)
                 continue
             task.over_since = task.over_since or now
-            if (task.folder / f"{task.number}.exit").exists():
-                self._end(task, json.loads((task.folder / f"{task.number}.exit").read_text()))
+            if task.exit_file.exists():
+                self._end(task, json.loads(task.exit_file.read_text()))
             elif task.killed or now - task.over_since >= _PATIENCE_SECONDS:
                 if not task.killed:
-                    with task.log.open("a", encoding="utf-8") as log:
-                        log.write(f"error: SLURM job {task.job}_{task.number} left no exit code; its state: {state}\n")
+                    job = f"SLURM job {task.job}_{task.number}"
+                    add_line(task.log, f"error: {job} left no exit code; its state: {state}")
                 lost = None if state in _NODE_LOST else _UNSEEN
                 self._end(task, -9 if task.killed else lost)
 

@@ -337,7 +337,6 @@ def states_of(
     ----------
     stages : sequence of Stage
         Each after its inputs.
-    attempts : iterable of Attempt
     without_weights : collection of str
         What of stages that are done has lost its weights, as `Stage.needs` names it: they are run again if a stage
         among `stages` still has to be run that needs it, and are done otherwise.

@@ -91,10 +91,6 @@ class WorkFolder:
         """Return the folder of a finished stage, given its ``{kind}/{name}``."""
         return self.root / "stages" / identity
 
-    def is_in_place(self, identity: str) -> bool:
-        """Return whether a finished stage's folder is there."""
-        return (self.stage(identity) / RECORD_NAME).exists()
-
     def candidate(self, name: str) -> Path:
         """Return the file with the rows of one candidate."""
         return self.root / "candidates" / f"{name}.parquet"
@@ -141,8 +137,6 @@ class WorkFolder:
 
         Parameters
         ----------
-        stage : Stage
-        place : Place
         changes : mapping
             Keys of the config that this attempt is given in place of the stage's.
         is_quiet : bool
@@ -263,12 +257,10 @@ class WorkFolder:
 
         Parameters
         ----------
-        identity : str
         folders : sequence of path
             From `left_over`.
         stage : Stage or None
             As the plan has it now; None if it has it no more.
-        ledger : Ledger
         is_quiet : bool
             Whether nothing can still write there; else what has not finished is left alone.
         """

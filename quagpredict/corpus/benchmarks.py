@@ -5,12 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.columns import Derived
 from quagpredict.errors import CorpusError
-
-Floats = NDArray[np.float64]
 
 #: What a benchmark without a name is called.
 UNNAMED = "all"
@@ -181,11 +179,6 @@ def from_parts(frame: pl.DataFrame, wanted: Mapping[str, Derived]) -> dict[str, 
 
     None of a part that counts know as a benchmark of that name. A part holds a third of the problems, and its responses
     are taken to be cut as often as all are: so much the flat columns do not tell.
-
-    Parameters
-    ----------
-    frame : polars.DataFrame
-    wanted : mapping of str to Derived
 
     Examples
     --------

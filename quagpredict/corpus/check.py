@@ -259,8 +259,6 @@ def check_problems(problems: pl.Series, candidates: pl.Series, source: str) -> N
         ``pre_problems`` or ``post_problems``, with the schema's data type; null where not measured.
     candidates : polars.Series
         Their names, for errors.
-    source : str
-        What to call the table in errors.
 
     Raises
     ------

@@ -9,15 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.benchmarks import benchmark_names, benchmark_scores, finished_shares, from_parts
 from quagpredict.corpus.columns import LOGITS, PROBLEM_SET, derived_of, pass_at, pass_at_columns
 from quagpredict.errors import CorpusError
 from quagpredict.metrics.count_tables import count_tables, mean_curve, success_shares
 from quagpredict.schema import PROBLEM_COLUMNS
-
-Floats = NDArray[np.float64]
 
 _PROBLEMS_AT_ONCE = 2_000_000
 
@@ -36,8 +34,6 @@ def with_derived(
         column for each benchmark that there are counts of.
     drop_nested : bool
         Leave the nested counts out of the result.
-    source : str
-        What to call the table in errors.
 
     Returns
     -------

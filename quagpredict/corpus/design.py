@@ -46,8 +46,6 @@ def design_matrix(
         Columns to take; at least one, each once.
     allow_missing : bool
         If true, a missing value becomes NaN; otherwise it is an error that names the candidate.
-    source : str
-        What to call the table in errors.
 
     Raises
     ------
@@ -102,8 +100,6 @@ def refuse_extremes(series: pl.Series, frame: pl.DataFrame, source: str) -> None
         A column of `frame`, numeric; nulls and NaN are passed over.
     frame : polars.DataFrame
         For the candidate's name.
-    source : str
-        What to call the table in errors.
 
     Raises
     ------

@@ -21,7 +21,6 @@ class Joined(NamedTuple):
 
     Attributes
     ----------
-    frame : polars.DataFrame
     notes : tuple of str
         What was joined.
     """
@@ -43,8 +42,6 @@ def joined_seeds(frame: pl.DataFrame, column: str, source: str = "table") -> Joi
         Rows with the schema's names.
     column : str
         Holds the eval seed; any values that differ. It goes.
-    source : str
-        What to call the table in errors.
 
     Raises
     ------

@@ -45,14 +45,7 @@ _ROWS_AT_ONCE = 2048
 
 
 class Part(NamedTuple):
-    """One table as it was found: what to call it, its rows, and the schema version that its file states.
-
-    Attributes
-    ----------
-    source : str
-    frame : polars.DataFrame
-    schema_version : int or None
-    """
+    """One table as it was found: what to call it, its rows, and the schema version that its file states."""
 
     source: str
     frame: pl.DataFrame
@@ -80,7 +73,6 @@ def parts_of(source: Any, nested: bool | tuple[str, ...] = True, derived: tuple[
 
     Parameters
     ----------
-    source : as for `read_corpus`
     nested : bool or tuple of str
         If false, nested columns of Parquet files are checked piece by piece and left out; or those that are kept.
     derived : tuple of str

@@ -53,7 +53,6 @@ class Adopted(NamedTuple):
 
     Attributes
     ----------
-    frame : polars.DataFrame
     notes : tuple of str
         What was taken for what.
     """
@@ -86,8 +85,6 @@ def adopt(
         Headers that keep their names: what the caller asks for by them.
     seeds : str, optional
         Header of eval seeds, by which a candidate has several rows. It keeps its name.
-    source : str
-        What to call the table in errors.
 
     Returns
     -------

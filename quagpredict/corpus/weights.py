@@ -18,11 +18,6 @@ _OVERALL = ("post_curve",)
 def benchmark_weights(weights: Mapping[str, float], benchmarks: tuple[str, ...]) -> dict[str, float]:
     """Return the weight of each benchmark: as given, 1 where nothing is; without those of weight 0.
 
-    Parameters
-    ----------
-    weights : mapping of str to float
-    benchmarks : tuple of str
-
     Raises
     ------
     UsageError
@@ -60,8 +55,6 @@ def weighted(frame: pl.DataFrame, weights: Mapping[str, float], *, source: str =
         A table with ``pre_problems``, and ``post_problems`` where there are scores after RL.
     weights : mapping of str to float
         See `benchmark_weights`.
-    source : str
-        What to call the table in errors.
 
     Raises
     ------

@@ -30,7 +30,6 @@ def plan_blocks(requests: Sequence[Request], rows: int, *, mix: bool = True) -> 
 
     Parameters
     ----------
-    requests : sequence of Request
     rows : int
         Samples of a block, at least 1.
     mix : bool

@@ -25,7 +25,6 @@ class GrowingRows:
 
     Parameters
     ----------
-    model : transformers model
     prompts : sequence of token tuples
         Each is run once.
     repeat : tensor of int64, shape (rows,)
@@ -76,7 +75,6 @@ class FixedRows:
 
     Parameters
     ----------
-    model : transformers model
     prompts, repeat
         As for `GrowingRows`.
     length : int
@@ -159,7 +157,6 @@ def pads_well(model: Any, short: Sequence[int], long: Sequence[int], tolerance: 
 
     Parameters
     ----------
-    model : transformers model
     short, long : sequence of int
         Prompts of different lengths.
     tolerance : float

@@ -33,10 +33,6 @@ def load_model(checkpoint: str | Path, *, revision: str | None = None, **setting
     **settings
         Of transformers' ``from_pretrained``, e.g. ``dtype``.
 
-    Returns
-    -------
-    transformers.PreTrainedModel
-
     Raises
     ------
     CheckpointError

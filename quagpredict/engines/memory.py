@@ -24,7 +24,6 @@ def rows_that_fit(config: Any, tokens: int, device: torch.device, itemsize: int)
         A model whose config does not tell the size of its cache gets the most rows.
     tokens : int
         Of prompt and response together.
-    device : torch.device
     itemsize : int
         Bytes of a number in the cache.
 

@@ -17,7 +17,6 @@ def join(address: str | None, leave: contextlib.ExitStack) -> Any:
     address : str or None
         As `ray.init` takes it. None or ``"auto"``: the cluster that ``RAY_ADDRESS`` names, else one that runs on this
         machine; with None else one of our own, of this machine alone, which ends with this process.
-    leave : contextlib.ExitStack
 
     Raises
     ------

@@ -36,7 +36,6 @@ class AdaptiveEstimate(NamedTuple):
 
     Attributes
     ----------
-    k : int
     value : float
         Pass@k, mean over problems.
     half_width : float
@@ -80,7 +79,6 @@ def sample_adaptively(
 
     Parameters
     ----------
-    problems : int
     correct_among : callable
         Is given a number of samples for each problem, sees to it that they are drawn, and returns how many of the first
         so many samples of each are correct.
@@ -90,10 +88,6 @@ def sample_adaptively(
         Wanted half-width of the interval, a fraction.
     confidence : float
         Nominal coverage of the interval.
-
-    Returns
-    -------
-    AdaptiveEstimate
 
     Raises
     ------

@@ -37,10 +37,6 @@ def read_others(sources: Sequence[str | Path], suite: Suite, k: int, own: Path |
     own : Path, optional
         Run folder of the candidate itself, which is left out.
 
-    Returns
-    -------
-    tuple of Other
-
     Raises
     ------
     IncomparableError

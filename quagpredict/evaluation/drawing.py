@@ -56,7 +56,6 @@ def missing_samples(store: SampleStore, wanted: Wanted) -> Iterator[tuple[Proble
 
     Parameters
     ----------
-    store : SampleStore
     wanted : mapping
         Problem -> how many samples, from index 0.
     """
@@ -83,8 +82,6 @@ def draw(
 
     Parameters
     ----------
-    store : SampleStore
-    suite : Suite
     engine : callable
         Returns the loaded engine; not called if nothing is missing.
     wanted : mapping

@@ -41,8 +41,6 @@ def graded_samples(store: SampleStore, suite: Suite, counts: Mapping[Problem, in
 
     Parameters
     ----------
-    store : SampleStore
-    suite : Suite
     counts : mapping
         Problem -> how many samples, from index 0; more that are in the store are left alone.
 

@@ -39,7 +39,6 @@ class Other(NamedTuple):
 
     Attributes
     ----------
-    name : str
     values : ndarray, shape (problems,)
         Its unbiased Pass@k of each problem.
     error : float
@@ -95,7 +94,6 @@ def sample_for_order(
 
     Parameters
     ----------
-    problems : int
     correct_among : callable
         As for `sample_adaptively`.
     others : sequence of Other
@@ -196,10 +194,8 @@ def place_of(name: str, n: ArrayLike, c: ArrayLike, k: int) -> Other:
 
     Parameters
     ----------
-    name : str
     n, c : array_like of int, shape (problems,)
         Samples and correct ones of each problem; all have as many samples, at least k.
-    k : int
 
     Raises
     ------

@@ -127,8 +127,6 @@ def check_overlap(suite: Suite, check: OverlapCheck, base: Path) -> tuple[Overla
 
     Parameters
     ----------
-    suite : Suite
-    check : OverlapCheck
     base : Path
         Folder that paths are relative to.
 
@@ -178,12 +176,6 @@ def overlaps(measured: Sequence[Documents], trained: Documents, ngram: int = 13)
     Words are letters and digits in lower case. A text of fewer words than an n-gram has is compared as a whole, and
     only with texts that are as short. N-grams are compared by 64-bit hashes: looked up among a billion, one is found
     by chance once in twenty billion times.
-
-    Parameters
-    ----------
-    measured : sequence of Documents
-    trained : Documents
-    ngram : int
 
     Examples
     --------

@@ -112,8 +112,7 @@ class SampleStore:
         self._lock.close()
 
     def _whole(self, part: Path) -> bool:
-        named = part.stem.rpartition("-")[2]
-        if _digest(part.read_bytes()) == named:
+        if _is_whole(part):
             return True
         aside = part.with_suffix(".corrupt")
         part.replace(aside)
@@ -183,8 +182,7 @@ class SampleStore:
         budget = int(self.draw[_BUDGET])
         taken = 0
         for folder in self._longer(budget):
-            intact = [part for part in _listed(folder) if _digest(part.read_bytes()) == part.stem.rpartition("-")[2]]
-            for part in intact:
+            for part in filter(_is_whole, _listed(folder)):
                 rows = pl.read_parquet(part)
                 own = self.scan(rows["key"].unique()).select("key", "sample").collect()
                 rows = rows.join(own, on=["key", "sample"], how="anti")
@@ -247,7 +245,7 @@ def read_samples(run: str | Path, draw_id: str | None = None) -> pl.LazyFrame:
         raise InvalidDataError(f"{run}: expected samples of one draw, found {len(folders)}{named}")
     parts = _listed(folders[0])
     for part in parts:
-        if _digest(part.read_bytes()) != part.stem.rpartition("-")[2]:
+        if not _is_whole(part):
             raise InvalidDataError(f"{part}: torn or changed since it was written; evaluating again draws it again")
     if not parts:
         return pl.LazyFrame(schema=COLUMNS)
@@ -262,6 +260,11 @@ def _bits(samples: list[int]) -> int:
 
 def _listed(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*-*.parquet"))
+
+
+def _is_whole(part: Path) -> bool:
+    """Return whether the bytes of a part are those that its name has the digest of."""
+    return _digest(part.read_bytes()) == part.stem.rpartition("-")[2]
 
 
 def _digest(content: bytes) -> str:

@@ -31,7 +31,6 @@ class HubSource:
     ----------
     id : str
         Repository on the hub, ``owner/name``, or a folder with the layout of one (relative to the suite).
-    split : str
     config : str, optional
         Configuration (subset); the data set's only or default one if None.
     revision : str, optional
@@ -49,7 +48,6 @@ def hub_rows(source: HubSource, base: Path, where: str) -> list[Mapping[str, Any
 
     Parameters
     ----------
-    source : HubSource
     base : Path
         Folder of the suite, for a repository that is a local folder.
     where : str

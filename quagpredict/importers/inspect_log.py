@@ -22,7 +22,7 @@ from typing import Any
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import suffix_of
-from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, part_of
+from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, part_of, together
 from quagpredict.importers.records import json_object, need, section
 from quagpredict.packed import most_unpacked, too_large, unpacked_zstd
 
@@ -66,38 +66,38 @@ def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
     InvalidDataError
         If a log did not end well, has no samples, or has several scorers and none was named.
     """
-    rows: list[ProblemRow] = []
-    reported: list[Reported] = []
-    expected: list[Expected] = []
-    settings, graded_by, left_out = [], [], []
-    for number, path in enumerate(paths):
-        log = read_eval(path) if path.suffix == ".eval" else json_object(path)
-        if log.get("status") != "success":
-            raise InvalidDataError(f"{path}: the evaluation ended with status '{log.get('status')}', not 'success'")
-        samples = log.get("samples") or []
-        if not samples:
-            raise InvalidDataError(f"{path}: the log has no samples; write logs with log_samples")
-        if not isinstance(samples, list) or not all(isinstance(sample, dict) for sample in samples):
-            raise InvalidDataError(f"{path}: 'samples' must be a list of JSON objects")
-        task = str(need(section(log, "eval"), "task", path))
-        scorer = _scorer(samples, metric, path)
-        settings.append(_settings(log))
-        graded_by.append(scorer)
-        grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        faults = []
-        for sample in samples:
-            name = str(need(sample, "id", path))
-            if fault := _fault(sample, scorer):
-                faults.append(f"sample '{name:.60}', epoch {sample.get('epoch')}: {fault}")
-            else:
-                grouped[name].append(sample)
-        if faults:
-            left_out.append(f"{path}: {len(faults)} of {len(samples)} samples of '{task}' cannot count ({faults[0]})")
-        rows.extend(_row(task, name, found, scorer, path, number) for name, found in grouped.items())
-        reported.extend(_reported(log, task, scorer))
-        if (counted := _problems_and_epochs(log)) is not None:
-            expected.append(Expected(task, counted[0], path.name, counted[1]))
-    return Reading(part_of(rows), settings, reported, expected, left_out, (), True, graded_by)
+    return together(_read(path, metric) for path in paths)
+
+
+def _read(path: Path, metric: str | None) -> Reading:
+    log = read_eval(path) if path.suffix == ".eval" else json_object(path)
+    if log.get("status") != "success":
+        raise InvalidDataError(f"{path}: the evaluation ended with status '{log.get('status')}', not 'success'")
+    samples = log.get("samples") or []
+    if not samples:
+        raise InvalidDataError(f"{path}: the log has no samples; write logs with log_samples")
+    if not isinstance(samples, list) or not all(isinstance(sample, dict) for sample in samples):
+        raise InvalidDataError(f"{path}: 'samples' must be a list of JSON objects")
+    task = str(need(section(log, "eval"), "task", path))
+    scorer = _scorer(samples, metric, path)
+    grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    faults = []
+    for sample in samples:
+        name = str(need(sample, "id", path))
+        if fault := _fault(sample, scorer):
+            faults.append(f"sample '{name:.60}', epoch {sample.get('epoch')}: {fault}")
+        else:
+            grouped[name].append(sample)
+    rows = [_row(task, name, of_problem, scorer, path) for name, of_problem in grouped.items()]
+    counted = _problems_and_epochs(log)
+    return Reading(
+        part_of(rows),
+        [_settings(log)],
+        list(_reported(log, task, scorer)),
+        [] if counted is None else [Expected(task, counted[0], path.name, counted[1])],
+        [f"{path}: {len(faults)} of {len(samples)} samples of '{task}' cannot count ({faults[0]})"] if faults else [],
+        graded_by=[scorer],
+    )
 
 
 def _settings(log: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _scorer(samples: list[dict[str, Any]], named: str | None, path: Path) -> str
     raise InvalidDataError(f"{path}: expected {wanted}, found {shown}: choose one (`metric`)")
 
 
-def _row(task: str, name: str, samples: list[dict[str, Any]], scorer: str, path: Path, file: int) -> ProblemRow:
+def _row(task: str, name: str, samples: list[dict[str, Any]], scorer: str, path: Path) -> ProblemRow:
     epochs = [str(need(sample, "epoch", path)) for sample in samples]
     if len(set(epochs)) < len(epochs):
         raise InvalidDataError(f"{path}: sample '{name}' has an epoch twice; give each log once")
@@ -158,9 +158,7 @@ def _row(task: str, name: str, samples: list[dict[str, Any]], scorer: str, path:
     target = samples[0].get("target")
     gold = target[0] if isinstance(target, list) and target else target
     correct = [_correct(value, name, path) for value in values]
-    return ProblemRow(
-        task, name, len(samples), sum(correct), texts, None if gold is None else str(gold), cut, file=file
-    )
+    return ProblemRow(task, name, len(samples), sum(correct), texts, None if gold is None else str(gold), cut)
 
 
 def _choice(sample: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import stem_of, suffix_of
-from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, part_of
+from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, part_of, together
 from quagpredict.importers.records import json_object, section
 from quagpredict.parquet import parquet_columns, read_parquet
 
@@ -43,36 +43,35 @@ def read(paths: Sequence[Path], *, metric: str | None = None) -> Reading:
     InvalidDataError
         If a file is no details file, no metric is a verdict, or the named one is a mean over another number of samples.
     """
-    rows: list[ProblemRow] = []
-    reported: list[Reported] = []
-    expected: list[Expected] = []
-    settings: list[dict[str, Any]] = []
-    graded_by = []
-    for number, path in enumerate(paths):
-        match = _NAME.match(stem_of(path))
-        task = match["task"] if match else stem_of(path)
-        try:
-            records = read_parquet(path).to_dicts()
-        except OSError as error:
-            raise InvalidDataError(f"{path}: cannot be read ({error.strerror or error})") from None
-        parsed = [_parsed(record, path) for record in records]
-        if not parsed:
-            raise InvalidDataError(f"{path}: the file has no row")
-        n = Counter(len(texts) for *_, texts in parsed).most_common(1)[0][0]
-        name = _named_metric(metric, parsed[0][1], n, path) if metric else _chosen_metric(parsed[0][1], n, path)
-        graded_by.append(name)
-        means = _is_mean_over(name, n)
-        rows.extend(
-            _row(task, line, doc, metrics.get(name), texts, means, number, _samples(name) or 1)
-            for line, (doc, metrics, texts) in enumerate(parsed)
-        )
-        results, general, documents = _results(path, match["date"], task) if match else ({}, {}, None)
-        settings.append({key: general[key] for key in _SETTINGS if general.get(key) is not None})
-        reported.extend(_reported(results, task, name))
-        if documents is not None and match:
-            expected.append(Expected(task, documents, f"results_{match['date']}.json"))
-    stated = all(_NAME.match(stem_of(path)) for path in paths)
-    return Reading(part_of(rows), settings, reported, expected, (), (), stated, graded_by)
+    return together(_read(path, metric) for path in paths)
+
+
+def _read(path: Path, metric: str | None) -> Reading:
+    match = _NAME.match(stem_of(path))
+    task = match["task"] if match else stem_of(path)
+    try:
+        records = read_parquet(path).to_dicts()
+    except OSError as error:
+        raise InvalidDataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    parsed = [_parsed(record, path) for record in records]
+    if not parsed:
+        raise InvalidDataError(f"{path}: the file has no row")
+    n = Counter(len(texts) for *_, texts in parsed).most_common(1)[0][0]
+    name = _named_metric(metric, parsed[0][1], n, path) if metric else _chosen_metric(parsed[0][1], n, path)
+    means = _is_mean_over(name, n)
+    rows = [
+        _row(task, line, doc, metrics.get(name), texts, means, _samples(name) or 1)
+        for line, (doc, metrics, texts) in enumerate(parsed)
+    ]
+    results, general, documents = _results(path, match["date"], task) if match else ({}, {}, None)
+    return Reading(
+        part_of(rows),
+        [{key: general[key] for key in _SETTINGS if general.get(key) is not None}],
+        list(_reported(results, task, name)),
+        [Expected(task, documents, f"results_{match['date']}.json")] if documents is not None and match else [],
+        stated=match is not None,
+        graded_by=[name],
+    )
 
 
 def _parsed(record: dict[str, Any], path: Path) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
@@ -135,7 +134,7 @@ def _named_metric(metric: str, metrics: dict[str, Any], n: int, path: Path) -> s
 
 
 def _row(
-    task: str, line: int, doc: dict[str, Any], value: Any, texts: tuple[str, ...], means: bool, file: int, named: int
+    task: str, line: int, doc: dict[str, Any], value: Any, texts: tuple[str, ...], means: bool, named: int
 ) -> ProblemRow:
     n = len(texts) or (named if means else 1)
     correct = None
@@ -149,7 +148,7 @@ def _row(
         correct = round(value * n)
     name = doc.get("id")
     by_line = name in (None, "")
-    return ProblemRow(task, str(line if by_line else name), n, correct, texts, _gold(doc), (), by_line, file)
+    return ProblemRow(task, str(line if by_line else name), n, correct, texts, _gold(doc), (), by_line)
 
 
 def _gold(doc: dict[str, Any]) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import stem_of
-from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, part_of
+from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, part_of, together
 from quagpredict.importers.records import first_record, json_lines, json_object, need, section
 
 _NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d\-.]+)$")
@@ -23,15 +23,8 @@ _PREFERRED = ("exact_match", "math_verify", "acc", "pass@1", "pass_at_1")
 _OF_SEVERAL = re.compile(r"(?:pass|best|maj|cons)(?:@|_at_)(?:k|[0-9]*[02-9]|[0-9]+1)")
 _MEAN_BY_NAME = re.compile(r"pass(?:@|_at_)1|avg@\d+|mean@\d+")
 _SETTINGS = (
-    "temperature",
-    "do_sample",
-    "top_p",
-    "top_k",
-    "min_p",
-    "max_gen_toks",
-    "max_new_tokens",
-    "max_tokens",
-    "seed",
+    *("temperature", "do_sample", "top_p", "top_k", "min_p"),
+    *("max_gen_toks", "max_new_tokens", "max_tokens", "seed"),
 )
 
 
@@ -54,7 +47,6 @@ def read(paths: Sequence[Path], *, filter: str | None = None, metric: str | None
 
     Parameters
     ----------
-    paths : sequence of Path
     filter : str, optional
         Which filter's lines count; needed where a file has several, unless responses are graded again.
     metric : str, optional
@@ -65,44 +57,44 @@ def read(paths: Sequence[Path], *, filter: str | None = None, metric: str | None
     InvalidDataError
         If no metric can be the verdict, or the records of a file were not drawn alike.
     """
-    rows: list[ProblemRow] = []
-    reported: list[Reported] = []
-    expected: list[Expected] = []
-    settings: list[dict[str, Any]] = []
-    graded_by, notes, undecided = [], [], ""
-    for number, path in enumerate(paths):
-        match = _NAME.match(stem_of(path))
-        task = match["task"] if match else stem_of(path).removeprefix("samples_")
-        filters, records = _of_filter(list(json_lines(path)), filter, path)
-        chosen = filters[0]
-        name = metric or _verdict_metric(records[0], path)
-        means = _OF_SEVERAL.fullmatch(name) is None and _are_means(records, name)
-        own = [_row(task, record, name, means, path, number) for record in records]
-        if len(filters) > 1 and any(row.c is not None for row in own):
-            own = [row._replace(c=None) for row in own]
-            undecided = (
-                f"{path}: it has verdicts of several filters ({', '.join(filters)}): choose one "
-                f'(filter="{chosen}"), or have the responses graded again (`regrade`)'
-            )
-        rows.extend(own)
-        if not means and any(len(_responses(record)) > 1 for record in records):
-            what = (
-                "one verdict on several responses"
-                if _OF_SEVERAL.fullmatch(name)
-                else "a verdict on the first response only"
-            )
-            notes.append(f"{task}: '{name}' is {what}; grading again judges each of them")
-        results = _results(path, match["date"] if match else "", task)
-        settings.append(_agreed(results, _settings(records, path), path))
-        graded_by.append(f"{name},{chosen}")
-        if results.documents is not None:
-            expected.append(Expected(task, results.documents, results.name))
-        value = results.values.get(f"{name},{chosen}")
-        if isinstance(value, int | float):
-            how = "the mean of the filtered response of each document: of the first one, where it was repeated"
-            reported.append(Reported(task, f"{name},{chosen} in {results.name}", 1, float(value), how))
-    stated = all(_NAME.match(stem_of(path)) for path in paths)
-    return Reading(part_of(rows), settings, reported, expected, (), notes, stated, graded_by, undecided)
+    return together(_read(path, filter, metric) for path in paths)
+
+
+def _read(path: Path, filter: str | None, metric: str | None) -> Reading:
+    match = _NAME.match(stem_of(path))
+    task = match["task"] if match else stem_of(path).removeprefix("samples_")
+    filters, records = _of_filter(list(json_lines(path)), filter, path)
+    chosen = filters[0]
+    name = metric or _verdict_metric(records[0], path)
+    of_several = _OF_SEVERAL.fullmatch(name) is not None
+    means = not of_several and _are_means(records, name)
+    rows = [_row(task, record, name, means, path) for record in records]
+    undecided, notes = "", []
+    if len(filters) > 1 and any(row.c is not None for row in rows):
+        rows = [row._replace(c=None) for row in rows]
+        undecided = (
+            f"{path}: it has verdicts of several filters ({', '.join(filters)}): choose one "
+            f'(filter="{chosen}"), or have the responses graded again (`regrade`)'
+        )
+    if not means and any(len(_responses(record)) > 1 for record in records):
+        what = "one verdict on several responses" if of_several else "a verdict on the first response only"
+        notes = [f"{task}: '{name}' is {what}; grading again judges each of them"]
+    results = _results(path, match["date"] if match else "", task)
+    value = results.values.get(f"{name},{chosen}")
+    reported = []
+    if isinstance(value, int | float):
+        how = "the mean of the filtered response of each document: of the first one, where it was repeated"
+        reported = [Reported(task, f"{name},{chosen} in {results.name}", 1, float(value), how)]
+    return Reading(
+        part_of(rows),
+        [_agreed(results, _settings(records, path), path)],
+        reported,
+        [] if results.documents is None else [Expected(task, results.documents, results.name)],
+        notes=notes,
+        stated=match is not None,
+        graded_by=[f"{name},{chosen}"],
+        undecided=undecided,
+    )
 
 
 def _of_filter(records: list[dict[str, Any]], filter: str | None, path: Path) -> tuple[list[str], list[dict[str, Any]]]:
@@ -154,7 +146,7 @@ def _are_means(records: list[dict[str, Any]], metric: str) -> bool:
     return bool(_MEAN_BY_NAME.fullmatch(metric)) and any(record.get(metric) not in (0, 1) for record in several)
 
 
-def _row(task: str, record: dict[str, Any], metric: str, means: bool, path: Path, file: int) -> ProblemRow:
+def _row(task: str, record: dict[str, Any], metric: str, means: bool, path: Path) -> ProblemRow:
     name, texts = str(need(record, "doc_id", path)), _responses(record)
     value = need(record, metric, path)
     if not isinstance(value, int | float) or not 0 <= value <= 1:
@@ -166,7 +158,7 @@ def _row(task: str, record: dict[str, Any], metric: str, means: bool, path: Path
     elif means and math.isclose(value * n, round(value * n), abs_tol=1e-6):
         correct = round(value * n)
     gold = record.get("target")
-    return ProblemRow(task, name, n, correct, texts, None if gold is None else str(gold), file=file)
+    return ProblemRow(task, name, n, correct, texts, None if gold is None else str(gold))
 
 
 def _settings(records: list[dict[str, Any]], path: Path) -> dict[str, Any]:

@@ -15,9 +15,9 @@ import polars as pl
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import suffix_of
-from quagpredict.importers.reading import Expected, Reading
+from quagpredict.importers.reading import Expected, Reading, together
 from quagpredict.importers.records import as_text, chosen, first_record, json_lines, json_object, need, wandb_config
-from quagpredict.importers.samples import part_of_table
+from quagpredict.importers.samples import reading_of
 
 _NAME = "nemo-rl"
 _STEP = re.compile(r"val_data_step(\d+)")
@@ -38,7 +38,6 @@ def read(paths: Sequence[Path], *, threshold: float | None = None) -> Reading:
 
     Parameters
     ----------
-    paths : sequence of Path
     threshold : float, optional
         From which reward on a sample is correct; without it only 0 and 1 are verdicts.
 
@@ -47,26 +46,22 @@ def read(paths: Sequence[Path], *, threshold: float | None = None) -> Reading:
     InvalidDataError
         If a record has no messages or no reward, or a reward is not a verdict.
     """
-    parts, settings, left_out = [], [], []
-    expected: list[Expected] = []
-    stated = True
-    for number, path in enumerate(paths):
-        if suffix_of(path) == ".json":
-            rows, benchmark, drawn_with, samples_each = _evaluation(path)
-            expected.append(Expected(benchmark or _NAME, 0, "config.json", samples_each))
-        else:
-            rows, benchmark = [_validated(record, path) for record in json_lines(path)], None
-            drawn_with = chosen(wandb_config(path), _IN_RUN, "policy", "generation")
-            if match := _STEP.search(path.name):
-                drawn_with |= {"step": match[1]}
-        stated &= benchmark is not None
-        samples = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
-        part, why = part_of_table(samples, path, number, benchmark or _NAME, "reward", threshold)
-        parts.append(part)
-        left_out += why
-        settings.append(drawn_with)
-    graded_by = ["reward" + ("" if threshold is None else f" >= {threshold:g}")] * len(paths)
-    return Reading(pl.concat(parts), settings, (), expected, left_out, (), stated, graded_by)
+    return together(_read(path, threshold) for path in paths)
+
+
+def _read(path: Path, threshold: float | None) -> Reading:
+    expected = []
+    if suffix_of(path) == ".json":
+        rows, benchmark, drawn_with, samples_each = _evaluation(path)
+        expected = [Expected(benchmark or _NAME, 0, "config.json", samples_each)]
+    else:
+        rows, benchmark = [_validated(record, path) for record in json_lines(path)], None
+        drawn_with = chosen(wandb_config(path), _IN_RUN, "policy", "generation")
+        if match := _STEP.search(path.name):
+            drawn_with |= {"step": match[1]}
+    samples = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+    rest = {"settings": [drawn_with], "expected": expected, "stated": benchmark is not None}
+    return reading_of(samples, path, benchmark or _NAME, "reward", threshold, **rest)
 
 
 def _validated(record: dict[str, Any], path: Path) -> tuple[str, str, str | None]:

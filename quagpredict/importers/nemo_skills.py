@@ -8,13 +8,14 @@ samples, ``pass@1[k]`` the mean of the first k. ``output.jsonl`` without a seed 
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.reading import PART, Expected, Reading, Reported, verdicts
+from quagpredict.importers.reading import PART, Expected, Reading, Reported, as_part, together, verdicts
 from quagpredict.importers.records import first_record, json_columns, json_object
 
 _VERDICTS = ("is_correct", "symbolic_correct")
@@ -36,7 +37,7 @@ def read(paths: Sequence[Path]) -> Reading:
     InvalidDataError
         If a verdict is neither right nor wrong, or the greedy run is among those of the seeds.
     """
-    parts = [_part(path, number) for number, path in enumerate(paths)]
+    parts = together(Reading(_part(path), [{}]) for path in paths)
     greedy = [path for path in paths if path.name.split(".")[0] == _GREEDY]
     if greedy and len(greedy) < len(paths):
         raise InvalidDataError(
@@ -47,10 +48,10 @@ def read(paths: Sequence[Path]) -> Reading:
     reported = [one for folder in folders for one in _reported(folder)]
     expected = [one for folder in folders for one in _expected(folder)]
     notes = ["output.jsonl is the tool's greedy run"] if greedy else []
-    return Reading(pl.concat(parts), [{} for _ in paths], reported, expected, notes=notes, stated=False)
+    return replace(parts, reported=reported, expected=expected, notes=notes, stated=False)
 
 
-def _part(path: Path, file: int) -> pl.DataFrame:
+def _part(path: Path) -> pl.DataFrame:
     records = json_columns(path, [*_IDS, *_VERDICTS, "generation", "expected_answer", "finish_reason"])
     ids = records.select(pl.coalesce(pl.col(key).replace("", None) for key in _IDS)).to_series()
     verdicts_of = [verdicts(records[key], path) for key in _VERDICTS]
@@ -68,9 +69,8 @@ def _part(path: Path, file: int) -> pl.DataFrame:
         .otherwise(pl.lit([], PART["truncated"]))
         .alias("truncated"),
         ids.is_null().alias("by_line"),
-        pl.lit(file).alias("file"),
     )
-    return table.select(pl.col(name).cast(dtype) for name, dtype in PART.items())
+    return as_part(table)
 
 
 def _metrics(folder: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import stem_of
-from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, as_correct, part_of
+from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, as_correct, part_of, together
 from quagpredict.importers.records import first_record, json_lines, json_object, need
 
 # The prompt is part of how samples were drawn; where a name is another it is left out.
@@ -35,21 +35,20 @@ def read(paths: Sequence[Path]) -> Reading:
     InvalidDataError
         If a record has not a score for each of its responses.
     """
-    rows: list[ProblemRow] = []
+    return together(_read(path, len(paths)) for path in paths)
+
+
+def _read(path: Path, files: int) -> Reading:
+    benchmark = path.resolve().parent.name
     reported: list[Reported] = []
     expected: list[Expected] = []
-    settings: list[dict[str, Any]] = []
-    for number, path in enumerate(paths):
-        benchmark = path.resolve().parent.name
-        name = _NAME.search(stem_of(path))
-        settings.append(_drawn(name))
-        rows.extend(_row(benchmark, record, path, number) for record in json_lines(path))
-        for metrics in sorted(path.parent.glob(f"{stem_of(path)}_*metrics.json")):
-            values = json_object(metrics)
-            reported.extend(_reported(benchmark, metrics, values, len(paths)))
-            if isinstance(count := values.get("num_samples"), int):
-                expected.append(Expected(benchmark, count, metrics.name))
-    return Reading(part_of(rows), settings, reported, expected, stated=False)
+    for metrics in sorted(path.parent.glob(f"{stem_of(path)}_*metrics.json")):
+        values = json_object(metrics)
+        reported += _reported(benchmark, metrics, values, files)
+        if isinstance(count := values.get("num_samples"), int):
+            expected.append(Expected(benchmark, count, metrics.name))
+    problems = part_of(_row(benchmark, record, path) for record in json_lines(path))
+    return Reading(problems, [_drawn(_NAME.search(stem_of(path)))], reported, expected, stated=False)
 
 
 def _drawn(name: "re.Match[str] | None") -> dict[str, Any]:
@@ -59,7 +58,7 @@ def _drawn(name: "re.Match[str] | None") -> dict[str, Any]:
     return {"temperature": float(name["temperature"])} | ({"prompt_type": name["prompt"]} if name["prompt"] else {})
 
 
-def _row(benchmark: str, record: dict[str, Any], path: Path, file: int) -> ProblemRow:
+def _row(benchmark: str, record: dict[str, Any], path: Path) -> ProblemRow:
     name = str(need(record, "idx", path))
     scores = need(record, "score", path)
     texts = record.get("code") or []
@@ -70,7 +69,7 @@ def _row(benchmark: str, record: dict[str, Any], path: Path, file: int) -> Probl
         raise InvalidDataError(f"{path}: problem {name:.60} has {count} samples and {len(scores)} scores")
     correct = sum(as_correct(score, path) for score in scores)
     gold = str(record["gt"]) if record.get("gt") is not None else None
-    return ProblemRow(benchmark, name, len(scores), correct, tuple(map(str, texts)), gold, file=file)
+    return ProblemRow(benchmark, name, len(scores), correct, tuple(map(str, texts)), gold)
 
 
 def _reported(benchmark: str, file: Path, values: dict[str, Any], files: int) -> Iterator[Reported]:

@@ -28,7 +28,6 @@ class ProblemRow(NamedTuple):
 
     Attributes
     ----------
-    benchmark, problem_id : str
     n : int
         Samples that are there. A missing sample is not a wrong one.
     c : int or None
@@ -41,8 +40,6 @@ class ProblemRow(NamedTuple):
         Whether the budget cut each response; empty where the file does not say.
     by_line : bool
         Whether the record had no id and is known by its place in the file alone.
-    file : int
-        Place of its file among those that were read.
     """
 
     benchmark: str
@@ -53,7 +50,6 @@ class ProblemRow(NamedTuple):
     gold: str | None = None
     truncated: tuple[bool, ...] = ()
     by_line: bool = False
-    file: int = 0
 
 
 class Reported(NamedTuple):
@@ -88,8 +84,6 @@ class Reading:
         Columns of `PART`, a row a problem of a file.
     settings : sequence of mappings, one a file
         What each file, and the results beside it, record of sampling (temperature, tokens, seed, ...).
-    reported : sequence of Reported
-    expected : sequence of Expected
     left_out : sequence of str
         Samples that the tool could not finish, and that are therefore not among the problems.
     notes : sequence of str
@@ -114,7 +108,7 @@ class Reading:
 
 
 def part_of(rows: Iterable[ProblemRow]) -> pl.DataFrame:
-    """Return the rows as a table of `PART`.
+    """Return the rows of one file as a table of `PART`.
 
     Examples
     --------
@@ -123,21 +117,40 @@ def part_of(rows: Iterable[ProblemRow]) -> pl.DataFrame:
     """
     columns = list(zip(*rows, strict=True)) or [()] * len(ProblemRow._fields)
     named = zip(ProblemRow._fields, columns, strict=True)
-    return pl.DataFrame({name: pl.Series(name, list(values), PART[name]) for name, values in named}).select(list(PART))
+    table = pl.DataFrame({name: pl.Series(name, list(values), PART[name]) for name, values in named})
+    return table.with_columns(file=pl.lit(0, PART["file"])).select(list(PART))
 
 
-def part_of_samples(samples: pl.DataFrame, file: int) -> pl.DataFrame:
+def together(readings: Iterable[Reading]) -> Reading:
+    """Return the readings of single files as one, each problem with the place of its file.
+
+    Examples
+    --------
+    >>> files = [Reading(part_of([ProblemRow("b", "p", 4, 1)]), notes=[note]) for note in ("first", "second")]
+    >>> whole = together(files)
+    >>> whole.problems["file"].to_list(), whole.notes
+    ([0, 1], ['first', 'second'])
+    """
+    files = list(readings)
+    numbered = (one.problems.with_columns(file=pl.lit(place, PART["file"])) for place, one in enumerate(files))
+    listed = ("settings", "reported", "expected", "left_out", "notes", "graded_by")
+    return Reading(
+        pl.concat(numbered),
+        stated=all(one.stated for one in files),
+        undecided=next((one.undecided for one in reversed(files) if one.undecided), ""),
+        **{name: [value for one in files for value in getattr(one, name)] for name in listed},
+    )
+
+
+def part_of_samples(samples: pl.DataFrame) -> pl.DataFrame:
     """Return a table of `PART` from one row a sample.
 
     Parameters
     ----------
     samples : polars.DataFrame
-        Columns benchmark, problem_id and correct (null: not known); optional response, gold, truncated, by_line.
-    file : int
-        Place of the file.
+        Columns benchmark, problem_id and correct (null: not known); optional response, gold, truncated.
     """
     has = samples.columns
-    none = pl.lit(None)
     counted = samples.group_by("benchmark", "problem_id", maintain_order=True).agg(
         pl.len().cast(pl.Int64).alias("n"),
         pl.when(pl.col("correct").is_null().any())
@@ -149,19 +162,30 @@ def part_of_samples(samples: pl.DataFrame, file: int) -> pl.DataFrame:
         *([pl.col("gold").drop_nulls().first()] if "gold" in has else []),
         *([pl.col("gold").drop_nulls().n_unique().alias("golds")] if "gold" in has else []),
         *([pl.col("truncated")] if "truncated" in has else []),
-        *([pl.col("by_line").first()] if "by_line" in has else []),
     )
     if "golds" in counted.columns and (torn := counted.filter(pl.col("golds") > 1)).height:
         raise InvalidDataError(
             f"problem '{torn['problem_id'][0]:.60}' of '{torn['benchmark'][0]}' has several gold answers in one file: "
             "its samples are of different problems"
         )
-    absent = {name: none for name in ("responses", "gold", "truncated") if name not in counted.columns}
-    return counted.with_columns(
-        *(value.cast(PART[name]).alias(name) for name, value in absent.items()),
-        *([] if "by_line" in has else [pl.lit(False).alias("by_line")]),
-        pl.lit(file, pl.Int32).alias("file"),
-    ).select(pl.col(name).cast(dtype) for name, dtype in PART.items())
+    absent = [pl.lit(None, PART[name]).alias(name) for name in ("responses", "gold", "truncated")]
+    absent = [column for column in absent if column.meta.output_name() not in counted.columns]
+    return as_part(counted.with_columns(*absent, by_line=False))
+
+
+def as_part(problems: pl.DataFrame) -> pl.DataFrame:
+    """Return the problems of one file with the columns of `PART` and their data types."""
+    return problems.with_columns(file=0).select(pl.col(name).cast(dtype) for name, dtype in PART.items())
+
+
+def graded_by(verdict: str, threshold: float | None) -> str:
+    """Return what a verdict is called for `Reading.graded_by`, with the value from which on it is correct."""
+    return verdict + ("" if threshold is None else f" >= {threshold:g}")
+
+
+def without_key(path: Path, row: int, key: str) -> InvalidDataError:
+    """Return the error about a record, counted from 0, that lacks a key."""
+    return InvalidDataError(f"{path}: record {row + 1} lacks the key '{key}'")
 
 
 def as_correct(value: Any, path: Path) -> bool:

@@ -162,6 +162,12 @@ def section(value: Any, *keys: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def check_verdicts(table: pl.DataFrame, verdict: str, path: Path) -> None:
+    """Refuse a file of which no record has the key that is named as the verdict."""
+    if table.height and table[verdict].null_count() == table.height:
+        raise InvalidDataError(f"{path}: no record has the key '{verdict}'; there are {', '.join(first_record(path))}")
+
+
 def need(record: Mapping[str, Any], key: str, path: Path) -> Any:
     """Return ``record[key]``, or say which file lacks it."""
     if key not in record:

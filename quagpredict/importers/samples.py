@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.importers.files import is_plain, stem_of, suffix_of
-from quagpredict.importers.reading import PART, Reading, part_of_samples, verdicts
+from quagpredict.importers.reading import PART, Reading, graded_by, part_of_samples, together, verdicts
 from quagpredict.importers.records import json_parts
 from quagpredict.importers.tables import SEPARATORS, chosen_columns, header, text_columns, text_of_values
 from quagpredict.parquet import parquet_height, parquet_parts
@@ -50,7 +50,6 @@ def read(
 
     Parameters
     ----------
-    paths : sequence of Path
     id, correct, response, gold, benchmark, truncated : str, optional
         Names of the columns. Those that are not named are called as the parameter, if they are there. The same id is
         the same problem; an id may be the prompt. Without verdicts the samples have to be graded again.
@@ -63,50 +62,32 @@ def read(
         If a named column is not there, an id is missing, or a value is not a verdict.
     """
     given = {"correct": correct, "response": response, "gold": gold, "benchmark": benchmark, "truncated": truncated}
-    parts, left_out, graded_by, notes = [], [], [], []
-    stated = True
-    for number, path in enumerate(paths):
-        named = [id, *(name for name in given.values() if name is not None)]
-        usual = [key for key, name in given.items() if name is None]
-        large = is_large(path)
-        table = None if large else text_columns(path, named, usual)
-        if table is None:
-            there = chosen_columns(path, columns_of_large(path, [*named, *usual]), named, usual)
-        else:
-            there = table.columns
-        columns = {"id": id} | {key: name or key for key, name in given.items() if (name or key) in there}
-        if "correct" not in columns and not {"response", "gold"} <= columns.keys():
-            raise InvalidDataError(
-                f"{path}: there is no column of verdicts (`correct`), and none of responses and gold answers to "
-                f"make them from; there are {', '.join(header(path)[:20])}"
-            )
-        called = _NAME if len(paths) == 1 else stem_of(path)
-        if table is None:
-            counted = _part_of_large(path, number, called, columns, threshold)
-            notes.append(counted.note)
-        else:
-            samples = pl.DataFrame({key: table[name].alias(key) for key, name in columns.items()})
-            part, why = part_of_table(samples, path, number, called, columns.get("correct", ""), threshold)
-            counted = _Counted(part, why, "benchmark" in columns and not samples["benchmark"].is_null().any())
-        parts.append(counted.part)
-        left_out += counted.left_out
-        stated &= counted.stated
-        graded_by.append(columns.get("correct", "") + ("" if threshold is None else f" >= {threshold:g}"))
-    return Reading(pl.concat(parts), [{} for _ in paths], (), (), left_out, notes, stated, graded_by)
+    alone = len(paths) == 1
+    return together(_read(path, id, given, _NAME if alone else stem_of(path), threshold) for path in paths)
 
 
-class _Counted(NamedTuple):
-    """One table: its problems, what was left out, whether it names its benchmarks, and what to know about it."""
+def _read(path: Path, id: str, given: Mapping[str, str | None], unnamed: str, threshold: float | None) -> Reading:
+    named = [id, *(name for name in given.values() if name is not None)]
+    usual = [key for key, name in given.items() if name is None]
+    table = None if is_large(path) else text_columns(path, named, usual)
+    if table is None:
+        there = chosen_columns(path, columns_of_large(path, [*named, *usual]), named, usual)
+    else:
+        there = table.columns
+    columns = {"id": id} | {key: name or key for key, name in given.items() if (name or key) in there}
+    if "correct" not in columns and not {"response", "gold"} <= columns.keys():
+        raise InvalidDataError(
+            f"{path}: there is no column of verdicts (`correct`), and none of responses and gold answers to "
+            f"make them from; there are {', '.join(header(path)[:20])}"
+        )
+    if table is None:
+        return _read_large(path, unnamed, columns, threshold)
+    samples = pl.DataFrame({key: table[name].alias(key) for key, name in columns.items()})
+    stated = "benchmark" in columns and not samples["benchmark"].is_null().any()
+    return reading_of(samples, path, unnamed, columns.get("correct", ""), threshold, stated=stated)
 
-    part: pl.DataFrame
-    left_out: list[str]
-    stated: bool
-    note: str = ""
 
-
-def _part_of_large(
-    path: Path, file: int, benchmark: str, columns: Mapping[str, str], threshold: float | None
-) -> _Counted:
+def _read_large(path: Path, benchmark: str, columns: Mapping[str, str], threshold: float | None) -> Reading:
     """Count the samples of a table that is read in parts; of the responses those of the first part are kept."""
     if "correct" not in columns:
         raise InvalidDataError(
@@ -128,32 +109,32 @@ def _part_of_large(
         lacking += int(unknown.sum())
         first += rows.height
         compared = compared or first
-        parts.append(part_of_samples(rows.filter(~unknown), file))
+        parts.append(part_of_samples(rows.filter(~unknown)))
     if lacking == first:
         raise InvalidDataError(f"{path}: none of its {first:,} samples has a verdict in '{columns['correct']}'")
     note = f"{path}: read in parts, since it is large: its samples cannot be graded again" + (
         f", and {compared:,} responses were held against each other" if "response" in kept else ""
     )
-    return _Counted(added(parts), _left_out(path, lacking, first, lacks), stated, note)
+    left_out = _left_out(path, lacking, first, lacks)
+    named = [graded_by(columns["correct"], threshold)]
+    return Reading(added(parts), [{}], left_out=left_out, notes=[note], stated=stated, graded_by=named)
 
 
-def part_of_table(
-    samples: pl.DataFrame, path: Path, file: int, benchmark: str, verdict: str, threshold: float | None
-) -> tuple[pl.DataFrame, list[str]]:
-    """Return the problems of a table of samples, and what was left out since it has no verdict.
+def reading_of(
+    samples: pl.DataFrame, path: Path, benchmark: str, verdict: str, threshold: float | None, **rest: Any
+) -> Reading:
+    """Return what a table of samples says; a sample without a verdict is left out.
 
     Parameters
     ----------
     samples : polars.DataFrame
         Columns of text: id; optional correct, response, gold, benchmark, truncated.
-    path : Path
-    file : int
-        Place of the file.
     benchmark : str
         Where the table names none.
     verdict : str
         What the column of verdicts is called there, for errors.
-    threshold : float, optional
+    **rest
+        Of `Reading`; settings are none by default.
 
     Raises
     ------
@@ -161,17 +142,19 @@ def part_of_table(
         If an id is missing or a value is not a verdict.
     """
     table = _rows(samples, path, benchmark, verdict, threshold)
-    left_out = []
+    left_out = [*rest.pop("left_out", ())]
     # A table without any verdict has to be graded again; a single one that lacks is of a sample that went wrong.
     if (unknown := table["correct"].is_null()).any() and not unknown.all():
-        left_out = _left_out(path, int(unknown.sum()), table.height, table["problem_id"].filter(unknown)[0])
+        left_out += _left_out(path, int(unknown.sum()), table.height, table["problem_id"].filter(unknown)[0])
         table = table.filter(~unknown)
-    return part_of_samples(table, file), left_out
+    settings = rest.pop("settings", [{}])
+    named = [graded_by(verdict, threshold)]
+    return Reading(part_of_samples(table), settings, left_out=left_out, graded_by=named, **rest)
 
 
 def _left_out(path: Path, lacking: int, samples: int, name: str) -> list[str]:
-    said = f"{path}: {lacking} of {samples} samples have no verdict (the first is of problem '{name:.60}')"
-    return [said] if lacking else []
+    why = f"{path}: {lacking} of {samples} samples have no verdict (the first is of problem '{name:.60}')"
+    return [why] if lacking else []
 
 
 def _rows(
@@ -195,7 +178,7 @@ def _rows(
         columns.append(pl.Series("correct", [None], pl.Boolean).new_from_index(0, samples.height))
     columns += [samples[name] for name in ("gold",) if name in has]
     if "response" in has:
-        columns.append(said(samples["response"]).fill_null(""))
+        columns.append(assistant_texts(samples["response"]).fill_null(""))
     if "truncated" in has:
         columns.append(verdicts(samples["truncated"], path, first=first).fill_null(False).alias("truncated"))
     return pl.DataFrame(columns)
@@ -214,12 +197,12 @@ def short_ids(ids: pl.Series) -> pl.Series:
     return ids.replace(dict(zip(long.to_list(), digests, strict=True))) if digests else ids
 
 
-def said(responses: pl.Series) -> pl.Series:
+def assistant_texts(responses: pl.Series) -> pl.Series:
     """Return the texts of responses, where some are messages in JSON: those of the assistant, in their order.
 
     Examples
     --------
-    >>> said(pl.Series("r", ["42", '[{"role": "assistant", "content": "It is 42."}]'])).to_list()
+    >>> assistant_texts(pl.Series("r", ["42", '[{"role": "assistant", "content": "It is 42."}]'])).to_list()
     ['42', 'It is 42.']
     """
     messages = responses.str.contains(r"^\s*\[\s*\{").fill_null(False)
@@ -262,7 +245,6 @@ def batches(path: Path, names: Sequence[str]) -> Iterator[pl.DataFrame]:
 
     Parameters
     ----------
-    path : Path
     names : sequence of str
         Columns that are there.
 

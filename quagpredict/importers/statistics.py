@@ -24,7 +24,6 @@ class Statistic(NamedTuple):
         "pass_at_group" or "coverage_ratio".
     k : int
         The k of Pass@k that it rests on.
-    value, low, high : float
     problems : int
         Over so many.
     """

@@ -12,9 +12,9 @@ from pathlib import Path
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.reading import Reading
+from quagpredict.importers.reading import Reading, together
 from quagpredict.importers.records import chosen, wandb_config
-from quagpredict.importers.samples import part_of_table
+from quagpredict.importers.samples import reading_of
 from quagpredict.importers.tables import header, text_columns
 
 _DRAWN = {name: name for name in ("temperature", "top_p", "top_k", "min_p")} | {
@@ -39,7 +39,6 @@ def read(
 
     Parameters
     ----------
-    paths : sequence of Path
     metric : str, optional
         Which reward is the verdict; needed where there are several.
     threshold : float, optional
@@ -52,27 +51,23 @@ def read(
     InvalidDataError
         If there are several rewards and none was named, or a file holds completions of several steps.
     """
-    parts, settings, left_out, graded_by = [], [], [], []
-    for number, path in enumerate(paths):
-        verdict = metric or _only_reward(path)
-        table = text_columns(path, ["step", "prompt", "completion", verdict, *([gold] if gold else [])])
-        steps = table["step"].unique().sort().to_list()
-        if len(steps) != 1:
-            raise InvalidDataError(
-                f"{path}: expected completions of one step, got those of {', '.join(map(str, steps))}"
-            )
-        samples = table.select(
-            pl.col("prompt").alias("id"),
-            pl.col("completion").alias("response"),
-            pl.col(verdict).alias("correct"),
-            *([pl.col(gold).alias("gold")] if gold else []),
-        )
-        part, why = part_of_table(samples, path, number, "trl", verdict, threshold)
-        parts.append(part)
-        left_out += why
-        settings.append(chosen(wandb_config(path), _DRAWN) | {"step": steps[0]})
-        graded_by.append(verdict + ("" if threshold is None else f" >= {threshold:g}"))
-    return Reading(pl.concat(parts), settings, (), (), left_out, [_NOTE], False, graded_by)
+    return together(_read(path, metric, threshold, gold) for path in paths)
+
+
+def _read(path: Path, metric: str | None, threshold: float | None, gold: str | None) -> Reading:
+    verdict = metric or _only_reward(path)
+    table = text_columns(path, ["step", "prompt", "completion", verdict, *([gold] if gold else [])])
+    steps = table["step"].unique().sort().to_list()
+    if len(steps) != 1:
+        raise InvalidDataError(f"{path}: expected completions of one step, got those of {', '.join(map(str, steps))}")
+    samples = table.select(
+        pl.col("prompt").alias("id"),
+        pl.col("completion").alias("response"),
+        pl.col(verdict).alias("correct"),
+        *([pl.col(gold).alias("gold")] if gold else []),
+    )
+    settings = [chosen(wandb_config(path), _DRAWN) | {"step": steps[0]}]
+    return reading_of(samples, path, "trl", verdict, threshold, settings=settings, notes=[_NOTE], stated=False)
 
 
 def _only_reward(path: Path) -> str:

@@ -11,20 +11,13 @@ from typing import Any
 
 import polars as pl
 
-from quagpredict.errors import InvalidDataError
-from quagpredict.importers.reading import Expected, Reading, Reported
-from quagpredict.importers.records import first_record, json_columns, json_object, section
-from quagpredict.importers.samples import part_of_table
+from quagpredict.importers.reading import Expected, Reading, Reported, together
+from quagpredict.importers.records import check_verdicts, first_record, json_columns, json_object, section
+from quagpredict.importers.samples import reading_of
 
 _SETTINGS = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "max_tokens",
-    "max_completion_tokens",
-    "reasoning_effort",
-    "seed",
+    *("temperature", "top_p", "top_k", "min_p"),
+    *("max_tokens", "max_completion_tokens", "reasoning_effort", "seed"),
 )
 
 
@@ -38,7 +31,6 @@ def read(paths: Sequence[Path], *, metric: str | None = None, threshold: float |
 
     Parameters
     ----------
-    paths : sequence of Path
     metric : str, optional
         Which value is the verdict; the reward by default.
     threshold : float, optional
@@ -49,44 +41,43 @@ def read(paths: Sequence[Path], *, metric: str | None = None, threshold: float |
     InvalidDataError
         If a record lacks its id, or a value is not a verdict.
     """
-    parts, settings, left_out, graded_by = [], [], [], []
-    reported: list[Reported] = []
-    expected: list[Expected] = []
-    stated = True
+    return together(_read(path, metric, threshold) for path in paths)
+
+
+def _read(path: Path, metric: str | None, threshold: float | None) -> Reading:
     verdict = metric or "reward"
-    for number, path in enumerate(paths):
-        file = path.with_name("metadata.json")
-        metadata = json_object(file) if file.is_file() else {}
-        benchmark = str(metadata.get("env_id") or "verifiers")
-        stated &= "env_id" in metadata
-        own = metadata.get("pass_threshold") if metric is None else None
-        least = own if threshold is None and isinstance(own, int | float) else threshold
-        table = json_columns(path, ["example_id", "completion", "answer", "error", "is_truncated", verdict])
-        if table.height and table[verdict].null_count() == table.height:
-            raise InvalidDataError(
-                f"{path}: no record has the key '{verdict}'; there are {', '.join(first_record(path))}"
-            )
-        failed = table["error"].is_not_null()
-        if failed.any():
-            left_out.append(f"{path}: {failed.sum()} of {table.height} rollouts ended with an error")
-        samples = table.filter(~failed).select(
-            pl.col("example_id").alias("id"),
-            pl.col("completion").alias("response"),
-            pl.col("answer").alias("gold"),
-            pl.col("is_truncated").alias("truncated"),
-            pl.col(verdict).alias("correct"),
-        )
-        part, why = part_of_table(samples, path, number, benchmark, verdict, least)
-        parts.append(part)
-        left_out += why
-        sampling = section(metadata, "sampling_args")
-        settings.append({key: sampling[key] for key in _SETTINGS if sampling.get(key) is not None})
-        graded_by.append(verdict + ("" if least is None else f" >= {least:g}"))
-        count, each = metadata.get("num_examples"), metadata.get("rollouts_per_example")
-        if isinstance(count, int) and count > 0:
-            expected.append(Expected(benchmark, count, str(file), each if isinstance(each, int) else None))
-        reported.extend(_reported(metadata, benchmark, least))
-    return Reading(pl.concat(parts), settings, reported, expected, left_out, (), stated, graded_by)
+    file = path.with_name("metadata.json")
+    metadata = json_object(file) if file.is_file() else {}
+    benchmark = str(metadata.get("env_id") or "verifiers")
+    own = metadata.get("pass_threshold") if metric is None else None
+    least = own if threshold is None and isinstance(own, int | float) else threshold
+    table = json_columns(path, ["example_id", "completion", "answer", "error", "is_truncated", verdict])
+    check_verdicts(table, verdict, path)
+    failed = table["error"].is_not_null()
+    samples = table.filter(~failed).select(
+        pl.col("example_id").alias("id"),
+        pl.col("completion").alias("response"),
+        pl.col("answer").alias("gold"),
+        pl.col("is_truncated").alias("truncated"),
+        pl.col(verdict).alias("correct"),
+    )
+    sampling = section(metadata, "sampling_args")
+    count, each = metadata.get("num_examples"), metadata.get("rollouts_per_example")
+    expected = []
+    if isinstance(count, int) and count > 0:
+        expected = [Expected(benchmark, count, str(file), each if isinstance(each, int) else None)]
+    return reading_of(
+        samples,
+        path,
+        benchmark,
+        verdict,
+        least,
+        settings=[{key: sampling[key] for key in _SETTINGS if sampling.get(key) is not None}],
+        left_out=[f"{path}: {failed.sum()} of {table.height} rollouts ended with an error"] if failed.any() else [],
+        reported=list(_reported(metadata, benchmark, least)),
+        expected=expected,
+        stated="env_id" in metadata,
+    )
 
 
 def _reported(metadata: dict[str, Any], benchmark: str, threshold: float | None) -> Iterator[Reported]:

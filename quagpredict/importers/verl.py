@@ -13,9 +13,9 @@ from typing import Any
 import polars as pl
 
 from quagpredict.errors import InvalidDataError
-from quagpredict.importers.reading import Reading
-from quagpredict.importers.records import chosen, first_record, hydra_config, json_columns, wandb_config
-from quagpredict.importers.samples import part_of_table
+from quagpredict.importers.reading import Reading, together, without_key
+from quagpredict.importers.records import check_verdicts, chosen, first_record, hydra_config, json_columns, wandb_config
+from quagpredict.importers.samples import reading_of
 
 _BENCHMARK = "data_source"
 _DRAWN = {name: name for name in ("temperature", "top_p", "top_k", "do_sample")}
@@ -31,7 +31,6 @@ def read(paths: Sequence[Path], *, metric: str | None = None, threshold: float |
 
     Parameters
     ----------
-    paths : sequence of Path
     metric : str, optional
         Which value is the verdict; by default acc, which verl itself prefers, else score.
     threshold : float, optional
@@ -42,35 +41,29 @@ def read(paths: Sequence[Path], *, metric: str | None = None, threshold: float |
     InvalidDataError
         If a record lacks a value, a value is not a verdict, or a file holds samples of several steps.
     """
-    parts, settings, left_out, graded_by = [], [], [], []
-    stated = True
-    for number, path in enumerate(paths):
-        verdict = metric or ("acc" if "acc" in first_record(path) else "score")
-        table = json_columns(path, list(dict.fromkeys(["input", "output", "gts", "step", _BENCHMARK, verdict])))
-        for key in ("input", "output", "step"):
-            if (lacking := table[key].is_null()).any():
-                raise InvalidDataError(f"{path}: record {int(lacking.arg_true()[0]) + 1} lacks the key '{key}'")
-        if table.height and table[verdict].null_count() == table.height:
-            raise InvalidDataError(
-                f"{path}: no record has the key '{verdict}'; there are {', '.join(first_record(path))}"
-            )
-        steps = table["step"].unique().sort().to_list()
-        if len(steps) > 1:
-            raise InvalidDataError(f"{path}: expected samples of one step, got those of {', '.join(steps)}")
-        samples = table.select(
-            pl.col("input").alias("id"),
-            pl.col("output").alias("response"),
-            pl.col("gts").alias("gold"),
-            pl.col(verdict).alias("correct"),
-            pl.col(_BENCHMARK).alias("benchmark"),
-        )
-        part, why = part_of_table(samples, path, number, "verl", verdict, threshold)
-        parts.append(part)
-        left_out += why
-        stated &= not table[_BENCHMARK].is_null().any()
-        settings.append(_drawn(path) | ({"step": steps[0]} if steps else {}))
-        graded_by.append(verdict + ("" if threshold is None else f" >= {threshold:g}"))
-    return Reading(pl.concat(parts), settings, (), (), left_out, (), stated, graded_by)
+    return together(_read(path, metric, threshold) for path in paths)
+
+
+def _read(path: Path, metric: str | None, threshold: float | None) -> Reading:
+    verdict = metric or ("acc" if "acc" in first_record(path) else "score")
+    table = json_columns(path, list(dict.fromkeys(["input", "output", "gts", "step", _BENCHMARK, verdict])))
+    for key in ("input", "output", "step"):
+        if (lacking := table[key].is_null()).any():
+            raise without_key(path, int(lacking.arg_true()[0]), key)
+    check_verdicts(table, verdict, path)
+    steps = table["step"].unique().sort().to_list()
+    if len(steps) > 1:
+        raise InvalidDataError(f"{path}: expected samples of one step, got those of {', '.join(steps)}")
+    samples = table.select(
+        pl.col("input").alias("id"),
+        pl.col("output").alias("response"),
+        pl.col("gts").alias("gold"),
+        pl.col(verdict).alias("correct"),
+        pl.col(_BENCHMARK).alias("benchmark"),
+    )
+    settings = [_drawn(path) | ({"step": steps[0]} if steps else {})]
+    stated = not table[_BENCHMARK].is_null().any()
+    return reading_of(samples, path, "verl", verdict, threshold, settings=settings, stated=stated)
 
 
 def _drawn(path: Path) -> dict[str, Any]:

@@ -29,8 +29,6 @@ class MixtureRecipe:
         Examples of each source in an epoch, as they are trained on.
     unique_examples : int
         Their sum: examples in an epoch. A source that is asked for more than it has is repeated within it.
-    epochs, learning_rate : float
-    seed : int
     data : mapping
         The keys of the recipe that name the data.
     config : mapping
@@ -73,7 +71,6 @@ def recipe_of(space: SearchSpace, params: Mapping[str, Any]) -> MixtureRecipe:
 
     Parameters
     ----------
-    space : SearchSpace
     params : mapping
         A value for every name in `SearchSpace.distributions`.
 
@@ -134,7 +131,6 @@ def rounded_counts(
     ----------
     shares : array (K,)
         Non-negative, sum 1.
-    total : int
     most : array (K,), optional
         No count exceeds the floor of these, unless all of them together are too few.
 

@@ -33,7 +33,6 @@ class Verified:
 
     Attributes
     ----------
-    round : int
     found : Found
         With the prediction that was made before RL.
     rows : polars.DataFrame
@@ -58,8 +57,6 @@ class Outcome:
     ----------
     searches : tuple of MixtureSearch
         One a round; the last one's study holds all trials, scored by the last surrogate.
-    verified : tuple of Verified
-    notes : tuple of str
     written : tuple of path
         The files that `quagpredict.search` made of it.
     """
@@ -103,7 +100,6 @@ def search_in_rounds(
     ----------
     make_search : callable
         Round (from 1), surrogate -> search.
-    measure : callable
     trials : int
         In all rounds together.
     surrogate : FittedSurrogate, optional
@@ -112,10 +108,8 @@ def search_in_rounds(
         The runs that it was fitted on. With them it is refitted, kind, features and transforms as they were, after each
         round; without them, verified scores are reported but nothing learns from them. Where the prior scores it learns
         from what was verified alone, as `rank` does.
-    verify : callable, optional
     verify_best : int
         How many of each round are verified; those that were verified before do not count.
-    rounds : int
     lock : path, optional
         A file that workers share, held while trials are copied into the next study.
     worker : int

@@ -10,13 +10,13 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from quagpredict.arrays import Floats
 from quagpredict.mixture_search.space import SearchSpace
 from quagpredict.surrogates.linear import LinearForm
 from quagpredict.surrogates.ridge import fit_ridge
 
 Method = Literal["surrogate", "sft-pass-at-1", "pass-at-64", "random", "regmix", "equal"]
 
-Floats = NDArray[np.float64]
 
 _SIMULATED, _AVERAGED = 4096, 64
 #: A trial is beside another if so much of the mixture moves at most, and no setting by more of its range.
@@ -32,7 +32,6 @@ def sampler_of(method: Method, space: SearchSpace, seed: int) -> BaseSampler:
         ``surrogate``, ``sft-pass-at-1`` and ``pass-at-64``: `ResponseSurfaceSampler`; ``regmix``: the same on mixture
         weights alone.
         ``random``: uniform. ``equal``: the equal mixture (the nearest within the bounds), the other settings uniform.
-    space : SearchSpace
     seed : int
         The draws of a trial depend on it, on the trial's number and on the trials before, and on nothing else.
     """
@@ -57,7 +56,6 @@ class SeededByTrial(BaseSampler):  # type: ignore[misc]
     ----------
     make : callable
         Seed -> sampler.
-    seed : int
     """
 
     def __init__(self, make: Callable[[int], BaseSampler], seed: int) -> None:
@@ -91,13 +89,7 @@ class SeededByTrial(BaseSampler):  # type: ignore[misc]
 
 
 class EqualMixtureSampler(RandomSampler):  # type: ignore[misc]
-    """The equal mixture, or the nearest one within the bounds; the other settings uniform.
-
-    Parameters
-    ----------
-    space : SearchSpace
-    seed : int
-    """
+    """The equal mixture, or the nearest one within the bounds; the other settings uniform."""
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         super().__init__(seed=seed)
@@ -128,12 +120,6 @@ class ResponseSurfaceSampler(RandomSampler):  # type: ignore[misc]
     posterior (Thompson sampling), so that what it does not know is tried; and simulated trials that a second regression
     expects to break the study's constraints are left out. At most a third of the trials lie beside the best one before
     them, so that a search does not end in refining its first find.
-
-    Parameters
-    ----------
-    space : SearchSpace
-    seed : int
-    weights_only : bool
     """
 
     def __init__(self, space: SearchSpace, seed: int, *, weights_only: bool) -> None:

@@ -65,7 +65,6 @@ class Scorer:
         None with ``lower_bound``: the prior of `rank`. With the other objectives its prediction is only noted.
     order : float
         The bound is the quantile of this order of the predicted distribution.
-    max_distance : float
 
     Examples
     --------
@@ -156,8 +155,6 @@ def measured_row(measurement: Measurement, recipe: MixtureRecipe, candidate: str
     ----------
     measurement : mapping or polars.DataFrame
         Columns by name; the suffix of a measurement, such as ``pass_at_1``, means the one before RL.
-    recipe : MixtureRecipe
-    candidate : str
 
     Raises
     ------
@@ -215,7 +212,6 @@ def scoring_surrogate(
 
     Parameters
     ----------
-    named : FittedSurrogate, path, spec or None
     corpus : source, optional
         Finished runs for a spec; its intervals are conformal, as those of `quagpredict fit`.
 

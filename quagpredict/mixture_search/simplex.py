@@ -13,9 +13,8 @@ from math import factorial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.errors import UsageError
-
-Floats = NDArray[np.float64]
 
 _MOST_TERMS = 200_000
 _MOST_STEPS = 200

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.errors import InvalidDataError, RecipeError
 from quagpredict.files import digest
 from quagpredict.lab import Mixture
@@ -21,7 +21,6 @@ from quagpredict.parquet import read_parquet
 from quagpredict.plans.parts import Base
 from quagpredict.plans.recipe import Recipe, recipe_content
 
-Floats = NDArray[np.float64]
 Value = float | int | str
 
 FILES = (".jsonl", ".json", ".parquet")
@@ -35,7 +34,6 @@ class Source:
 
     Attributes
     ----------
-    name : str
     data : mapping
         The keys that the training program is given: a chain spec of the lab, or ``dataset_name`` and what goes with it.
     size : int or None
@@ -63,7 +61,6 @@ class Setting:
 
     Attributes
     ----------
-    name : str
     choices : tuple
         The values, if it is no range; one value is not searched.
     low, high : float
@@ -121,7 +118,6 @@ class SearchSpace:
 
     Attributes
     ----------
-    name : str
     base : Base
         The model that SFT starts from.
     base_digest : str
@@ -130,12 +126,9 @@ class SearchSpace:
         Training settings that all trials share.
     seed : int
         Of every SFT.
-    budget : Budget
-    sources : tuple of Source
     passes : Setting
         ``epochs``, or ``unique_share``, the share of distinct examples in what is seen: at a fixed budget the two are
         one, epochs = 1 / unique share.
-    learning_rate : Setting
     selection : Setting or None
         Which examples of a file are taken; None for sources of the lab.
     """

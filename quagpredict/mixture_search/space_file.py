@@ -69,13 +69,8 @@ class SearchPlan:
 
     Attributes
     ----------
-    space : SearchSpace
-    scoring : Scoring or None
     evaluation : Evaluation or None
         None where the caller measures (`suggest` and `observe`).
-    rungs : Rungs or None
-    rl : ReinforcementLearning or None
-    launch : Launch
     """
 
     space: SearchSpace

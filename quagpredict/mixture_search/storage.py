@@ -125,8 +125,6 @@ def open_study(
 
     Parameters
     ----------
-    storage : BaseStorage
-    name : str
     space_id : str
         What the parameters mean and how they are scored; a study of another one is refused.
     sampler, pruner : optional

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from quagpredict.mixture_search.space import SearchSpace
 from quagpredict.mixture_search.space_file import Scoring, SearchPlan
 from quagpredict.mixture_search.storage import open_storage, open_study
 from quagpredict.mixture_search.workers import ERROR, SUGGESTED, Patience, beating, next_trial
+from quagpredict.schema import BY_NAME
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.fitted import FittedSurrogate
 
@@ -374,13 +375,9 @@ def note_score(trial: Any, scored: Scored) -> None:
 def row_of(trial: FrozenTrial) -> pl.DataFrame | None:
     """Return the measured row of a trial, or None if it was not measured to the end."""
     text = trial.user_attrs.get(ROW)
-    return None if text is None else row_from(json.loads(text))
-
-
-def row_from(content: Mapping[str, Any]) -> pl.DataFrame:
-    """Return a row that was kept as JSON, with the data types of the table."""
-    from quagpredict.schema import BY_NAME
-
+    if text is None:
+        return None
+    content = json.loads(text)
     types = {name: BY_NAME[name].dtype for name in content if name in BY_NAME}
     return pl.DataFrame({name: [value] for name, value in content.items()}, schema_overrides=types)
 

@@ -71,7 +71,7 @@ def from_corpus(search: MixtureSearch, frame: pl.DataFrame) -> int:
                 row = measured_row(before, recipe, candidate["candidate"])
             except QuagpredictError:
                 continue
-            added += _add(search, params, recipe, row, name, recipe_id=candidate.get("recipe_id"))
+            added += _add(search, params, recipe, row, name)
     return added
 
 
@@ -80,21 +80,14 @@ def imported(study: optuna.Study) -> set[str]:
     return {trial.user_attrs[IMPORTED] for trial in study.get_trials(deepcopy=False) if IMPORTED in trial.user_attrs}
 
 
-def _add(
-    search: MixtureSearch,
-    params: dict[str, Any],
-    recipe: MixtureRecipe,
-    row: pl.DataFrame,
-    name: str,
-    recipe_id: str | None = None,
-) -> bool:
+def _add(search: MixtureSearch, params: dict[str, Any], recipe: MixtureRecipe, row: pl.DataFrame, name: str) -> bool:
     try:
         scored = score_alike(search, row)
     except QuagpredictError:
         return False
     attributes: dict[str, Any] = {
         IMPORTED: name,
-        RECIPE_ID: recipe_id if recipe_id == recipe.recipe_id else recipe.recipe_id,
+        RECIPE_ID: recipe.recipe_id,
         SHARES: dict(recipe.shares),
         ROW: json.dumps(row.row(0, named=True)),
     }

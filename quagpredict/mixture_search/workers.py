@@ -28,15 +28,8 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-WORKER, BEAT, RETRY_OF, SURPLUS, ERROR, IMPORTED, SUGGESTED = (
-    "worker",
-    "beat",
-    "retry_of",
-    "surplus",
-    "error",
-    "imported_from",
-    "suggested",
-)
+WORKER, BEAT, RETRY_OF, SURPLUS = "worker", "beat", "retry_of", "surplus"
+ERROR, IMPORTED, SUGGESTED = "error", "imported_from", "suggested"
 
 
 @dataclass(frozen=True)
@@ -65,10 +58,8 @@ def next_trial(study: optuna.Study, trials: int, patience: Patience | None = Non
 
     Parameters
     ----------
-    study : optuna.Study
     trials : int
         Number of slots.
-    patience : Patience, optional
     """
     patience = patience or Patience()
     while True:

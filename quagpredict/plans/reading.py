@@ -42,10 +42,6 @@ _Loader.add_implicit_resolver(
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML file that must be a mapping with text keys.
 
-    Parameters
-    ----------
-    path : str or Path
-
     Returns
     -------
     dict

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError, QuagpredictError, UsageError
 from quagpredict.surrogates.feature_sets import Transforms, resolve_transforms, weight_columns
@@ -17,8 +18,6 @@ from quagpredict.surrogates.kind import FitTask, Kind
 from quagpredict.surrogates.kinds import KINDS, kind_columns, kind_of, prepare
 from quagpredict.surrogates.many_fits import ManyFits
 from quagpredict.surrogates.training_tables import Names, training_tables
-
-Floats = NDArray[np.float64]
 
 #: Folds of the inner cross-validation.
 FOLDS = 5
@@ -35,7 +34,6 @@ class Option(NamedTuple):
 
     Attributes
     ----------
-    label : str
     fit : callable
         From training rows (array of int) to the fitted surrogate.
     predict : callable
@@ -130,13 +128,7 @@ def chosen(fitted: FittedSurrogate, transforms: Transforms) -> tuple[str, Transf
     return kind, "log-logit" if how == "log-logit" else "identity" if isinstance(transforms, str) else transforms
 
 
-def choose_tables(
-    X: Floats,
-    y: Floats,
-    *,
-    seed: int = 0,
-    **names: Unpack[Names],
-) -> FittedSurrogate:
+def choose_tables(X: Floats, y: Floats, *, seed: int = 0, **names: Unpack[Names]) -> FittedSurrogate:
     """Choose as `choose` does, among the kinds that need nothing but a matrix.
 
     Examples

@@ -3,21 +3,15 @@
 from typing import Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kind import Kind
 from quagpredict.surrogates.linear import LinearForm
 from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 
-Floats = NDArray[np.float64]
 
-
-def fit_average(
-    X: Floats,
-    y: Floats,
-    **names: Unpack[Names],
-) -> FittedSurrogate:
+def fit_average(X: Floats, y: Floats, **names: Unpack[Names]) -> FittedSurrogate:
     """Fit a line through each feature alone and predict the mean of their predictions.
 
     The parameters are those of `fit_linear`. The mean is taken on the transformed scale, so the result is linear

@@ -3,21 +3,15 @@
 from typing import Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kind import Kind
 from quagpredict.surrogates.ridge import penalized
 from quagpredict.surrogates.training_tables import Names
 
-Floats = NDArray[np.float64]
 
-
-def fit_bayesian_ridge(
-    X: Floats,
-    y: Floats,
-    **names: Unpack[Names],
-) -> FittedSurrogate:
+def fit_bayesian_ridge(X: Floats, y: Floats, **names: Unpack[Names]) -> FittedSurrogate:
     """Fit Bayesian ridge regression: as `fit_ridge`, but the penalty is the one of the largest marginal likelihood.
 
     References

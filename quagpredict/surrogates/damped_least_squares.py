@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from quagpredict.arrays import Floats
 
 _STEPS = 80
 # Relative gain of a step below which nothing more is to be won, and the damping at which no step helps.

@@ -6,17 +6,15 @@ from typing import Unpack
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.columns import curve_column, curve_k, pass_at, pass_at_columns
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.fitted import Z90, FittedSurrogate
-from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
+from quagpredict.surrogates.forms import Linearised
 from quagpredict.surrogates.json_object import JsonObject
 from quagpredict.surrogates.kind import FitTask, Kind
 from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
-
-Floats = NDArray[np.float64]
 
 #: What is believed of the deviation of a run from the model before any is seen; it weighs as much as one run.
 PRIOR_DEVIATION = 0.05
@@ -27,7 +25,7 @@ _LARGEST_K = 1024.0
 
 
 @dataclass(frozen=True, eq=False)
-class CurveForm:
+class CurveForm(Linearised):
     """A curve over its columns, read at one place that is the same for all rows.
 
     Attributes
@@ -38,7 +36,6 @@ class CurveForm:
         Where the curve is read: log k*.
     place_variance : float
         Of the error of `place`.
-    residual_variance, degrees_of_freedom, t_factor : float
     """
 
     places: Floats
@@ -48,20 +45,13 @@ class CurveForm:
     degrees_of_freedom: float
     t_factor: float
 
-    def predict(self, Z: Floats) -> TransformedPrediction:
-        """Return the predictive mean and standard deviation of the curves Z, (n, p)."""
-        return self._both(Z)[0]
-
-    def joint(self, Z: Floats) -> JointPrediction:
-        """Return how the predictions at Z err together: all share the error of the place."""
-        return self._both(Z)[1]
-
     def seen(self, Z: Floats) -> Floats:
         """Return the curve at its ends and where it is read, (n, 3)."""
         mean = self.predict(Z).mean
         return np.column_stack([Z[:, 0], mean, Z[:, -1]])
 
-    def _both(self, Z: Floats) -> tuple[TransformedPrediction, JointPrediction]:
+    def linear(self, Z: Floats) -> tuple[Floats, Floats, Floats]:
+        """See `Linearised`."""
         if len(self.places) == 1:
             mean, slope = Z[:, 0], np.zeros(len(Z))
         else:
@@ -71,16 +61,11 @@ class CurveForm:
             mean = Z[:, right - 1] + slope * (self.place - self.places[right - 1])
         # Further columns are checked only for being there: a curve that breaks off is not read.
         mean = np.where(np.isfinite(Z).all(axis=1), mean, np.nan)
-        covariance = np.array([[self.place_variance]])
-        return with_jacobian(mean, slope[:, None], covariance, self.residual_variance, self.t_factor)
+        return mean, slope[:, None], np.array([[self.place_variance]])
 
 
 def fit_effective_k(
-    X: Floats,
-    y: Floats,
-    *,
-    ks: Sequence[float] | None = None,
-    **names: Unpack[Names],
+    X: Floats, y: Floats, *, ks: Sequence[float] | None = None, **names: Unpack[Names]
 ) -> FittedSurrogate:
     """Find the k* for which Pass@k* before RL is closest to the score after RL, by least squares over the runs.
 

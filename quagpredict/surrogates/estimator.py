@@ -5,15 +5,14 @@ from inspect import Parameter, signature
 from typing import Any, Literal, Self, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from quagpredict.arrays import Floats
 from quagpredict.errors import UsageError
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kinds import KINDS, kind_of
-
-Floats = NDArray[np.float64]
 
 
 class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]

@@ -8,12 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.columns import column_of, is_derived, pass_at, pass_at_columns
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.schema import BY_NAME, Column
 from quagpredict.surrogates.transforms import Transform, parse_transform
-
-Floats = NDArray[np.float64]
 
 # Published tables round weights to three decimals: each may be half a thousandth off.
 _ROUNDING = 0.6e-3
@@ -157,7 +156,6 @@ def resolve_transforms(transforms: Transforms, columns: Sequence[str], frame: pl
         modelled (`Column.scale`): the log of a held-out loss, the logit of a Pass@k. The trials of a logit are learnt
         from the rows of `frame` alone: problems times ``n // k``, the number of disjoint groups of k samples that the
         estimate rests on; `ASSUMED_TRIALS` where the table does not say. A mapping names a transform for some columns.
-    columns : sequence of str
     frame : polars.DataFrame
         The training rows.
 

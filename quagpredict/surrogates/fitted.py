@@ -7,15 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import UsageError
 from quagpredict.surrogates.forms import Form, FormWithParts, JointPrediction, TrainingDomain, TransformedPrediction
 from quagpredict.surrogates.transforms import parse_transform
-
-Floats = NDArray[np.float64]
 
 #: Half the width of a 90 % interval in units of `Prediction.std`: the 95 % point of the normal distribution.
 Z90 = 1.6448536269514722
@@ -89,10 +88,8 @@ class FittedSurrogate:
         Column that it predicts.
     feature_transforms : tuple of str
         One name a feature; applied inside `predict`.
-    target_transform : str
     form : Form
         The regressor itself, on transformed values.
-    domain : TrainingDomain
     eval_protocol_id, rl_recipe_id : str
         The only protocol and RL recipe for which the predictions hold; empty where the table had none.
     base_models : tuple of str
@@ -192,8 +189,6 @@ class FittedSurrogate:
             Flat columns, and ``pre_problems`` where derived columns are needed and not there yet.
         rl_steps : float, optional
             RL steps to predict for; by default the row's own, or `FittedSurrogate.rl_steps` where it has none.
-        source : str
-            What to call the table in errors.
 
         Raises
         ------
@@ -268,7 +263,6 @@ class FittedSurrogate:
         Parameters
         ----------
         X : array (n, p)
-        level : float
         groups : sequence of str, optional
             Base model of each row: one that has a quantile of its own in the calibration gets that.
 

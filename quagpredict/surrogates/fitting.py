@@ -8,8 +8,8 @@ from typing import Any, Unpack
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.reading import Source, checked_table
 from quagpredict.corpus.weights import weighted
 from quagpredict.errors import CorpusError
@@ -20,8 +20,6 @@ from quagpredict.surrogates.kind import FitSettings, FitTask
 from quagpredict.surrogates.kinds import asked, kind_of
 from quagpredict.surrogates.training_rows import training_rows
 from quagpredict.version import own_version
-
-Floats = NDArray[np.float64]
 
 
 def fit(

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from quagpredict.arrays import Floats
 
 
 class TransformedPrediction(NamedTuple):
@@ -80,30 +79,42 @@ def symmetric_root(covariance: Floats) -> Floats:
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
-def with_jacobian(
-    mean: Floats, jacobian: Floats, covariance: Floats, residual_variance: float, t_factor: float
-) -> tuple[TransformedPrediction, JointPrediction]:
-    """Return the prediction, and how it errs together, of a predictor with few parameters, linearised in them.
-
-    Parameters
-    ----------
-    mean : array (n,)
-    jacobian : array (n, q)
-        Derivatives of the mean by the parameters.
-    covariance : array (q, q)
-        Of the parameters.
-    residual_variance, t_factor : float
+class Linearised:
+    """What forms of few parameters share: predictions that are linear in the error of the parameters.
 
     Examples
     --------
-    >>> single, joint = with_jacobian(np.zeros(2), np.ones((2, 1)), np.array([[3.0]]), 1.0, 1.0)
-    >>> single.std, joint.factor.round(3).ravel(), joint.noise
+    >>> class Flat(Linearised):
+    ...     residual_variance = t_factor = 1.0
+    ...     def linear(self, Z):
+    ...         return np.zeros(len(Z)), np.ones((len(Z), 1)), np.array([[3.0]])
+    >>> joint = Flat().joint(np.zeros((2, 1)))
+    >>> Flat().predict(np.zeros((2, 1))).std, joint.factor.round(3).ravel(), joint.noise
     (array([2., 2.]), array([1.732, 1.732]), array([1., 1.]))
     """
-    spread = np.maximum(((jacobian @ covariance) * jacobian).sum(axis=1), 0.0)
-    noise = np.full(len(mean), t_factor * np.sqrt(residual_variance))
-    single = TransformedPrediction(mean, t_factor * np.sqrt(residual_variance + spread))
-    return single, JointPrediction(mean, t_factor * (jacobian @ symmetric_root(covariance)), noise)
+
+    residual_variance: float
+    t_factor: float
+
+    def linear(self, Z: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the mean, (n,), its derivatives by the parameters, (n, q), and the covariance of those, (q, q)."""
+        raise NotImplementedError
+
+    def predict(self, Z: Floats) -> TransformedPrediction:
+        """Return the predictive mean and standard deviation at the transformed features Z, (n, p)."""
+        mean, jacobian, covariance = self.linear(Z)
+        spread = np.maximum(((jacobian @ covariance) * jacobian).sum(axis=1), 0.0)
+        return TransformedPrediction(mean, self.t_factor * np.sqrt(self.residual_variance + spread))
+
+    def joint(self, Z: Floats) -> JointPrediction:
+        """Return how the predictions at Z err together: all share the error of the parameters."""
+        mean, jacobian, covariance = self.linear(Z)
+        noise = np.full(len(mean), self.t_factor * np.sqrt(self.residual_variance))
+        return JointPrediction(mean, self.t_factor * (jacobian @ symmetric_root(covariance)), noise)
+
+    def seen(self, Z: Floats) -> Floats:
+        """Return the features themselves."""
+        return Z
 
 
 @dataclass(frozen=True, eq=False)

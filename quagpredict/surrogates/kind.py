@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypedDict
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.columns import is_derived
 from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.design import design_matrix
@@ -17,8 +16,6 @@ from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import Form
 from quagpredict.surrogates.json_object import JsonObject
 
-Floats = NDArray[np.float64]
-
 
 class FitTable(NamedTuple):
     """The rows of a task as numbers.
@@ -27,7 +24,6 @@ class FitTable(NamedTuple):
     ----------
     frame : polars.DataFrame
         The rows with every derived column that the kind reads.
-    columns : tuple of str
     X : array (n, p)
         These columns, finite.
     transforms : "identity", "log-logit" or mapping

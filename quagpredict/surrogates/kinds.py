@@ -77,7 +77,6 @@ def kind_columns(
     ----------
     kind : str
         ``auto`` reads what its choice reads, here the named features.
-    frame : polars.DataFrame
     features : str or sequence of str
         See `resolve_features`; kinds that read columns of their own take those instead.
     groups : str, optional
@@ -144,7 +143,6 @@ class Spec(NamedTuple):
 
     Attributes
     ----------
-    kind : str
     features : str
         As `resolve_features` reads them; empty where the spec names none.
     transforms : "identity", "log-logit" or None

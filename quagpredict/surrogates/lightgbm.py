@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.columns import column_of
 from quagpredict.errors import UsageError
 from quagpredict.optional import require
@@ -17,7 +18,6 @@ from quagpredict.surrogates.json_object import JsonObject
 from quagpredict.surrogates.kind import Kind
 from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _OF_A_TREE = re.compile(r"^(num_leaves|split_feature|threshold|left_child|right_child|leaf_value)=(.*)$", re.MULTILINE)
@@ -46,7 +46,6 @@ class TreesForm:
         Bag of each tree, 0 to b - 1, rising.
     base : array (b,)
         Where each bag starts from.
-    residual_variance, degrees_of_freedom, t_factor : float
     """
 
     feature: Integers

@@ -4,15 +4,13 @@ from dataclasses import dataclass
 from typing import Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, symmetric_root
 from quagpredict.surrogates.json_object import JsonObject
 from quagpredict.surrogates.kind import Kind
 from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +24,6 @@ class LinearForm:
     coefficients, center : array (p,)
     covariance : array (p + 1, p + 1)
         Of the intercept at `center` (first) and the coefficients.
-    residual_variance : float
     degrees_of_freedom : float
         Of the residual variance.
     t_factor : float
@@ -63,11 +60,7 @@ class LinearForm:
         return Z
 
 
-def fit_linear(
-    X: Floats,
-    y: Floats,
-    **names: Unpack[Names],
-) -> FittedSurrogate:
+def fit_linear(X: Floats, y: Floats, **names: Unpack[Names]) -> FittedSurrogate:
     """Fit ordinary least squares with an intercept.
 
     Parameters

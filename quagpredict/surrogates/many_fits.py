@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.columns import is_derived
 from quagpredict.surrogates.feature_sets import resolve_transforms
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kind import FitTable, FitTask, fit_features
 
-Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 

@@ -3,21 +3,15 @@
 from typing import Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kind import Kind
 from quagpredict.surrogates.linear import LinearForm
 from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 
-Floats = NDArray[np.float64]
 
-
-def fit_mean(
-    X: Floats,
-    y: Floats,
-    **names: Unpack[Names],
-) -> FittedSurrogate:
+def fit_mean(X: Floats, y: Floats, **names: Unpack[Names]) -> FittedSurrogate:
     """Fit the baseline that ignores its features and predicts the training mean of the (transformed) target.
 
     The parameters are those of `fit_linear`; the features still define the training domain.

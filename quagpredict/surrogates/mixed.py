@@ -8,16 +8,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.columns import is_indicator
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.feature_sets import resolve_features, resolve_transforms
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
+from quagpredict.surrogates.forms import Linearised
 from quagpredict.surrogates.json_object import JsonObject
 from quagpredict.surrogates.kind import FitTask, Kind
 from quagpredict.surrogates.training_tables import Names, assemble, one_each, t_factor, training_tables
-
-Floats = NDArray[np.float64]
 
 #: Deviations that are tried, in units of the residual one: of the groups' intercepts, and of their slopes.
 INTERCEPTS = np.concatenate([[0.03], np.logspace(-1, 1.5, 11)])
@@ -27,11 +26,12 @@ MOST_GROUPS = 200
 
 
 @dataclass(frozen=True, eq=False)
-class MixedForm:
+class MixedForm(Linearised):
     """A linear predictor with an intercept and slopes for each group.
 
     The first columns are the p features; one indicator for each of the g groups follows, and last one for every other
-    group. With Z the centred features and I the indicators, the coefficients belong to ``[1, Z, I, I x Z]``.
+    group. With Z the centred features and I the indicators, the coefficients belong to ``[1, Z, I, I x Z]``. A group
+    shares the error of its effects; all unknown groups share one effect, as they would if they were the same.
 
     Attributes
     ----------
@@ -40,7 +40,6 @@ class MixedForm:
         q = (1 + p) (2 + g), with g the known groups; those of an unknown group are 0.
     covariance : array (q, q)
         Of the coefficients; for an unknown group the variance between groups.
-    residual_variance, degrees_of_freedom, t_factor : float
     """
 
     center: Floats
@@ -50,33 +49,17 @@ class MixedForm:
     degrees_of_freedom: float
     t_factor: float
 
-    def predict(self, Z: Floats) -> TransformedPrediction:
-        """Return the predictive mean and standard deviation at features and indicators Z, (n, p + g + 1)."""
-        return self._both(Z)[0]
-
-    def joint(self, Z: Floats) -> JointPrediction:
-        """Return how the predictions at Z err together: a group shares the error of its effects.
-
-        All unknown groups share one effect, as they would if they were the same.
-        """
-        return self._both(Z)[1]
-
     def seen(self, Z: Floats) -> Floats:
         """Return the features without the indicators."""
         return Z[:, : len(self.center)]
 
-    def _both(self, Z: Floats) -> tuple[TransformedPrediction, JointPrediction]:
+    def linear(self, Z: Floats) -> tuple[Floats, Floats, Floats]:
+        """See `Linearised`."""
         design = _design(self.seen(Z) - self.center, Z[:, len(self.center) :])
-        return with_jacobian(design @ self.coefficients, design, self.covariance, self.residual_variance, self.t_factor)
+        return design @ self.coefficients, design, self.covariance
 
 
-def fit_mixed(
-    X: Floats,
-    y: Floats,
-    *,
-    groups: int = 0,
-    **names: Unpack[Names],
-) -> FittedSurrogate:
+def fit_mixed(X: Floats, y: Floats, *, groups: int = 0, **names: Unpack[Names]) -> FittedSurrogate:
     """Fit a linear mixed model with random intercepts and slopes over groups, variances by restricted likelihood.
 
     Parameters

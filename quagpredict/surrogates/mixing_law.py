@@ -6,18 +6,16 @@ from typing import Unpack
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.errors import CorpusError
 from quagpredict.surrogates.damped_least_squares import damped_least_squares
 from quagpredict.surrogates.feature_sets import resolve_features, weight_columns
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
+from quagpredict.surrogates.forms import Linearised
 from quagpredict.surrogates.json_object import JsonObject
 from quagpredict.surrogates.kind import Kind
 from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
-
-Floats = NDArray[np.float64]
 
 #: How far c is tried beyond the smallest and the largest target, in units of their difference.
 BEYOND = np.logspace(-1.5, 1.5, 7)
@@ -28,7 +26,7 @@ _MOST_EXPONENT = 300.0
 
 
 @dataclass(frozen=True, eq=False)
-class MixingLawForm:
+class MixingLawForm(Linearised):
     """The law about the centre of the training features: ``c + k exp(rates (z - center))``.
 
     Attributes
@@ -41,7 +39,6 @@ class MixingLawForm:
     center : array (p,)
     covariance : array (p + 2, p + 2)
         Of c, of the logarithm of k and of the rates.
-    residual_variance, degrees_of_freedom, t_factor : float
     """
 
     c: float
@@ -53,28 +50,13 @@ class MixingLawForm:
     degrees_of_freedom: float
     t_factor: float
 
-    def predict(self, Z: Floats) -> TransformedPrediction:
-        """Return the predictive mean and standard deviation at the features Z, (n, p)."""
-        return self._linearised(Z)[0]
-
-    def joint(self, Z: Floats) -> JointPrediction:
-        """Return how the predictions at Z err together: by the parameters."""
-        return self._linearised(Z)[1]
-
-    def seen(self, Z: Floats) -> Floats:
-        """Return the features themselves."""
-        return Z
-
-    def _linearised(self, Z: Floats) -> tuple[TransformedPrediction, JointPrediction]:
+    def linear(self, Z: Floats) -> tuple[Floats, Floats, Floats]:
+        """See `Linearised`."""
         mean, jacobian = _law(self.c, self.k, self.rates, Z - self.center)
-        return with_jacobian(mean, jacobian, self.covariance, self.residual_variance, self.t_factor)
+        return mean, jacobian, self.covariance
 
 
-def fit_mixing_law(
-    X: Floats,
-    y: Floats,
-    **names: Unpack[Names],
-) -> FittedSurrogate:
+def fit_mixing_law(X: Floats, y: Floats, **names: Unpack[Names]) -> FittedSurrogate:
     """Fit ``c + k exp(sum_j t_j r_j)``; what is not a weight of the mixture enters the sum in units of its deviation.
 
     The parameters are those of `fit_linear`. With c given, the logarithm of the target's distance from c is linear, so

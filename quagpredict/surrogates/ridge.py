@@ -4,24 +4,18 @@ from collections.abc import Callable
 from typing import Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.kind import Kind
 from quagpredict.surrogates.linear import LinearForm
 from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 
-Floats = NDArray[np.float64]
-
 #: Penalties that are tried, in units of the number of rows (features are scaled to variance 1).
 PENALTIES = np.logspace(-6, 3, 91)
 
 
-def fit_ridge(
-    X: Floats,
-    y: Floats,
-    **names: Unpack[Names],
-) -> FittedSurrogate:
+def fit_ridge(X: Floats, y: Floats, **names: Unpack[Names]) -> FittedSurrogate:
     """Fit ridge regression on standardized features; leave-one-out error on the training rows chooses the penalty.
 
     The parameters are those of `fit_linear`; p may exceed n. The predictive variance is that of the Bayesian reading:
@@ -48,13 +42,7 @@ def fit_ridge(
 Criterion = Callable[[Floats, Floats, Floats, Floats], Floats]
 
 
-def penalized(
-    name: str,
-    criterion_of: Criterion,
-    X: Floats,
-    y: Floats,
-    **names: Unpack[Names],
-) -> FittedSurrogate:
+def penalized(name: str, criterion_of: Criterion, X: Floats, y: Floats, **names: Unpack[Names]) -> FittedSurrogate:
     """Fit ridge regression with the penalty of the smallest criterion; the others are parameters of `fit_ridge`."""
     tables = training_tables(X, y, **names)
     n, p = tables.Z.shape

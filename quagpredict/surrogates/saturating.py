@@ -9,17 +9,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.errors import CorpusError, InvalidDataError
 from quagpredict.surrogates.damped_least_squares import damped_least_squares
 from quagpredict.surrogates.feature_sets import largest_pass_at, resolve_transforms
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
+from quagpredict.surrogates.forms import Linearised
 from quagpredict.surrogates.json_object import ABOVE_ZERO, JsonObject
 from quagpredict.surrogates.kind import FitTask, Kind
 from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 from quagpredict.surrogates.transforms import Transform
-
-Floats = NDArray[np.float64]
 
 _SIGNAL = "pre_zero_variance_share_g8"
 # Weak beliefs, as means and deviations: at the typical number of steps most of the way is gone; features of deviation 1
@@ -59,8 +58,6 @@ def rl_points(frame: pl.DataFrame, y: Floats, *, target: str = "post_pass_at_1",
         The score after RL, a point of every row at its ``rl_steps``.
     target : str
         What `y` is.
-    source : str
-        What to call the table in errors.
 
     Notes
     -----
@@ -151,7 +148,7 @@ def _moved(
 
 
 @dataclass(frozen=True, eq=False)
-class SaturatingForm:
+class SaturatingForm(Linearised):
     """``start + gain (1 - exp(-rate t))`` with gain and rate driven by the features.
 
     The columns are the features, the first of them the score before RL, and last the number of RL steps.
@@ -166,7 +163,6 @@ class SaturatingForm:
         Intercept and one coefficient a scaled feature.
     covariance : array (2 + 2 p, 2 + 2 p)
         Of gain and log_rate.
-    residual_variance, degrees_of_freedom, t_factor : float
     """
 
     center: Floats
@@ -179,22 +175,15 @@ class SaturatingForm:
     degrees_of_freedom: float
     t_factor: float
 
-    def predict(self, Z: Floats) -> TransformedPrediction:
-        """Return the predictive mean and standard deviation at features and steps Z, (n, p + 1)."""
-        return self._both(Z)[0]
-
-    def joint(self, Z: Floats) -> JointPrediction:
-        """Return how the predictions at Z err together: all share the error of gain and rate."""
-        return self._both(Z)[1]
-
     def seen(self, Z: Floats) -> Floats:
         """Return the features without the steps."""
         return Z[:, :-1]
 
-    def _both(self, Z: Floats) -> tuple[TransformedPrediction, JointPrediction]:
+    def linear(self, Z: Floats) -> tuple[Floats, Floats, Floats]:
+        """See `Linearised`."""
         design, t = scaled(Z, self.center, self.scale, self.typical_steps)
         mean, jacobian = curve(design, Z[:, 0], t, self.gain, self.log_rate)
-        return with_jacobian(mean, jacobian, self.covariance, self.residual_variance, self.t_factor)
+        return mean, jacobian, self.covariance
 
 
 def scaled(Z: Floats, center: Floats, scale: Floats, typical_steps: float) -> tuple[Floats, Floats]:
@@ -220,11 +209,7 @@ def curve(design: Floats, start: Floats, t: Floats, gain: Floats, log_rate: Floa
 
 
 def fit_saturating(
-    X: Floats,
-    y: Floats,
-    *,
-    groups: NDArray[np.int64] | None = None,
-    **names: Unpack[Names],
+    X: Floats, y: Floats, *, groups: NDArray[np.int64] | None = None, **names: Unpack[Names]
 ) -> FittedSurrogate:
     """Fit the score as ``start + gain (1 - exp(-rate t))`` in RL steps t.
 

@@ -6,19 +6,17 @@ from typing import Unpack
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.columns import LOGITS, share_columns
 from quagpredict.errors import CorpusError, QuagpredictError, SurrogateError, UsageError
 from quagpredict.surrogates.damped_least_squares import Solution, damped_least_squares
 from quagpredict.surrogates.fitted import FittedSurrogate
-from quagpredict.surrogates.forms import JointPrediction, TransformedPrediction, with_jacobian
+from quagpredict.surrogates.forms import Linearised
 from quagpredict.surrogates.json_object import JsonObject
 from quagpredict.surrogates.kind import FitTask, Kind
 from quagpredict.surrogates.training_tables import Names, assemble, t_factor, training_tables
 from quagpredict.surrogates.transforms import expit, parse_transform
-
-Floats = NDArray[np.float64]
 
 #: What is believed of the deviation of a run from the model before any is seen; it weighs as much as one run.
 PRIOR_DEVIATION = 0.05
@@ -32,7 +30,7 @@ _STARTS = (np.array([1.0, 5.0]), np.array([6.0, -6.0]))
 
 
 @dataclass(frozen=True, eq=False)
-class SharpeningForm:
+class SharpeningForm(Linearised):
     """Mean over the bins of a distribution of success, each moved along the logit.
 
     Attributes
@@ -45,7 +43,6 @@ class SharpeningForm:
         What is added to every logit, and for each unit of signal.
     covariance : array (2, 2)
         Of shift and gain.
-    residual_variance, degrees_of_freedom, t_factor : float
     target_transform : str
         Scale on which predictions are given.
     """
@@ -60,22 +57,15 @@ class SharpeningForm:
     t_factor: float
     target_transform: str
 
-    def predict(self, Z: Floats) -> TransformedPrediction:
-        """Return the predictive mean and standard deviation for the shares Z, (n, p)."""
-        return self._both(Z)[0]
-
-    def joint(self, Z: Floats) -> JointPrediction:
-        """Return how the predictions at Z err together: all share the error of shift and gain."""
-        return self._both(Z)[1]
-
     def seen(self, Z: Floats) -> Floats:
         """Return the mean success, the share of problems with signal and the share of those out of reach, (n, 3)."""
         success = expit(self.logits)
         return np.asarray(Z @ np.column_stack([success, self.signal, (success < 0.02).astype(np.float64)]))
 
-    def _both(self, Z: Floats) -> tuple[TransformedPrediction, JointPrediction]:
+    def linear(self, Z: Floats) -> tuple[Floats, Floats, Floats]:
+        """See `Linearised`."""
         mean, jacobian = sharpened(Z, self.logits, self.signal, self.shift, self.gain, self.target_transform)
-        return with_jacobian(mean, jacobian, self.covariance, self.residual_variance, self.t_factor)
+        return mean, jacobian, self.covariance
 
 
 def sharpened(

@@ -5,14 +5,12 @@ from functools import cache
 from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.surrogates.fitted import Z90, FittedSurrogate, transform_columns
 from quagpredict.surrogates.forms import Form, training_domain
 from quagpredict.surrogates.transforms import parse_transform
-
-Floats = NDArray[np.float64]
 
 
 class Names(TypedDict, total=False):

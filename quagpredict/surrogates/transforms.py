@@ -7,11 +7,10 @@ import re
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from quagpredict.arrays import Floats
 from quagpredict.errors import UsageError
-
-Floats = NDArray[np.float64]
 
 _LOGIT = re.compile(r"logit\(([0-9]+(?:\.[0-9]+)?(?:e[+]?[0-9]+)?)\)")
 

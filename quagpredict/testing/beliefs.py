@@ -1,11 +1,9 @@
 """Beliefs about scores after RL, made by hand: to test decisions without a surrogate."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.ranking.belief import Belief, Bounds
-
-Floats = NDArray[np.float64]
 
 
 def independent(mean: Floats, std: Floats, *, bounds: Bounds | None = None, minimize: bool = False) -> Belief:

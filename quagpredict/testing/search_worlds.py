@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.mixture_search.recipes import MixtureRecipe, recipe_of
 from quagpredict.mixture_search.space import Budget, SearchSpace, Setting, Source
 from quagpredict.plans.parts import Base
 from quagpredict.plans.recipe import Recipe
 from quagpredict.surrogates.transforms import expit
-
-Floats = NDArray[np.float64]
 
 _BEST_EPOCHS, _BEST_RATE = 2.0, 1e-3
 
@@ -52,7 +50,6 @@ class SyntheticWorld:
 
     Attributes
     ----------
-    space : SearchSpace
     coverage, sharpness : array (K,)
         Weights a and b of the sources, each of length 1.
     noise : float

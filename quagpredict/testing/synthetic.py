@@ -12,9 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.surrogates.transforms import expit
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +53,8 @@ def synthetic_corpus(
     ----------
     candidates : int
         Number of candidates, spread evenly over the base models.
-    bases, problems, samples_before, samples_after, rl_seeds : int
     rl_noise : float
         Standard deviation of the RL seed's effect on the logit of success.
-    seed : int
     nested : bool
         Whether the counts of each problem are there too.
 

@@ -10,14 +10,12 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.errors import UsageError
 from quagpredict.metrics import zero_variance_share
 from quagpredict.metrics.coverage import pass_at_k
 from quagpredict.surrogates.transforms import expit
-
-Floats = NDArray[np.float64]
 
 Law = Literal["linear", "mixed", "effective_k", "sharpening", "saturating"]
 Difficulty = Literal["normal", "uniform", "bimodal"]
@@ -40,7 +38,6 @@ class World:
         ``linear`` and ``mixed``: the score after RL is linear in the measured loss and Pass@64, for ``mixed`` with an
         intercept for each base model. ``effective_k``: it is the true Pass@k* before RL. ``sharpening``: the logit of
         each problem moves by ``shift + gain * s(p)``. ``saturating``: the logit of the score saturates in RL steps.
-    k_star, shift, gain : float
     slopes : (float, float)
         Of the loss (in units of 0.1 nats) and of Pass@64.
     base_deviation : float
@@ -51,7 +48,6 @@ class World:
         Deviation of a run: of the score for ``linear`` and ``mixed``, of its logit for the others.
     difficulty : str
         Distribution of the problems' difficulty.
-    problems, samples_before, samples_after, bases : int
     seed : int
         Of what belongs to the world: problems and base models.
     """
@@ -96,10 +92,8 @@ def draw(world: World, candidates: int, *, seed: int = 0, steps: float = 200.0) 
 
     Parameters
     ----------
-    world : World
     candidates : int
         Spread evenly over the base models.
-    seed : int
     steps : float
         RL steps of every run; for ``saturating`` the score is measured along the way too, in ``post_curve``.
 
