@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 import torch
 from timing import Figure, in_turn
 
-from quagpredict.engines.choose import load_engine
 from quagpredict.engines.contract import Request
+from quagpredict.engines.table import load_engine
 from quagpredict.evaluation import Suite, read_suite, score_checkpoint
 from quagpredict.shipped import shipped_path
 

@@ -12,7 +12,7 @@ from quagpredict.collection.ledger import read_ledger
 from quagpredict.collection.rounds import is_raced, may_run
 from quagpredict.collection.stages import DECISIONS, KINDS, Kind, Stage, State, stages_of, states_of
 from quagpredict.collection.work_folder import WorkFolder
-from quagpredict.engines.choose import check_engine
+from quagpredict.engines.table import check_engine
 from quagpredict.errors import UsageError
 from quagpredict.evaluation import read_suite
 from quagpredict.evaluation.grading import check_grading

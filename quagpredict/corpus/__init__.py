@@ -2,7 +2,7 @@
 
 from quagpredict.corpus.assemble import assemble_row
 from quagpredict.corpus.check import check_corpus
-from quagpredict.corpus.design import DesignMatrix, design_matrix
+from quagpredict.corpus.design import design_matrix
 from quagpredict.corpus.files import write_corpus
 from quagpredict.corpus.reading import read_corpus, read_provenance
 from quagpredict.schema import COLUMNS, SCHEMA_VERSION, Column
@@ -11,7 +11,6 @@ __all__ = [
     "COLUMNS",
     "SCHEMA_VERSION",
     "Column",
-    "DesignMatrix",
     "assemble_row",
     "check_corpus",
     "design_matrix",

@@ -81,25 +81,11 @@ def benchmark_scores(frame: pl.DataFrame, stage: str = "pre") -> BenchmarkScores
     column = f"{stage}_problems"
     if column not in frame.columns or not isinstance(frame[column].dtype, pl.List):
         raise CorpusError(f"column '{column}' is missing: scores by benchmark need the counts of each problem")
-    flat = (
-        frame.select(column).with_row_index("row").filter(pl.col(column).list.len() > 0).explode(column).unnest(column)
-    )
-    if "benchmark" not in flat.columns:
-        flat = flat.with_columns(benchmark=pl.lit(None, pl.String))
-    cells = (
-        flat.with_columns(pl.col("benchmark").fill_null(UNNAMED))
-        .group_by("row", "benchmark")
-        .agg(share=(pl.col("c") / pl.col("n")).mean(), samples=pl.col("n").sum(), problems=pl.len())
-    )
+    share = (pl.col("c") / pl.col("n")).mean()
+    cells = _flat(frame, column).group_by("row", "benchmark").agg(share, pl.col("n").sum(), problems=pl.len())
     names = tuple(sorted(cells["benchmark"].unique().to_list()))
-    row = cells["row"].to_numpy().astype(np.int64)
-    at = np.array([names.index(name) for name in cells["benchmark"].to_list()], dtype=np.int64)
-    tables = []
-    for field, empty in (("share", np.nan), ("samples", 0.0), ("problems", 0.0)):
-        table = np.full((frame.height, len(names)), empty)
-        table[row, at] = cells[field].to_numpy()
-        tables.append(table)
-    return BenchmarkScores(names, *tables)
+    empty = {"c": np.nan, "n": 0.0, "problems": 0.0}
+    return BenchmarkScores(names, *(_laid_out(cells, field, frame.height, names, gap) for field, gap in empty.items()))
 
 
 def finished_shares(frame: pl.DataFrame, names: tuple[str, ...], stage: str = "pre") -> Floats:
@@ -113,24 +99,29 @@ def finished_shares(frame: pl.DataFrame, names: tuple[str, ...], stage: str = "p
     >>> finished_shares(pl.DataFrame({"pre_problems": [problems]}), ("a", "b")).tolist()
     [[0.625, nan]]
     """
-    column = f"{stage}_problems"
-    shares = np.full((frame.height, len(names)), np.nan)
-    flat = (
-        frame.select(column).with_row_index("row").filter(pl.col(column).list.len() > 0).explode(column).unnest(column)
-    )
+    flat = _flat(frame, f"{stage}_problems")
     if "truncated" not in flat.columns or not flat.height:
-        return shares
-    benchmark = pl.col("benchmark") if "benchmark" in flat.columns else pl.lit(None, pl.String)
+        return np.full((frame.height, len(names)), np.nan)
     known = pl.col("truncated").is_not_null().all()
-    cells = (
-        flat.with_columns(benchmark=benchmark.fill_null(UNNAMED))
-        .filter(pl.col("benchmark").is_in(names))
-        .group_by("row", "benchmark")
-        .agg(share=pl.when(known).then(1.0 - pl.col("truncated").sum() / pl.col("n").sum()))
-    )
+    share = pl.when(known).then(1.0 - pl.col("truncated").sum() / pl.col("n").sum())
+    cells = flat.filter(pl.col("benchmark").is_in(names)).group_by("row", "benchmark").agg(share=share)
+    return _laid_out(cells, "share", frame.height, names, np.nan)
+
+
+def _flat(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Return one row a problem, with the row of its candidate and its benchmark."""
+    rows = frame.select(column).with_row_index("row").filter(pl.col(column).list.len() > 0)
+    flat = rows.explode(column).unnest(column)
+    benchmark = pl.col("benchmark") if "benchmark" in flat.columns else pl.lit(None, pl.String)
+    return flat.with_columns(benchmark=benchmark.fill_null(UNNAMED))
+
+
+def _laid_out(cells: pl.DataFrame, field: str, rows: int, names: tuple[str, ...], gap: float) -> Floats:
+    """Return a field of the cells as a table, (rows, B), with `gap` where there is none."""
+    table = np.full((rows, len(names)), gap)
     at = np.array([names.index(name) for name in cells["benchmark"].to_list()], dtype=np.int64)
-    shares[cells["row"].to_numpy().astype(np.int64), at] = cells["share"].to_numpy()
-    return shares
+    table[cells["row"].to_numpy().astype(np.int64), at] = cells[field].to_numpy()
+    return table
 
 
 def benchmark_names(problems: pl.Series) -> tuple[str, ...]:

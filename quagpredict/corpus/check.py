@@ -1,8 +1,11 @@
 """Hold a table against the schema: data types first, then values, then what makes rows comparable."""
 
+from collections.abc import Iterator
 from difflib import get_close_matches
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from quagpredict.errors import CorpusError, IncomparableError, NothingToRankError
 from quagpredict.schema import BY_NAME, CURVES, KEY, PROBLEM_FIELDS, Column
@@ -266,14 +269,25 @@ def check_problems(problems: pl.Series, candidates: pl.Series, source: str) -> N
         If a problem has no ``n`` or ``c``, ``n`` is below 1, another count is outside 0 to ``n``, or a problem is
         listed twice for one candidate.
     """
-    sizes = problems.list.len().fill_null(0).to_list()
+    for rows, _ in row_slices(problems):
+        _check_slice(problems[rows], candidates[rows], source)
+
+
+def row_slices(problems: pl.Series) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+    """Yield rows of nested counts with the number of problems in each, few enough at a time to unnest in memory.
+
+    Examples
+    --------
+    >>> [(rows.start, rows.stop, sizes.tolist()) for rows, sizes in row_slices(pl.Series([[1, 2], None, [3]]))]
+    [(0, 3, [2, 0, 1])]
+    """
+    sizes = problems.list.len().fill_null(0).to_numpy().astype(np.int64)
+    ends = np.cumsum(sizes)
     start = 0
     while start < len(sizes):
-        stop, total = start + 1, sizes[start]
-        while stop < len(sizes) and total + sizes[stop] <= _PROBLEMS_AT_ONCE:
-            total += sizes[stop]
-            stop += 1
-        _check_slice(problems[start:stop], candidates[start:stop], source)
+        before = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + _PROBLEMS_AT_ONCE, side="right")))
+        yield slice(start, stop), sizes[start:stop]
         start = stop
 
 

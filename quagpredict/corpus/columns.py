@@ -23,7 +23,7 @@ A derived column is known by its name alone, so that a stored surrogate can ask 
 
 import re
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import polars as pl
@@ -46,12 +46,7 @@ _COUNTED = re.compile(
     rf"|share_(?P<bin>{'|'.join(map(str, range(len(LOGITS))))})|(?P<count>problems|samples|weight|finished))",
     re.DOTALL,
 )
-_COUNTS: dict[str, Literal["problems", "samples", "weight", "finished"]] = {
-    "problems": "problems",
-    "samples": "samples",
-    "weight": "weight",
-    "finished": "finished",
-}
+_Kind = Literal["pass_at", "share", "problems", "samples", "weight", "finished", "set", "is"]
 _NAMED = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 _PASS_AT = re.compile(r"(?:pre_|post_)?pass_at_([1-9][0-9]{0,8})")
 _MEASURE = {column.name: column for column in MEASURES}
@@ -64,7 +59,6 @@ class Derived(NamedTuple):
     ----------
     origin : str
         Column that it is derived from.
-    kind : {"pass_at", "share", "problems", "samples", "weight", "finished", "set", "is"}
     benchmark : str or None
         Benchmark whose problems count; None for all.
     k : float
@@ -76,7 +70,7 @@ class Derived(NamedTuple):
     """
 
     origin: str
-    kind: Literal["pass_at", "share", "problems", "samples", "weight", "finished", "set", "is"]
+    kind: _Kind
     benchmark: str | None = None
     k: float = 0.0
     bin: int = -1
@@ -102,7 +96,7 @@ def derived_of(name: str) -> Derived | None:
     if match and match["bin"]:
         return Derived(match["nested"], "share", match["benchmark"], bin=int(match["bin"]))
     if match and match["benchmark"]:
-        return Derived(match["nested"], _COUNTS[match["count"]], match["benchmark"])
+        return Derived(match["nested"], cast(_Kind, match["count"]), match["benchmark"])
     match = _NAMED.fullmatch(name)
     return Derived(match[1], "is", value=match[2]) if match else None
 

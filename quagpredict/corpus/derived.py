@@ -12,12 +12,11 @@ import polars as pl
 
 from quagpredict.arrays import Floats
 from quagpredict.corpus.benchmarks import benchmark_names, benchmark_scores, finished_shares, from_parts
+from quagpredict.corpus.check import row_slices
 from quagpredict.corpus.columns import LOGITS, PROBLEM_SET, derived_of, pass_at, pass_at_columns
 from quagpredict.errors import CorpusError
 from quagpredict.metrics.count_tables import count_tables, mean_curve, success_shares
 from quagpredict.schema import PROBLEM_COLUMNS
-
-_PROBLEMS_AT_ONCE = 2_000_000
 
 
 def with_derived(
@@ -114,13 +113,8 @@ def _problem_sets(problems: pl.Series) -> Floats:
     The sum of the problems' hashes, of which a float holds 52 bits.
     """
     sets = np.full(len(problems), np.nan)
-    start = 0
-    sizes = problems.list.len().fill_null(0).to_numpy().astype(np.int64)
-    ends = np.cumsum(sizes)
-    while start < len(sizes):
-        before = int(ends[start - 1]) if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, before + _PROBLEMS_AT_ONCE, side="right")))
-        flat = problems[start:stop].explode(empty_as_null=False, keep_nulls=False)
+    for part, sizes in row_slices(problems):
+        flat = problems[part].explode(empty_as_null=False, keep_nulls=False)
         fields = [field.name for field in flat.dtype.fields] if isinstance(flat.dtype, pl.Struct) else []
         if len(flat) and "problem_id" in fields and not (names := flat.struct.field("problem_id")).null_count():
             keys = names.hash(0).to_numpy()
@@ -128,10 +122,9 @@ def _problem_sets(problems: pl.Series) -> Floats:
                 keys = keys + flat.struct.field("benchmark").fill_null("").hash(1).to_numpy() * np.uint64(3)
                 keys ^= keys >> np.uint64(29)
                 keys *= np.uint64(0x9E3779B97F4A7C15)
-            measured = sizes[start:stop] > 0
-            first = (ends - sizes)[start:stop][measured] - before
-            sets[start:stop][measured] = (np.add.reduceat(keys, first) >> np.uint64(12)).astype(np.float64)
-        start = stop
+            measured = sizes > 0
+            first = (np.cumsum(sizes) - sizes)[measured]
+            sets[part][measured] = (np.add.reduceat(keys, first) >> np.uint64(12)).astype(np.float64)
     return sets
 
 
@@ -142,27 +135,20 @@ class _Made(NamedTuple):
 
 def _from_counts(problems: pl.Series, ks: list[float], shares: bool) -> _Made:
     """Return Pass@k (rows, ks) and the shares (rows, bins), some rows at a time."""
-    sizes = problems.list.len().fill_null(0).to_numpy().astype(np.int64)
-    ends = np.cumsum(sizes)
-    curve = np.full((len(sizes), len(ks)), np.nan)
-    mass = np.full((len(sizes), len(LOGITS) if shares else 0), np.nan)
-    start = 0
-    while start < len(sizes):
-        before = int(ends[start - 1]) if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, before + _PROBLEMS_AT_ONCE, side="right")))
-        part = slice(start, stop)
+    curve = np.full((len(problems), len(ks)), np.nan)
+    mass = np.full((len(problems), len(LOGITS) if shares else 0), np.nan)
+    for part, sizes in row_slices(problems):
         flat = problems[part].explode(empty_as_null=False, keep_nulls=False)
         if len(flat):
             n = flat.struct.field("n").to_numpy().astype(np.int64)
             c = flat.struct.field("c").to_numpy().astype(np.int64)
-            rows = np.repeat(np.arange(stop - start), sizes[part])
-            measured = sizes[part] > 0
-            sizes_of, counts = count_tables(rows, n, c, stop - start)
+            rows = np.repeat(np.arange(len(sizes)), sizes)
+            measured = sizes > 0
+            sizes_of, counts = count_tables(rows, n, c, len(sizes))
             if ks:
                 curve[part][measured] = mean_curve(sizes_of, counts, np.asarray(ks))[measured]
             if shares:
                 mass[part][measured] = success_shares(sizes_of, [table[measured] for table in counts], LOGITS)
-        start = stop
     return _Made(curve, mass)
 
 

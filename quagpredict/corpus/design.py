@@ -1,42 +1,21 @@
 """From the table to the matrix that a surrogate is fitted on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.columns import is_derived
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.nearest import did_you_mean
 
 
-@dataclass(frozen=True)
-class DesignMatrix:
-    """Features of candidates as numbers.
-
-    Parameters
-    ----------
-    X : array of shape (n, p), float64
-        One row a candidate, one column a feature. NaN where missing, if that was allowed.
-    features : tuple of str
-        Names of the columns of `X`.
-    """
-
-    X: NDArray[np.float64]
-    features: tuple[str, ...]
-
-    @property
-    def missing(self) -> NDArray[np.bool_]:
-        """Where a value is missing, of shape (n, p)."""
-        return np.isnan(self.X)
-
-
 def design_matrix(
     frame: pl.DataFrame, features: Sequence[str], *, allow_missing: bool = False, source: str = "table"
-) -> DesignMatrix:
-    """Return the features of every row as a float64 matrix, in the order asked for.
+) -> Floats:
+    """Return the features of every row, (n, p), in the order asked for.
 
     Parameters
     ----------
@@ -59,7 +38,7 @@ def design_matrix(
     --------
     >>> import polars as pl
     >>> table = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.5, 0.25]})
-    >>> design_matrix(table, ["pre_pass_at_1"]).X.tolist()
+    >>> design_matrix(table, ["pre_pass_at_1"]).tolist()
     [[0.5], [0.25]]
     """
     if isinstance(features, str):
@@ -81,7 +60,7 @@ def design_matrix(
         if not allow_missing:
             _refuse(np.isnan(values), name, frame, source, "is missing: measure it, or leave it out")
         columns.append(values)
-    return DesignMatrix(np.column_stack(columns).astype(np.float64, copy=False), tuple(features))
+    return np.column_stack(columns).astype(np.float64, copy=False)
 
 
 #: Numbers beyond this, and differences below its inverse, have no squares that a float holds.

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -184,7 +185,7 @@ def _read(path: Path, nested: bool | tuple[str, ...], derived: tuple[str, ...]) 
     if suffix in (".csv", ".tsv"):
         return Part(str(path), _guarded(_read_csv, path), None)
     if suffix in (".jsonl", ".ndjson"):
-        return Part(str(path), _guarded(_read_json_lines, path), None)
+        return Part(str(path), _guarded(partial(pl.read_ndjson, infer_schema_length=None), path), None)
     if suffix == ".json":
         return Part(str(path), _guarded(_read_json, path), None)
     raise CorpusError(f"{path}: a table must be one of {', '.join(SUFFIXES)}, or JSON records (.json)")
@@ -274,10 +275,6 @@ def _read_standard_input() -> pl.DataFrame:
             return _read(path, True, ()).frame
         except QuagpredictError as error:
             raise type(error)(str(error).replace(str(path), "standard input")) from None
-
-
-def _read_json_lines(path: Path) -> pl.DataFrame:
-    return pl.read_ndjson(path, infer_schema_length=None)
 
 
 def _guarded_apart(path: Path, read: Callable[..., Any], *arguments: Any) -> Any:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from quagpredict.engines.choose import load_engine
 from quagpredict.engines.contract import Sampling
+from quagpredict.engines.table import load_engine
 from quagpredict.errors import QuagpredictError
 
 Message = tuple[Any, ...]

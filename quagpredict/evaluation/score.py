@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from quagpredict.checkpoint import checkpoint_folder, weights_digest
 from quagpredict.corpus import assemble_row, write_corpus
-from quagpredict.engines.choose import chosen_engine, engine_version, load_engine
 from quagpredict.engines.contract import Engine
+from quagpredict.engines.table import chosen_engine, engine_version, load_engine
 from quagpredict.errors import UsageError
 from quagpredict.evaluation.adaptive import FIRST, AdaptiveEstimate, sample_adaptively
 from quagpredict.evaluation.against import read_others
@@ -149,7 +149,7 @@ def score_checkpoint(
         With "order@K": candidate files or run folders of the others, measured on the same suite. `out` itself is left
         out.
     engine : {"auto", "transformers", "vllm"}
-        What draws and scores; see `quagpredict.engines.choose.load_engine`. Not loaded if nothing is missing in `out`.
+        What draws and scores; see `quagpredict.engines.table.load_engine`. Not loaded if nothing is missing in `out`.
     batch_size : int, optional
         Samples drawn side by side: a matter of speed and memory, not of results. By default the engine's choice.
     workers : int

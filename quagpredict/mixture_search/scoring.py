@@ -117,7 +117,7 @@ class Scorer:
         else:
             columns = (f"pre_{self.objective}",)
             sign = column_of(columns[0]).sign
-            value = sign * float(design_matrix(row, columns, source="measurement").X[0, 0])
+            value = sign * float(design_matrix(row, columns, source="measurement")[0, 0])
         if not np.isfinite(value):
             raise UsageError(f"the measurement gives no finite score from {', '.join(columns)}")
         excess = None

@@ -204,7 +204,7 @@ class FittedSurrogate:
             steps = own.fill_null(self.rl_steps) if rl_steps is None else pl.lit(float(rl_steps))
             frame = frame.with_columns(steps.alias("rl_steps"))
         frame = with_derived(frame, self.features, source=source)
-        return design_matrix(frame, self.features, allow_missing=True, source=source).X
+        return design_matrix(frame, self.features, allow_missing=True, source=source)
 
     def predict_frame(
         self, frame: pl.DataFrame, *, rl_steps: float | None = None, source: str = "candidates"

@@ -195,7 +195,7 @@ def _fitted(
     _, terms, tries = LEVELS[level]
     prior = stored.levels[level] if target == TARGET else _of_another_score(stored.levels[level])
     frame = with_derived(frame, columns, source=source)
-    Z = design_matrix(frame, columns, allow_missing=not len(y), source=source).X
+    Z = design_matrix(frame, columns, allow_missing=not len(y), source=source)
     weights = _weights(frame, names)
     cells = to_cells(Z, len(names), terms, tries)
     mean, covariance = weights_prior(prior, len(weights), cells.member.shape[1])
@@ -260,7 +260,7 @@ def _after(frame: pl.DataFrame, names: tuple[str, ...], target: str) -> Floats:
         return unknown
     columns = [benchmark_column(name, f"pass_at_{pass_at(target)}", "post") for name in names]
     try:
-        return design_matrix(with_derived(frame, columns), columns, allow_missing=True).X
+        return design_matrix(with_derived(frame, columns), columns, allow_missing=True)
     except CorpusError:
         return unknown
 

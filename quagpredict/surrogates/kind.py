@@ -99,7 +99,7 @@ class FitTask:
                 f"({_shown(columns)}): at least {needed} are needed; finish more runs or use fewer features"
             )
         frame = with_derived(self.frame, columns, source=self.source)
-        X = design_matrix(frame, columns, source=self.source).X
+        X = design_matrix(frame, columns, source=self.source)
         transforms = self.transforms
         if isinstance(transforms, Mapping):
             of_target = transforms.get(self.target, "identity")

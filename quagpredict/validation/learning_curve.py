@@ -170,12 +170,12 @@ def learning_curve(
 def _design_table(rows: Rows, features: str | Sequence[str] | None) -> Floats:
     try:
         columns = resolve_features("both" if features is None else features, rows.frame)
-        X = design_matrix(rows.frame, columns).X
+        X = design_matrix(rows.frame, columns)
     except CorpusError:
         if features is not None:
             raise
         columns = resolve_features("pass_at_1", rows.frame)
-        X = design_matrix(rows.frame, columns).X
+        X = design_matrix(rows.frame, columns)
     # Features alone are known of all candidates before any RL, so the whole table may set the transforms.
     Z = transform_columns(X, resolve_transforms("log-logit", columns, rows.frame))
     return np.where(np.isfinite(Z), Z, X)

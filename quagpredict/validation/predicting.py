@@ -97,7 +97,7 @@ def predictions(
     """
     calibrated = splits[:intervals]
     if model.kind == "proxy":
-        values = model.sign * design_matrix(rows.frame, model.features).X[:, 0]
+        values = model.sign * design_matrix(rows.frame, model.features)[:, 0]
         return Predicted(np.broadcast_to(values, (len(splits), len(values))), None, None)
     if model.kind == OF_BASES:
         return _of_bases(model, rows, splits)
@@ -176,7 +176,7 @@ def _of_bases(model: Model, rows: Rows, splits: Sequence[Split]) -> Predicted:
     candidate of a base before another, so its order is the same in all splits of a repeat.
     """
     codes = np.unique(np.array(rows.bases), return_inverse=True)[1].reshape(-1)
-    x = design_matrix(rows.frame, model.features).X[:, 0] if model.features else np.zeros(len(rows.y))
+    x = design_matrix(rows.frame, model.features)[:, 0] if model.features else np.zeros(len(rows.y))
     mean = np.empty((len(splits), len(rows.y)))
     for number, split in enumerate(splits):
         at = codes[split.train]
@@ -201,7 +201,7 @@ def _least_squares(
 ) -> Predicted:
     """Do the same for plain lines, all splits at once."""
     n = len(rows.y)
-    X = design_matrix(rows.frame, model.features).X if model.features else np.empty((n, 0))
+    X = design_matrix(rows.frame, model.features) if model.features else np.empty((n, 0))
     mean, std = predict_splits(X, rows.y, splits)
     low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     inner: list[Split] = []

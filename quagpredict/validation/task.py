@@ -144,7 +144,7 @@ def complete_models(models: Sequence[Model], frame: pl.DataFrame, notes: list[st
     complete = []
     for model in models:
         design = design_matrix(frame, model.features, allow_missing=True) if model.features else None
-        missing = [] if design is None else np.flatnonzero(design.missing.any(axis=1)).tolist()
+        missing = [] if design is None else np.flatnonzero(np.isnan(design).any(axis=1)).tolist()
         if missing:
             notes.append(
                 f"{scenario}: {model.name} is left out, {len(missing)} candidates lack a measurement, "

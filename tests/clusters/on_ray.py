@@ -19,8 +19,8 @@ from quagpredict.collection import collect
 from quagpredict.collection.launch import Ended, Resources, Setting
 from quagpredict.collection.ledger import read_ledger
 from quagpredict.collection.ray_launcher import RayLauncher
-from quagpredict.engines.choose import load_engine
 from quagpredict.engines.contract import Request, Sampling
+from quagpredict.engines.table import load_engine
 from quagpredict.shipped import shipped_path
 
 STAND_IN = str(Path(__file__).parents[1] / "unit" / "collection" / "stand_in.py")

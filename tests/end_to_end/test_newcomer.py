@@ -6,7 +6,7 @@ import pytest
 import quagpredict as qp
 from quagpredict.cli import main
 from quagpredict.collection.collecting import collect
-from quagpredict.engines import choose
+from quagpredict.engines import table
 from quagpredict.errors import MissingExtraError, UsageError
 from quagpredict.plans.plan import Plan
 from quagpredict.shipped import shipped_path
@@ -67,7 +67,7 @@ def test_a_split_that_is_not_there_ranks_nothing(capsys):
 
 
 def test_a_plan_whose_engine_is_not_installed_is_refused_before_its_first_stage(tmp_path, monkeypatch):
-    monkeypatch.setattr(choose, "is_installed", lambda name: False)
+    monkeypatch.setattr(table, "is_installed", lambda name: False)
     plan = Plan.from_yaml(shipped_path("collectors/plans/paper-qwen3-4b.yaml"))
     with pytest.raises(MissingExtraError, match=r"evaluation.engine: .* pip install \"quagpredict\[vllm\]\""):
         collect(plan, tmp_path / "work")

@@ -31,7 +31,7 @@ def test_rows_without_counts_are_null_and_chunks_do_not_matter(monkeypatch: pyte
     names = [curve_column(2.5), *share_columns()]
     whole = with_derived(frame, names)
     assert whole[curve_column(2.5)].is_null().to_list() == [i == 3 for i in range(7)]
-    monkeypatch.setattr("quagpredict.corpus.derived._PROBLEMS_AT_ONCE", 6)
+    monkeypatch.setattr("quagpredict.corpus.check._PROBLEMS_AT_ONCE", 6)
     parts = with_derived(frame, names)
     for name in names:
         np.testing.assert_allclose(parts[name].to_numpy(), whole[name].to_numpy(), rtol=1e-12)

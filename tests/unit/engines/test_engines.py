@@ -10,9 +10,8 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from quagpredict.engines.choose import engine_version, load_engine
 from quagpredict.engines.contract import Request, Sampling, sample_seed
-from quagpredict.engines.table import ENGINES
+from quagpredict.engines.table import ENGINES, engine_version, load_engine
 from quagpredict.errors import CheckpointError
 
 VLLM = pytest.param("vllm", marks=[pytest.mark.vllm, pytest.mark.filterwarnings("ignore")])  # its imports' warnings

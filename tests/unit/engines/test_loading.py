@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from quagpredict.engines.choose import load_engine
 from quagpredict.engines.loading import check_tensors, load_model
+from quagpredict.engines.table import load_engine
 from quagpredict.engines.tokens import Tokens
 from quagpredict.errors import CheckpointError
 from quagpredict.shipped import shipped_path

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import yaml
 
-from quagpredict.engines.choose import load_engine
 from quagpredict.engines.contract import Request, Sampling
-from quagpredict.engines.table import ENGINES
+from quagpredict.engines.table import ENGINES, load_engine
 from quagpredict.errors import UsageError
 from quagpredict.evaluation import read_suite, score_checkpoint
 from quagpredict.metrics import pass_at_k

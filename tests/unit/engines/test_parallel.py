@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from quagpredict.engines import parallel
-from quagpredict.engines.choose import load_engine
 from quagpredict.engines.contract import Request, Response, Sampling
+from quagpredict.engines.table import load_engine
 from quagpredict.errors import CheckpointError, QuagpredictError, UsageError
 
 PROMPTS = ["12+5=", "12+6=", "3*4=", "9-8=", "7", "00"]
@@ -130,7 +130,7 @@ def test_workers_that_die_again_and_again_end_it(checkpoint, monkeypatch):
 def test_workers_end_with_their_parent(checkpoint):
     program = (
         "import sys, time\n"
-        "from quagpredict.engines.choose import load_engine\n"
+        "from quagpredict.engines.table import load_engine\n"
         "engine = load_engine('transformers', sys.argv[1], workers=2)\n"
         "print(*[worker.process.pid for worker in engine._workers], flush=True)\n"
         "time.sleep(600)\n"

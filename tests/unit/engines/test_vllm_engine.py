@@ -7,9 +7,8 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from quagpredict.engines.choose import chosen_engine, load_engine
 from quagpredict.engines.contract import Request, Sampling
-from quagpredict.engines.table import require_vllm
+from quagpredict.engines.table import chosen_engine, load_engine, require_vllm
 from quagpredict.errors import CheckpointError, RecipeError, UsageError
 from quagpredict.evaluation import score_checkpoint
 from quagpredict.shipped import shipped_path

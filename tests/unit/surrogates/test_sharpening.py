@@ -89,7 +89,7 @@ def test_the_lower_of_two_valleys_is_found() -> None:
     rows = prepare(
         runs.unique("candidate", keep="first", maintain_order=True), ["sharpening"], features="both", groups=None
     )
-    X, y = design_matrix(rows, kind_columns("sharpening", rows, "both", None)).X, rows["post_pass_at_1"].to_numpy()
+    X, y = design_matrix(rows, kind_columns("sharpening", rows, "both", None)), rows["post_pass_at_1"].to_numpy()
     weight = (PRIOR_DEVIATION / _PRIOR) ** 2
     rng = np.random.default_rng(0)
     for _ in range(12):

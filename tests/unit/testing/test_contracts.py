@@ -10,8 +10,8 @@ import pytest
 
 from quagpredict.collection.launch import Ended, Setting
 from quagpredict.collection.local import spawned
-from quagpredict.engines.choose import load_engine
 from quagpredict.engines.contract import Request, Sampling
+from quagpredict.engines.table import load_engine
 from quagpredict.importers.table import READERS
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.kinds import KINDS

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from quagpredict.engines import table
-from quagpredict.engines.choose import check_engine, chosen_engine, engine_version, load_engine
+from quagpredict.engines.table import check_engine, chosen_engine, engine_version, load_engine
 from quagpredict.errors import CheckpointError, MissingExtraError, UsageError
 
 
