@@ -32,6 +32,17 @@ def argument(name: str, value: object) -> str:
     return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
 
 
+def one_line(error: object, most: int = 300) -> str:
+    r"""Return what an error of a library says, in one line of at most so many characters; its class without any.
+
+    Examples
+    --------
+    >>> one_line(OSError("no\n  space")), one_line(KeyError())
+    ('no space', 'KeyError')
+    """
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 class QuagpredictError(Exception):
     """Base of every error that quagpredict raises on purpose."""
 

@@ -179,8 +179,8 @@ class QuagpredictCallback(TrainerCallback):  # type: ignore[misc]
         # Rotation keeps this one; where the trainer keeps the best by a metric of its own, that goes first.
         if args.metric_for_best_model is None:
             state.best_model_checkpoint = best
-        told = {name: first.get(name) for name in ("candidate", "prediction", "low", "high", "p_best")}
-        write_json(Path(args.output_dir) / "best_for_rl.json", {"checkpoint": best, **told, "notes": ranking.notes})
+        shown = {name: first.get(name) for name in ("candidate", "prediction", "low", "high", "p_best")}
+        write_json(Path(args.output_dir) / "best_for_rl.json", {"checkpoint": best, **shown, "notes": ranking.notes})
         return self.patience is not None and self._since_best >= self.patience
 
     def _forecast(self, state: Any, values: dict[str, Any]) -> bool:
@@ -200,10 +200,14 @@ class QuagpredictCallback(TrainerCallback):  # type: ignore[misc]
                 "n": along["pre_samples_per_problem"],
             }
         )
-        told = race(start, curve, rl_steps=state.max_steps, gate=self.gate).frame.row(0, named=True)
-        values |= {"at_the_end": told["forecast"], "at_the_end_low": told["low"], "at_the_end_high": told["high"]}
-        values |= {"likely_to_clear": told["p_clear"]} if told.get("p_clear") is not None else {}
-        return bool(told["action"] == "stop")
+        end = race(start, curve, rl_steps=state.max_steps, gate=self.gate).frame.row(0, named=True)
+        values |= {
+            "at_the_end": end["forecast"],
+            "at_the_end_low": end["low"],
+            "at_the_end_high": end["high"],
+        }
+        values |= {"likely_to_clear": end["p_clear"]} if end.get("p_clear") is not None else {}
+        return bool(end["action"] == "stop")
 
 
 @contextlib.contextmanager
@@ -235,8 +239,11 @@ def probe_of(suite: Suite | str | Path, problems: int) -> Suite:
     if problems < 1:
         raise UsageError(f"problems={problems}: expected a whole number of at least 1")
     whole = suite if isinstance(suite, Suite) else read_suite(suite)
-    of: dict[str, list[int]] = {}
-    for at, problem in enumerate(whole.problems):
-        of.setdefault(problem.benchmark, []).append(at)
-    kept = {own[i * len(own) // min(problems, len(own))] for own in of.values() for i in range(min(problems, len(own)))}
-    return replace(whole, problems=tuple(problem for at, problem in enumerate(whole.problems) if at in kept))
+    places: dict[str, list[int]] = {}
+    for place, problem in enumerate(whole.problems):
+        places.setdefault(problem.benchmark, []).append(place)
+    kept: set[int] = set()
+    for of_benchmark in places.values():
+        count = min(problems, len(of_benchmark))
+        kept |= {of_benchmark[i * len(of_benchmark) // count] for i in range(count)}
+    return replace(whole, problems=tuple(whole.problems[place] for place in sorted(kept)))

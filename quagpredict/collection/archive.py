@@ -15,7 +15,7 @@ from quagpredict.collection.holders import at_work
 from quagpredict.collection.ledger import Attempt, attempt_of, open_ledger, read_ledger
 from quagpredict.collection.stages import DECISIONS, Stage, stages_of, states_of
 from quagpredict.collection.work_folder import WorkFolder
-from quagpredict.errors import InvalidDataError
+from quagpredict.errors import InvalidDataError, one_line
 from quagpredict.files import canonical_json, write_json, written_aside
 from quagpredict.parquet import read_parquet, write_parquet
 from quagpredict.plans.plan import Plan
@@ -140,7 +140,7 @@ def read_archive(path: Path) -> list[tuple[Attempt, dict[str, Any]]]:
     try:
         frame = read_parquet(path)
     except OSError as error:
-        raise InvalidDataError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+        raise InvalidDataError(f"{path}: cannot be read: {one_line(error)}") from None
     if dict(frame.schema) != _SCHEMA:
         raise InvalidDataError(f"{path}: not an archive of a collection (columns {', '.join(frame.columns)})")
     entries = []

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from quagpredict.collection.deciding import decision_stage, said
+from quagpredict.collection.deciding import decision_in_words, decision_stage
 from quagpredict.collection.endings import (
     changes_of_next,
     ending_of,
@@ -39,7 +39,7 @@ from quagpredict.collection.rounds import may_run, rounds_of
 from quagpredict.collection.rows import Rows
 from quagpredict.collection.stages import DECISIONS, RESUME, ROLE_OF, Stage, stages_of, states_of
 from quagpredict.collection.standing import MOST_FAILURES, Standing
-from quagpredict.collection.work_folder import Place, WorkFolder
+from quagpredict.collection.work_folder import AttemptFiles, WorkFolder
 from quagpredict.errors import LauncherError, QuagpredictError
 from quagpredict.plans.plan import Plan
 from quagpredict.run_record import RECORD_NAME, read_record
@@ -56,7 +56,7 @@ _LOOK_SECONDS = 1.0  # between two looks at what other collectors are at
 class _Running:
     stage: Stage
     lease: Lease
-    place: Place
+    files: AttemptFiles
     started: datetime
     clock: float
     changes: Mapping[str, Any]  # keys of the stage's config that this attempt was given otherwise
@@ -150,7 +150,7 @@ class Collection:
         for identity in self._saved:
             progress.say(f"saved {identity}: it had finished when the last collect was cut off")
         if self._raced and (decisions := rounds_of(self._plan, self._chosen, self._attempts).decisions):
-            progress.say(f"race/{len(decisions)}: {said(self._plan, decisions[-1])}")
+            progress.say(f"race/{len(decisions)}: {decision_in_words(self._plan, decisions[-1])}")
         try:
             while not self._stand.hopeless_kind and self._stand.count["ready"]:
                 try:
@@ -199,7 +199,7 @@ class Collection:
                     return
                 self._show(progress, self._running, workers)
                 if self._watch is not None:
-                    self._watch({identity: running.place.folder for identity, running in self._running.items()})
+                    self._watch({identity: running.files.folder for identity, running in self._running.items()})
                 for ended in launcher.ended(timeout=0.5):
                     self._losses = 0
                     attempt = self._finish(ended)
@@ -291,18 +291,18 @@ class Collection:
         if changed := self._programs.changed(stage):
             progress.say(changed)
         changes = changes_of_next(stage, self._stand.last(stage))
-        place = self._prepared(stage, lease, changes)
-        self._running[stage.id] = _Running(stage, lease, place, datetime.now(UTC), time.monotonic(), changes)
-        command = command_of(self._plan, stage, place.config)
-        launcher.start(stage.id, command, place.log, resources_of(self._plan, stage))
+        files = self._prepared(stage, lease, changes)
+        self._running[stage.id] = _Running(stage, lease, files, datetime.now(UTC), time.monotonic(), changes)
+        command = command_of(self._plan, stage, files.config)
+        launcher.start(stage.id, command, files.log, resources_of(self._plan, stage))
 
-    def _prepared(self, stage: Stage, lease: Lease, changes: Mapping[str, Any]) -> Place:
+    def _prepared(self, stage: Stage, lease: Lease, changes: Mapping[str, Any]) -> AttemptFiles:
         while True:
-            place = self._work.next_place(stage)
+            files = self._work.next_files(stage)
             # A collector that was fenced off may have had that number, and its file was not seen yet.
             with contextlib.suppress(FileExistsError):
-                self._work.prepare(stage, place, changes, is_quiet=lease.is_quiet)
-                return place
+                self._work.prepare(stage, files, changes, is_quiet=lease.is_quiet)
+                return files
 
     def _stop_lost(self, launcher: Launcher) -> None:
         """Kill stages that another collector has taken over, since this one was silent for too long."""
@@ -317,62 +317,62 @@ class Collection:
     def _finish(self, ended: Ended) -> Attempt | str:
         """Write down how a stage ended; a text says why nothing is to be written down."""
         running = self._running.pop(ended.id)
-        stage, place = running.stage, running.place
+        stage, files = running.stage, running.files
         if stage.id in self._late:
             self._late.discard(stage.id)
-            add_line(place.log, f"error: ended after {self._limit(stage):g} s, the plan's launch.time_limits")
-        record = record_of_end(stage, place, ended.exit_code)
+            add_line(files.log, f"error: ended after {self._limit(stage):g} s, the plan's launch.time_limits")
+        record = record_of_end(stage, files, ended.exit_code)
         if record is not None and self._stand.lacks_weights(stage.id):
-            record = same_as_before(record, read_record(self._work.stage(stage.id)), place)
+            record = same_as_before(record, read_record(self._work.stage(stage.id)), files)
         if record is None and ended.exit_code is None:
             self._machines_lost[stage.id] += 1
             if self._machines_lost[stage.id] < _MOST_LOSSES:
-                self._work.give_up(place.folder)
+                self._work.give_up(files.folder)
                 self._leases.end(running.lease)
                 return "lost with its machine, started again"
-            add_line(place.log, f"error: its machine was lost, for the {_MOST_LOSSES}rd time")
+            add_line(files.log, f"error: its machine was lost, for the {_MOST_LOSSES}rd time")
         attempt = Attempt(
             key=stage.key,
             stage=stage.id,
             status="failed" if record is None else "done",
             record=record,
-            log=str(place.log.relative_to(self._work.root)),
+            log=str(files.log.relative_to(self._work.root)),
             started=running.started.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - running.clock, 3),
             config={**self._work.given(stage), **running.changes},
             exit_code=ended.exit_code,
-            half_batch_next=record is None and not running.changes and half_may_fit(stage, place.log),
+            half_batch_next=record is None and not running.changes and half_may_fit(stage, files.log),
         )
         self._lost.discard(stage.id)
-        if not self._write_down(attempt, place, running.lease):
+        if not self._write_down(attempt, files, running.lease):
             return "another collect has taken it over; what was made here is dropped"
         return attempt
 
-    def _write_down(self, attempt: Attempt, place: Place, lease: Lease) -> bool:
+    def _write_down(self, attempt: Attempt, files: AttemptFiles, lease: Lease) -> bool:
         """Put an attempt that ended into the ledger, and what it made in its place, unless it was taken over."""
         self._ledger.check_storage()
         if attempt.status == "done":
-            self._work.flush(place.folder)
+            self._work.flush(files.folder)
         if not self._leases.end(lease, attempt.log):
-            shutil.rmtree(place.folder, ignore_errors=True)
+            shutil.rmtree(files.folder, ignore_errors=True)
             return False
         self._ledger.append(attempt)  # from here on it has happened; `recover` does the rest if we are cut off
         if attempt.status == "done":
-            self._work.keep(place.folder, attempt.stage)
+            self._work.keep(files.folder, attempt.stage)
             if attempt.stage in self._by_id:
                 self._work.drop_paused(self._by_id[attempt.stage])
         else:
-            self._work.give_up(place.folder)
+            self._work.give_up(files.folder)
         self._take_in(attempt)
         return True
 
     def _decide(self, stage: Stage, lease: Lease, progress: Progress) -> None:
         """Take the next decision, which is a stage that runs here."""
-        place = self._work.next_place(stage)
-        attempt = decision_stage(self._plan, stage, self._rows.frame(), self._work, place)
-        if not self._write_down(attempt, place, lease):
+        files = self._work.next_files(stage)
+        attempt = decision_stage(self._plan, stage, self._rows.frame(), self._work, files)
+        if not self._write_down(attempt, files, lease):
             return
-        progress.say(f"{stage.id}: {attempt.record and said(self._plan, attempt.record.results)}")
+        progress.say(f"{stage.id}: {attempt.record and decision_in_words(self._plan, attempt.record.results)}")
 
     def _update_tables(self, attempt: Attempt, progress: Progress) -> None:
         if attempt.status == "failed" or not attempt.stage.startswith("evaluate"):
@@ -390,7 +390,7 @@ class Collection:
 
     def _abandon(self) -> None:
         for running in self._running.values():
-            self._work.give_up(running.place.folder)
+            self._work.give_up(running.files.folder)
             with contextlib.suppress(OSError):
                 self._leases.end(running.lease)
         self._running.clear()

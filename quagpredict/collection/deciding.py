@@ -9,10 +9,10 @@ import polars as pl
 
 from quagpredict.collection.launch import add_line
 from quagpredict.collection.ledger import Attempt
-from quagpredict.collection.measuring import said_of_measuring, who_gets_more
+from quagpredict.collection.measuring import measuring_in_words, who_gets_more
 from quagpredict.collection.rounds import total_cost
 from quagpredict.collection.stages import Stage
-from quagpredict.collection.work_folder import Place, WorkFolder
+from quagpredict.collection.work_folder import AttemptFiles, WorkFolder
 from quagpredict.files import write_json
 from quagpredict.plans.plan import Plan
 from quagpredict.racing import race
@@ -20,24 +20,26 @@ from quagpredict.run_record import RECORD_NAME, RunRecord
 from quagpredict.version import own_version
 
 
-def decision_stage(plan: Plan, stage: Stage, candidates: pl.DataFrame, work: WorkFolder, place: Place) -> Attempt:
+def decision_stage(
+    plan: Plan, stage: Stage, candidates: pl.DataFrame, work: WorkFolder, files: AttemptFiles
+) -> Attempt:
     """Run the stage that takes a decision, as a program would: record and log are in its place in the end.
 
     See `decide` of a race, and `quagpredict.collection.measuring.who_gets_more`.
     """
     started, clock = datetime.now(UTC), time.monotonic()
-    work.prepare(stage, place)
+    work.prepare(stage, files)
     decision = (who_gets_more if stage.kind == "measure" else decide)(plan, stage, candidates)
     seconds = round(time.monotonic() - clock, 3)
     record = RunRecord(stage.program, decision, seconds, {"quagpredict": own_version()})
-    write_json(place.folder / RECORD_NAME, record.as_dict())
-    add_line(place.log, said(plan, decision))
+    write_json(files.folder / RECORD_NAME, record.as_dict())
+    add_line(files.log, decision_in_words(plan, decision))
     return Attempt(
         key=stage.key,
         stage=stage.id,
         status="done",
         record=record,
-        log=str(place.log.relative_to(work.root)),
+        log=str(files.log.relative_to(work.root)),
         started=started.isoformat(timespec="seconds"),
         seconds=seconds,
     )
@@ -70,7 +72,7 @@ def decide(plan: Plan, stage: Stage, candidates: pl.DataFrame) -> dict[str, Any]
     assert terms is not None
     raced = [candidate.name for candidate in plan.candidates if candidate.rl_seeds]
     frame = candidates.filter(pl.col("candidate").is_in(raced))
-    found = race(
+    outcome = race(
         frame,
         rl_steps=plan.rl.steps,
         budget=max(terms.rl_steps - stage.config["spent"], 0.0),
@@ -85,22 +87,22 @@ def decide(plan: Plan, stage: Stage, candidates: pl.DataFrame) -> dict[str, Any]
         gate_probability=terms.gate_probability,
         tolerance=terms.tolerance,
     )
-    moves = found.frame.filter(pl.col("until").is_not_null())
+    moves = outcome.frame.filter(pl.col("until").is_not_null())
     return {
         **stage.config,
         "moves": moves.select("candidate", "until", "gain", "cost", "why").to_dicts(),
-        "candidates": found.frame.to_dicts(),
-        "choice": found.choice,
-        "expected_regret": None if found.choice is None else found.expected_regret,
-        "over": found.over,
-        "notes": list(found.notes),
+        "candidates": outcome.frame.to_dicts(),
+        "choice": outcome.choice,
+        "expected_regret": None if outcome.choice is None else outcome.expected_regret,
+        "over": outcome.over,
+        "notes": list(outcome.notes),
     }
 
 
-def said(plan: Plan, decision: Mapping[str, Any]) -> str:
+def decision_in_words(plan: Plan, decision: Mapping[str, Any]) -> str:
     """Return a decision in words, in one line."""
     if "moves" not in decision:
-        return said_of_measuring(decision)
+        return measuring_in_words(decision)
     assert plan.rl is not None
     assert plan.race is not None
     parts = [f"{total_cost([decision]) + decision['spent']:g} of {plan.race.rl_steps:g} RL steps"]

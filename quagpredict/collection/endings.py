@@ -9,7 +9,7 @@ from typing import Any
 from quagpredict.collection.launch import add_line
 from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import Stage
-from quagpredict.collection.work_folder import Place, checked_record, other_weights
+from quagpredict.collection.work_folder import AttemptFiles, checked_record, other_weights
 from quagpredict.errors import QuagpredictError
 from quagpredict.files import printable
 from quagpredict.plans.parts import PROGRAMS
@@ -24,28 +24,28 @@ _RAN_OUT = re.compile(rb"\b(?:torch|cuda)\.OutOfMemoryError\b|\bCUDA out of memo
 _TRAINED_AT_ONCE, _DRAWN_AT_ONCE = 8, 256
 
 
-def record_of_end(stage: Stage, place: Place, exit_code: int | None) -> RunRecord | None:
+def record_of_end(stage: Stage, files: AttemptFiles, exit_code: int | None) -> RunRecord | None:
     """Return the record of an attempt that succeeded, or None; why it did not is added to its log.
 
     The record is written last, so that whoever wrote it had finished: processes of several GPUs that trip over each
     other when they end do not undo hours of training.
     """
-    if exit_code != 0 and not (place.folder / RECORD_NAME).is_file():
-        if exit_code is not None and exit_code < 0 and not reason_in(place.log):  # the dead say nothing
-            add_line(place.log, f"error: ended by {_signal_name(-exit_code)}")
+    if exit_code != 0 and not (files.folder / RECORD_NAME).is_file():
+        if exit_code is not None and exit_code < 0 and not reason_in(files.log):  # the dead say nothing
+            add_line(files.log, f"error: ended by {_signal_name(-exit_code)}")
         return None
     how = "was lost with its machine" if exit_code is None else f"ended with exit code {exit_code}"
     try:
-        record = checked_record(stage, place.folder)
+        record = checked_record(stage, files.folder)
     except QuagpredictError as error:
-        add_line(place.log, f"error: the program {how}, but: {error}")
+        add_line(files.log, f"error: the program {how}, but: {error}")
         return None
     if exit_code != 0:
-        add_line(place.log, f"note: the program had finished when it {how}: what it made is kept")
+        add_line(files.log, f"note: the program had finished when it {how}: what it made is kept")
     return record
 
 
-def same_as_before(record: RunRecord, before: RunRecord, place: Place) -> RunRecord | None:
+def same_as_before(record: RunRecord, before: RunRecord, files: AttemptFiles) -> RunRecord | None:
     """Return the record of weights that were made again, or None if they are not those that were measured.
 
     Why is added to the log.
@@ -54,7 +54,7 @@ def same_as_before(record: RunRecord, before: RunRecord, place: Place) -> RunRec
     if changed is None:
         return record
     add_line(
-        place.log,
+        files.log,
         f"error: {changed} was made again and is not what it was: SHA-256 {record.outputs.get(changed)}, the record "
         f"says {before.outputs[changed]}. What was measured belongs to the first: another processor or another "
         "release of torch can do this. To have the candidate made and measured anew, remove the folders of this stage "

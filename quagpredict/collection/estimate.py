@@ -109,17 +109,19 @@ def _worth(plan: Plan, costs: Sequence[KindCost]) -> list[str]:
     top = (rule or AutoSamples()).top
     part = sum(min(top, count) for count in runs.values()) / runs.total()
     most = measuring
-    told = f"{measuring:,.1f} hours"
+    duration = f"{measuring:,.1f} hours"
     if rule is not None:
         most = measuring * rule.most / rule.first
-        told += f" with {rule.first} samples, {most:,.1f} if the place of every candidate stayed open until {rule.most}"
+        duration += (
+            f" with {rule.first} samples, {most:,.1f} if the place of every candidate stayed open until {rule.most}"
+        )
     else:
         if measuring > rl:
             notes.append(
                 f"measuring before RL takes {measuring / rl:.1f} times what RL takes; with `samples_before: auto` most "
                 f"candidates get {AutoSamples().first} samples"
             )
-    notes.append(f"RL for all takes {rl:,.1f} hours, with the measuring after it; measuring before it takes {told}")
+    notes.append(f"RL for all takes {rl:,.1f} hours, with the measuring after it; measuring before it takes {duration}")
     notes.append(
         f"measuring, and RL for the best {top} of each base alone, is {_against(measuring / rl + part)} than RL for all"
         + (f", at worst {_against(most / rl + part)}" if most > measuring else "")

@@ -162,13 +162,13 @@ class Holders:
 
     def others(self) -> list[Holder]:
         """Return the other collectors that have registered and were not struck off."""
-        found = []
+        others = []
         for file in sorted(self._folder.glob("*.json")):
             with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
                 holder = holder_of(json.loads(file.read_text(encoding="utf-8")))
                 if holder.id != self.me.id:
-                    found.append(holder)
-        return found
+                    others.append(holder)
+        return others
 
     def make_sure_to_be_alone(self) -> None:
         """Wait until every other collector is gone or silent.
@@ -179,9 +179,9 @@ class Holders:
             If one of them works here; the message names it.
         """
         first: dict[str, bytes] = {}
-        left = self.others()
-        while left:
-            for holder in left:
+        unsure = self.others()
+        while unsure:
+            for holder in unsure:
                 local = self.me.machine.is_same(holder.machine)
                 if self.sign_of(holder) == "lives":
                     count = self._seen[holder.id][0]
@@ -191,8 +191,8 @@ class Holders:
                             f"{self._folder.parent}: another collect (process {holder.process}{where}) works in this "
                             "folder; wait or stop it, or join it"
                         )
-            left = [holder for holder in left if self.sign_of(holder) == "lives"]
-            if left:
+            unsure = [holder for holder in unsure if self.sign_of(holder) == "lives"]
+            if unsure:
                 time.sleep(0.02)
 
     def close(self) -> None:

@@ -175,13 +175,13 @@ def command_of(plan: Plan, stage: Stage, config: str | Path) -> list[str]:
     ``python PROGRAM --config F``, or ``accelerate launch --config_file A PROGRAM --config F`` where the plan names an
     accelerate config for that kind of stage. Both tools are those of the running Python.
     """
-    own = [str(shipped_path(stage.program)), "--config", str(config)]
+    program = [str(shipped_path(stage.program)), "--config", str(config)]
     accelerate = _accelerate(plan, stage)
     if accelerate is None:
-        return [sys.executable, *own]
+        return [sys.executable, *program]
     beside = Path(sys.executable).with_name("accelerate")
     tool = str(beside) if beside.exists() else shutil.which("accelerate") or "accelerate"
-    return [tool, "launch", "--config_file", str(shipped_path(accelerate)), *own]
+    return [tool, "launch", "--config_file", str(shipped_path(accelerate)), *program]
 
 
 def _accelerate(plan: Plan, stage: Stage) -> str | None:

@@ -61,23 +61,29 @@ def measuring_of(plan: Plan, stages: Sequence[Stage], attempts: Iterable[Attempt
     taken = {attempt.stage: attempt.record for attempt in attempts if attempt.status == "done"}
     number, settled = 1, False
     while (record := taken.get(f"measure/{number}")) is not None:
-        found = record.results
-        if found["terms"] != terms or any(keys.get(one, key) != key for one, key in found["evidence"].items()):
+        results = record.results
+        if results["terms"] != terms or any(
+            keys.get(identity, key) != key for identity, key in results["evidence"].items()
+        ):
             break
-        last |= {name: one for name, one in found["more"].items() if one in keys}
-        number, settled = number + 1, not found["more"]
-        decided = {_candidate(one)[0] for one in found["evidence"]}
+        last |= {name: identity for name, identity in results["more"].items() if identity in keys}
+        number, settled = number + 1, not results["more"]
+        decided = {_candidate(identity)[0] for identity in results["evidence"]}
     last, asked = _drawn(stages, attempts, last)
     wanted = tuple(stage for stage in stages if stage.kind != "evaluate-pre" or stage.id in asked)
     if not whole or not last or (settled and decided >= last.keys()):
         return Measuring(wanted, settled=True)
     before = tuple(stage for stage in wanted if stage.kind in _BEFORE_RL)
     states = states_of(before, attempts)
-    evidence = {one: keys[one] for one in last.values() if states[one] in ("done", "ready", "waiting")}
-    if not evidence or (settled and decided >= {_candidate(one)[0] for one in evidence}):
+    evidence = {
+        identity: keys[identity] for identity in last.values() if states[identity] in ("done", "ready", "waiting")
+    }
+    if not evidence or (settled and decided >= {_candidate(identity)[0] for identity in evidence}):
         return Measuring(wanted, settled=True)
     config = {"evidence": evidence, "terms": terms}
-    decision = Stage("measure", str(number), _DECIDER, config, {one: one for one in evidence}, digest(config), "")
+    decision = Stage(
+        "measure", str(number), _DECIDER, config, {identity: identity for identity in evidence}, digest(config), ""
+    )
     return Measuring((*before, decision), settled=False)
 
 
@@ -112,7 +118,7 @@ def who_gets_more(plan: Plan, stage: Stage, candidates: pl.DataFrame) -> dict[st
     return {**stage.config, "open": still, "more": more}
 
 
-def said_of_measuring(decision: Mapping[str, Any]) -> str:
+def measuring_in_words(decision: Mapping[str, Any]) -> str:
     """Return a decision in words, in one line."""
     held = len(decision["open"]) - len(decision["more"])
     at_most = f"; {held} are open with all the samples that the plan allows" if held else ""
@@ -155,5 +161,5 @@ def _candidate(identity: str) -> tuple[str, int | None]:
 
 def _counts(problems: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[int]]:
     """Return samples and correct ones, problems in the same order for all candidates."""
-    ordered = sorted(problems, key=lambda one: (one["benchmark"], one["problem_id"]))
-    return [one["n"] for one in ordered], [one["c"] for one in ordered]
+    ordered = sorted(problems, key=lambda problem: (problem["benchmark"], problem["problem_id"]))
+    return [problem["n"] for problem in ordered], [problem["c"] for problem in ordered]

@@ -146,4 +146,4 @@ def planned_commands(
         if stage.kind in DECISIONS:
             yield stage, states[stage.id], f"# decided by collect, from {len(stage.inputs)} measurements"
         else:
-            yield stage, states[stage.id], shlex.join(command_of(plan, stage, work.next_place(stage).config))
+            yield stage, states[stage.id], shlex.join(command_of(plan, stage, work.next_files(stage).config))

@@ -35,15 +35,15 @@ def remaining_seconds(
     workers : int
         How many stages run at once.
     """
-    left = [stage for stage in stages if states[stage.id] in ("ready", "waiting")]
-    if any(stage.kind in DECISIONS or stage.kind not in means for stage in left):
+    unfinished = [stage for stage in stages if states[stage.id] in ("ready", "waiting")]
+    if any(stage.kind in DECISIONS or stage.kind not in means for stage in unfinished):
         return None
     chain: dict[str, float] = {}
     total = 0.0
-    for stage in left:
-        own = max(0.0, means[stage.kind] - running.get(stage.id, 0.0))
-        total += own
-        chain[stage.id] = own + max((chain.get(identity, 0.0) for identity in stage.inputs.values()), default=0.0)
+    for stage in unfinished:
+        seconds = max(0.0, means[stage.kind] - running.get(stage.id, 0.0))
+        total += seconds
+        chain[stage.id] = seconds + max((chain.get(identity, 0.0) for identity in stage.inputs.values()), default=0.0)
     return max(total / workers, *chain.values(), 0.0)
 
 

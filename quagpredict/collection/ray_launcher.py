@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from quagpredict.collection.launch import Ended, Resources, Setting, add_line
 from quagpredict.collection.local import LocalLauncher
 from quagpredict.engines.ray_cluster import join
-from quagpredict.errors import LauncherError, QuagpredictError, RecipeError
+from quagpredict.errors import LauncherError, QuagpredictError, RecipeError, one_line
 
 _KILLED = -9
 _STARTED = "started"
@@ -76,8 +76,10 @@ class RayLauncher:
             asked |= {"memory": memory} if memory else {}
             nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
             if not any(all(node.get(kind, 0) >= value for kind, value in asked.items()) for node in nodes):
-                said = ", ".join(f"{value:g} {'bytes' if kind == 'memory' else kind}" for kind, value in asked.items())
-                _add_line(log, f"note: no machine of the cluster has {said}: it waits until one joins")
+                wanted = ", ".join(
+                    f"{value:g} {'bytes' if kind == 'memory' else kind}" for kind, value in asked.items()
+                )
+                _add_line(log, f"note: no machine of the cluster has {wanted}: it waits until one joins")
             group = None
             options: dict[str, Any] = {"max_retries": 0, "num_returns": "streaming", "name": name}
             options |= {"num_cpus": asked["CPU"], "num_gpus": gpus, "memory": memory or None}
@@ -125,22 +127,22 @@ class RayLauncher:
         for items in ready:
             name = by_items[items]
             try:
-                said = self._ray.get(next(items))
+                ending = self._ray.get(next(items))
             except self._ray.exceptions.TaskCancelledError:
-                said = _KILLED
+                ending = _KILLED
             except self._ray.exceptions.OutOfMemoryError:
                 _add_line(self._tasks[name].log, "error: Ray ended it because its machine had run out of memory")
-                said = _KILLED
+                ending = _KILLED
             except self._ray.exceptions.RayTaskError as error:  # a fault of ours, which another try would meet again
-                _add_line(self._tasks[name].log, f"error: {' '.join(str(error.cause).split())[:300]}")
-                said = 1
+                _add_line(self._tasks[name].log, f"error: {one_line(error.cause)}")
+                ending = 1
             except (self._ray.exceptions.RayError, StopIteration) as error:
                 reason = str(error).strip().partition("\n")[0] or type(error).__name__
                 _add_line(self._tasks[name].log, f"note: {type(error).__name__}: {reason[:300]}")
-                said = None
+                ending = None
             self._waiting.discard(name)
-            if said != _STARTED:
-                self._ended.append(Ended(name, said))
+            if ending != _STARTED:
+                self._ended.append(Ended(name, ending))
                 if group := self._tasks.pop(name).group:
                     self._ray.util.remove_placement_group(group)
 
@@ -161,7 +163,7 @@ class RayLauncher:
         try:
             yield
         except (self._ray.exceptions.RaySystemError, self._ray.exceptions.RpcError, ConnectionError) as error:
-            raise LauncherError(f"the Ray cluster is lost: {' '.join(str(error).split())[:200]}") from None
+            raise LauncherError(f"the Ray cluster is lost: {one_line(error)}") from None
 
 
 # What forks the tasks of this Ray worker, by what it shows them of the machine: at most one.
@@ -173,8 +175,8 @@ def _run(command: list[str], log: Path, folder: str, setting: Setting) -> Iterat
 
     A task that is cancelled gets a KeyboardInterrupt; the program and all that it started are gone before it ends.
     """
-    own = {key: value for key, value in os.environ.items() if key.startswith(_OWN)}
-    environment = {**setting.environment, "CUDA_VISIBLE_DEVICES": "", **own}  # Ray sets it where it gives GPUs
+    variables = {key: value for key, value in os.environ.items() if key.startswith(_OWN)}
+    environment = {**setting.environment, "CUDA_VISIBLE_DEVICES": "", **variables}  # Ray sets it where it gives GPUs
     setting = setting._replace(environment=environment, options={"gpus": 0})
     yield _STARTED
     local: LocalLauncher | None = None

@@ -10,7 +10,7 @@ from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import Row, rows_of, stages_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.corpus import assemble_row, read_provenance, write_corpus
-from quagpredict.errors import CorpusError, IncomparableError, InvalidDataError
+from quagpredict.errors import CorpusError, IncomparableError, InvalidDataError, one_line
 from quagpredict.files import digest
 from quagpredict.parquet import read_parquet
 from quagpredict.plans.plan import Plan
@@ -176,7 +176,7 @@ class Rows:
         try:
             return read_parquet(path)
         except OSError as error:
-            raise InvalidDataError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+            raise InvalidDataError(f"{path}: cannot be read: {one_line(error)}") from None
 
 
 def _made_from(path: Path) -> str | None:

@@ -259,10 +259,10 @@ class SlurmLauncher:
 
     def _states(self, waves: Sequence[str]) -> dict[str, str]:
         """Return the state of each task of these waves, ``WAVE_NUMBER``, that the queue still knows."""
-        said = self._call(
+        listing = self._call(
             "squeue", "--noheader", "--array", "--states=all", f"--name={','.join(waves)}", "--format=%j_%K|%T"
         )
-        return dict(line.split("|", 1) for line in said.splitlines() if "|" in line)
+        return dict(line.split("|", 1) for line in listing.splitlines() if "|" in line)
 
     def _call(self, *command: str) -> str:
         try:

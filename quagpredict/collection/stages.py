@@ -132,7 +132,7 @@ class _Stages:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self.found: dict[str, Stage] = {}
+        self.by_id: dict[str, Stage] = {}
         self._epochs: dict[str, list[float]] = {}  # of an SFT run those whose checkpoints are candidates
         for candidate in plan.candidates:
             if candidate.checkpoint_epoch is not None:
@@ -145,7 +145,7 @@ class _Stages:
     ) -> str:
         """Add a stage unless it is there; `models` are by the config keys that tell its program its models."""
         identity = f"{kind}/{name}"
-        if identity in self.found:
+        if identity in self.by_id:
             return identity
         program = self._plan.programs[role]
         inputs = {key: model.stage for key, model in models.items() if model.stage}
@@ -155,7 +155,7 @@ class _Stages:
         content: dict[str, Any] = {
             "program": program,
             "config": config,
-            "inputs": {k: self.found[i].key for k, i in inputs.items()},
+            "inputs": {k: self.by_id[i].key for k, i in inputs.items()},
         }
         if role == "evaluate":  # a suite counts by what it says
             suite = {"suite": self._plan.evaluation.suite.config}
@@ -165,7 +165,7 @@ class _Stages:
         for key, part in parts.items():
             if key != RESUME:  # always the same part
                 content["within"] = part
-        self.found[identity] = Stage(kind, name, program, config, inputs, digest(content), owner, parts)
+        self.by_id[identity] = Stage(kind, name, program, config, inputs, digest(content), owner, parts)
         return identity
 
     def _add_candidate(self, candidate: Candidate) -> None:
@@ -250,7 +250,7 @@ def stages_of(plan: Plan) -> tuple[Stage, ...]:
 
     A base model that exists already gives no stage, and a base that no candidate uses is not made.
     """
-    return tuple(_Stages(plan).found.values())
+    return tuple(_Stages(plan).by_id.values())
 
 
 def rows_of(plan: Plan) -> tuple[Row, ...]:

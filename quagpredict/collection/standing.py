@@ -157,8 +157,8 @@ class Standing:
         for identity in taken:
             if identity in self._position:
                 self._begin(self.stages[self._position[identity]])
-        found = (self._first(bucket, taken) for bucket in self._ready.values())
-        return min((stage for stage in found if stage is not None), key=self._rank, default=None)
+        firsts = (self._first(bucket, taken) for bucket in self._ready.values())
+        return min((stage for stage in firsts if stage is not None), key=self._rank, default=None)
 
     def last(self, stage: Stage) -> Attempt | None:
         """Return the last attempt at a stage as it is now."""
@@ -204,12 +204,12 @@ class Standing:
     def _begin(self, stage: Stage) -> None:
         if stage.kind == "base" or stage.candidate in self._begun:
             return
-        ready = [one for one in self._of_candidate[stage.candidate] if self.states.get(one.id) == "ready"]
-        for one in ready:
-            self._move(one, out=True)
+        ready = [waiter for waiter in self._of_candidate[stage.candidate] if self.states.get(waiter.id) == "ready"]
+        for waiter in ready:
+            self._move(waiter, out=True)
         self._begun.add(stage.candidate)
-        for one in ready:
-            self._move(one, out=False)
+        for waiter in ready:
+            self._move(waiter, out=False)
 
     def _move(self, stage: Stage, *, out: bool) -> None:
         bucket = self._ready[stage.kind != "base" and stage.candidate in self._begun, stage.kind]

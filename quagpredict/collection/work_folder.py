@@ -53,7 +53,7 @@ def checked_record(stage: Stage, folder: Path) -> RunRecord:
     return record
 
 
-class Place(NamedTuple):
+class AttemptFiles(NamedTuple):
     """Where one attempt at a stage lives until it is done."""
 
     folder: Path
@@ -95,18 +95,18 @@ class WorkFolder:
         """Return the file with the rows of one candidate."""
         return self.root / "candidates" / f"{name}.parquet"
 
-    def next_place(self, stage: Stage) -> Place:
+    def next_files(self, stage: Stage) -> AttemptFiles:
         """Return where the next attempt at a stage would live; nothing is made."""
         stem = f"{stage.kind}-{stage.name}"
         number = self._used.get(stem, 0) + 1
         while (config := self.logs / f"{stem}-{number}.yaml").exists():  # this folder's, or another collector's
             number += 1
         self._used[stem] = number - 1
-        return Place(self._attempt(stage, number), config, config.with_suffix(".log"))
+        return AttemptFiles(self._attempt(stage, number), config, config.with_suffix(".log"))
 
     def left_of(self, stage: Stage) -> list[Path]:
         """Return the folders of attempts at a stage that are not in its place, oldest first."""
-        last = int(self.next_place(stage).config.stem.rpartition("-")[2])
+        last = int(self.next_files(stage).config.stem.rpartition("-")[2])
         return [folder for number in range(1, last) if (folder := self._attempt(stage, number)).is_dir()]
 
     def _attempt(self, stage: Stage, number: int) -> Path:
@@ -131,7 +131,12 @@ class WorkFolder:
         return used
 
     def prepare(
-        self, stage: Stage, place: Place, changes: Mapping[str, Any] = MappingProxyType({}), *, is_quiet: bool = True
+        self,
+        stage: Stage,
+        files: AttemptFiles,
+        changes: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        is_quiet: bool = True,
     ) -> None:
         """Make an attempt's folder, with what the last one left to go on from, and write its config.
 
@@ -151,18 +156,18 @@ class WorkFolder:
         stage_folder.parent.mkdir(parents=True, exist_ok=True)
         left = self.left_of(stage)
         self.logs.mkdir(parents=True, exist_ok=True)
-        config = {**self.resolved(stage, place.folder), **changes}
-        with place.config.open("x", encoding="utf-8") as file:
+        config = {**self.resolved(stage, files.folder), **changes}
+        with files.config.open("x", encoding="utf-8") as file:
             yaml.safe_dump(config, file, sort_keys=False, allow_unicode=True)
         if not is_quiet:
-            _copy_or_make(left, place.folder)
+            _copy_or_make(left, files.folder)
             return
         for folder in left[:-1]:
             shutil.rmtree(folder)
         if left:
-            left[-1].rename(place.folder)
+            left[-1].rename(files.folder)
         else:
-            place.folder.mkdir()
+            files.folder.mkdir()
 
     def resolved(self, stage: Stage, output_dir: Path) -> dict[str, Any]:
         """Return the whole config of a stage, with the paths of its inputs and of its outputs."""
@@ -189,16 +194,16 @@ class WorkFolder:
 
     def keep(self, attempt_folder: Path, identity: str) -> None:
         """Put an attempt's folder in the stage's place, instead of what is there; what was to go on from is removed."""
-        place = self.stage(identity)
+        stage_folder = self.stage(identity)
         while (checkpoint := last_checkpoint(attempt_folder)) is not None:
             shutil.rmtree(checkpoint)
         if not attempt_folder.exists():  # another collector, that found it left over, was as fast
             return
-        if place.exists():
-            shutil.rmtree(place)
+        if stage_folder.exists():
+            shutil.rmtree(stage_folder)
         with contextlib.suppress(FileNotFoundError):
-            attempt_folder.rename(place)
-        flush(place.parent)
+            attempt_folder.rename(stage_folder)
+        flush(stage_folder.parent)
 
     def still_there(self, attempts: Iterable[Attempt]) -> Iterator[Attempt]:
         """Yield the attempts without those that are done by the ledger and whose folder somebody has removed."""
@@ -207,12 +212,15 @@ class WorkFolder:
                 yield attempt
 
     def _is_there(self, attempt: Attempt) -> bool:
-        place = self.stage(attempt.stage)
+        stage_folder = self.stage(attempt.stage)
         # Another collector may be about to rename it: the places in this order, so that it is not missed in between.
         return (
-            (place / RECORD_NAME).exists()
-            or any(path.exists() for path in place.parent.glob(f"{glob.escape(place.name)}.attempt-{attempt.key}-*"))
-            or (place / RECORD_NAME).exists()
+            (stage_folder / RECORD_NAME).exists()
+            or any(
+                path.exists()
+                for path in stage_folder.parent.glob(f"{glob.escape(stage_folder.name)}.attempt-{attempt.key}-*")
+            )
+            or (stage_folder / RECORD_NAME).exists()
         )
 
     def without_weights(self, attempts: Iterable[Attempt]) -> set[str]:
@@ -224,8 +232,8 @@ class WorkFolder:
         parts_by_stage: dict[str, set[str]] = {}
         for attempt in attempts:
             if attempt.status == "done" and attempt.record is not None:
-                place = self.stage(attempt.stage)
-                gone = [Path(name) for name in _weights(attempt.record) if not (place / name).is_file()]
+                stage_folder = self.stage(attempt.stage)
+                gone = [Path(name) for name in _weights(attempt.record) if not (stage_folder / name).is_file()]
                 parts = ("/".join((attempt.stage, *name.parts[:-1][:1])) for name in gone)
                 parts_by_stage[attempt.stage] = set(parts)
         return set().union(*parts_by_stage.values())

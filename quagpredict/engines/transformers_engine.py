@@ -30,6 +30,7 @@ from quagpredict.engines.decoding import (
 from quagpredict.engines.loading import load_model
 from quagpredict.engines.memory import fast_half_precision, most_rows, rows_that_fit
 from quagpredict.engines.tokens import Tokens, closed
+from quagpredict.errors import one_line
 
 # Logits held at once while scoring; at 150,000 tokens of vocabulary this is some seven thousand positions.
 _LOGITS = 2**30
@@ -121,7 +122,7 @@ class TransformersEngine(Tokens):
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, list[Response]]]:
         """Draw the samples of all requests; see `quagpredict.engines.contract.Engine`."""
         self._check_open()
-        tokens = max((len(one.prompt) for one in requests), default=0) + sampling.max_new_tokens
+        tokens = max((len(request.prompt) for request in requests), default=0) + sampling.max_new_tokens
         self.check_context(tokens)
         self._caches = {}
         length = -(-tokens // _LENGTH_STEP) * _LENGTH_STEP
@@ -133,7 +134,7 @@ class TransformersEngine(Tokens):
                 left[span.position] -= span.samples
                 if left[span.position] == 0:
                     parts = drawn.pop(span.position)
-                    yield span.position, [one for first in sorted(parts) for one in parts[first]]
+                    yield span.position, [response for first in sorted(parts) for response in parts[first]]
 
     def _rows(self, tokens: int) -> int:
         if self.batch_size is not None:
@@ -159,7 +160,7 @@ class TransformersEngine(Tokens):
         except torch._dynamo.exc.TorchDynamoException as error:  # no compiler here: the same shapes without graphs
             if not self._graphs:
                 raise
-            _log.warning("no CUDA graphs, drawing will be slower: %s", " ".join(str(error).split())[:200])
+            _log.warning("no CUDA graphs, drawing will be slower: %s", one_line(error))
             self._graphs = False
             return self._draw(requests, block, sampling, length)
 

@@ -150,7 +150,7 @@ class VLLMEngine(Tokens):
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, list[Response]]]:
         """Draw the samples of all requests; see `quagpredict.engines.contract.Engine`."""
-        self.check_context(max((len(one.prompt) for one in requests), default=0) + sampling.max_new_tokens)
+        self.check_context(max((len(request.prompt) for request in requests), default=0) + sampling.max_new_tokens)
         if not _TEMPERATURES[0] <= sampling.temperature <= _TEMPERATURES[1]:
             raise RecipeError(
                 f"sampling: vLLM draws at temperatures from {_TEMPERATURES[0]} to {_TEMPERATURES[1]}, got "
@@ -158,15 +158,15 @@ class VLLMEngine(Tokens):
             )
         drawn: dict[int, dict[int, Response]] = {}
         wanted = (
-            (f"{position}/{index}", one.prompt, self._settings(sampling, sample_seed(one.key, index)))
-            for position, one in enumerate(requests)
-            for index in range(one.first, one.first + one.samples)
+            (f"{position}/{index}", request.prompt, self._settings(sampling, sample_seed(request.key, index)))
+            for position, request in enumerate(requests)
+            for index in range(request.first, request.first + request.samples)
         )
         for name, output in self._finished(wanted):
             position, index = map(int, name.split("/"))
-            one = requests[position]
-            drawn.setdefault(position, {})[index] = self._response(output, sample_seed(one.key, index))
-            if len(drawn[position]) == one.samples:
+            request = requests[position]
+            drawn.setdefault(position, {})[index] = self._response(output, sample_seed(request.key, index))
+            if len(drawn[position]) == request.samples:
                 responses = drawn.pop(position)
                 yield position, [responses[index] for index in sorted(responses)]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from quagpredict.engines.contract import Sampling
 from quagpredict.engines.table import load_engine
-from quagpredict.errors import QuagpredictError
+from quagpredict.errors import QuagpredictError, one_line
 
 Message = tuple[Any, ...]
 
@@ -54,8 +54,7 @@ def _told(messages: Iterator[Message]) -> Iterator[Message]:
         yield "error", error
     except Exception as error:
         traceback.print_exc()
-        said = " ".join(str(error).split())[:300]
-        yield "error", QuagpredictError(f"a worker failed: {type(error).__name__}: {said}")
+        yield "error", QuagpredictError(f"a worker failed: {type(error).__name__}: {one_line(error)}")
 
 
 def main(descriptor: int) -> None:

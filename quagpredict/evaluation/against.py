@@ -87,7 +87,7 @@ def _stopped(table: Path, name: str) -> list[dict[str, Any]]:
         counts = read_parquet(folder / "problems.parquet").select("benchmark", "problem_id", "n", "c")
     except (OSError, ValueError, KeyError, TypeError, RecursionError, pl.exceptions.PolarsError):
         return []
-    return [{**one, "rule": rule} for one in counts.to_dicts()]
+    return [{**problem, "rule": rule} for problem in counts.to_dicts()]
 
 
 def _other(name: str, problems: Sequence[dict[str, Any]] | None, suite: Suite, k: int, named: str) -> Other:

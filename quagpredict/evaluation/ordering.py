@@ -141,7 +141,7 @@ def sample_for_order(
         mixture = mixture_of(n, c)
         error = standard_error(mixture, rule, k, problems)
         comparisons = _compared(stopped_pass_at_k(rule, n, c, k), error, others, z)
-        reached = z * error <= precision or all(one.apart for one in comparisons)
+        reached = z * error <= precision or all(comparison.apart for comparison in comparisons)
         if reached:
             break
         wanted = max(precision / z, error * _STEP**0.5)
@@ -244,10 +244,10 @@ def open_places(measured: Sequence[Other], top: int, *, confidence: float = 0.9,
     ([], ['b', 'c'])
     """
     z = NormalDist().inv_cdf((1 + confidence) / 2)
-    ranked = sorted(measured, key=lambda one: (-float(one.values.mean()), one.name))
-    found = set()
+    ranked = sorted(measured, key=lambda candidate: (-float(candidate.values.mean()), candidate.name))
+    undecided = set()
     for inside, outside in product(ranked[:top], ranked[top:]):
         half_width = z * (inside.error**2 + outside.error**2) ** 0.5
         if half_width > tolerance and abs(float((inside.values - outside.values).mean())) <= half_width:
-            found |= {inside.name, outside.name}
-    return [one.name for one in measured if one.name in found]
+            undecided |= {inside.name, outside.name}
+    return [candidate.name for candidate in measured if candidate.name in undecided]

@@ -347,7 +347,7 @@ class _Counted:
         graded = graded_samples(self._store, self._suite, counts)
         right = graded.group_by("benchmark", "problem_id").agg((pl.col("verdict") == "correct").sum().alias("c"))
         correct = {(benchmark, problem_id): c for benchmark, problem_id, c in right.rows()}
-        return np.array([correct[one.benchmark, one.problem_id] for one in problems], dtype=np.int64)
+        return np.array([correct[problem.benchmark, problem.problem_id] for problem in problems], dtype=np.int64)
 
 
 def _measured(graded: pl.DataFrame) -> Measurement:

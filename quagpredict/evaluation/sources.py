@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from quagpredict.answers.extract import last_box
-from quagpredict.errors import InvalidDataError, RecipeError
+from quagpredict.errors import InvalidDataError, RecipeError, one_line
 from quagpredict.lab import Mixture
 from quagpredict.optional import require
 from quagpredict.parquet import read_parquet
@@ -72,8 +72,7 @@ def hub_rows(source: HubSource, base: Path, where: str) -> list[Mapping[str, Any
         dataset = datasets.load_dataset(path, source.config, split=source.split, revision=revision)
         return [dict(row) for row in dataset]
     except Exception as error:  # what a hub, a proxy or a broken file can raise is not listed anywhere
-        said = " ".join(str(error).split())[:300]
-        raise RecipeError(f"{where}: {named}: cannot be read ({type(error).__name__}: {said})") from None
+        raise RecipeError(f"{where}: {named}: cannot be read ({type(error).__name__}: {one_line(error)})") from None
     finally:
         if shown:
             datasets.utils.enable_progress_bars()
@@ -303,5 +302,5 @@ def file_rows(path: Path, where: str) -> Sequence[Mapping[str, Any]]:
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise InvalidDataError("expected one record a row")
     except (OSError, ValueError, RecursionError, csv.Error, pl.exceptions.PolarsError) as error:
-        raise RecipeError(f"{where}: {path} cannot be read ({' '.join(str(error).split())[:200]})") from None
+        raise RecipeError(f"{where}: {path} cannot be read ({one_line(error)})") from None
     return rows

@@ -196,22 +196,22 @@ def differences(
         Where the tool counts more problems than are here, that is the reason.
     """
     rows = []
-    all_of_it = {one.benchmark: one.problems for one in expected}
-    for one in reported:
-        counts = problems.filter(pl.col("benchmark") == one.benchmark)
+    all_of_it = {number.benchmark: number.problems for number in expected}
+    for number in reported:
+        counts = problems.filter(pl.col("benchmark") == number.benchmark)
         if counts.is_empty():
             continue
         n, c = counts["n"].to_numpy(), counts["c"].to_numpy()
-        ours = float(pass_at_k(n, c, one.k).mean()) if n.min() >= one.k else None
-        agrees = ours is not None and abs(ours - one.value) <= _TOLERANCE
-        why = "" if agrees else f"the tool's is {one.how}"
-        if not agrees and counts.height < all_of_it.get(one.benchmark, 0):
-            why = f"the tool's is over {all_of_it[one.benchmark]} problems, and {counts.height} of them are here"
+        ours = float(pass_at_k(n, c, number.k).mean()) if n.min() >= number.k else None
+        agrees = ours is not None and abs(ours - number.value) <= _TOLERANCE
+        why = "" if agrees else f"the tool's is {number.how}"
+        if not agrees and counts.height < all_of_it.get(number.benchmark, 0):
+            why = f"the tool's is over {all_of_it[number.benchmark]} problems, and {counts.height} of them are here"
         if ours is None:
-            why += f"; there is no unbiased Pass@{one.k} from {int(n.min())} samples"
+            why += f"; there is no unbiased Pass@{number.k} from {int(n.min())} samples"
         elif not agrees and regraded:
             why += "; and our grader decided what is correct"
-        rows.append(Difference(one.benchmark, one.name, one.k, one.value, ours, agrees, why))
+        rows.append(Difference(number.benchmark, number.name, number.k, number.value, ours, agrees, why))
     return rows
 
 

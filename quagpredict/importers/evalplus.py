@@ -53,12 +53,12 @@ def _read(path: Path, metric: str | None) -> Reading:
     whole = json_object(path)
     tasks = whole["eval"] if isinstance(whole.get("eval"), dict) else {}
     by_task = {str(task): _samples(task, records, path) for task, records in tasks.items()}
-    ran = any(one.get("plus_status") for records in by_task.values() for one in records)
+    ran = any(sample.get("plus_status") for records in by_task.values() for sample in records)
     tests = metric or ("plus" if ran else "base")
     rows = []
     for task, records in by_task.items():
-        passed = [_passed(one, tests, task, path) for one in records]
-        texts = tuple(str(one.get("solution", "")) for one in records)
+        passed = [_passed(sample, tests, task, path) for sample in records]
+        texts = tuple(str(sample.get("solution", "")) for sample in records)
         rows.append(ProblemRow(task.partition("/")[0] or "evalplus", task, len(records), sum(passed), texts))
     name = _TEMPERATURE.search(path.name) or _TEMPERATURE.search(path.resolve().parent.name)
     settings = {"temperature": float(name[1])} if name else {}
@@ -66,7 +66,7 @@ def _read(path: Path, metric: str | None) -> Reading:
 
 
 def _samples(task: Any, records: Any, path: Path) -> list[dict[str, Any]]:
-    if not isinstance(records, list) or not records or not all(isinstance(one, dict) for one in records):
+    if not isinstance(records, list) or not records or not all(isinstance(sample, dict) for sample in records):
         raise InvalidDataError(
             f"{path}: task '{task:.60}': expected a list with a record a sample, as evalplus writes since 0.2"
         )
@@ -85,8 +85,8 @@ def _passed(sample: dict[str, Any], tests: str, task: str, path: Path) -> bool:
 def _reported(whole: dict[str, Any], rows: Sequence[ProblemRow], tests: str) -> Iterator[Reported]:
     names = sorted({row.benchmark for row in rows})
     values = whole.get("pass_at_k")
-    own = values.get(tests) if isinstance(values, dict) else None
-    for key, value in own.items() if isinstance(own, dict) and len(names) == 1 else ():
+    by_k = values.get(tests) if isinstance(values, dict) else None
+    for key, value in by_k.items() if isinstance(by_k, dict) and len(names) == 1 else ():
         match = re.fullmatch(r"pass@(\d+)", str(key))
         if match and isinstance(value, int | float):
             how = "by the same estimate, of the samples of this file"

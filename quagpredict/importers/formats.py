@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from quagpredict.errors import InvalidDataError, QuagpredictError, UsageError
+from quagpredict.errors import InvalidDataError, QuagpredictError, UsageError, one_line
 from quagpredict.importers.files import given_files
 from quagpredict.importers.reading import Reading
 from quagpredict.importers.table import READERS
@@ -55,8 +55,7 @@ def read_files(format: str, paths: Sequence[str | Path], options: dict[str, Any]
     try:
         reading: Reading = import_module(READERS[name]).read(files, **chosen)
     except _BY_CONTENT as error:
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InvalidDataError(f"{files[0]}: not as {name} writes it ({said})") from error
+        raise InvalidDataError(f"{files[0]}: not as {name} writes it ({one_line(error)})") from error
     except Exception as error:
         error.add_note(f"while {files[0]} was read as {name}")
         raise

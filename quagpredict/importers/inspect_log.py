@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from quagpredict.errors import InvalidDataError
+from quagpredict.errors import InvalidDataError, one_line
 from quagpredict.importers.files import suffix_of
 from quagpredict.importers.reading import Expected, ProblemRow, Reading, Reported, part_of, together
 from quagpredict.importers.records import json_object, need, section
@@ -223,8 +223,7 @@ def read_eval(path: Path) -> dict[str, Any]:
     except InvalidDataError:
         raise
     except _FAULTS as error:
-        why = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InvalidDataError(f"{path}: cannot be read as a log of Inspect ({why})") from None
+        raise InvalidDataError(f"{path}: cannot be read as a log of Inspect ({one_line(error)})") from None
     return log | {"samples": samples}
 
 

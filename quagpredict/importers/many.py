@@ -83,7 +83,7 @@ def import_runs(
     if base is not None:
         imported = _against(imported, base)
     note = _differing(imported)
-    return [one if note is None else one.noted(note) for one in imported]
+    return [run if note is None else run.noted(note) for run in imported]
 
 
 def runs_by_name(paths: Sequence[str | Path]) -> dict[str, list[str | Path]]:
@@ -134,18 +134,18 @@ def write_imported(imported: Sequence[Imported], path: str | Path) -> None:
     """
     if not imported:
         raise UsageError("there is no import to write")
-    one = imported[0]
+    first = imported[0]
     provenance = {
-        "imported_from": one.format,
-        "files": [str(file) for found in imported for file in found.files],
-        "audit": [difference._asdict() for found in imported for difference in found.audit.differences],
-        "notes": list(dict.fromkeys(note for found in imported for note in found.audit.notes)),
-        "protocols": {found.eval_protocol_id: dict(found.protocol) for found in imported},
+        "imported_from": first.format,
+        "files": [str(file) for run in imported for file in run.files],
+        "audit": [difference._asdict() for run in imported for difference in run.audit.differences],
+        "notes": list(dict.fromkeys(note for run in imported for note in run.audit.notes)),
+        "protocols": {run.eval_protocol_id: dict(run.protocol) for run in imported},
         "statistics": {
-            found.row["candidate"].item(): [statistic._asdict() for statistic in found.statistics] for found in imported
+            run.row["candidate"].item(): [statistic._asdict() for statistic in run.statistics] for run in imported
         },
     }
-    write_corpus(pl.concat([found.row for found in imported]), path, provenance)
+    write_corpus(pl.concat([run.row for run in imported]), path, provenance)
 
 
 def _losses(losses: Mapping[str, float] | str | Path, names: Sequence[str]) -> dict[str, float]:
@@ -171,21 +171,21 @@ def _losses(losses: Mapping[str, float] | str | Path, names: Sequence[str]) -> d
 
 def _against(imported: Sequence[Imported], base: str | Path) -> list[Imported]:
     """Return the imports with their coverage ratio; the base itself has none."""
-    own = next((one for one in imported if one.row["candidate"].item() == str(base)), None)
-    row = own.row if own is not None else read_corpus(base)
+    own_run = next((run for run in imported if run.row["candidate"].item() == str(base)), None)
+    row = own_run.row if own_run is not None else read_corpus(base)
     if row.height != 1 or "pre_problems" not in row.columns or row["pre_problems"].null_count():
         raise InvalidDataError(f"{base}: the base's table must have one row with the counts of its problems")
     problems = row["pre_problems"].explode().struct.unnest()
     protocol = row["eval_protocol_id"].item() if "eval_protocol_id" in row.columns else None
     result = []
-    for one in imported:
-        if one is not own and protocol != one.eval_protocol_id:
+    for run in imported:
+        if run is not own_run and protocol != run.eval_protocol_id:
             raise IncomparableError(
                 f"the base was measured under the protocol {protocol or 'unknown'}, the candidate "
-                f"'{one.row['candidate'].item()}' under {one.eval_protocol_id}: measure and import both alike"
+                f"'{run.row['candidate'].item()}' under {run.eval_protocol_id}: measure and import both alike"
             )
-        ratio = None if one is own else coverage_ratio(one.problems, problems)
-        result.append(one if ratio is None else one._replace(statistics=(*one.statistics, ratio)))
+        ratio = None if run is own_run else coverage_ratio(run.problems, problems)
+        result.append(run if ratio is None else run._replace(statistics=(*run.statistics, ratio)))
     return result
 
 
@@ -195,7 +195,7 @@ def _differing(imported: Sequence[Imported]) -> str | None:
     for other in imported[1:]:
         if other.eval_protocol_id == first.eval_protocol_id:
             continue
-        described = {"protocols": json.dumps({one.eval_protocol_id: one.protocol for one in (first, other)})}
+        described = {"protocols": json.dumps({run.eval_protocol_id: run.protocol for run in (first, other)})}
         names = f"'{first.row['candidate'].item()}' and '{other.row['candidate'].item()}'"
         return f"{names} were not measured alike, and rank will not mix them: {what_differs([described])}"
     return None

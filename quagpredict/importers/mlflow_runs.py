@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from quagpredict.errors import InvalidDataError, NothingToRankError, QuagpredictError
+from quagpredict.errors import InvalidDataError, NothingToRankError, QuagpredictError, one_line
 from quagpredict.optional import require
 from quagpredict.schema import BY_NAME
 
@@ -69,15 +69,14 @@ def read_mlflow(uri: str | Path, experiment: str | None = None) -> pl.DataFrame:
     except QuagpredictError:
         raise
     except Exception as error:  # what a server, a driver or a broken file can raise is not listed anywhere
-        said = " ".join(str(error).split())[:300]
-        raise InvalidDataError(f"{uri}: MLflow cannot read it ({type(error).__name__}: {said})") from None
+        raise InvalidDataError(f"{uri}: MLflow cannot read it ({type(error).__name__}: {one_line(error)})") from None
     if not runs:
         raise NothingToRankError(f"{uri}: there is no run" + ("" if experiment is None else f" in '{experiment}'"))
     return _table(runs)
 
 
 def _runs(client: Any, uri: str, experiment: str | None) -> list[Any]:
-    there = {one.name: one.experiment_id for one in _all(client.search_experiments)}
+    there = {each.name: each.experiment_id for each in _all(client.search_experiments)}
     if experiment is not None and experiment not in there:
         raise InvalidDataError(f"{uri}: there is no experiment '{experiment}'; there are {', '.join(there) or 'none'}")
     wanted = list(there.values()) if experiment is None else [there[experiment]]
@@ -86,22 +85,22 @@ def _runs(client: Any, uri: str, experiment: str | None) -> list[Any]:
 
 def _all(search: Callable[..., Any], **asked: Any) -> list[Any]:
     """Return what a search of MLflow finds, which comes in pages."""
-    found: list[Any] = []
+    results: list[Any] = []
     token = None
     while True:
         page = search(max_results=_PAGE, page_token=token, **asked)
-        found += page
+        results += page
         token = page.token
         if not token:
-            return found
+            return results
 
 
 def _table(runs: list[Any]) -> pl.DataFrame:
-    own = [run.info.run_name or "run" for run in runs]  # those of MLflow 1 may have no name
-    names = Counter(own)
+    given_names = [run.info.run_name or "run" for run in runs]  # those of MLflow 1 may have no name
+    names = Counter(given_names)
     called = [
         name + (f"-{run.info.run_id[:8]}" if names[name] > 1 or not run.info.run_name else "")
-        for name, run in zip(own, runs, strict=True)
+        for name, run in zip(given_names, runs, strict=True)
     ]
     columns: dict[str, pl.Series] = {"candidate": pl.Series("candidate", called, pl.String)}
     for name in dict.fromkeys(name for run in runs for name in run.data.metrics):
@@ -117,8 +116,8 @@ def _table(runs: list[Any]) -> pl.DataFrame:
 
 def _column(metric: str) -> str:
     """Return the column that a metric goes into: of the callback's the schema's, of others what they are called."""
-    own = metric.removeprefix(_LOGGED_BY_CALLBACK)
-    if own == metric:
+    measured = metric.removeprefix(_LOGGED_BY_CALLBACK)
+    if measured == metric:
         return metric
-    name = {"held_out_loss": "held_out_loss_nats"}.get(own, own)
-    return f"pre_{name}" if f"pre_{name}" in BY_NAME else own
+    name = {"held_out_loss": "held_out_loss_nats"}.get(measured, measured)
+    return f"pre_{name}" if f"pre_{name}" in BY_NAME else measured

@@ -69,16 +69,20 @@ def _validated(record: dict[str, Any], path: Path) -> tuple[str, str, str | None
     messages, rewards = need(record, "content", path), need(record, "rewards", path)
     while isinstance(messages, list) and len(messages) == 1 and isinstance(messages[0], list):
         messages = messages[0]
-    if not isinstance(messages, list) or not all(isinstance(one, dict) and "role" in one for one in messages):
+    if not isinstance(messages, list) or not all(
+        isinstance(message, dict) and "role" in message for message in messages
+    ):
         raise InvalidDataError(
             f"{path}: 'content' must be messages with roles, as the validation logs them (val_data_stepN.jsonl); got "
             f"{messages!r:.60}"
         )
     if not isinstance(rewards, list) or len(rewards) != 1:
         raise InvalidDataError(f"{path}: 'rewards' must be a list of one reward, got {rewards!r:.60}")
-    first = next((place for place, one in enumerate(messages) if one["role"] == "assistant"), len(messages))
-    prompt = "\n".join(f"{one['role']}: {one.get('content')}" for one in messages[:first])
-    response = "\n".join(str(one.get("content") or "") for one in messages[first:] if one["role"] == "assistant")
+    first = next((place for place, message in enumerate(messages) if message["role"] == "assistant"), len(messages))
+    prompt = "\n".join(f"{message['role']}: {message.get('content')}" for message in messages[:first])
+    response = "\n".join(
+        str(message.get("content") or "") for message in messages[first:] if message["role"] == "assistant"
+    )
     return prompt, response, as_text(rewards[0])
 
 

@@ -49,8 +49,8 @@ def _read(path: Path, metric: str | None, threshold: float | None) -> Reading:
     file = path.with_name("metadata.json")
     metadata = json_object(file) if file.is_file() else {}
     benchmark = str(metadata.get("env_id") or "verifiers")
-    own = metadata.get("pass_threshold") if metric is None else None
-    least = own if threshold is None and isinstance(own, int | float) else threshold
+    pass_threshold = metadata.get("pass_threshold") if metric is None else None
+    least = pass_threshold if threshold is None and isinstance(pass_threshold, int | float) else threshold
     table = json_columns(path, ["example_id", "completion", "answer", "error", "is_truncated", verdict])
     check_verdicts(table, verdict, path)
     failed = table["error"].is_not_null()
@@ -81,8 +81,8 @@ def _read(path: Path, metric: str | None, threshold: float | None) -> Reading:
 
 
 def _reported(metadata: dict[str, Any], benchmark: str, threshold: float | None) -> Iterator[Reported]:
-    own = metadata.get("pass_at_k")
+    by_k = metadata.get("pass_at_k")
     how = f"over all rollouts, those with an error as wrong ones, passed from a reward of {threshold} on"
-    for k, value in own.items() if isinstance(own, dict) else ():
+    for k, value in by_k.items() if isinstance(by_k, dict) else ():
         if str(k).isdigit() and isinstance(value, int | float):
             yield Reported(benchmark, f"pass@{k} in metadata.json", int(k), float(value), how)

@@ -152,8 +152,8 @@ class RecipeRuns:
         for path in sorted(self._out.glob("recipes/*/corpus.parquet")):
             shares = json.loads((path.parent / "shares.json").read_text(encoding="utf-8"))
             columns = [pl.lit(share).alias(f"share_{name}") for name, share in shares["shares"].items()]
-            own = [pl.lit(shares[name]).alias(name) for name in ("recipe_id", "recipe_unique_examples")]
-            frames.append(read_corpus(path).with_columns(*own, *columns))
+            columns_of_recipe = [pl.lit(shares[name]).alias(name) for name in ("recipe_id", "recipe_unique_examples")]
+            frames.append(read_corpus(path).with_columns(*columns_of_recipe, *columns))
         if not frames:
             return None
         target = self._out / "corpus.parquet"
@@ -218,7 +218,7 @@ class RecipeRuns:
             return  # nothing to start a fork server for
         fork = self._server(server, plan) if self._launcher == "fork" else None
         how: dict[str, Any] = {"launcher": self._launcher, "fork_server": fork}
-        with (root / "collect.log").open("a", encoding="utf-8") as said, contextlib.redirect_stderr(said):
+        with (root / "collect.log").open("a", encoding="utf-8") as log, contextlib.redirect_stderr(log):
             summary = collect(plan, root, workers=workers, retry_failed=True, watch=watch, **how)
         if summary.failed:
             failed = summary.failed[0]
@@ -247,12 +247,12 @@ class RecipeRuns:
         for program in programs:
             command += ["--preload", str(shipped_path(self._programs[program]))]
         self._out.mkdir(parents=True, exist_ok=True)
-        with (self._out / "fork-server.log").open("ab") as said:
+        with (self._out / "fork-server.log").open("ab") as log:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
+                stdout=log,
+                stderr=log,
                 env=environment_of(plan),
                 start_new_session=True,  # Ctrl-C is for the worker, which stops its stages itself
             )

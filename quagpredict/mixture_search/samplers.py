@@ -37,13 +37,13 @@ def sampler_of(method: Method, space: SearchSpace, seed: int) -> BaseSampler:
     """
     match method:
         case "surrogate" | "sft-pass-at-1" | "pass-at-64":
-            return SeededByTrial(lambda one: ResponseSurfaceSampler(space, one, weights_only=False), seed)
+            return SeededByTrial(lambda trial_seed: ResponseSurfaceSampler(space, trial_seed, weights_only=False), seed)
         case "random":
-            return SeededByTrial(lambda one: RandomSampler(seed=one), seed)
+            return SeededByTrial(lambda trial_seed: RandomSampler(seed=trial_seed), seed)
         case "regmix":
-            return SeededByTrial(lambda one: ResponseSurfaceSampler(space, one, weights_only=True), seed)
+            return SeededByTrial(lambda trial_seed: ResponseSurfaceSampler(space, trial_seed, weights_only=True), seed)
         case "equal":
-            return SeededByTrial(lambda one: EqualMixtureSampler(space, one), seed)
+            return SeededByTrial(lambda trial_seed: EqualMixtureSampler(space, trial_seed), seed)
 
 
 class SeededByTrial(BaseSampler):  # type: ignore[misc]
@@ -65,8 +65,8 @@ class SeededByTrial(BaseSampler):  # type: ignore[misc]
 
     def _of(self, trial: FrozenTrial) -> BaseSampler:
         if self._made[0] != trial.number:
-            one = int(np.random.SeedSequence([self._seed, trial.number]).generate_state(1)[0])
-            self._made = (trial.number, self._make(one))
+            trial_seed = int(np.random.SeedSequence([self._seed, trial.number]).generate_state(1)[0])
+            self._made = (trial.number, self._make(trial_seed))
         return self._made[1]
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Any:
@@ -137,13 +137,17 @@ class ResponseSurfaceSampler(RandomSampler):  # type: ignore[misc]
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Return the parameters of the trial that the regression likes best; nothing while it explores."""
-        done = [one for one in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if one.value is not None]
-        done = [one for one in done if search_space.keys() <= one.params.keys()]
+        done = [
+            earlier
+            for earlier in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+            if earlier.value is not None
+        ]
+        done = [earlier for earlier in done if search_space.keys() <= earlier.params.keys()]
         if len(done) < max(10, len(search_space)) or trial.number % 3 == 0:
             return {}
-        value = np.array([one.value for one in done], dtype=np.float64)
-        rows = self._coordinates({name: np.array([one.params[name] for one in done]) for name in search_space})
-        best = done[int(np.argmax(np.where([_feasible(one) for one in done], value, -np.inf)))]
+        value = np.array([earlier.value for earlier in done], dtype=np.float64)
+        rows = self._coordinates({name: np.array([earlier.params[name] for earlier in done]) for name in search_space})
+        best = done[int(np.argmax(np.where([_feasible(earlier) for earlier in done], value, -np.inf)))]
         sources = self._space.simplex.sources
         if self._weights_only:
             fitted = fit_ridge(_with_squares(rows[:, :sources]), value)
@@ -158,11 +162,11 @@ class ResponseSurfaceSampler(RandomSampler):  # type: ignore[misc]
         assert isinstance(form, LinearForm)
         drawn = self._draw.multivariate_normal(form.coefficients, form.covariance[1:, 1:], method="eigh")
         predicted = (_with_squares(simulated) - center) @ drawn
-        excess = np.array([sum(one.constraints.values()) for one in done])
+        excess = np.array([sum(earlier.constraints.values()) for earlier in done])
         if (excess > 0).any():
             expected = fit_ridge(_with_squares(rows), excess).predict(_with_squares(simulated)).mean
             predicted = np.where(expected <= max(0.0, float(expected.min())), predicted, -np.inf)
-        order = np.argsort([one.number for one in done], kind="stable")
+        order = np.argsort([earlier.number for earlier in done], kind="stable")
         if 3 * (self._refining(rows[order], value[order]) + 1) > trial.number:
             row = rows[done.index(best)]
             predicted = np.where(self._beside(simulated, row), -np.inf, predicted)

@@ -187,7 +187,7 @@ def measured_row(measurement: Measurement, recipe: MixtureRecipe, candidate: str
     values = {f"pre_{name}" if name in MEASUREMENT else name: value for name, value in given.items()}
     if not values:
         raise UsageError("the measurement is empty; give at least the columns that the score is made of")
-    own = {
+    known = {
         "candidate": candidate,
         "recipe_id": recipe.recipe_id,
         "recipe_unique_examples": recipe.unique_examples,
@@ -196,7 +196,7 @@ def measured_row(measurement: Measurement, recipe: MixtureRecipe, candidate: str
         "recipe_seed": recipe.seed,
         "recipe_examples_seen": round(recipe.unique_examples * recipe.epochs),
     }
-    columns = {**own, **{name: value for name, value in values.items() if name not in own}}
+    columns = {**known, **{name: value for name, value in values.items() if name not in known}}
     types = {name: BY_NAME[name].dtype for name in columns if name in BY_NAME}
     try:
         row = pl.DataFrame({name: [value] for name, value in columns.items()}, schema_overrides=types)

@@ -265,8 +265,8 @@ def _joined(asked: _Asked, leave: contextlib.ExitStack) -> _Asked:
 
 
 def _started(asked: _Asked, number: int) -> "subprocess.Popen[bytes]":
-    with (asked.out / f"worker-{number}.log").open("ab") as said:
-        process = subprocess.Popen([sys.executable, "-c", _WORKER], stdin=subprocess.PIPE, stdout=said, stderr=said)
+    with (asked.out / f"worker-{number}.log").open("ab") as log:
+        process = subprocess.Popen([sys.executable, "-c", _WORKER], stdin=subprocess.PIPE, stdout=log, stderr=log)
     assert process.stdin is not None
     with process.stdin, contextlib.suppress(BrokenPipeError):  # a worker that died at once says why in its log
         process.stdin.write(pickle.dumps((number, asked)))

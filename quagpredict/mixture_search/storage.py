@@ -10,7 +10,7 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
-from quagpredict.errors import MissingExtraError, UsageError
+from quagpredict.errors import MissingExtraError, UsageError, one_line
 
 # Workers wait for each other's writes; Optuna's own five seconds are little for a busy machine.
 _SQLITE_PATIENCE_S = 120
@@ -53,8 +53,7 @@ def open_storage(url: str | None) -> BaseStorage:
         except Exception as error:  # SQLAlchemy and the drivers raise many classes
             # Workers that start together on an empty database are in each other's way while they make the tables.
             if attempt + 1 == _ATTEMPTS or not any(word in str(error).lower() for word in _CROWDED):
-                reason = " ".join(str(error).split())[:300]
-                raise UsageError(f"storage '{_without_password(url)}': cannot be opened: {reason}") from None
+                raise UsageError(f"storage '{_without_password(url)}': cannot be opened: {one_line(error)}") from None
             time.sleep(0.2 * (attempt + 1))
     raise AssertionError("the last attempt raises")
 

@@ -12,7 +12,7 @@ import polars as pl
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from quagpredict.errors import LauncherError, QuagpredictError, UsageError
+from quagpredict.errors import LauncherError, QuagpredictError, UsageError, one_line
 from quagpredict.files import file_digest
 from quagpredict.mixture_search.recipes import MixtureRecipe, recipe_of
 from quagpredict.mixture_search.samplers import Method, sampler_of, suggest_params
@@ -258,9 +258,9 @@ class MixtureSearch:
         objective = self.objective(measure)
         while (trial := next_trial(self.study, trials, patience)) is not None:
             with beating(trial, patience):
-                told = self._run_one(trial, objective)
-            if progress is not None and told is not None:
-                progress(told)
+                finished = self._run_one(trial, objective)
+            if progress is not None and finished is not None:
+                progress(finished)
 
     def _run_one(self, trial: optuna.Trial, objective: Callable[[optuna.Trial], float]) -> FrozenTrial | None:
         try:
@@ -350,7 +350,7 @@ class MixtureSearch:
         return bool(trial.should_prune())
 
     def _failed(self, trial: optuna.Trial, error: Exception) -> FrozenTrial:
-        trial.set_user_attr(ERROR, " ".join(str(error).split())[:500])
+        trial.set_user_attr(ERROR, one_line(error, 500))
         return self.study.tell(trial, state=TrialState.FAIL)
 
 

@@ -84,10 +84,10 @@ class AutoSamples:
         >>> AutoSamples(most=100).rounds
         (16, 32, 64, 100)
         """
-        found = [self.first]
-        while found[-1] < self.most:
-            found.append(min(2 * found[-1], self.most))
-        return tuple(found)
+        sizes = [self.first]
+        while sizes[-1] < self.most:
+            sizes.append(min(2 * sizes[-1], self.most))
+        return tuple(sizes)
 
 
 @dataclass(frozen=True)

@@ -193,9 +193,9 @@ def choose_option(options: Sequence[Option], y: Floats, seed: int) -> FittedSurr
         ordering = {label: error for label, error in errors.items() if label in orders}
         best = next(label for label, error in ordering.items() if error <= _tied(ordering, y))
     chosen = next(option for option in options if option.label == best).fit(np.arange(n))
-    told = [f"{label} {errors[label]:.4g}" for label in sorted(errors, key=errors.__getitem__)]
-    told += [f"{label} over {error:.4g}" for label, error in beyond.items()]
-    notes = (f"chose {best} (inner error {errors[best]:.4g}) out of {len(told)}: {', '.join(told)}", *chosen.notes)
+    listed = [f"{label} {errors[label]:.4g}" for label in sorted(errors, key=errors.__getitem__)]
+    listed += [f"{label} over {error:.4g}" for label, error in beyond.items()]
+    notes = (f"chose {best} (inner error {errors[best]:.4g}) out of {len(listed)}: {', '.join(listed)}", *chosen.notes)
     return replace(chosen, name="auto", choice=best, notes=notes)
 
 

@@ -200,8 +200,8 @@ class FittedSurrogate:
         if "rl_steps" in self.features:
             if rl_steps is not None and not rl_steps > 0:
                 raise UsageError(f"rl_steps must be above 0, got {rl_steps}")
-            own = pl.col("rl_steps").cast(pl.Float64) if "rl_steps" in frame.columns else pl.lit(None, pl.Float64)
-            steps = own.fill_null(self.rl_steps) if rl_steps is None else pl.lit(float(rl_steps))
+            own_steps = pl.col("rl_steps").cast(pl.Float64) if "rl_steps" in frame.columns else pl.lit(None, pl.Float64)
+            steps = own_steps.fill_null(self.rl_steps) if rl_steps is None else pl.lit(float(rl_steps))
             frame = frame.with_columns(steps.alias("rl_steps"))
         frame = with_derived(frame, self.features, source=source)
         return design_matrix(frame, self.features, allow_missing=True, source=source)
@@ -285,11 +285,11 @@ class FittedSurrogate:
         learnt = self.calibration if self.calibration is not None and self.calibration.level == level else None
         factor: Floats | float = Z90
         if learnt is not None:
-            own = [
+            quantiles = [
                 learnt.quantile if group is None else learnt.by_group.get(group, learnt.quantile)
                 for group in (() if groups is None else groups)
             ]
-            factor = np.array(own) if own else learnt.quantile
+            factor = np.array(quantiles) if quantiles else learnt.quantile
         elif level != 0.9:  # std is scaled for 90 %: only another level needs Student's distribution
             from scipy.special import stdtrit
 

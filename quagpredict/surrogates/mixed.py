@@ -251,10 +251,10 @@ def _fit(task: FitTask) -> FittedSurrogate:
 
 
 def _read(form: JsonObject, p: int) -> MixedForm:
-    own = form.length("center", 1, p)
-    q = (1 + own) * (1 + p - own)
+    features = form.length("center", 1, p)
+    q = (1 + features) * (1 + p - features)
     return MixedForm(
-        center=form.array("center", (own,)),
+        center=form.array("center", (features,)),
         coefficients=form.array("coefficients", (q,)),
         covariance=form.array("covariance", (q, q)),
         **form.noise(),

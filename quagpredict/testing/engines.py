@@ -59,14 +59,14 @@ def check_engine(engine: Engine, prompts: Sequence[str], *, samples: int = 6, ma
         held([text[:2] for text in tokens] == [one.tokens[:2] for one in short[at]], "a smaller budget only cuts")
     held(list(engine.generate([], sampling)) == [], "no request gives no response")
     end = (engine.end_tokens[0],)
-    pairs, said = [], []
+    pairs, drawn_sums = [], []
     for at, responses in whole.items():
         for one in responses:
             if one.finish_reason == "length" or len(engine.end_tokens) == 1:
                 closed = one.tokens + (end if one.finish_reason == "stop" else ())
                 pairs.append((engine.encode_prompt(prompts[at]), closed))
-                said.append(one.log_prob_sum)
+                drawn_sums.append(one.log_prob_sum)
     scored = engine.completion_log_probs(pairs)
     held([len(one) for one in scored] == [len(tokens) for _, tokens in pairs], "every token of a completion is scored")
     sums = np.array([float(np.sum(one)) for one in scored])
-    held(np.allclose(sums, said, atol=1e-2), "a drawn response has the log-probability that scoring it gives")
+    held(np.allclose(sums, drawn_sums, atol=1e-2), "a drawn response has the log-probability that scoring it gives")

@@ -65,6 +65,6 @@ def check_importer(format: str, file: str | Path, counts: Mapping[str, tuple[int
                     f"a damaged file is named in a line, not: {error}",
                 )
             else:
-                told = {row["problem_id"]: (row["n"], row["c"]) for row in less.iter_rows(named=True)}
-                whole_records = all(read.get(problem) == pair for problem, pair in told.items())
+                whole_counts = {row["problem_id"]: (row["n"], row["c"]) for row in less.iter_rows(named=True)}
+                whole_records = all(read.get(problem) == pair for problem, pair in whole_counts.items())
                 held(whole_records, "of a file that was cut off only whole records are read")

@@ -61,8 +61,8 @@ def _check(launcher: Launcher, folder: Path, program: list[str], patience: float
     ended = _ended(launcher, 3, patience)
     held(sorted(ended) == [Ended(str(number), number) for number in range(3)], f"exit codes come back, not {ended}")
     for number in range(3):
-        said = (folder / f"{number}.log").read_text()
-        held(said.startswith(f"program exit {number}\n"), f"what a program prints is in its log, not {said!r}")
+        printed = (folder / f"{number}.log").read_text()
+        held(printed.startswith(f"program exit {number}\n"), f"what a program prints is in its log, not {printed!r}")
     log = folder / "stay.log"
     launcher.start("stay", [*program, "stay"], log, nothing)
     until = time.monotonic() + patience

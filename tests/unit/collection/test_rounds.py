@@ -13,7 +13,7 @@ from quagpredict.cli import main
 from quagpredict.collection import planned_commands
 from quagpredict.collection.archive import pack
 from quagpredict.collection.collecting import Summary, collect
-from quagpredict.collection.deciding import said
+from quagpredict.collection.deciding import decision_in_words
 from quagpredict.collection.ledger import Attempt, read_ledger
 from quagpredict.collection.rounds import is_raced, rounds_of
 from quagpredict.collection.stages import Stage, rows_of, stages_of, states_of
@@ -318,4 +318,4 @@ def test_words_of_a_decision(write_race: WritePlan) -> None:
     plan = Plan.from_yaml(write_race())
     row = {"candidate": "a", "until": None, "action": "stop"}
     decision = {"spent": 4.0, "moves": [], "candidates": [row], "choice": None, "over": True}
-    assert said(plan, decision) == "none is worth RL; 4 of 16 RL steps; stop a"
+    assert decision_in_words(plan, decision) == "none is worth RL; 4 of 16 RL steps; stop a"

@@ -15,7 +15,7 @@ from quagpredict.collection.launch import Programs
 from quagpredict.collection.ledger import Attempt, Ledger, read_ledger
 from quagpredict.collection.rows import Rows
 from quagpredict.collection.stages import Stage, stages_of
-from quagpredict.collection.work_folder import Place, WorkFolder, checked_record
+from quagpredict.collection.work_folder import AttemptFiles, WorkFolder, checked_record
 from quagpredict.corpus import read_corpus
 from quagpredict.errors import InvalidDataError
 from quagpredict.plans.plan import Plan
@@ -63,13 +63,13 @@ def left(work: WorkFolder) -> dict[str, str]:
 
 
 def test_an_attempt_without_a_record_is_removed(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
-    make(work.next_place(stages[0]).folder, "half", whole=False)
+    make(work.next_files(stages[0]).folder, "half", whole=False)
     assert recover(work, stages) == ([], [])
     assert left(work) == {}
 
 
 def test_an_attempt_with_a_torn_record_is_removed(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
-    folder = work.next_place(stages[0]).folder
+    folder = work.next_files(stages[0]).folder
     make(folder, "half")
     (folder / RECORD_NAME).write_text('{"program": "p"')
     assert recover(work, stages) == ([], [])
@@ -77,7 +77,7 @@ def test_an_attempt_with_a_torn_record_is_removed(work: WorkFolder, stages: tupl
 
 
 def test_an_attempt_with_a_record_is_saved(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
-    make(work.next_place(stages[0]).folder, "new")
+    make(work.next_files(stages[0]).folder, "new")
     saved, added = recover(work, stages)
     assert saved == [stages[0].id]
     assert [(one.stage, one.key, one.status, one.seconds) for one in added] == [
@@ -90,21 +90,21 @@ def test_an_attempt_with_a_record_is_saved(work: WorkFolder, stages: tuple[Stage
 def test_an_attempt_in_the_ledger_is_put_in_place_and_not_written_twice(
     work: WorkFolder, stages: tuple[Stage, ...]
 ) -> None:
-    make(work.next_place(stages[0]).folder, "new")
+    make(work.next_files(stages[0]).folder, "new")
     make(work.stage(stages[0].id), "old")
     assert recover(work, stages, done(stages[0], "0ld"), done(stages[0])) == ([], [])
     assert left(work) == {stages[0].id: "new"}
 
 
 def test_a_half_removed_old_folder_does_not_matter(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
-    make(work.next_place(stages[0]).folder, "new")
+    make(work.next_files(stages[0]).folder, "new")
     make(work.stage(stages[0].id), "old", whole=False)
     assert recover(work, stages, done(stages[0])) == ([], [])
     assert left(work) == {stages[0].id: "new"}
 
 
 def test_a_finished_attempt_of_another_recipe_is_removed(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
-    folder = work.next_place(stages[0]).folder
+    folder = work.next_files(stages[0]).folder
     make(folder.with_name(folder.name.replace(stages[0].key, "abc123")), "other")
     make(work.stage(stages[0].id), "mine")
     assert recover(work, stages, done(stages[0])) == ([], [])
@@ -113,18 +113,18 @@ def test_a_finished_attempt_of_another_recipe_is_removed(work: WorkFolder, stage
 
 def test_attempts_are_numbered_past_what_was_logged(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
     stage = stages[0]
-    first = work.next_place(stage)
+    first = work.next_files(stage)
     work.prepare(stage, first)
-    second = work.next_place(stage)
+    second = work.next_files(stage)
     assert (first.log.name, second.log.name) == ("base-weak-1.log", "base-weak-2.log")
     assert second.folder.name == f"weak.attempt-{stage.key}-2"
     (work.logs / "base-weak-er-7.yaml").touch()  # another base, whose name begins alike
-    assert work.next_place(stage) == second
+    assert work.next_files(stage) == second
 
 
 def test_the_config_of_an_attempt(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
     sft = stages[1]
-    place = work.next_place(sft)
+    place = work.next_files(sft)
     work.prepare(sft, place)
     written = yaml.safe_load(place.config.read_text())
     assert written == {
@@ -146,7 +146,7 @@ def test_what_somebody_removed_is_not_there(work: WorkFolder, stages: tuple[Stag
 def test_flushing_reaches_every_file(
     work: WorkFolder, stages: tuple[Stage, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = work.next_place(stages[0]).folder
+    folder = work.next_files(stages[0]).folder
     make(folder, "new")
     make(folder / "samples", "part")
     (folder / "link").symlink_to("nowhere")
@@ -165,7 +165,7 @@ def test_what_an_attempt_can_go_on_from_stays_for_the_next(work: WorkFolder, sta
         (stages[1], "checkpoint-20/optimizer.pt", True),
         (stages[2], "checkpoint-20/model.safetensors", False),
     ):
-        place = work.next_place(stage)
+        place = work.next_files(stage)
         work.prepare(stage, place)
         (place.folder / part).parent.mkdir()
         (place.folder / part).write_text("hours")
@@ -175,7 +175,7 @@ def test_what_an_attempt_can_go_on_from_stays_for_the_next(work: WorkFolder, sta
             (place.folder / "checkpoint-40" / "optimizer.pt").write_text("cut off")
         work.give_up(place.folder)
         assert recover(work, stages)[0] == []
-        again = work.next_place(stage)
+        again = work.next_files(stage)
         work.prepare(stage, again)
         assert (again.folder / part).exists() == kept
         assert place.folder.exists() == (place.folder == again.folder)
@@ -186,7 +186,7 @@ def test_what_an_attempt_can_go_on_from_stays_for_the_next(work: WorkFolder, sta
 
 
 def test_what_another_recipe_left_is_removed(work: WorkFolder, stages: tuple[Stage, ...]) -> None:
-    place = work.next_place(stages[0])
+    place = work.next_files(stages[0])
     work.prepare(stages[0], place)
     (place.folder / "samples").mkdir()
     other = place.folder.with_name(place.folder.name.replace(stages[0].key, "abc123"))
@@ -346,7 +346,7 @@ def test_a_checkpoint_that_changed_between_measuring_and_rl_gives_no_row(write_p
     ],
 )
 def test_what_was_killed_says_so(tmp_path, code, before, reason):
-    place = Place(tmp_path / "attempt", tmp_path / "config.yaml", tmp_path / "log")
+    place = AttemptFiles(tmp_path / "attempt", tmp_path / "config.yaml", tmp_path / "log")
     place.folder.mkdir()
     place.log.write_text(before)
     stage = Stage("grpo", "a", "p", {}, {}, "key", "a")
