@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from quagpredict.callbacks.while_training import QuagpredictCallback as QuagpredictCallback
     from quagpredict.collection.collecting import collect as collect
     from quagpredict.collection.estimate import estimate_cost as estimate_cost
+    from quagpredict.collection.planning import planned_commands as planned_commands
     from quagpredict.corpus.files import write_corpus as write_corpus
     from quagpredict.corpus.reading import read_corpus as read_corpus
     from quagpredict.diagnosis import doctor as doctor
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from quagpredict.importers.many import write_imported as write_imported
     from quagpredict.importers.mlflow_runs import read_mlflow as read_mlflow
     from quagpredict.metrics.coverage import pass_at_k as pass_at_k
+    from quagpredict.mixture_search.searching import check_search as check_search
     from quagpredict.mixture_search.searching import search as search
     from quagpredict.mixture_search.study import MixtureSearch as MixtureSearch
     from quagpredict.racing.racer import race as race

@@ -124,10 +124,21 @@ def planned_commands(
     """Yield every stage that `collect` would run or has run, with its state and its exact command line.
 
     Nothing is written. Where results decide, of a race or of how many samples are drawn, that is what was decided so
-    far, and last the next decision, whose command line is a comment.
+    far, and last the next decision, whose command line is a comment. The parameters are those of `collect`.
 
     The config that a command names is written when the stage is started; it holds the paths of the stages before it,
     which are known from the start. What archives in `records` hold counts as done, as `collect` would take it.
+
+    Yields
+    ------
+    tuple of Stage, str, str
+        The stage, its state (``"done"``, ``"ready"``, ``"waiting"``, ``"failed"``, ``"blocked"``) and the command line.
+
+    Examples
+    --------
+    >>> stage, state, command = next(planned_commands("collectors/plans/lab-pilot.yaml", "runs/none-yet"))
+    >>> stage.id, state
+    ('base/weak', 'ready')
     """
     plan = plan if isinstance(plan, Plan) else Plan.from_yaml(plan)
     work = WorkFolder(out or Path("runs") / plan.name)
