@@ -47,6 +47,18 @@ class JsonObject:
             raise self.error(key, "a whole number from 0 to 1e12", value)
         return value
 
+    def inner(self, key: str, most: int, of: str) -> "JsonObject":
+        """Return the object under a key whose own keys are free."""
+        value = self.value[key]
+        if not isinstance(value, dict) or len(value) > most:
+            raise self.error(key, f"an object of {of}", value)
+        return JsonObject(value, self.path, f"{self.prefix}{key}.", frozenset(value))
+
+    def numbers(self, key: str, most: int) -> dict[str, float]:
+        """Return numbers that are not below 0, each under a name."""
+        named = self.inner(key, most, "numbers")
+        return {name: named.number(name, low=0.0) for name in named.value}
+
     def flag(self, key: str) -> bool:
         """Return true or false."""
         if type(self.value[key]) is not bool:

@@ -261,10 +261,7 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
     form = _form_from_json(whole.value["form"], path, p)
     domain = JsonObject(whole.value["domain"], path, "domain.", _DOMAIN_KEYS)
     seen = form.seen(np.zeros((1, p))).shape[1]
-    versions = whole.value["versions"]
-    if not isinstance(versions, dict) or len(versions) > 100:
-        raise whole.error("versions", "an object of texts", versions)
-    names = JsonObject(versions, path, "versions.", frozenset(versions))
+    versions = whole.inner("versions", 100, "texts")
     return FittedSurrogate(
         name=whole.text("name"),
         features=features,
@@ -289,17 +286,9 @@ def _from_json(value: Any, path: Path) -> FittedSurrogate:
         calibration=_calibration(whole.value["calibration"], path),
         corpus_digest=whole.text("corpus_digest"),
         row_digests=whole.texts("row_digests", 0, MAX_ROWS),
-        weights=_weights(whole, path),
-        versions={name: names.text(name) for name in versions},
+        weights=whole.numbers("weights", MAX_FEATURES),
+        versions={name: versions.text(name) for name in versions.value},
     )
-
-
-def _weights(whole: JsonObject, path: Path) -> dict[str, float]:
-    weights = whole.value["weights"]
-    if not isinstance(weights, dict) or len(weights) > MAX_FEATURES:
-        raise whole.error("weights", "an object of numbers", weights)
-    numbers = JsonObject(weights, path, "weights.", frozenset(weights))
-    return {name: numbers.number(name, low=0.0) for name in weights}
 
 
 def _calibration(value: Any, path: Path) -> Calibration | None:
@@ -309,17 +298,13 @@ def _calibration(value: Any, path: Path) -> Calibration | None:
     level = content.number("level", low=0.0, high=1.0)
     if not 0.0 < level < 1.0:
         raise content.error("level", "strictly between 0 and 1", level)
-    groups = content.value["by_group"]
-    if not isinstance(groups, dict) or len(groups) > 10_000:
-        raise content.error("by_group", "an object of numbers", groups)
-    by_group = JsonObject(groups, path, "calibration.by_group.", frozenset(groups))
     return Calibration(
         level=level,
         quantile=content.number("quantile", low=0.0),
         floor=content.number("floor", low=0.0),
         rows=content.count("rows"),
         method=content.text("method"),
-        by_group={name: by_group.number(name, low=0.0) for name in groups},
+        by_group=content.numbers("by_group", 10_000),
     )
 
 
