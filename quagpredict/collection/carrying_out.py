@@ -11,13 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from quagpredict.collection.deciding import decision_in_words, decision_stage
-from quagpredict.collection.endings import (
-    changes_of_next,
-    ending_of,
-    half_may_fit,
-    record_of_end,
-    same_as_before,
-)
+from quagpredict.collection.endings import changes_of_next, ending_of, half_may_fit, record_of_end, same_as_before
 from quagpredict.collection.holders import Holders
 from quagpredict.collection.launch import (
     QUEUES,
