@@ -138,10 +138,10 @@ def benchmark_names(problems: pl.Series) -> tuple[str, ...]:
     return tuple(flat.struct.field("benchmark").drop_nulls().unique().sort().to_list())
 
 
-def geometric_mean(scores: BenchmarkScores, least: float = 1e-3) -> Floats:
+def geometric_mean(scores: BenchmarkScores) -> Floats:
     """Return the geometric mean over benchmarks of Pass@1, weighted by problems, (n,); a rule that needs no fit.
 
-    A share below `least` counts as `least`: a benchmark on which nothing was solved must not decide alone. NaN for a
+    A share below 0.001 counts as that: a benchmark on which nothing was solved must not decide alone. NaN for a
     candidate without one of the benchmarks.
 
     Examples
@@ -150,7 +150,7 @@ def geometric_mean(scores: BenchmarkScores, least: float = 1e-3) -> Floats:
     >>> geometric_mean(scores).round(2).tolist()
     [0.6, 0.65]
     """
-    return np.asarray(np.exp(np.log(np.maximum(scores.share, least)) @ scores.weights))
+    return np.asarray(np.exp(np.log(np.maximum(scores.share, 1e-3)) @ scores.weights))
 
 
 def measured_parts(frame: pl.DataFrame) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ from quagpredict.errors import UsageError
 from quagpredict.metrics.stopped_sampling import RuleMoments, StoppingRule, rule_moments, stopped_pass_at_k
 
 FIRST = 16
+#: Of a 90 % interval, in standard errors.
+HALF_WIDTH = NormalDist().inv_cdf((1 + 0.9) / 2)
 ROUNDS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _SUCCESSES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 _EXTREMES = (1, 2, 3, 4)
@@ -73,9 +75,8 @@ def sample_adaptively(
     *,
     k: int,
     precision: float,
-    confidence: float = 0.9,
 ) -> AdaptiveEstimate:
-    """Draw samples until the interval of Pass@k is as narrow as is asked.
+    """Draw samples until the 90 % interval of Pass@k is as narrow as is asked.
 
     Parameters
     ----------
@@ -86,8 +87,6 @@ def sample_adaptively(
         Which Pass@k; at most 1024.
     precision : float
         Wanted half-width of the interval, a fraction.
-    confidence : float
-        Nominal coverage of the interval.
 
     Raises
     ------
@@ -104,23 +103,22 @@ def sample_adaptively(
     (True, True, np.True_)
     """
     check_request(k, precision)
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
     first = np.full(problems, FIRST)
     mixture = mixture_of(first, correct_among(first))
     # The first rounds say little about rare successes, so no problem gets many samples on their word: the most that one
     # may get is doubled only when the precision was not reached.
     for most in allowances(k):
-        rule = cheapest_rule(mixture, k, (precision / z) ** 2 * problems, most)
+        rule = cheapest_rule(mixture, k, (precision / HALF_WIDTH) ** 2 * problems, most)
         n, c = follow(rule, problems, correct_among)
         mixture = mixture_of(n, c)
-        half_width = z * standard_error(mixture, rule, k, problems)
+        half_width = HALF_WIDTH * standard_error(mixture, rule, k, problems)
         if half_width <= precision:
             break
-    return estimate_under(rule, n, c, k, half_width, half_width <= precision, z)
+    return estimate_under(rule, n, c, k, half_width, half_width <= precision)
 
 
 def estimate_under(
-    rule: StoppingRule, n: NDArray[np.int64], c: NDArray[np.int64], k: int, half_width: float, reached: bool, z: float
+    rule: StoppingRule, n: NDArray[np.int64], c: NDArray[np.int64], k: int, half_width: float, reached: bool
 ) -> AdaptiveEstimate:
     """Return the estimate of problems that have followed a rule, with what a fixed number of samples would cost."""
     mixture, value = mixture_of(n, c), float(stopped_pass_at_k(rule, n, c, k).mean())
@@ -128,7 +126,8 @@ def estimate_under(
         (
             samples
             for samples in sorted({*ROUNDS, k})
-            if samples >= k and z * standard_error(mixture, StoppingRule((samples,)), k, n.size) <= half_width * 1.0001
+            if samples >= k
+            and HALF_WIDTH * standard_error(mixture, StoppingRule((samples,)), k, n.size) <= half_width * 1.0001
         ),
         None,
     )

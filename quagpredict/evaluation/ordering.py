@@ -9,7 +9,6 @@ gained little (docs/decisions/006-kept-samples.md).
 
 from collections.abc import Callable, Sequence
 from itertools import product
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from quagpredict.errors import NothingToRankError
 from quagpredict.evaluation.adaptive import (
     FIRST,
+    HALF_WIDTH,
     AdaptiveEstimate,
     allowances,
     cheapest_rule,
@@ -88,7 +88,6 @@ def sample_for_order(
     *,
     k: int,
     precision: float,
-    confidence: float = 0.9,
 ) -> OrderEstimate:
     """Draw samples until Pass@k differs from that of each other candidate, or is known as well as is worth paying for.
 
@@ -101,9 +100,8 @@ def sample_for_order(
     k : int
         Which Pass@k; at most 1024.
     precision : float
-        Half-width of this candidate's own interval below which no more samples are drawn.
-    confidence : float
-        Nominal coverage of the intervals, of each comparison by itself.
+        Half-width of this candidate's own 90 % interval below which no more samples are drawn. That of each comparison
+        is of 90 % by itself.
 
     Returns
     -------
@@ -130,7 +128,6 @@ def sample_for_order(
     check_request(k, precision)
     if not others:
         raise NothingToRankError("the order of candidates needs at least one other candidate, got none")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
     first = np.full(problems, FIRST)
     steps = allowances(k)
     rule = cheapest_rule(mixture_of(first, correct_among(first)), k, np.inf, steps[0])
@@ -140,11 +137,11 @@ def sample_for_order(
         n, c = follow(rule, problems, correct_among)
         mixture = mixture_of(n, c)
         error = standard_error(mixture, rule, k, problems)
-        comparisons = _compared(stopped_pass_at_k(rule, n, c, k), error, others, z)
-        reached = z * error <= precision or all(comparison.apart for comparison in comparisons)
+        comparisons = _compared(stopped_pass_at_k(rule, n, c, k), error, others)
+        reached = HALF_WIDTH * error <= precision or all(comparison.apart for comparison in comparisons)
         if reached:
             break
-        wanted = max(precision / z, error * _STEP**0.5)
+        wanted = max(precision / HALF_WIDTH, error * _STEP**0.5)
         while steps:
             following = cheapest_rule(mixture, k, wanted**2 * problems, steps[0])
             left = standard_error(mixture, following, k, problems)
@@ -154,18 +151,18 @@ def sample_for_order(
         if not steps:
             break
         rule = following
-    return OrderEstimate(estimate_under(rule, n, c, k, z * error, reached, z), comparisons)
+    return OrderEstimate(estimate_under(rule, n, c, k, HALF_WIDTH * error, reached), comparisons)
 
 
-def _compared(values: NDArray[np.float64], error: float, others: Sequence[Other], z: float) -> tuple[Comparison, ...]:
+def _compared(values: NDArray[np.float64], error: float, others: Sequence[Other]) -> tuple[Comparison, ...]:
     comparisons = []
     for other in others:
         # What problems differ by drops out because both have the same ones. Given these, the variances add up: samples
         # count as independent. They share seeds, which makes candidates answer alike if anything.
         difference = float((values - other.values).mean())
-        half_width = z * (error**2 + other.error**2) ** 0.5
+        half_width = HALF_WIDTH * (error**2 + other.error**2) ** 0.5
         comparisons.append(
-            Comparison(other.name, difference, half_width, z * other.error, abs(difference) > half_width)
+            Comparison(other.name, difference, half_width, HALF_WIDTH * other.error, abs(difference) > half_width)
         )
     return tuple(comparisons)
 
@@ -214,11 +211,12 @@ def place_of(name: str, n: ArrayLike, c: ArrayLike, k: int) -> Other:
     return Other(name, values, standard_error(mixture_of(samples, correct), rule, k, samples.size))
 
 
-def open_places(measured: Sequence[Other], top: int, *, confidence: float = 0.9, tolerance: float = 0.01) -> list[str]:
+def open_places(measured: Sequence[Other], top: int, *, tolerance: float = 0.01) -> list[str]:
     """Return the candidates of which more samples may change who is among the best.
 
-    A pair of one that is among the best `top` and one that is not is settled when the interval of its difference leaves
-    out 0, or is no wider than the tolerance to either side. Both of any other pair are open.
+    A pair of one that is among the best `top` and one that is not is settled when the 90 % interval of its difference,
+    of what sampling leaves open on these problems, leaves out 0 or is no wider than the tolerance to either side. Both
+    of any other pair are open.
 
     Parameters
     ----------
@@ -226,8 +224,6 @@ def open_places(measured: Sequence[Other], top: int, *, confidence: float = 0.9,
         From `place_of`, on the same problems in the same order.
     top : int
         How many are to be chosen; where there are no more, nothing is open.
-    confidence : float
-        Nominal coverage of each interval by itself: what sampling leaves open on these problems.
     tolerance : float
         Half-width of a difference of Pass@k below which it is not worth samples, a fraction.
 
@@ -243,11 +239,10 @@ def open_places(measured: Sequence[Other], top: int, *, confidence: float = 0.9,
     >>> open_places(three, 1, tolerance=0.05), open_places(three, 2, tolerance=0.001)
     ([], ['b', 'c'])
     """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
     ranked = sorted(measured, key=lambda candidate: (-float(candidate.values.mean()), candidate.name))
     undecided = set()
     for inside, outside in product(ranked[:top], ranked[top:]):
-        half_width = z * (inside.error**2 + outside.error**2) ** 0.5
+        half_width = HALF_WIDTH * (inside.error**2 + outside.error**2) ** 0.5
         if half_width > tolerance and abs(float((inside.values - outside.values).mean())) <= half_width:
             undecided |= {inside.name, outside.name}
     return [candidate.name for candidate in measured if candidate.name in undecided]

@@ -12,14 +12,13 @@ from quagpredict.metrics.responses import answer_table
 from quagpredict.metrics.statistics import LENGTHS, OF_PROBLEMS, PER_TOKEN
 
 _PROBLEM = ("benchmark", "problem_id")
+_RESAMPLES = 2000
 
 
 def summarise(
     problems: pl.DataFrame,
     samples: pl.DataFrame | None = None,
-    confidence: float = 0.9,
-    resamples: int = 2000,
-    seed: int = 0,
+    *,
     passed: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Return one row for all problems, each benchmark and, where a benchmark has several, each of its levels.
@@ -31,11 +30,6 @@ def summarise(
     samples : polars.DataFrame, optional
         The graded samples that the problems were counted from, as `Score.samples`. Without them there is no maj@k,
         no length, agreement, entropy or log-probability.
-    confidence : float
-        Coverage of the intervals. They are percentile bootstraps over problems: all samples of a problem move together,
-        and the same resamples of the problems serve every statistic.
-    resamples, seed : int
-        Of the bootstrap.
     passed : polars.DataFrame, optional
         Columns benchmark, problem_id, ``pass_at_k`` ...: Pass@k of each problem where its number of samples was not
         fixed, instead of what n and c would give.
@@ -44,7 +38,8 @@ def summarise(
     -------
     polars.DataFrame
         Columns part, benchmark, level (null: all), problems, samples (how many), and for each statistic its value,
-        ``_low`` and ``_high``; null where there is none.
+        ``_low`` and ``_high``; null where there is none. The interval of 90 % is a percentile bootstrap over problems:
+        all samples of a problem move together, and the same resamples of the problems serve every statistic.
 
         ``avg_at_n`` is the mean share of correct samples (equal to Pass@1); ``pass_at_k`` and ``maj_at_k`` are there
         for each k up to the smallest n; scores and shares are means over problems; lengths (tokens; all, finished,
@@ -71,9 +66,6 @@ def summarise(
         values, low, high = _intervals(
             {name: column[chosen] for name, column in top.items()},
             {name: column[chosen] for name, column in bottom.items()},
-            confidence,
-            resamples,
-            seed,
         )
         for at, name in enumerate(top):
             row |= {name: _number(values[at]), f"{name}_low": _number(low[at]), f"{name}_high": _number(high[at])}
@@ -151,19 +143,16 @@ def _of_samples(problems: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
 def _intervals(
     top: Mapping[str, NDArray[np.float64]],
     bottom: Mapping[str, NDArray[np.float64]],
-    confidence: float,
-    resamples: int,
-    seed: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return value, low and high of every statistic; NaN where a sum or its denominator is not known."""
     numerator, denominator = np.stack(list(top.values()), axis=1), np.stack(list(bottom.values()), axis=1)
     problems = numerator.shape[0]
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     drawn = []
     block = max(1, 4_000_000 // problems)
     with np.errstate(invalid="ignore", divide="ignore"):
-        for start in range(0, resamples, block):
-            weights = random.multinomial(problems, np.full(problems, 1 / problems), size=min(block, resamples - start))
+        for start in range(0, _RESAMPLES, block):
+            weights = random.multinomial(problems, np.full(problems, 1 / problems), size=min(block, _RESAMPLES - start))
             drawn.append((weights @ numerator) / (weights @ denominator))
         values = numerator.sum(0) / denominator.sum(0)
     means = np.concatenate(drawn)
@@ -172,7 +161,7 @@ def _intervals(
     for at in range(values.size):
         kept = means[~np.isnan(means[:, at]), at]
         if kept.size and np.isfinite(values[at]):
-            low[at], high[at] = np.quantile(kept, [(1 - confidence) / 2, (1 + confidence) / 2])
+            low[at], high[at] = np.quantile(kept, [(1 - 0.9) / 2, (1 + 0.9) / 2])
     return values, low, high
 
 

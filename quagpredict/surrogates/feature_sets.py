@@ -129,19 +129,19 @@ def _matching(pattern: str, frame: pl.DataFrame, exclude: Sequence[str]) -> list
     return names
 
 
-def largest_pass_at(frame: pl.DataFrame, limit: int = 64) -> str:
-    """Return the column of Pass@k before RL with the largest k up to `limit` that holds values.
+def largest_pass_at(frame: pl.DataFrame) -> str:
+    """Return the column of Pass@k before RL with the largest k up to 64 that holds values.
 
     Raises
     ------
     CorpusError
         If there is none.
     """
-    columns = [name for name in pass_at_columns(frame) if pass_at(name) <= limit]
+    columns = [name for name in pass_at_columns(frame) if pass_at(name) <= 64]
     if not columns:
         raise CorpusError(
-            f"the table has no column pre_pass_at_K with K up to {limit} that holds values: measure the candidates "
-            "with more samples, or choose other features"
+            "the table has no column pre_pass_at_K with K up to 64 that holds values: measure the candidates with more "
+            "samples, or choose other features"
         )
     return columns[-1]
 

@@ -6,7 +6,6 @@ returns: coverage is ``sum_i a_i sqrt(w_i) / |a|``, so by Cauchy-Schwarz it is l
 after RL follows coverage; SFT Pass@1 follows both, so that it misleads, by construction.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +22,8 @@ from quagpredict.surrogates.transforms import expit
 _BEST_EPOCHS, _BEST_RATE = 2.0, 1e-3
 
 
-def synthetic_space(sources: int = 12, caps: Mapping[int, float] | None = None) -> SearchSpace:
-    """Return a search space of sources ``s0``, ``s1``, ... with epochs and learning rate; `caps` bound some shares.
+def synthetic_space(sources: int = 12) -> SearchSpace:
+    """Return a search space of sources ``s0``, ``s1``, ... with epochs and learning rate.
 
     Examples
     --------
@@ -38,7 +37,7 @@ def synthetic_space(sources: int = 12, caps: Mapping[int, float] | None = None) 
         sft=Recipe("synthetic.yaml", {}),
         seed=0,
         budget=Budget(4096),
-        sources=tuple(Source(f"s{i}", {"kind": f"s{i}"}, high=(caps or {}).get(i, 1.0)) for i in range(sources)),
+        sources=tuple(Source(f"s{i}", {"kind": f"s{i}"}) for i in range(sources)),
         passes=Setting("epochs", low=1.0, high=16.0, log=True),
         learning_rate=Setting("learning_rate", low=1e-4, high=1e-2, log=True),
     )
@@ -89,9 +88,9 @@ class SyntheticWorld:
             "held_out_loss_nats": float(np.exp(-0.25 * reach + 0.05 * sharp - 0.5 + 0.5 * noise[2])),
         }
 
-    def after_rl(self, recipe: MixtureRecipe, seed: int = 0) -> float:
+    def after_rl(self, recipe: MixtureRecipe) -> float:
         """Return one run's score after RL."""
-        rng = np.random.default_rng([int(recipe.recipe_id[8:16], 16), seed])
+        rng = np.random.default_rng([int(recipe.recipe_id[8:16], 16), 0])
         truth = self.truth(recipe)
         return float(expit(float(np.log(truth / (1 - truth))) + self.rl_noise * rng.normal()))
 
@@ -116,7 +115,7 @@ class SyntheticWorld:
         return float(8.0 * (covered - 0.75) - off)
 
 
-def synthetic_world(sources: int = 12, seed: int = 0, caps: Mapping[int, float] | None = None) -> SyntheticWorld:
+def synthetic_world(sources: int = 12, seed: int = 0) -> SyntheticWorld:
     """Draw a world: log-normal weights of coverage and of sharpness, independent of each other.
 
     Examples
@@ -127,4 +126,4 @@ def synthetic_world(sources: int = 12, seed: int = 0, caps: Mapping[int, float] 
     rng = np.random.default_rng([seed, 12])
     weights = np.exp(0.8 * rng.normal(size=(2, sources)))
     weights /= np.linalg.norm(weights, axis=1, keepdims=True)
-    return SyntheticWorld(synthetic_space(sources, caps), weights[0], weights[1])
+    return SyntheticWorld(synthetic_space(sources), weights[0], weights[1])
