@@ -60,7 +60,7 @@ def open_storage(url: str | None) -> BaseStorage:
 
 def _opened(scheme: str, rest: str, url: str) -> BaseStorage:
     if scheme == "journal":
-        path = rest[1:] if rest.startswith("/") else rest
+        path = rest.removeprefix("/")
         return JournalStorage(JournalFileBackend(path, _KernelLock(path)))
     options: dict[str, Any] = {}
     if scheme.startswith("sqlite"):
