@@ -3,7 +3,7 @@
 import argparse
 from functools import partial
 
-from quagpredict.cli.inputs import add_output, emit, say_notes
+from quagpredict.cli.inputs import add_corpus, add_output, emit, say_notes, with_corpus
 
 DESCRIPTION = """\
 List the quagmires of finished runs: pairs of candidates whose order by Pass@1 after SFT reverses after RL by more than
@@ -20,7 +20,7 @@ examples:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add = parser.add_argument
-    add("corpus", nargs="+", metavar="CORPUS", help="table of finished runs: files, globs or folders")
+    add_corpus(parser)
     add(
         "--level",
         type=_share,
@@ -34,16 +34,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Audit and print."""
-    from quagpredict.corpus import read_corpus
     from quagpredict.replication.auditing import audit
     from quagpredict.report.quagmire_tables import audit_csv, audit_json, print_audit
 
-    audited = audit(
-        read_corpus(args.corpus),
-        level=args.level,
-        split=None if args.split == "all" else args.split,
-        source=" ".join(args.corpus),
-    )
+    chosen = {"level": args.level, "split": None if args.split == "all" else args.split}
+    audited = with_corpus(lambda runs: audit(runs, source=" ".join(args.corpus), **chosen), args, "audit")
     makers = {"csv": partial(audit_csv, audited), "json": partial(audit_json, audited)}
     emit(args.format, makers, lambda console: print_audit(audited, console, args.top), args.out)
     say_notes(audited.notes, "audit")

@@ -3,7 +3,18 @@
 import argparse
 from collections.abc import Sequence
 
-from quagpredict.cli.inputs import add_weights, at_least, one_or_many, say, say_notes, several_of, weights_of
+from quagpredict.cli.inputs import (
+    add_corpus,
+    add_weights,
+    at_least,
+    kept_of,
+    one_or_many,
+    say,
+    say_notes,
+    several_of,
+    weights_of,
+    with_corpus,
+)
 
 DESCRIPTION = """\
 Fit a surrogate to the candidates of a corpus whose RL is finished, and store it as a folder of plain data with a card.
@@ -22,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add = parser.add_argument
     several = several_of(parser)
-    add("corpus", nargs="+", metavar="CORPUS", help="table of finished runs: files, globs or folders")
+    add_corpus(parser)
     add("--out", required=True, metavar="FOLDER", help="folder to write the surrogate into")
     add(
         "--surrogate",
@@ -67,20 +78,25 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.report.card import save_validated
     from quagpredict.validation import fit_validated
 
-    made = fit_validated(
-        args.corpus,
-        args.surrogate,
-        one_or_many(args.features),
-        args.target,
-        transforms=args.transforms,
-        groups=args.groups,
-        split=None if args.split == "all" else args.split,
-        seed=args.seed,
-        intervals=args.intervals,
-        repeats=args.repeats,
-        minimize=args.minimize or None,
-        weights=weights_of(args.weights),
-        source=" ".join(args.corpus),
+    made = with_corpus(
+        lambda runs: fit_validated(
+            runs,
+            args.surrogate,
+            one_or_many(args.features),
+            args.target,
+            transforms=args.transforms,
+            groups=args.groups,
+            split=None if args.split == "all" else args.split,
+            seed=args.seed,
+            intervals=args.intervals,
+            repeats=args.repeats,
+            minimize=args.minimize or None,
+            weights=weights_of(args.weights),
+            source=" ".join(args.corpus),
+        ),
+        args,
+        "fit",
+        kept_of(args),
     )
     say_notes(made.notes, "fit")
     fitted = made.surrogate

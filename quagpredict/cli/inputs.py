@@ -1,19 +1,22 @@
 """What several commands read and write in the same way: numbers, tables, files."""
 
 import argparse
+import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from quagpredict.errors import UsageError
+from quagpredict.errors import CorpusError, UsageError
 from quagpredict.files import printable, written_aside
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 FORMATS = ("table", "csv", "json")
+Result = TypeVar("Result")
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -79,6 +82,44 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         help="what a table of another tool calls a column: candidate=run pre_pass_at_64='pass@64'",
     )
     parser.add_argument("--percent", action="store_true", help="the table's scores are in per cent")
+
+
+def add_corpus(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name finished runs; `with_corpus` reads them."""
+    parser.add_argument("corpus", nargs="+", metavar="CORPUS", help="table of finished runs: files, globs or folders")
+    add_reading(parser)
+
+
+def with_corpus(
+    use: Callable[[Any], Result], args: argparse.Namespace, command: str, keep: Collection[str] = ()
+) -> Result:
+    """Call `use` with the finished runs that are named, read as `rank` reads candidates, and say what was taken."""
+    from quagpredict.ranking.headers import with_headers
+
+    with telling_the_command():
+        result, read = with_headers(use, args.corpus, columns=columns_of(args.columns), percent=args.percent, keep=keep)
+    say_notes(read.notes, command)
+    return result
+
+
+def kept_of(args: argparse.Namespace) -> list[str]:
+    """Return the headers that a call names itself, and that keep their names."""
+    from quagpredict.schema import BY_NAME
+
+    return [*(args.features or ()), *([] if args.target in BY_NAME else [args.target])]
+
+
+@contextmanager
+def telling_the_command() -> Iterator[None]:
+    """Say of headers that would help the whole command that takes them."""
+    from quagpredict.ranking.headers import HeadersError
+
+    try:
+        yield
+    except HeadersError as error:
+        told = ["--columns", *(f"{name}={header}" for name, header in error.columns.items())] if error.columns else []
+        command = " ".join([called(), *map(shlex.quote, told), *(["--percent"] if error.percent else [])])
+        raise CorpusError(f"{error.reason}; {'did you mean' if told else 'if it is'}: {command}") from None
 
 
 def add_curves(parser: argparse.ArgumentParser) -> None:
@@ -249,7 +290,4 @@ def called() -> str:
     >>> isinstance(called(), str)
     True
     """
-    import shlex
-    import sys
-
     return shlex.join(["quagpredict", *sys.argv[1:]])

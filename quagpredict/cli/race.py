@@ -16,6 +16,7 @@ from quagpredict.cli.inputs import (
     emit,
     say,
     say_notes,
+    telling_the_command,
 )
 
 PARAMETERS = {"prior=None": "no_prior"}
@@ -87,25 +88,26 @@ def run(args: argparse.Namespace) -> int:
         check_figure_path(args.figure)
     if args.prior and args.no_prior:
         raise UsageError("--prior and --no-prior exclude each other")
-    raced = race(
-        given,
-        args.curves,
-        rl_steps=args.rl_steps,
-        budget=args.budget,
-        step_cost=args.step_cost,
-        measure_cost=args.measure_cost,
-        parallel=args.parallel,
-        rungs=args.rungs,
-        prior=None if args.no_prior else args.prior or "default",
-        learn_from=args.learn_from,
-        stopped=args.stopped,
-        gate=args.gate,
-        margin=args.margin,
-        gate_probability=args.gate_probability,
-        tolerance=args.tolerance,
-        columns=columns_of(args.columns),
-        percent=args.percent,
-    )
+    with telling_the_command():
+        raced = race(
+            given,
+            args.curves,
+            rl_steps=args.rl_steps,
+            budget=args.budget,
+            step_cost=args.step_cost,
+            measure_cost=args.measure_cost,
+            parallel=args.parallel,
+            rungs=args.rungs,
+            prior=None if args.no_prior else args.prior or "default",
+            learn_from=args.learn_from,
+            stopped=args.stopped,
+            gate=args.gate,
+            margin=args.margin,
+            gate_probability=args.gate_probability,
+            tolerance=args.tolerance,
+            columns=columns_of(args.columns),
+            percent=args.percent,
+        )
     makers = {"csv": partial(race_csv, raced), "json": partial(race_json, raced)}
     emit(args.format, makers, lambda console: print_race(raced, console, args.top), args.out)
     if args.figure:

@@ -1,7 +1,6 @@
 """``quagpredict rank``: which candidates deserve RL compute."""
 
 import argparse
-import shlex
 from functools import partial
 from typing import Any
 
@@ -21,6 +20,7 @@ from quagpredict.cli.inputs import (
     one_or_many,
     say_notes,
     several_of,
+    telling_the_command,
     weights_of,
 )
 
@@ -125,11 +125,10 @@ def read_files(args: argparse.Namespace) -> list[str]:
 
 def ranked(args: argparse.Namespace) -> Any:
     """Return the ranking that the options ask for."""
-    from quagpredict.errors import CorpusError
-    from quagpredict.ranking import HeadersError, rank
+    from quagpredict.ranking import rank
 
     given = candidates_of(args, "rank")
-    try:
+    with telling_the_command():
         return rank(
             given,
             "default" if args.surrogate is None else args.surrogate,
@@ -155,7 +154,3 @@ def ranked(args: argparse.Namespace) -> Any:
             allow_mixed_protocols=args.allow_mixed_protocols,
             allow_unvalidated_base=args.allow_unvalidated_base,
         )
-    except HeadersError as error:
-        told = ["--columns", *(f"{name}={header}" for name, header in error.columns.items())] if error.columns else []
-        command = " ".join([called(), *map(shlex.quote, told), *(["--percent"] if error.percent else [])])
-        raise CorpusError(f"{error.reason}; {'did you mean' if told else 'if it is'}: {command}") from None

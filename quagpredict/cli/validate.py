@@ -4,7 +4,19 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from quagpredict.cli.inputs import add_output, add_weights, at_least, emit, say, say_notes, several_of, weights_of
+from quagpredict.cli.inputs import (
+    add_corpus,
+    add_output,
+    add_weights,
+    at_least,
+    emit,
+    kept_of,
+    say,
+    say_notes,
+    several_of,
+    weights_of,
+    with_corpus,
+)
 from quagpredict.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add = parser.add_argument
     several = several_of(parser)
-    add("corpus", nargs="+", metavar="CORPUS", help="table of finished runs: files, globs or folders")
+    add_corpus(parser)
     several(
         "--surrogate",
         metavar="SPEC",
@@ -72,7 +84,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--design chooses the runs of a curve: add --curve")
     if args.weights and args.sensitivity:
         raise UsageError("--weights: --sensitivity judges Pass@k over all problems; leave one of them out")
-    runs = args.corpus
     shared: dict[str, Any] = {
         "target": args.target,
         "top_m": args.top_m,
@@ -82,36 +93,40 @@ def run(args: argparse.Namespace) -> int:
         "source": " ".join(args.corpus),
     }
     if args.sensitivity:
-        return _sensitivity(args, runs, shared)
+        return _sensitivity(args, shared)
     shared |= {"features": args.features, "groups": args.groups, "weights": weights_of(args.weights)}
     shared |= {"repeats": args.repeats} if args.repeats else {}
     shared |= {"baseline": args.baseline} if args.baseline else {}
-    return _curve(args, runs, shared) if args.curve else _protocols(args, runs, shared)
+    return _curve(args, shared) if args.curve else _protocols(args, shared)
 
 
-def _protocols(args: argparse.Namespace, runs: list[str], shared: dict[str, Any]) -> int:
+def _protocols(args: argparse.Namespace, shared: dict[str, Any]) -> int:
     from quagpredict.report.progress import progress_of
     from quagpredict.report.validation_tables import print_validation, validation_csv, validation_json
     from quagpredict.validation import validate
 
-    chosen = {"protocol": args.protocol} if args.protocol else {}
+    chosen: dict[str, Any] = {"protocol": args.protocol} if args.protocol else {}
     with progress_of("models") as progress:
-        report = validate(
-            runs, args.surrogate, scenarios=args.scenario, jobs=args.jobs, progress=progress, **chosen, **shared
-        )
+        chosen |= {"scenarios": args.scenario, "jobs": args.jobs, "progress": progress, **shared}
+        report = with_corpus(lambda runs: validate(runs, args.surrogate, **chosen), args, "validate", kept_of(args))
     makers = {"csv": partial(validation_csv, report), "json": partial(validation_json, report)}
     _show(args, makers, lambda console: print_validation(report, console), report.notes)
     return 0
 
 
-def _curve(args: argparse.Namespace, runs: list[str], shared: dict[str, Any]) -> int:
+def _curve(args: argparse.Namespace, shared: dict[str, Any]) -> int:
     from quagpredict.report.curve_tables import frame_csv, frame_json, print_curve
     from quagpredict.report.progress import progress_of
     from quagpredict.validation.learning_curve import learning_curve
 
-    designs = {"designs": args.design} if args.design else {}
+    chosen = {"designs": args.design, **shared} if args.design else shared
     with progress_of("numbers of runs") as progress:
-        curve = learning_curve(runs, args.surrogate, progress=progress, **designs, **shared)
+        curve = with_corpus(
+            lambda runs: learning_curve(runs, args.surrogate, progress=progress, **chosen),
+            args,
+            "validate",
+            kept_of(args),
+        )
     makers = {"csv": partial(frame_csv, curve), "json": partial(frame_json, curve)}
     _show(args, makers, lambda console: print_curve(curve, console), curve.notes)
     if args.figure:
@@ -121,11 +136,11 @@ def _curve(args: argparse.Namespace, runs: list[str], shared: dict[str, Any]) ->
     return 0
 
 
-def _sensitivity(args: argparse.Namespace, runs: list[str], shared: dict[str, Any]) -> int:
+def _sensitivity(args: argparse.Namespace, shared: dict[str, Any]) -> int:
     from quagpredict.report.curve_tables import frame_csv, frame_json, print_sensitivity
     from quagpredict.validation.sensitivity import sensitivity
 
-    judged = sensitivity(runs, **shared)
+    judged = with_corpus(lambda runs: sensitivity(runs, **shared), args, "validate")
     makers = {"csv": partial(frame_csv, judged), "json": partial(frame_json, judged)}
     _show(args, makers, lambda console: print_sensitivity(judged, console), judged.notes)
     if args.figure:

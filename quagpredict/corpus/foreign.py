@@ -41,6 +41,7 @@ _ANY_PASS_AT = re.compile(r"(pre|post)_pass_at_[1-9]\d*")
 _AFTER = ("post", "rl", "after_rl")
 # What probably is a score after RL, and a score of the first try before it.
 _AFTER_RL = re.compile(r"(?:^|_)(?:after|post|final|with)_(?:rl|grpo)|_(?:rl|grpo)$")
+_HELD_OUT = re.compile(r"(?:^|_)(?:val|valid|validation|eval|test|held_?out)_(?:\w+_)?loss$")
 _FIRST_TRY = re.compile(r"(?:sft_|pre_|base_)?(?:acc|accuracy|score|avg|average|mean)(?:_sft)?")
 # A unit behind a header; whether it holds is what `percent` says.
 _PER_CENT = re.compile(r"\s*[(\[]?\s*(?:%|per ?cent)\s*[)\]]?\s*$", re.IGNORECASE)
@@ -214,18 +215,23 @@ def suggestion(frame: pl.DataFrame) -> dict[str, str]:
     --------
     >>> suggestion(pl.DataFrame({"model": ["a", "a"], "passat64": [0.7, 0.6], "loss": [0.8, 0.9]}))
     {'candidate': 'model', 'pre_held_out_loss_nats': 'loss', 'pre_pass_at_64': 'passat64'}
+    >>> suggestion(pl.DataFrame({"run": ["a"], "MATH500 pass@64 (%)": [71.0], "SFT val loss (nats)": [0.8]}))
+    {'candidate': 'run', 'pre_pass_at_64': 'MATH500 pass@64 (%)', 'pre_held_out_loss_nats': 'SFT val loss (nats)'}
     """
     likely_columns = {meant: header for header, meant in near_names(frame.columns).items()}
     for header in frame.columns:
         if meaning_of(header) is not None or header in BY_NAME or not frame[header].dtype.is_numeric():
             continue
-        digits = re.search(r"\bp(?:ass)?[^\da-z]{0,4}(?:at)?[^\da-z]{0,2}(\d{1,4})$", header.lower())
-        if digits:
-            likely_columns.setdefault(f"pre_pass_at_{digits[1]}", header)
-        elif _AFTER_RL.search(_plain(header)):
+        bare = re.sub(r"\s*[(\[][^)\]]*[)\]]\s*$", "", header)  # without a unit
+        digits = re.search(r"\bp(?:ass)?[^\da-z]{0,4}(?:at)?[^\da-z]{0,2}(\d{1,4})$", bare.lower())
+        if _AFTER_RL.search(_plain(bare)):
             likely_columns.setdefault("post_pass_at_1", header)
-        elif _FIRST_TRY.fullmatch(_plain(header)) and "pre_pass_at_1" not in frame.columns:
+        elif digits:
+            likely_columns.setdefault(f"pre_pass_at_{digits[1]}", header)
+        elif _FIRST_TRY.fullmatch(_plain(bare)) and "pre_pass_at_1" not in frame.columns:
             likely_columns.setdefault("pre_pass_at_1", header)
+        elif _HELD_OUT.search(_plain(bare)):
+            likely_columns.setdefault("pre_held_out_loss_nats", header)
     if "candidate" not in frame.columns:
         texts = [name for name in frame.columns if frame[name].dtype == pl.String]
         likely = next((name for name in texts if name.strip().lower() in NAMES), texts[0] if texts else None)

@@ -179,8 +179,6 @@ def about_curves(curves: Curves) -> Sequence[str]:
         notes.append(
             f"no Pass@{USUAL_K} along the curves: with it forecasts are much better, measured from the same samples"
         )
-    elif curves.k != USUAL_K:
-        notes.append(f"Pass@{curves.k} stands in for Pass@{USUAL_K}, its logit stretched by the logs of k")
     rewarded = curves.frame["pass_at_1"].null_count()
     if rewarded:
         notes.append(

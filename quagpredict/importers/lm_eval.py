@@ -66,19 +66,15 @@ def _read(path: Path, filter: str | None, metric: str | None) -> Reading:
     filters, records = _of_filter(list(json_lines(path)), filter, path)
     chosen = filters[0]
     name = metric or _verdict_metric(records[0], path)
-    of_several = _OF_SEVERAL.fullmatch(name) is not None
-    means = not of_several and _are_means(records, name)
+    means = _OF_SEVERAL.fullmatch(name) is None and _are_means(records, name)
     rows = [_row(task, record, name, means, path) for record in records]
-    undecided, notes = "", []
+    undecided = ""
     if len(filters) > 1 and any(row.c is not None for row in rows):
         rows = [row._replace(c=None) for row in rows]
         undecided = (
             f"{path}: it has verdicts of several filters ({', '.join(filters)}): choose one "
             f'(filter="{chosen}"), or have the responses graded again (`regrade`)'
         )
-    if not means and any(len(_responses(record)) > 1 for record in records):
-        what = "one verdict on several responses" if of_several else "a verdict on the first response only"
-        notes = [f"{task}: '{name}' is {what}; grading again judges each of them"]
     results = _results(path, match["date"] if match else "", task)
     value = results.values.get(f"{name},{chosen}")
     reported = []
@@ -90,7 +86,6 @@ def _read(path: Path, filter: str | None, metric: str | None) -> Reading:
         [_agreed(results, _settings(records, path), path)],
         reported,
         [] if results.documents is None else [Expected(task, results.documents, results.name)],
-        notes=notes,
         stated=match is not None,
         graded_by=[f"{name},{chosen}"],
         undecided=undecided,

@@ -62,7 +62,8 @@ def with_headers(
     use : callable
         Takes a source and raises a CorpusError where it lacks columns.
     candidates, columns, percent, join, join_seeds, allow_mixed_protocols
-        As for `read_foreign`. Where one of them says how the table is to be read, nothing else is tried.
+        As for `read_foreign`. Where one of them says how the table is to be read, nothing else is tried, and headers
+        that would help are named only without `columns`.
     split : str, optional
         Only rows of this split.
     keep : collection of str
@@ -111,17 +112,18 @@ def with_headers(
 
     # A pipe can be read but once.
     piped = [entry for entry in _listed(candidates) if isinstance(entry, str) and entry == "-"]
-    if columns or percent or join is not None or join_seeds is not None or piped:
-        return used(adopted())
+    as_told = bool(columns) or percent or join is not None or join_seeds is not None or bool(piped)
     try:
-        return used(Read(candidates))
+        return used(adopted() if as_told else Read(candidates))
     except CorpusError as error:
         refusal: CorpusError = error
+    if piped or columns:
+        raise refusal
     try:
         tables = read_raw(candidates)
     except QuagpredictError:
         raise refusal from None
-    if not keep and any(adopt(table).notes for table in tables):
+    if not as_told and not keep and any(adopt(table).notes for table in tables):
         try:
             return used(adopted())
         except CorpusError as other:
@@ -129,13 +131,13 @@ def with_headers(
                 raise HeadersError(str(other), percent=True) from None
             refusal = other
     meant: dict[str, str] = {}
-    percent = False
+    looks = False
     for table in tables:
         found = suggestion(adopt(table).frame)
         scores = [header for name, header in found.items() if "_pass_at_" in name]
-        percent |= looks_per_cent(adopt(table).frame, scores)
+        looks |= looks_per_cent(adopt(table).frame, scores)
         meant = found | meant
-    raise (HeadersError(str(refusal), meant, percent=percent) if meant else refusal) from None
+    raise (HeadersError(str(refusal), meant, percent=looks and not percent) if meant else refusal) from None
 
 
 def _listed(candidates: Any) -> Sequence[Any]:

@@ -122,3 +122,27 @@ def test_any_table_by_pattern(features, tmp_path, capsys):
     assert main([*argv, "--repeats", "3", "--out", str(tmp_path / "out")]) == 0
     assert "fitted 'ridge' of w_0, w_1, w_2, w_3 on 30 candidates" in capsys.readouterr().err
     assert f"ridge:{features}" in (tmp_path / "out" / "card.md").read_text()
+
+
+def test_a_spreadsheet_of_finished_runs_is_read_as_rank_reads_it(corpus, tmp_path, capsys, monkeypatch):
+    """Own headers and per cent: `fit`, `validate` and `audit` say what they took, or the whole command to try."""
+    monkeypatch.chdir(tmp_path)
+    headers = {"candidate": "run", "pre_pass_at_1": "Pass@1", "pre_pass_at_64": "Pass@64", "post_pass_at_1": "after RL"}
+    own = corpus.select(*headers).rename(headers).with_columns(pl.selectors.numeric() * 100)
+    own.write_csv("mine.csv")
+    words = {
+        "audit": ["audit", "mine.csv"],
+        "fit": ["fit", "mine.csv", "--surrogate", "linear:pass_at_64", "--repeats", "0", "--out", "mine"],
+        "validate": ["validate", "mine.csv", "--surrogate", "linear:pass_at_64", "--repeats", "5"],
+    }
+    for command in words.values():
+        monkeypatch.setattr("sys.argv", ["quagpredict", *command])
+        assert main(command) == 3
+        assert f"if it is: quagpredict {' '.join(command)} --percent" in capsys.readouterr().err
+        assert main([*command, "--percent"]) == 0
+        assert "note: mine.csv: read 'Pass@1' as pre_pass_at_1" in capsys.readouterr().err
+    plain = corpus.select(*headers)
+    plain.write_csv("plain.csv")
+    assert main(["fit", "plain.csv", *words["fit"][2:-1], "plain"]) == 0
+    folders = [load_surrogate(name).predict_frame(plain).mean for name in ("mine", "plain")]
+    np.testing.assert_allclose(*folders, rtol=1e-9)

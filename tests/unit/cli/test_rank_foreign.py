@@ -102,3 +102,14 @@ def test_a_table_for_any_target_keeps_its_headers(tmp_path, capsys, monkeypatch)
     arguments = ["rank", "mixtures.csv", "--surrogate", "linear", "--features", "web"]
     assert main([*arguments, "--target", "eval_loss", "--minimize"]) == 0
     assert "m12" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("told", [[], ["--percent"]])
+def test_headers_with_a_benchmark_and_a_unit_get_the_whole_command(told, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.csv").write_text("run,MATH500 pass@64 (%),SFT val loss (nats)\na,71.4,0.51\nb,66.8,0.55\n")
+    monkeypatch.setattr("sys.argv", ["quagpredict", "rank", "own.csv", *told])
+    assert main(["rank", "own.csv", *told]) == 3
+    words = shlex.split(capsys.readouterr().err.strip().rpartition("did you mean: quagpredict ")[2])
+    assert words.count("--percent") == 1
+    assert main(words) == 0

@@ -177,7 +177,6 @@ def test_the_best_of_several_responses_is_no_verdict_on_each(name, tmp_path):
         import_run("auto", [file], candidate="a")
     found = import_run("auto", [file], candidate="a", regrade=GradingPolicy())
     assert found.problems.select("n", "c").row(0) == (4, 1)
-    assert f"t: '{name}' is one verdict on several responses; grading again judges each of them" in found.audit.notes
 
 
 def test_a_fault_of_a_reader_is_not_called_one_of_the_file(tmp_path, monkeypatch, capsys):
