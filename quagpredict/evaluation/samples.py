@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import io
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,9 +40,10 @@ _BUDGET = "max_new_tokens"
 
 
 class _Held(NamedTuple):
-    """What a part holds of a problem: its samples, as `SampleStore.there` says them, and the length of its prompt."""
+    """What a part holds of a problem: its samples, as `SampleStore.there` says them, rows, and the prompt's length."""
 
     samples: int
+    rows: int
     prompt_tokens: int
 
 
@@ -140,17 +141,13 @@ class SampleStore:
         if not parts:
             return pl.LazyFrame(schema=COLUMNS)
         rows = pl.scan_parquet(parts)
-        if keys is not None:  # before they are told apart, which takes the memory of all rows that there are
+        if keys is not None:
             rows = rows.filter(pl.col("key").is_in(list(keys)))
-        return rows.unique(["key", "sample"], keep="first", maintain_order=True)
+        return _each_once(rows, self._all_held())
 
     def there(self) -> dict[str, int]:
         """Return which samples of each key are there: bit i of its number is set if sample i is."""
-        there: dict[str, int] = {}
-        for held in self._all_held():
-            for key, one in held.items():
-                there[key] = there.get(key, 0) | one.samples
-        return there
+        return _there(self._all_held())
 
     def prompt_tokens(self) -> dict[str, int]:
         """Return how many tokens the prompt of each key has."""
@@ -161,10 +158,7 @@ class SampleStore:
 
     def _all_held(self) -> list[dict[str, "_Held"]]:
         """Return what each part holds; one that was asked for is not read again."""
-        for part in self.parts[len(self._held) :]:
-            rows = pl.read_parquet(part, columns=["key", "sample", "prompt_tokens"])
-            of_keys = rows.group_by("key").agg("sample", pl.col("prompt_tokens").first())
-            self._held.append({key: _Held(_bits(samples), tokens) for key, samples, tokens in of_keys.iter_rows()})
+        self._held += map(_held_by, self.parts[len(self._held) :])
         return self._held
 
     def adopt_longer(self, decode: Callable[[list[int]], str]) -> int:
@@ -249,7 +243,29 @@ def read_samples(run: str | Path, draw_id: str | None = None) -> pl.LazyFrame:
             raise InvalidDataError(f"{part}: torn or changed since it was written; evaluating again draws it again")
     if not parts:
         return pl.LazyFrame(schema=COLUMNS)
-    return pl.scan_parquet(parts).unique(["key", "sample"], keep="first", maintain_order=True)
+    return _each_once(pl.scan_parquet(parts), [_held_by(part) for part in parts])
+
+
+def _held_by(part: Path) -> dict[str, _Held]:
+    rows = pl.read_parquet(part, columns=["key", "sample", "prompt_tokens"])
+    of_keys = rows.group_by("key").agg("sample", pl.col("prompt_tokens").first())
+    return {key: _Held(_bits(samples), len(samples), tokens) for key, samples, tokens in of_keys.iter_rows()}
+
+
+def _there(parts: Iterable[Mapping[str, _Held]]) -> dict[str, int]:
+    there: dict[str, int] = {}
+    for held in parts:
+        for key, one in held.items():
+            there[key] = there.get(key, 0) | one.samples
+    return there
+
+
+def _each_once(rows: pl.LazyFrame, parts: Sequence[Mapping[str, _Held]]) -> pl.LazyFrame:
+    """Return rows without those that appear twice; to tell them apart takes the memory of all, so only if there are."""
+    written = sum(one.rows for held in parts for one in held.values())
+    if written == sum(map(int.bit_count, _there(parts).values())):
+        return rows
+    return rows.unique(["key", "sample"], keep="first", maintain_order=True)
 
 
 def _bits(samples: list[int]) -> int:

@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quagpredict.evaluation import drawing, grading, score_checkpoint
+from quagpredict.evaluation import drawing, grading, read_samples, score_checkpoint
 from quagpredict.evaluation.drawing import missing_samples, problem_key
 from quagpredict.evaluation.samples import COLUMNS, SampleStore
 from quagpredict.evaluation.sources import Problem
@@ -31,13 +31,14 @@ def test_what_is_there_what_is_missing_and_what_is_read(
     written: list[list[tuple[int, int]]], asked: set[str], count: int
 ) -> None:
     there = {(KEYS[problem], sample) for part in written for problem, sample in part}
-    with TemporaryDirectory() as folder, SampleStore(Path(folder), {"max_new_tokens": 8}, print) as store:
+    with TemporaryDirectory() as run, SampleStore(Path(run, "samples"), {"max_new_tokens": 8}, print) as store:
         for part in written:  # samples appear twice, in a part and in several
             store.add(pl.DataFrame([row(*one) for one in part], schema=COLUMNS))
             store.there()
         held = {(key, at) for key, bits in store.there().items() for at in range(bits.bit_length()) if bits >> at & 1}
         assert held == there
-        assert sorted(store.scan().select("key", "sample").collect().rows()) == sorted(there)
+        for scanned in (store.scan(), read_samples(run)):
+            assert sorted(scanned.select("key", "sample").collect().rows()) == sorted(there)
         expected = sorted(one for one in there if one[0] in asked)
         assert sorted(store.scan(asked).select("key", "sample").collect().rows()) == expected
         assert store.prompt_tokens() == {key: 5 + KEYS.index(key) for key, _ in there}
