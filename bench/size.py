@@ -1,7 +1,8 @@
 """What size costs, each beside a smaller size, each in a process of its own, in processor time of all threads.
 
 Ten million samples become counts and a curve; the memory is the most that the process ever held, and does not grow with
-the table. Collections of many candidates are opened, and a stage is run; QUAGPREDICT_CANDIDATES names their sizes.
+the table. Kept samples are drawn and measured; QUAGPREDICT_SAMPLES names their numbers. Collections of many candidates
+are opened, and a stage is run, as such, in a race, and where weights lie elsewhere; QUAGPREDICT_CANDIDATES names sizes.
 """
 
 import itertools
@@ -80,36 +81,64 @@ def imported(path: Path) -> _Run:
     return _Run(**json.loads(done.stdout))
 
 
-def collected(candidates: int) -> dict[str, float]:
-    """Return what a collection of so many candidates takes to open and for a stage, in seconds, and its memory."""
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [sys.executable, str(Path(__file__).with_name("large_collection.py")), folder, str(candidates)],
-            check=True,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "POLARS_MAX_THREADS": "1"},
-        )
+def taken_by(program: str, threads: int, *words: object) -> dict[str, float]:
+    """Return what a program beside this one says that it took, in seconds, and its memory."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name(program)), *map(str, words)],
+        check=True,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "POLARS_MAX_THREADS": str(threads)},
+    )
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
 
-def _of_collections() -> list[Figure]:
+def _sizes(variable: str, default: str) -> list[int]:
+    return [int(size) for size in os.environ.get(variable, default).split()]
+
+
+def _of_collections(kind: str) -> list[Figure]:
     """Promised is at most 15 times the time to open for ten times the candidates, and twice that of a stage."""
-    sizes = [int(size) for size in os.environ.get("QUAGPREDICT_CANDIDATES", "1000 10000").split()]
-    found = {size: collected(size) for size in sizes}
+    sizes = _sizes("QUAGPREDICT_CANDIDATES", "1000 10000")
+    found = {}
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            found[size] = taken_by("large_collection.py", 1, folder, size, *([kind] if kind else []))
     figures = []
     for small, large in itertools.pairwise(sizes):
         for what, most in (("opening", 1.5 * large / small), ("a_stage", 2.0)):
             ours, yardstick = found[large][what], found[small][what]
-            name = f"{what.replace('_', ' ')}, {large:,} candidates, {found[large]['gib']:.2f} GiB"
+            name = f"{kind} {what.replace('_', ' ')}, {large:,} candidates, {found[large]['gib']:.2f} GiB".strip()
             promise, kept = f"<= {most:g} x", ours <= most * yardstick
             figures.append(Figure(name, ours, f"{small:,} candidates", yardstick, promise, kept, "processor time"))
     return figures
 
 
+def _of_stores() -> list[Figure]:
+    """Promised is time in proportion, and the memory of a part to draw; to measure, that and 0.4 kB a sample."""
+    sizes = _sizes("QUAGPREDICT_SAMPLES", "100000 1000000")
+    found = {}
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            for what in ("draw", "measure"):
+                found[what, size] = taken_by("large_store.py", 2, folder, size, what)
+    figures = []
+    for what, of_sample in (("draw", 0.0), ("measure", 0.4e-6)):
+        for small, large in itertools.pairwise(sizes):
+            ours, yardstick = found[what, large], found[what, small]
+            room, most = 0.35 + of_sample * large, 1.5 * large / small
+            kept = ours["seconds"] <= most * yardstick["seconds"] and ours["gib"] <= room
+            name = f"{what} {large:,} kept samples, {ours['gib']:.2f} GiB"
+            times = (name, ours["seconds"], f"{small:,} of them", yardstick["seconds"])
+            note = f"processor time; the smaller took {yardstick['gib']:.2f} GiB"
+            figures.append(Figure(*times, f"<= {most:g} x, <= {room:.2f} GiB", kept, note))
+    return figures
+
+
 def measure() -> list[Figure]:
-    """All figures: of tables of samples, and of collections."""
-    return [*_of_tables(), *_of_collections()]
+    """All figures: of tables of samples, of kept samples, and of collections."""
+    collections = (figure for kind in ("", "race", "records") for figure in _of_collections(kind))
+    return [*_of_tables(), *_of_stores(), *collections]
 
 
 def _of_tables() -> list[Figure]:
