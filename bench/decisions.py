@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.benchmarks import benchmark_scores
 from quagpredict.corpus.columns import benchmark_column
-from quagpredict.ranking.belief import Belief
-from quagpredict.ranking.conditioning import condition
+from quagpredict.ranking.belief import Belief, condition
 from quagpredict.ranking.decisions import chances
-from quagpredict.ranking.next_run import regret_reductions
 from quagpredict.ranking.predicting import believe
+from quagpredict.ranking.which_runs import regret_reductions
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates import fit, fit_frame
 from quagpredict.surrogates.hierarchical import prior_surrogate

@@ -25,7 +25,7 @@ from quagpredict.files import written_aside
 from quagpredict.plans.plan import Plan
 from quagpredict.program import run_program
 from quagpredict.racing import Race
-from quagpredict.report.race_figures import race_figure
+from quagpredict.report.ranking_figures import race_figure
 
 Floats = NDArray[np.float64]
 

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from quagpredict.ranking.ranker import rank as rank
     from quagpredict.replication.auditing import audit as audit
     from quagpredict.replication.corpora import replicate as replicate
-    from quagpredict.report.card import save_validated as save_validated
-    from quagpredict.report.hub import write_hub_folder as write_hub_folder
+    from quagpredict.report.cards import save_validated as save_validated
+    from quagpredict.report.cards import write_hub_folder as write_hub_folder
     from quagpredict.report.reporting import write_report as write_report
     from quagpredict.surrogates.estimator import SurrogateRegressor as SurrogateRegressor
     from quagpredict.surrogates.fitting import fit as fit

@@ -157,8 +157,8 @@ def _serve() -> None:
         except QuagpredictError as error:
             answer = ("raised", error)
         except BaseException as error:  # a panic of polars is no Exception
-            said = " ".join(str(error).split())[:200] or type(error).__name__
-            answer = ("raised", InvalidDataError(f"{arguments[0]}: cannot be read ({said})"))
+            message = " ".join(str(error).split())[:200] or type(error).__name__
+            answer = ("raised", InvalidDataError(f"{arguments[0]}: cannot be read ({message})"))
         pickle.dump(answer, answers)
         answers.flush()
 

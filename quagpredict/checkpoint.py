@@ -35,10 +35,6 @@ def checkpoint_folder(checkpoint: str | Path) -> CheckpointFolder:
     checkpoint : path or str
         A folder, or the hub's id of a model.
 
-    Returns
-    -------
-    CheckpointFolder
-
     Raises
     ------
     UsageError

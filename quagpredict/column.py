@@ -10,51 +10,26 @@ Role = Literal["identity", "feature", "target", "nested", "cost"]
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the table.
+    """One column of the table."""
 
-    Parameters
-    ----------
-    name : str
-        Name in the table.
-    dtype : polars data type
-        What the column is cast to on reading; only casts that lose nothing are made.
-    unit : str
-        Unit of the values; empty for text.
-    low, high : float or None
-        Smallest and largest valid value, both included; None for no bound.
-    role : {"identity", "feature", "target", "nested", "cost"}
-        What the column is for. Features are measured before RL, targets after it.
-    description : str
-        One sentence, or less.
-    values : tuple of str
-        If not empty, the only texts allowed.
-    better : {"higher", "lower"} or None
-        Which value is better, decided before looking at any result: learning the sign would be a fit. None for what
-        points either way: lengths, entropies, shares of groups without signal.
-    scale : {"identity", "log", "logit"}
-        Where differences mean the same everywhere, so that a line may be fitted: the log of a loss, the logit of a
-        share of solved problems.
-    heading : str
-        What a table calls it; by default the name, in words.
-    k : float
-        Of a Pass@k; 0 for anything else.
-    part : float
-        Share of the problems that it is measured on.
-    """
-
-    name: str
-    dtype: pl.DataType
-    unit: str
+    name: str  #: Name in the table.
+    dtype: pl.DataType  #: What the column is cast to on reading; only casts that lose nothing are made.
+    unit: str  #: Unit of the values; empty for text.
+    #: `low` and `high`: Smallest and largest valid value, both included; None for no bound.
     low: float | None
     high: float | None
-    role: Role
-    description: str
-    values: tuple[str, ...] = ()
+    role: Role  #: What the column is for. Features are measured before RL, targets after it.
+    description: str  #: One sentence, or less.
+    values: tuple[str, ...] = ()  #: If not empty, the only texts allowed.
+    #: Which value is better, decided before looking at any result: learning the sign would be a fit. None for what
+    #: points either way: lengths, entropies, shares of groups without signal.
     better: Literal["higher", "lower"] | None = None
+    #: Where differences mean the same everywhere, so that a line may be fitted: the log of a loss, the logit of a
+    #: share of solved problems.
     scale: Literal["identity", "log", "logit"] = "identity"
-    heading: str = ""
-    k: float = 0.0
-    part: float = 1.0
+    heading: str = ""  #: What a table calls it; by default the name, in words.
+    k: float = 0.0  #: Of a Pass@k; 0 for anything else.
+    part: float = 1.0  #: Share of the problems that it is measured on.
 
     def __post_init__(self) -> None:
         if not self.heading:

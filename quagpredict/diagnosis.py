@@ -116,15 +116,15 @@ def _engine(name: str) -> list[Finding]:
     except subprocess.TimeoutExpired:
         return [Finding(label, "broken", f"did not import within {_PATIENCE_S:g} s")]
     if probe.returncode != 0:
-        said = (probe.stderr.strip().splitlines() or [f"ended with status {probe.returncode}"])[-1]
-        kind, _, text = said.partition(": ")
-        return [Finding(label, "broken", text[:300] if kind.endswith("Error") and text else said[:300])]
-    told = json.loads(probe.stdout.strip().splitlines()[-1])
+        last_line = (probe.stderr.strip().splitlines() or [f"ended with status {probe.returncode}"])[-1]
+        kind, _, text = last_line.partition(": ")
+        return [Finding(label, "broken", text[:300] if kind.endswith("Error") and text else last_line[:300])]
+    reported = json.loads(probe.stdout.strip().splitlines()[-1])
     if name == "vllm":
-        return [Finding(label, "works", f"on {told['device']}")]
-    gpus = told["gpus"]
+        return [Finding(label, "works", f"on {reported['device']}")]
+    gpus = reported["gpus"]
     devices = Finding("GPUs", "info", ", ".join(gpus) if gpus else "none that torch sees: everything runs on the CPU")
-    return [Finding(label, "works", f"torch {told['torch']}"), devices]
+    return [Finding(label, "works", f"torch {reported['torch']}"), devices]
 
 
 def _optional(module: str, use: str) -> Finding:

@@ -48,10 +48,6 @@ def require(module: str) -> ModuleType:
     module : str
         Dotted name, e.g. ``"transformers"``.
 
-    Returns
-    -------
-    module
-
     Raises
     ------
     MissingExtraError

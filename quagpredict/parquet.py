@@ -9,6 +9,7 @@ import hashlib
 import io
 import mmap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,6 @@ def write_parquet(
 
     Parameters
     ----------
-    frame : polars.DataFrame
     path : path
         File to write.
     metadata : mapping of str, optional
@@ -98,10 +98,8 @@ def read_parquet(path: str | Path, columns: Sequence[str] | None = None) -> pl.D
     OSError
         If it cannot be opened.
     """
-    if not is_sealed(path):
-        frame: pl.DataFrame = read_apart(_read, path, columns)
-        return frame
-    return _read(path, columns)
+    frame: pl.DataFrame = _from(path, _read, columns)
+    return frame
 
 
 def parquet_parts(path: str | Path, columns: Sequence[str], rows: int) -> Iterator[pl.DataFrame]:
@@ -118,46 +116,37 @@ def parquet_parts(path: str | Path, columns: Sequence[str], rows: int) -> Iterat
     [[0, 1], [2, 3], [4]]
     """
     sealed = is_sealed(path)
-
-    def read(function: Callable[..., Any], *words: Any) -> Any:
-        return function(path, *words) if sealed else read_apart(function, path, *words)
-
-    for first in range(0, read(_height), rows):
-        yield read(_read_part, list(columns), first, rows)
+    for first in range(0, _from(path, _height, sealed=sealed), rows):
+        yield _from(path, _read_part, list(columns), first, rows, sealed=sealed)
 
 
 def parquet_height(path: str | Path) -> int:
     """Return the number of rows of a Parquet file, whoever wrote it; errors are those of `read_parquet`."""
-    height: int = _height(path) if is_sealed(path) else read_apart(_height, path)
+    height: int = _from(path, _height)
     return height
 
 
 def parquet_columns(path: str | Path) -> list[str]:
     """Return the names of the columns of a Parquet file, whoever wrote it; errors are those of `read_parquet`."""
-    if not is_sealed(path):
-        names: list[str] = read_apart(_columns, path)
-        return names
-    return _columns(path)
+    names: list[str] = _from(path, _columns)
+    return names
+
+
+def _from(path: str | Path, read: Callable[..., Any], *arguments: Any, sealed: bool | None = None) -> Any:
+    """Return what is read of a file: in a process apart unless the file vouches for itself."""
+    sealed = is_sealed(path) if sealed is None else sealed
+    return read(path, *arguments) if sealed else read_apart(read, path, *arguments)
 
 
 def _columns(path: str | Path) -> list[str]:
-    try:
+    with _refused(path):
         return list(pl.read_parquet_schema(path))
-    except pl.exceptions.PolarsError as error:
-        raise InvalidDataError(
-            f"{path}: this is no valid parquet file ({' '.join(str(error).split())[:200]})"
-        ) from None
 
 
 def _read(path: str | Path, columns: Sequence[str] | None) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(
-            path, columns=None if columns is None else list(columns), glob=False, hive_partitioning=False
-        )
-    except pl.exceptions.PolarsError as error:
-        raise InvalidDataError(
-            f"{path}: this is no valid parquet file ({' '.join(str(error).split())[:200]})"
-        ) from None
+    chosen = None if columns is None else list(columns)
+    with _refused(path):
+        return pl.read_parquet(path, columns=chosen, glob=False, hive_partitioning=False)
 
 
 def _height(path: str | Path) -> int:
@@ -169,12 +158,18 @@ def _read_part(path: str | Path, columns: list[str], first: int, rows: int) -> p
 
 
 def _scanned(path: str | Path, chosen: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
-    try:
+    with _refused(path):
         return chosen(pl.scan_parquet(path, glob=False, hive_partitioning=False)).collect(engine="streaming")
+
+
+@contextmanager
+def _refused(path: str | Path) -> Iterator[None]:
+    """Name the file in what polars says of one that it cannot read."""
+    try:
+        yield
     except pl.exceptions.PolarsError as error:
-        raise InvalidDataError(
-            f"{path}: this is no valid parquet file ({' '.join(str(error).split())[:200]})"
-        ) from None
+        message = " ".join(str(error).split())[:200]
+        raise InvalidDataError(f"{path}: this is no valid parquet file ({message})") from None
 
 
 def _digest(content: mmap.mmap | memoryview, mark_end: int) -> bytes:

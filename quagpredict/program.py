@@ -10,9 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from quagpredict.errors import InvalidDataError, QuagpredictError, RecipeError, UsageError
+from quagpredict.errors import InvalidDataError, QuagpredictError, RecipeError, UsageError, did_you_mean
 from quagpredict.files import file_digest, write_json
-from quagpredict.nearest import did_you_mean
 from quagpredict.plans.reading import read_yaml
 from quagpredict.plans.trl_keys import modernise
 from quagpredict.run_record import RECORD_NAME, RunRecord, unstorable
@@ -133,8 +132,8 @@ def resume_point(config: Any, before: int | None = None) -> tuple[str | None, fl
     (None, 0.0)
     """
     asked = config.resume_from_checkpoint
-    own = last_checkpoint(config.output_dir, before)
-    checkpoints = [path for path in (Path(asked) if isinstance(asked, str) else None, own) if path is not None]
+    latest = last_checkpoint(config.output_dir, before)
+    checkpoints = [path for path in (Path(asked) if isinstance(asked, str) else None, latest) if path is not None]
     if not checkpoints:
         return None, 0.0
     checkpoint = max(checkpoints, key=_steps_done)
@@ -152,7 +151,6 @@ def write_time_spent(output_dir: str | Path, step: int, started: float) -> None:
     ----------
     output_dir : path
         Folder with ``checkpoint-<step>``; without that nothing is written.
-    step : int
     started : float
         `time.perf_counter()` when the work began, less what was spent before.
     """

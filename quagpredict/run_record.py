@@ -18,33 +18,18 @@ _LARGEST = 64 * 2**20  # bytes
 class RunRecord:
     """What one program did.
 
-    Attributes
-    ----------
-    program : str
-        Its name, e.g. ``"train_sft"``.
-    results : mapping
-        What it found; the keys are the program's own.
-    seconds : float
-        Wall time of the program's work.
-    versions : mapping
-        Installed version of each package that matters.
-    inputs : mapping
-        Name of an input -> digest of its content.
-    outputs : mapping
-        Path inside the folder -> SHA-256 of the file.
-
     Examples
     --------
     >>> RunRecord.from_mapping({"program": "demo", "results": {"loss": 0.5}, "seconds": 1.0}, "record.json").results
     {'loss': 0.5}
     """
 
-    program: str
-    results: Mapping[str, Any]
-    seconds: float
-    versions: Mapping[str, str] = field(default_factory=dict)
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    outputs: Mapping[str, str] = field(default_factory=dict)
+    program: str  #: Its name, e.g. ``"train_sft"``.
+    results: Mapping[str, Any]  #: What it found; the keys are the program's own.
+    seconds: float  #: Wall time of the program's work.
+    versions: Mapping[str, str] = field(default_factory=dict)  #: Installed version of each package that matters.
+    inputs: Mapping[str, str] = field(default_factory=dict)  #: Name of an input -> digest of its content.
+    outputs: Mapping[str, str] = field(default_factory=dict)  #: Path inside the folder -> SHA-256 of the file.
 
     @classmethod
     def from_mapping(cls, mapping: Any, source: str | Path) -> "RunRecord":

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from quagpredict.answers.grading import Grade as Grade
     from quagpredict.answers.grading import grade as grade
     from quagpredict.answers.grading import grade_many as grade_many
+    from quagpredict.answers.policy import VERDICTS as VERDICTS
     from quagpredict.answers.policy import GradingPolicy as GradingPolicy
-    from quagpredict.answers.verdict import VERDICTS as VERDICTS
-    from quagpredict.answers.verdict import Verdict as Verdict
+    from quagpredict.answers.policy import Verdict as Verdict
 
 # Measurements need the verdicts alone, and nothing of the grader.
 __getattr__, __dir__, __all__ = lazy_names(__name__)

@@ -2,7 +2,7 @@
 
 import re
 
-from quagpredict.answers.characters import plain
+from quagpredict.answers.normalise import plain
 from quagpredict.answers.policy import GradingPolicy
 
 _MAX_NESTING = 12  # the deepest of 9,600 golds of sixteen benchmarks is 5

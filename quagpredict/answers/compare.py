@@ -4,13 +4,25 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
-from quagpredict.answers.exact import exact
 from quagpredict.answers.expression import Literal, Operation, Symbol
-from quagpredict.answers.forms import Based, Choice, Form, Items, Matrix, Other, Relation, Union, Value, Words
+from quagpredict.answers.forms import (
+    Based,
+    Choice,
+    Form,
+    Items,
+    Matrix,
+    Other,
+    Relation,
+    Union,
+    Value,
+    Words,
+    of_relation,
+    unknown_of,
+)
 from quagpredict.answers.normalise import canonical
+from quagpredict.answers.numeric import exact
 from quagpredict.answers.policy import GradingPolicy
 from quagpredict.answers.reading import read_form
-from quagpredict.answers.regions import of_relation, unknown_of
 from quagpredict.answers.values import equal_values, proportional
 
 _TUPLES = ("()", "<>")
@@ -30,7 +42,6 @@ def equal(answer: str, gold: str, policy: GradingPolicy) -> bool | None:
     ----------
     answer, gold : str
         As written; LaTeX, plain text or Unicode.
-    policy : GradingPolicy
 
     Returns
     -------
@@ -231,8 +242,8 @@ def _named(a: Items, g: Items) -> bool:
 def _ordered(a: Sequence[Form], g: Sequence[Form], policy: GradingPolicy, depth: int) -> bool | None:
     if len(a) != len(g):
         return False
-    found = [same(x, y, policy, depth + 1) for x, y in zip(a, g, strict=True)]
-    return True if all(found) else False if False in found else None
+    verdicts = [same(x, y, policy, depth + 1) for x, y in zip(a, g, strict=True)]
+    return True if all(verdicts) else False if False in verdicts else None
 
 
 def _unordered(a: Sequence[Form], g: Sequence[Form], policy: GradingPolicy, depth: int) -> bool | None:

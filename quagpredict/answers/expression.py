@@ -87,9 +87,9 @@ class _Reader:
 
     def take(self, kind: str, *texts: str) -> bool:
         token = self.next()
-        found = token.kind == kind and token.text in texts
-        self.at += found
-        return found
+        taken = token.kind == kind and token.text in texts
+        self.at += taken
+        return taken
 
     def sum(self) -> Node:
         terms = [self.product()]

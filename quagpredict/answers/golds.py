@@ -6,11 +6,11 @@ from fractions import Fraction
 from functools import lru_cache
 
 from quagpredict.answers.caps import balanced, beyond_caps
-from quagpredict.answers.exact import exact
 from quagpredict.answers.expression import Symbol
 from quagpredict.answers.extract import last_box
 from quagpredict.answers.forms import Choice, Form, Items, Value
 from quagpredict.answers.normalise import canonical
+from quagpredict.answers.numeric import exact
 from quagpredict.answers.policy import GradingPolicy
 from quagpredict.answers.reading import read_form
 from quagpredict.errors import InvalidDataError
@@ -50,7 +50,6 @@ def readable_gold(gold: str, policy: GradingPolicy | None = None, problem: str |
 
     Parameters
     ----------
-    gold : str
     policy : GradingPolicy, optional
         The default policy if left out.
     problem : str, optional

@@ -9,9 +9,8 @@ from quagpredict.answers.compare import equal
 from quagpredict.answers.extract import extract
 from quagpredict.answers.forms import Words
 from quagpredict.answers.golds import names_no_option, one_spelling, readable_gold, reduced_gold
-from quagpredict.answers.policy import GradingPolicy
+from quagpredict.answers.policy import GradingPolicy, Verdict
 from quagpredict.answers.reading import read_form
-from quagpredict.answers.verdict import Verdict
 from quagpredict.errors import InvalidDataError
 
 DEFAULT = GradingPolicy()
@@ -93,7 +92,6 @@ def grade_many(
         A gold for each response.
     finish_reasons : iterable of str, optional
         One for each response; "stop" by default.
-    policy : GradingPolicy
 
     Returns
     -------

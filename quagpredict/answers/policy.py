@@ -144,3 +144,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "memory_limit_mib": (256, 65536),
     "max_answer_length": (1, 4000),
 }
+
+
+Verdict = Literal["correct", "wrong", "no_answer", "truncated", "timeout", "error"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

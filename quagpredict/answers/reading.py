@@ -1,15 +1,27 @@
 r"""An answer as it is written to its form."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from quagpredict.answers.caps import nested_too_deep
 from quagpredict.answers.expression import Literal, Operation, read_expression
-from quagpredict.answers.forms import Based, Choice, Form, Items, Matrix, Other, Relation, Union, Value, Words
+from quagpredict.answers.forms import (
+    Based,
+    Choice,
+    Form,
+    Items,
+    Matrix,
+    Other,
+    Relation,
+    Union,
+    Value,
+    Words,
+    of_builder,
+    of_relations,
+)
 from quagpredict.answers.normalise import canonical
 from quagpredict.answers.numeric import value_at
-from quagpredict.answers.regions import of_builder, of_relations
 from quagpredict.answers.tokens import Token, UnreadError, tokens_of
 from quagpredict.answers.units import read_behind
 from quagpredict.answers.vocabulary import CHANGING_WORDS
@@ -39,7 +51,6 @@ def read_form(text: str, *, thousands: bool = True) -> Form:
 
     Parameters
     ----------
-    text : str
     thousands : bool
         Whether a comma without a space before three digits makes thousands; else it always separates.
 
@@ -96,17 +107,28 @@ def _single(tokens: Sequence[Token]) -> Form | None:
         return _LINE
     parts = _split(tokens, ("cup",))
     if len(parts) > 1:
-        forms = [_single(part) for part, _ in parts]
-        return None if None in forms else Union(tuple(part for part in forms if part is not None))
+        regions = _each(_single, [part for part, _ in parts])
+        return None if regions is None else Union(regions)
     if (enclosed := _enclosed(tokens)) is not None:
         return enclosed
     ratio = _split(tokens, (":",))
     if 1 < len(ratio) <= 6 and all(part and part[0].kind in ("number", "letter") for part, _ in ratio):
-        values = [_value(part) for part, _ in ratio]
-        return None if None in values else Items(":", tuple(value for value in values if value is not None))
+        values = _each(_value, [part for part, _ in ratio])
+        return None if values is None else Items(":", values)
     if any(token.text in ("pm", "mp") and token.kind == "mark" for token in tokens):
         return _plus_and_minus(tokens)
     return _value(tokens)
+
+
+def _each(read: Callable[[Sequence[Token]], Form | None], parts: Sequence[Sequence[Token]]) -> tuple[Form, ...] | None:
+    """Read every part; None where one is empty, or is nothing that is known."""
+    forms: list[Form] = []
+    for part in parts:
+        form = read(part) if part else None
+        if form is None:
+            return None
+        forms.append(form)
+    return tuple(forms)
 
 
 def _split(tokens: Sequence[Token], marks: Sequence[str]) -> list[tuple[Sequence[Token], str]]:
@@ -195,9 +217,8 @@ def _listed(tokens: Sequence[Token]) -> Form | None:
         return None if len(parts[0][0]) == len(tokens) else _form(parts[0][0])
     if not 1 < len(parts) <= _MOST_ITEMS:
         return None
-    forms = [_form(part) for part, _ in parts]
-    items = tuple(item for item in forms if item is not None)
-    if len(items) < len(forms):
+    items = _each(_form, [part for part, _ in parts])
+    if items is None:
         return None
     region = of_relations(items, [mark for _, mark in parts[1:]])
     return region or Items("", _flat(items))
@@ -271,9 +292,8 @@ def _enclosed(tokens: Sequence[Token]) -> Form | None:
         return _set(inner)
     parts = _split(inner, (",", ";"))
     if len(parts) > 1:
-        forms = [_form(part) if part else None for part, _ in parts[: _MOST_ITEMS + 1]]
-        items = tuple(item for item in forms if item is not None)
-        return Items(first.text + last.text, items) if len(items) == len(forms) <= _MOST_ITEMS else None
+        items = _each(_form, [part for part, _ in parts]) if len(parts) <= _MOST_ITEMS else None
+        return None if items is None else Items(first.text + last.text, items)
     held = _form(inner)
     if isinstance(held, Matrix) or (first.text == "(" and last.text == ")"):
         return held
@@ -289,9 +309,9 @@ def _set(inner: Sequence[Token]) -> Form | None:
         condition = _form(right) if right else None
         name = _name(_split(left, ("in",))[0][0])
         return of_builder(condition, name) if condition is not None and name else None
-    forms = [_form(part) if part else None for part, _ in _split(inner, (",", ";"))]
-    items = tuple(item for item in forms if item is not None)
-    return Items("{}", _flat(items)) if len(items) == len(forms) <= _MOST_ITEMS else None
+    parts = _split(inner, (",", ";"))
+    items = _each(_form, [part for part, _ in parts]) if len(parts) <= _MOST_ITEMS else None
+    return None if items is None else Items("{}", _flat(items))
 
 
 def _matrix(frame: str, tokens: Sequence[Token]) -> Form | None:
@@ -300,24 +320,18 @@ def _matrix(frame: str, tokens: Sequence[Token]) -> Form | None:
     rows = []
     for row, _ in _split(tokens, ("\\\\",)):
         if row:
-            cells = [_form(cell) if cell else None for cell, _ in _split(row, ("&",))]
-            if None in cells:
+            cells = _each(_form, [cell for cell, _ in _split(row, ("&",))])
+            if cells is None:
                 return None
-            rows.append(tuple(cell for cell in cells if cell is not None))
+            rows.append(cells)
     return Matrix(_MATRICES.get(frame, "matrix"), tuple(rows)) if rows else None
 
 
 def _plus_and_minus(tokens: Sequence[Token]) -> Form | None:
     r"""Read 1 \pm x as the list of its two values."""
-    both = []
-    for upper in ("+", "-"):
-        lower = "-" if upper == "+" else "+"
-        signs = {"pm": upper, "mp": lower}
-        value = _value([token._replace(text=signs.get(token.text, token.text)) for token in tokens])
-        if value is None:
-            return None
-        both.append(value)
-    return Items("", tuple(both))
+    signs = ({"pm": "+", "mp": "-"}, {"pm": "-", "mp": "+"})
+    values = _each(_value, [[token._replace(text=of.get(token.text, token.text)) for token in tokens] for of in signs])
+    return None if values is None else Items("", values)
 
 
 def _value(tokens: Sequence[Token]) -> Form | None:

@@ -20,8 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from quagpredict.answers.normalise import readable_form
-from quagpredict.answers.policy import GradingPolicy
-from quagpredict.answers.verdict import Verdict
+from quagpredict.answers.policy import GradingPolicy, Verdict
 from quagpredict.errors import QuagpredictError
 from quagpredict.optional import require
 

@@ -16,31 +16,16 @@ _MAX_EXPONENT = 1000
 
 
 class Token(NamedTuple):
-    r"""One token.
+    r"""One token."""
 
-    Attributes
-    ----------
-    kind : str
-        number, letter (of any alphabet, also ``\alpha``), word, command (``frac``, ``sin``; no backslash), open, close,
-        group (TeX's braces), mark (an operator, a relation, a separator), matrix (``begin`` and ``end``), other.
-    text : str
-        In one spelling.
-    spaced : bool
-        Whether white space stood before it.
-    upright : bool
-        Whether it stood inside ``\text{}`` or the like: rather a word or a unit than a variable.
-    value : Fraction or None
-        Of a number.
-    decimal : bool
-        Whether a number was written with a point and is not whole.
-    """
-
+    #: number, letter (of any alphabet, also ``\alpha``), word, command (``frac``, ``sin``; no backslash), open, close,
+    #: group (TeX's braces), mark (an operator, a relation, a separator), matrix (``begin`` and ``end``), other.
     kind: str
-    text: str
-    spaced: bool = False
-    upright: bool = False
-    value: Fraction | None = None
-    decimal: bool = False
+    text: str  #: In one spelling.
+    spaced: bool = False  #: Whether white space stood before it.
+    upright: bool = False  #: Whether it stood inside ``\text{}`` or the like: rather a word or a unit than a variable.
+    value: Fraction | None = None  #: Of a number.
+    decimal: bool = False  #: Whether a number was written with a point and is not whole.
 
 
 class UnreadError(Exception):
@@ -103,7 +88,6 @@ def tokens_of(text: str, *, thousands: bool = True) -> list[Token]:
 
     Parameters
     ----------
-    text : str
     thousands : bool
         Whether ``120,450`` is one number; else every comma separates.
 
@@ -162,10 +146,10 @@ def _scan(text: str, *, upright: bool, grouped: bool) -> list[Token]:
 def _closing(text: str, at: int) -> int:
     """Return the position of the brace that closes what is open at `at`."""
     depth = 1
-    for found in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, at):
-        depth += (found.group() == "{") - (found.group() == "}")
+    for brace in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, at):
+        depth += (brace.group() == "{") - (brace.group() == "}")
         if depth == 0:
-            return found.start()
+            return brace.start()
     raise UnreadError
 
 

@@ -7,9 +7,8 @@ negative values among them: no expression of the length that is read here comes 
 from fractions import Fraction
 from typing import Any
 
-from quagpredict.answers.exact import exact
 from quagpredict.answers.expression import Node, Operation, has_decimal, symbols_of
-from quagpredict.answers.numeric import context_of, value_at
+from quagpredict.answers.numeric import context_of, exact, value_at
 
 _LOW, _HIGH = 30, 90  # digits: a first look, and what agreement is proved by
 _DIFFERENT = 1e-20  # relative
@@ -114,12 +113,12 @@ def proportional(left: Node, right: Node, other_left: Node, other_right: Node) -
     >>> proportional(node("y"), node("2x"), node("y"), node("3x")) is None
     True
     """
-    one = Operation("add", (left, Operation("neg", (right,))))
+    equation = Operation("add", (left, Operation("neg", (right,))))
     other = Operation("add", (other_left, Operation("neg", (other_right,))))
-    names = symbols_of(one)
+    names = symbols_of(equation)
     if not names or names != symbols_of(other):
         return False
-    pairs = [_both(one, other, point, "e", _HIGH) for point in _PLACES]
+    pairs = [_both(equation, other, point, "e", _HIGH) for point in _PLACES]
     nonzero = [pair for pair in pairs if pair is not None and pair[0] != 0 and pair[1] != 0]
     if len(nonzero) < len(pairs):
         return None

@@ -111,11 +111,11 @@ def _fault(error: BaseException, command: str) -> str:
 
     ours = [frame for frame in extract_tb(error.__traceback__) if "quagpredict" in frame.filename]
     where = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
-    said = "; ".join([str(error)[:200], *getattr(error, "__notes__", ())])
-    said = printable(" ".join(said.split()))[:400]
+    message = "; ".join([str(error)[:200], *getattr(error, "__notes__", ())])
+    message = printable(" ".join(message.split()))[:400]
     return (
         f"a fault of quagpredict {version('quagpredict')} in '{command}'{where}: {type(error).__name__}"
-        f"{f': {said}' if said else ''}; please report this line and the command where you got quagpredict from; "
+        f"{f': {message}' if message else ''}; please report this line and the command where you got quagpredict from; "
         f"{TRACEBACK}=1 shows the whole traceback"
     )
 
@@ -134,7 +134,7 @@ def _run(words: Sequence[str], command: str) -> int:
 
 def _refuse_unknown(parser: argparse.ArgumentParser, command: str, words: Sequence[str]) -> None:
     """Leave with the options of the command in view: argparse knows only of the whole program."""
-    from quagpredict.nearest import did_you_mean
+    from quagpredict.errors import did_you_mean
 
     (choices,) = (action.choices for action in parser._actions if isinstance(action.choices, dict))
     options = [name for action in choices[command]._actions for name in action.option_strings]

@@ -1,7 +1,6 @@
 """``quagpredict audit``: where the order after SFT reverses after RL."""
 
 import argparse
-from functools import partial
 
 from quagpredict.cli.inputs import add_corpus, add_output, emit, say_notes, with_corpus
 
@@ -35,12 +34,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Audit and print."""
     from quagpredict.replication.auditing import audit
-    from quagpredict.report.quagmire_tables import audit_csv, audit_json, print_audit
+    from quagpredict.report.quagmire_tables import audit_table, print_audit
 
     chosen = {"level": args.level, "split": None if args.split == "all" else args.split}
     audited = with_corpus(lambda runs: audit(runs, source=" ".join(args.corpus), **chosen), args, "audit")
-    makers = {"csv": partial(audit_csv, audited), "json": partial(audit_json, audited)}
-    emit(args.format, makers, lambda console: print_audit(audited, console, args.top), args.out)
+    emit(
+        args.format,
+        lambda console: print_audit(audited, console, args.top),
+        lambda: audit_table(audited),
+        lambda: vars(audited),
+        args.out,
+    )
     say_notes(audited.notes, "audit")
     return 0
 

@@ -4,9 +4,15 @@ import argparse
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from quagpredict.cli.inputs import console, say, say_notes, several_of
+from quagpredict.cli.inputs import arguments_of, console, say, say_notes, several_of
 from quagpredict.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from quagpredict.collection.estimate import KindCost
 
 DESCRIPTION = "Run the stages of a plan that are not done yet. Stop it at any moment, start it again to resume."
 EPILOG = """\
@@ -38,6 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     several(
         "--records",
+        default=[],
         type=Path,
         metavar="FILE",
         help="archives of this collection from elsewhere: what they hold is not done again",
@@ -67,11 +74,8 @@ def run(args: argparse.Namespace) -> int:
     plan = Plan.from_yaml(args.plan)
     out = args.out or Path("runs") / plan.name
     if args.dry_run:
-        selection = {"until": args.until, "only": args.only, "in_full": args.in_full, "records": args.records or ()}
         counts = Counter[str]()
-        for stage, state, command in planned_commands(
-            plan, out, args.limit, retry_failed=args.retry_failed, **selection
-        ):
+        for stage, state, command in planned_commands(**arguments_of(args, planned_commands, plan=plan, out=out)):
             counts[state] += 1
             print(f"# {stage.id}: {state}" + (f"\n{command}" if state in ("ready", "waiting") else ""))
         would = f"{counts['ready'] + counts['waiting']} would run, {counts['ready']} of them at once"
@@ -80,27 +84,13 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.estimate:
         from quagpredict.collection.estimate import estimate_cost
-        from quagpredict.report.cost_tables import print_costs
 
         estimate = estimate_cost(plan, out)
-        print_costs(estimate.costs, console())
+        _print_costs(estimate.costs)
         say_notes(estimate.notes, "collect")
         return 0
     try:
-        summary = collect(
-            *(plan, out),
-            workers=args.workers,
-            limit=args.limit,
-            until=args.until,
-            only=args.only,
-            retry_failed=args.retry_failed,
-            in_full=args.in_full,
-            records=args.records or (),
-            fork_server=args.fork_server,
-            launcher=args.launcher,
-            join=args.join,
-            address=args.address,
-        )
+        summary = collect(**arguments_of(args, collect, plan=plan, out=out))
     except KeyboardInterrupt:
         print("stopped; the same command resumes from here", file=sys.stderr)
         return 130
@@ -115,3 +105,22 @@ def run(args: argparse.Namespace) -> int:
     if summary.failed:
         print("--retry-failed tries them again", file=sys.stderr)
     return 1 if summary.failed else 0
+
+
+def _print_costs(costs: "Sequence[KindCost]") -> None:
+    """Print the cost of each kind of stage, and of all; empty where nothing is known."""
+    from quagpredict.report.formats import table_of
+
+    def column(values: "list[Any]", form: str) -> list[str]:
+        known = [value for value in values if value is not None]
+        return ["" if value is None else format(value, form) for value in (*values, sum(known) if known else None)]
+
+    columns = {
+        "stages": [*(cost.kind for cost in costs), "all"],
+        "number": column([cost.stages for cost in costs], ","),
+        " hours": column([cost.hours for cost in costs], ",.1f"),
+        " GPU-hours": column([cost.gpu_hours for cost in costs], ",.0f"),
+        " GiB": column([cost.disk_gib for cost in costs], ",.0f"),
+        " from": [*(f" {cost.how}" for cost in costs), ""],
+    }
+    console().print(table_of(columns, {"stages": 12, " from": None}))

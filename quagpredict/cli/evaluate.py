@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import yaml
 
-from quagpredict.cli.inputs import FORMATS, emit, say, say_notes, several_of
+from quagpredict.cli.inputs import FORMATS, arguments_of, emit, say, say_notes, several_of
 from quagpredict.errors import UsageError
 
 DESCRIPTION = """\
@@ -107,7 +107,7 @@ def _samples(text: str) -> int | Literal["auto"]:
 def run(args: argparse.Namespace) -> int:
     """Measure, write, print."""
     from quagpredict.evaluation import OverlapCheck, score_checkpoint
-    from quagpredict.report.measurement_tables import measurement_csv, measurement_json, print_measurement
+    from quagpredict.report.measurement_tables import print_measurement
     from quagpredict.report.progress import progress_of
 
     overlap = OverlapCheck(args.overlap, args.overlap_ngram, args.max_overlap) if args.overlap else None
@@ -116,31 +116,20 @@ def run(args: argparse.Namespace) -> int:
     try:
         with progress_of("samples", before="loading the model", shown=not args.quiet) as progress:
             score = score_checkpoint(
-                args.checkpoint,
-                args.suite,
-                samples=args.samples,
-                precision=args.precision,
-                target=args.target,
-                against=args.against,
-                engine=args.engine,
-                batch_size=args.batch_size,
-                workers=args.workers,
-                engine_settings=engine_settings(args.engine_setting),
-                ray=args.ray,
-                out=args.out,
-                name=args.name,
-                base_model=args.base_model,
-                no_sft=args.no_sft,
-                overlap=overlap,
-                progress=progress,
-                say=None if args.quiet else (lambda line: say_notes([line], "evaluate")),
+                **arguments_of(
+                    args,
+                    score_checkpoint,
+                    engine_settings=engine_settings(args.engine_setting),
+                    overlap=overlap,
+                    progress=progress,
+                    say=None if args.quiet else (lambda line: say_notes([line], "evaluate")),
+                )
             )
     except KeyboardInterrupt:
         say(f"stopped; what was drawn is kept in {args.out} but for the last seconds; the same command resumes")
         return 130
     values = score.as_dict()
-    makers = {"csv": lambda: measurement_csv(score.summary), "json": lambda: measurement_json(values)}
-    emit(args.format, makers, lambda console: print_measurement(values, console), None)
+    emit(args.format, lambda console: print_measurement(values, console), lambda: score.summary, lambda: values)
     if not args.quiet:
         say(f"{score.drawn:,} samples drawn, {score.samples.height - score.drawn:,} were there")
         say(f"wrote {args.out / 'candidate.parquet'}")

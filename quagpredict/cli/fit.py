@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from quagpredict.cli.inputs import (
     add_corpus,
     add_weights,
+    arguments_of,
     at_least,
     kept_of,
     one_or_many,
@@ -75,24 +76,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fit, validate and store."""
-    from quagpredict.report.card import save_validated
+    from quagpredict.report.cards import save_validated
     from quagpredict.validation import fit_validated
 
     made = with_corpus(
         lambda runs: fit_validated(
-            runs,
-            args.surrogate,
-            one_or_many(args.features),
-            args.target,
-            transforms=args.transforms,
-            groups=args.groups,
-            split=None if args.split == "all" else args.split,
-            seed=args.seed,
-            intervals=args.intervals,
-            repeats=args.repeats,
-            minimize=args.minimize or None,
-            weights=weights_of(args.weights),
-            source=" ".join(args.corpus),
+            **arguments_of(
+                args,
+                fit_validated,
+                corpus=runs,
+                features=one_or_many(args.features),
+                split=None if args.split == "all" else args.split,
+                minimize=args.minimize or None,
+                weights=weights_of(args.weights),
+                source=" ".join(args.corpus),
+            )
         ),
         args,
         "fit",

@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the folder, print the command."""
-    from quagpredict.report.hub import write_hub_folder
+    from quagpredict.report.cards import write_hub_folder
 
     made = write_hub_folder(args.source, args.out, repo=args.repo, license=args.license)
     say(f"wrote {made.path}, a {made.kind}; to send it:")

@@ -30,6 +30,11 @@ _COLUMNS = {
     "benchmark": "the name of the benchmark",
     "truncated": "whether the budget cut the sample",
 }
+# Options that are handed on as they are.
+_OPTIONS = (
+    *("base_model", "group_size", "suite", "protocol", "filter", "metric", "threshold"),
+    *("allow_ragged", "allow_duplicates", "allow_mixed_settings"),
+)
 DESCRIPTION = """\
 Read what another evaluation tool measured of checkpoints, check it, and write the table that `quagpredict rank` reads.
 Pass@k is computed again from the counts, and every number of the tool's own that differs is shown with the reason.
@@ -93,10 +98,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _whole_command(text: str) -> str:
     """Return the command that does what an error says decides it; empty where the error is of something else."""
-    found = _DECIDES.search(text)
-    if found is None:
+    match = _DECIDES.search(text)
+    if match is None:
         return ""
-    flags = f"--filter {shlex.quote(found[1])}" if found[1] else "--regrade"
+    flags = f"--filter {shlex.quote(match[1])}" if match[1] else "--regrade"
     needed = flags == "--regrade" and find_spec("math_verify") is None
     after = f", after {install_line(EXTRA_OF['math_verify'])}" if needed else ""
     return f"; the whole command: {called()} {flags}{after}"
@@ -112,18 +117,8 @@ def _run(args: argparse.Namespace) -> int:
         runs,
         losses=_losses(args.loss, list(runs)),
         base=args.base,
-        base_model=args.base_model,
-        group_size=args.group_size,
-        suite=args.suite,
-        protocol=args.protocol,
-        filter=args.filter,
-        metric=args.metric,
-        **{name: getattr(args, name) for name in _COLUMNS},
-        threshold=args.threshold,
         regrade=GradingPolicy(symbolic=not args.no_symbolic) if args.regrade else None,
-        allow_ragged=args.allow_ragged,
-        allow_duplicates=args.allow_duplicates,
-        allow_mixed_settings=args.allow_mixed_settings,
+        **{name: getattr(args, name) for name in (*_COLUMNS, *_OPTIONS)},
     )
     write_imported(imported, args.out)
     if args.format == "json":
@@ -141,9 +136,9 @@ def _mlflow(args: argparse.Namespace) -> int:
     from quagpredict.corpus import write_corpus
     from quagpredict.importers import read_mlflow
 
-    told = {"--candidate": args.candidate, "--each": args.each, "--loss": args.loss, "--base": args.base}
-    if len(args.paths) > 1 or any(told.values()):
-        option = next((name for name, value in told.items() if value), "a second store")
+    given = {"--candidate": args.candidate, "--each": args.each, "--loss": args.loss, "--base": args.base}
+    if len(args.paths) > 1 or any(given.values()):
+        option = next((name for name, value in given.items() if value), "a second store")
         raise UsageError(
             f"mlflow takes one store and --experiment, each run is a candidate; {option} does not go with it"
         )

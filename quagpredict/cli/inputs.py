@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +14,7 @@ from quagpredict.errors import CorpusError, UsageError
 from quagpredict.files import printable, written_aside
 
 if TYPE_CHECKING:
+    import polars as pl
     from rich.console import Console
 
 FORMATS = ("table", "csv", "json")
@@ -175,6 +177,19 @@ def add_gate(parser: argparse.ArgumentParser, bar: str, probability: str) -> Non
     add("--gate-probability", type=float, default=0.5, metavar="P", help=probability)
 
 
+def arguments_of(args: argparse.Namespace, function: Callable[..., Any], **others: Any) -> dict[str, Any]:
+    """Return what a function of the library is called with: each option that has the name of a parameter, and `others`.
+
+    Examples
+    --------
+    >>> def rank(candidates, top_m=3, gate=None): ...
+    >>> arguments_of(argparse.Namespace(top_m=5, out="a.csv"), rank, candidates=["runs/"])
+    {'top_m': 5, 'candidates': ['runs/']}
+    """
+    options = {name: getattr(args, name) for name in signature(function).parameters if hasattr(args, name)}
+    return options | others
+
+
 def one_or_many(values: list[str] | None) -> str | list[str] | None:
     """Return a single value as itself: a name such as ``both`` may stand for several columns, a list may not.
 
@@ -214,7 +229,7 @@ def weights_of(given: Iterable[str] | None) -> dict[str, float] | None:
     return weights
 
 
-def console(width: int | None = None) -> "Console":
+def console() -> "Console":
     """Return the console that prints tables on stdout; a reader that has seen enough is ours to handle."""
     from rich.console import Console
 
@@ -222,25 +237,30 @@ def console(width: int | None = None) -> "Console":
         def on_broken_pipe(self) -> None:
             raise
 
-    return Ours(highlight=False, soft_wrap=False, width=width)
+    return Ours(highlight=False, soft_wrap=False)
 
 
 def emit(
     format: str,
-    makers: Mapping[str, Callable[[], str]],
     show: "Callable[[Console], None]",
-    out: str | None,
+    table: "Callable[[], pl.DataFrame]",
+    values: Callable[[], Any],
+    out: str | None = None,
     writers: "Mapping[str, Callable[[], Path]] | None" = None,
 ) -> None:
     """Print a result on stdout in one format, and write it to `out`, whose suffix names the format.
 
-    `writers` write `out` themselves: suffix -> what writes it.
+    `show` prints it as a table, `table` is its CSV, `values` its JSON. `writers` write `out` themselves: suffix -> what
+    writes it.
 
     Raises
     ------
     UsageError
         If the suffix is not .csv, .json, .txt or one of `writers`, or the file cannot be written.
     """
+    from quagpredict.report.formats import to_json
+
+    makers = {"csv": lambda: table().write_csv(), "json": lambda: to_json(values())}
     suffix = Path(out).suffix.lower() if out else ""
     known = (".csv", ".json", ".txt", *(writers or ()))
     if out and suffix not in known:

@@ -1,7 +1,6 @@
 """``quagpredict race``: which RL runs to start, go on with and stop now."""
 
 import argparse
-from functools import partial
 
 from quagpredict.cli.inputs import (
     above_zero,
@@ -10,6 +9,7 @@ from quagpredict.cli.inputs import (
     add_gate,
     add_output,
     add_reading,
+    arguments_of,
     at_least,
     candidates_of,
     columns_of,
@@ -81,37 +81,25 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.errors import UsageError
     from quagpredict.racing import race
     from quagpredict.report.figures import check_figure_path
-    from quagpredict.report.race_tables import print_race, race_csv, race_json
+    from quagpredict.report.race_tables import print_race, race_content
 
     given = candidates_of(args, "race")
     if args.figure:
         check_figure_path(args.figure)
     if args.prior and args.no_prior:
         raise UsageError("--prior and --no-prior exclude each other")
+    prior = None if args.no_prior else args.prior or "default"
     with telling_the_command():
-        raced = race(
-            given,
-            args.curves,
-            rl_steps=args.rl_steps,
-            budget=args.budget,
-            step_cost=args.step_cost,
-            measure_cost=args.measure_cost,
-            parallel=args.parallel,
-            rungs=args.rungs,
-            prior=None if args.no_prior else args.prior or "default",
-            learn_from=args.learn_from,
-            stopped=args.stopped,
-            gate=args.gate,
-            margin=args.margin,
-            gate_probability=args.gate_probability,
-            tolerance=args.tolerance,
-            columns=columns_of(args.columns),
-            percent=args.percent,
-        )
-    makers = {"csv": partial(race_csv, raced), "json": partial(race_json, raced)}
-    emit(args.format, makers, lambda console: print_race(raced, console, args.top), args.out)
+        raced = race(**arguments_of(args, race, candidates=given, prior=prior, columns=columns_of(args.columns)))
+    emit(
+        args.format,
+        lambda console: print_race(raced, console, args.top),
+        lambda: raced.frame,
+        lambda: race_content(raced),
+        args.out,
+    )
     if args.figure:
-        from quagpredict.report.race_figures import race_figure
+        from quagpredict.report.ranking_figures import race_figure
 
         say(f"wrote {race_figure(raced, args.figure)}")
     say_notes(raced.notes, "race")

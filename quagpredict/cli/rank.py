@@ -12,6 +12,7 @@ from quagpredict.cli.inputs import (
     add_output,
     add_reading,
     add_weights,
+    arguments_of,
     at_least,
     called,
     candidates_of,
@@ -101,12 +102,17 @@ def add_ranking_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Rank and print."""
-    from quagpredict.report.tables import print_ranking, ranking_csv, ranking_json
+    from quagpredict.report.tables import print_ranking, ranking_table, ranking_values
 
     ranking = ranked(args)
-    makers = {"csv": partial(ranking_csv, ranking), "json": partial(ranking_json, ranking)}
-    pages = dict.fromkeys((".html", ".md", ".png"), partial(_written, args, ranking))
-    emit(args.format, makers, lambda console: print_ranking(ranking, console, max(args.top, 1)), args.out, pages)
+    emit(
+        args.format,
+        lambda console: print_ranking(ranking, console, args.top),
+        lambda: ranking_table(ranking),
+        lambda: ranking_values(ranking),
+        args.out,
+        dict.fromkeys((".html", ".md", ".png"), partial(_written, args, ranking)),
+    )
     say_notes(ranking.notes, "rank")
     return 0
 
@@ -130,27 +136,15 @@ def ranked(args: argparse.Namespace) -> Any:
     given = candidates_of(args, "rank")
     with telling_the_command():
         return rank(
-            given,
-            "default" if args.surrogate is None else args.surrogate,
-            target=args.target,
-            features=one_or_many(args.features),
-            truth=args.truth,
-            curves=args.curves,
-            rl_steps=args.rl_steps,
-            top_m=args.top_m,
-            budget=args.budget,
-            next_run=args.next,
-            gate=args.gate,
-            margin=args.margin,
-            gate_probability=args.gate_probability,
-            condition=not args.no_condition,
-            minimize=args.minimize,
-            weights=weights_of(args.weights),
-            columns=columns_of(args.columns),
-            percent=args.percent,
-            join=args.join,
-            join_seeds=args.join_seeds,
-            split=args.split,
-            allow_mixed_protocols=args.allow_mixed_protocols,
-            allow_unvalidated_base=args.allow_unvalidated_base,
+            **arguments_of(
+                args,
+                rank,
+                candidates=given,
+                surrogate="default" if args.surrogate is None else args.surrogate,
+                features=one_or_many(args.features),
+                next_run=args.next,
+                condition=not args.no_condition,
+                weights=weights_of(args.weights),
+                columns=columns_of(args.columns),
+            )
         )

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from quagpredict.cli.inputs import at_least, emit, say
+from quagpredict.cli.inputs import arguments_of, at_least, emit, say
 
 DESCRIPTION = """\
 Hold the paper's table and claims against corpora of finished runs: a page with effects, intervals, plain verdicts and
@@ -37,14 +37,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, write, print the claims."""
     from quagpredict.replication import replicate
-    from quagpredict.report.formats import to_json
 
-    replicated = replicate(args.corpora, args.page, repeats=args.repeats, seed=args.seed, jobs=args.jobs, say=say)
-    makers = {
-        "csv": lambda: str(replicated.claims.write_csv()),
-        "json": lambda: to_json(replicated.claims),
-    }
-    emit(args.format, makers, lambda console: _print(replicated.claims, console), None)
+    replicated = replicate(**arguments_of(args, replicate, say=say))
+    claims = replicated.claims
+    emit(args.format, lambda console: _print(claims, console), lambda: claims, lambda: claims)
     say(f"wrote {replicated.written[0]}")
     return 0
 

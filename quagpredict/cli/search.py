@@ -1,11 +1,10 @@
 """``quagpredict search``: find the SFT mixture that ends best after RL."""
 
 import argparse
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quagpredict.cli.inputs import FORMATS, at_least, emit, say, say_notes, several_of
+from quagpredict.cli.inputs import FORMATS, arguments_of, at_least, emit, say, say_notes, several_of
 
 if TYPE_CHECKING:
     from quagpredict.mixture_search.space_file import SearchPlan
@@ -62,12 +61,11 @@ def run(args: argparse.Namespace) -> int:
     from quagpredict.mixture_search.searching import check_search, search
     from quagpredict.mixture_search.space_file import SearchPlan
     from quagpredict.mixture_search.study import OBJECTIVE_OF
-    from quagpredict.report.search_tables import print_search, search_csv, search_json
+    from quagpredict.report.search_tables import print_search, search_frame, search_values
 
     plan = SearchPlan.from_yaml(args.space)
-    allowed = {name: getattr(args, name) for name in ("allow_unvalidated_base", "allow_mixed_protocols")}
     if args.check:
-        surrogate = check_search(plan, args.surrogate, method=args.method, **allowed)
+        surrogate = check_search(**arguments_of(args, check_search, space=plan))
         print(_described(plan))
         unnamed = "the prior of rank" if OBJECTIVE_OF[args.method] == "lower_bound" else "the method's own measurement"
         by = f"the surrogate '{surrogate.name}'" if surrogate is not None else unnamed
@@ -75,30 +73,16 @@ def run(args: argparse.Namespace) -> int:
         say(f"{args.trials} trials by the method {args.method}, scored by {by}{verified}")
         return 0
     try:
-        outcome = search(
-            plan,
-            args.out,
-            trials=args.trials,
-            method=args.method,
-            surrogate=args.surrogate,
-            seed=args.seed,
-            verify=args.verify,
-            rounds=args.rounds,
-            workers=args.workers,
-            launcher=args.launcher,
-            address=args.address,
-            storage=args.storage,
-            warm_start=args.warm_start,
-            warm_start_study=args.warm_start_study,
-            figures=args.figures,
-            say=say,
-            **allowed,
-        )
+        outcome = search(**arguments_of(args, search, space=plan, say=say))
     except KeyboardInterrupt:
         say("stopped; the same command resumes from here")
         raise
-    makers = {"csv": partial(search_csv, outcome), "json": partial(search_json, outcome)}
-    emit(args.format, makers, lambda console: print_search(outcome, console, args.top), None)
+    emit(
+        args.format,
+        lambda console: print_search(outcome, console, args.top),
+        lambda: search_frame(outcome),
+        lambda: search_values(outcome),
+    )
     say_notes(outcome.notes, "search")
     say(f"wrote {', '.join(map(str, outcome.written))}")
     if outcome.chosen is None:

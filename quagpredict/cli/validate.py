@@ -1,7 +1,6 @@
 """``quagpredict validate``: how far a surrogate can be trusted."""
 
 import argparse
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from quagpredict.cli.inputs import (
@@ -20,7 +19,9 @@ from quagpredict.cli.inputs import (
 from quagpredict.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+
+    from rich.console import Console
 
 DESCRIPTION = """\
 Predict finished runs from other finished runs, and compare surrogates with the baselines: the training mean, post-SFT
@@ -73,13 +74,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Validate and print."""
     if args.figure:
-        from quagpredict.optional import require
         from quagpredict.report.figures import check_figure_path
 
         if not (args.curve or args.sensitivity):
             raise UsageError("--figure draws a curve: add --curve or --sensitivity")
         check_figure_path(args.figure)
-        require("matplotlib")
     if args.design and not args.curve:
         raise UsageError("--design chooses the runs of a curve: add --curve")
     if args.weights and args.sensitivity:
@@ -102,20 +101,19 @@ def run(args: argparse.Namespace) -> int:
 
 def _protocols(args: argparse.Namespace, shared: dict[str, Any]) -> int:
     from quagpredict.report.progress import progress_of
-    from quagpredict.report.validation_tables import print_validation, validation_csv, validation_json
+    from quagpredict.report.validation_tables import print_validation, validation_values
     from quagpredict.validation import validate
 
     chosen: dict[str, Any] = {"protocol": args.protocol} if args.protocol else {}
     with progress_of("models") as progress:
         chosen |= {"scenarios": args.scenario, "jobs": args.jobs, "progress": progress, **shared}
         report = with_corpus(lambda runs: validate(runs, args.surrogate, **chosen), args, "validate", kept_of(args))
-    makers = {"csv": partial(validation_csv, report), "json": partial(validation_json, report)}
-    _show(args, makers, lambda console: print_validation(report, console), report.notes)
+    _show(args, report, print_validation, lambda: validation_values(report))
     return 0
 
 
 def _curve(args: argparse.Namespace, shared: dict[str, Any]) -> int:
-    from quagpredict.report.curve_tables import frame_csv, frame_json, print_curve
+    from quagpredict.report.curve_tables import print_curve
     from quagpredict.report.progress import progress_of
     from quagpredict.validation.learning_curve import learning_curve
 
@@ -127,8 +125,7 @@ def _curve(args: argparse.Namespace, shared: dict[str, Any]) -> int:
             "validate",
             kept_of(args),
         )
-    makers = {"csv": partial(frame_csv, curve), "json": partial(frame_json, curve)}
-    _show(args, makers, lambda console: print_curve(curve, console), curve.notes)
+    _show(args, curve, print_curve, lambda: vars(curve))
     if args.figure:
         from quagpredict.report.figures import curve_figure
 
@@ -137,12 +134,11 @@ def _curve(args: argparse.Namespace, shared: dict[str, Any]) -> int:
 
 
 def _sensitivity(args: argparse.Namespace, shared: dict[str, Any]) -> int:
-    from quagpredict.report.curve_tables import frame_csv, frame_json, print_sensitivity
+    from quagpredict.report.curve_tables import print_sensitivity
     from quagpredict.validation.sensitivity import sensitivity
 
     judged = with_corpus(lambda runs: sensitivity(runs, **shared), args, "validate")
-    makers = {"csv": partial(frame_csv, judged), "json": partial(frame_json, judged)}
-    _show(args, makers, lambda console: print_sensitivity(judged, console), judged.notes)
+    _show(args, judged, print_sensitivity, lambda: vars(judged))
     if args.figure:
         from quagpredict.report.figures import sensitivity_figure
 
@@ -151,10 +147,7 @@ def _sensitivity(args: argparse.Namespace, shared: dict[str, Any]) -> int:
 
 
 def _show(
-    args: argparse.Namespace,
-    makers: "Mapping[str, Callable[[], str]]",
-    show: "Callable[[Any], None]",
-    notes: tuple[str, ...],
+    args: argparse.Namespace, judged: Any, printed: "Callable[[Any, Console], None]", values: "Callable[[], Any]"
 ) -> None:
-    emit(args.format, makers, show, args.out)
-    say_notes(notes, "validate")
+    emit(args.format, lambda console: printed(judged, console), lambda: judged.frame, values, args.out)
+    say_notes(judged.notes, "validate")

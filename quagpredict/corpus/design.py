@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from quagpredict.arrays import Floats
 from quagpredict.corpus.columns import is_derived
-from quagpredict.errors import CorpusError, UsageError
-from quagpredict.nearest import did_you_mean
+from quagpredict.errors import CorpusError, UsageError, did_you_mean
 
 
 def design_matrix(

@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from quagpredict.corpus.columns import pass_at_columns
-from quagpredict.errors import CorpusError
+from quagpredict.errors import CorpusError, did_you_mean
 from quagpredict.metrics.measuring import count_values
-from quagpredict.nearest import did_you_mean
 from quagpredict.schema import BY_NAME, PROBLEM_COLUMNS
 
 #: What makes rows of one candidate others than eval seeds of it.

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from quagpredict.errors import CorpusError, UsageError
-from quagpredict.nearest import did_you_mean
+from quagpredict.errors import CorpusError, UsageError, did_you_mean
 from quagpredict.schema import BY_NAME
 
 #: Headers that can mean but one thing, in lower case with ``_`` for blanks and dashes -> column of the schema.

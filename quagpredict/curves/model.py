@@ -35,61 +35,32 @@ _LEAST = 1e-4
 
 
 class Forecast(NamedTuple):
-    """Forecasts of scores at the end of RL, on the scale of `SCALE`; arrays of one shape, NaN where nothing is known.
-
-    Attributes
-    ----------
-    mean : array
-    own : array
-        Variance of the error that a run has alone.
-    loading : array
-        How much of the error that all runs of one base share is in it: its deviation.
-    """
+    """Forecasts of scores at the end of RL, on the scale of `SCALE`; arrays of one shape, NaN where none is known."""
 
     mean: Floats
-    own: Floats
-    loading: Floats
+    own: Floats  #: Variance of the error that a run has alone.
+    loading: Floats  #: How much of the error that all runs of one base share is in it: its deviation.
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The model for measurements with Pass@k, or for those without.
+    """The model for measurements with Pass@k, or for those without."""
 
-    Attributes
-    ----------
-    coefficients : array (2 p,)
-        For h and h² times each of the p terms: 1, x and, with Pass@k, g.
-    own : array (2,)
-        Variance of a run's own error: at the end of the run, and what h² adds.
-    shared : float
-        Variance, times h², of what a base gains more or less than others.
-    """
-
-    coefficients: Floats
-    own: Floats
-    shared: float
+    coefficients: Floats  #: (2 p,): For h and h² times each of the p terms: 1, x and, with Pass@k, g.
+    own: Floats  #: (2,): Variance of a run's own error: at the end of the run, and what h² adds.
+    shared: float  #: Variance, times h², of what a base gains more or less than others.
 
 
 @dataclass(frozen=True, eq=False)
 class CurveModel:
-    """Forecasts of the end of a run from its last measurement.
+    """Forecasts of the end of a run from its last measurement."""
 
-    Attributes
-    ----------
-    plain : Part
-        Without Pass@16.
-    with_k : Part or None
-        With it; None if it was not measured along the runs that were learnt from.
-    level, spread : float
-        Mean and deviation of the scores at the end, for a run of which nothing was measured.
-    runs, bases : int
-        How many it was learnt from.
-    """
-
-    plain: Part
-    with_k: Part | None
+    plain: Part  #: Without Pass@16.
+    with_k: Part | None  #: With it; None if it was not measured along the runs that were learnt from.
+    #: `level` and `spread`: Mean and deviation of the scores at the end, for a run of which nothing was measured.
     level: float
     spread: float
+    #: `runs` and `bases`: How many it was learnt from.
     runs: int
     bases: int
 
@@ -220,23 +191,35 @@ def _part(table: pl.DataFrame, *, with_k: bool) -> Part:
     A, gain = _terms(h, terms), y - x
     names, base = np.unique(table["base"].to_numpy(), return_inverse=True)
     weight = 1.0 / np.sqrt(QUIET + FAR * h**2)
-    error = np.empty_like(gain)
-    for place in range(len(names)):
-        out = base == place
-        error[out] = gain[out] - A[out] @ ridge(A[~out], gain[~out], h[~out], base[~out], weight[~out])
-    # What a base's runs of one length share at one step, and what each has alone.
-    groups = (
-        table.select(group=pl.struct("base", "end_step", "step"), error=pl.Series(error), h=pl.Series(h))
-        .group_by("group", maintain_order=True)
-        .agg(pl.len(), pl.first("h"), pl.mean("error"), var=pl.var("error"))
-    )
-    groups = groups.filter(pl.col("len") > 2)
-    size, at, mean, var = (groups[name].to_numpy().astype(np.float64) for name in ("len", "h", "error", "var"))
+    size, at, mean, var = left_out_errors(table, h, A, gain, h, base, weight)
     own = growing(at, var, size)
     beyond = np.maximum(mean**2 - var / size, 0.0)
     shared = float((at**2 * beyond).sum() / (at**4).sum())
     # Few bases tell little of how far bases differ.
     return Part(ridge(A, gain, h, base, weight), own, shared * (1.0 + 2.0 / len(names)))
+
+
+def left_out_errors(
+    table: pl.DataFrame, h: Floats, A: Floats, gain: Floats, level: Floats, base: NDArray[np.intp], weight: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return what `ridge` misses on bases that it was not fitted on, of a base's runs of one length at one step.
+
+    Four arrays: how many runs, `h` there, the mean of their errors, which they share, and the variance of what each has
+    alone. `table` has ``base``, ``end_step`` and ``step`` of each row; steps with less than three runs are left out.
+    """
+    error = np.empty_like(gain)
+    for number in range(int(base.max()) + 1):
+        out = base == number
+        parts = (values[~out] for values in (A, gain, level, base, weight))
+        error[out] = gain[out] - A[out] @ ridge(*parts)
+    groups = (
+        table.with_columns(error=pl.Series(error), h=pl.Series(h))
+        .group_by("base", "end_step", "step", maintain_order=True)
+        .agg(pl.len(), pl.first("h"), pl.mean("error"), var=pl.var("error"))
+        .filter(pl.col("len") > 2)
+    )
+    size, at, mean, var = (groups[name].to_numpy().astype(np.float64) for name in ("len", "h", "error", "var"))
+    return size, at, mean, var
 
 
 def ridge(A: Floats, gain: Floats, level: Floats, base: NDArray[np.intp], weight: Floats) -> Floats:
@@ -251,10 +234,10 @@ def growing(h: Floats, variance: Floats, size: Floats) -> Floats:
     """Return c0 and c1 of variance = c0 + c1 h², neither below a least value, by weighted least squares."""
     weight = np.sqrt(size) / (QUIET + FAR * h**2)
     X = np.column_stack([np.ones_like(h), h**2]) * weight[:, None]
-    found = np.linalg.lstsq(X, variance * weight, rcond=None)[0]
-    if found[0] < _LEAST:
-        found = np.array([_LEAST, (X[:, 1] @ (variance * weight)) / (X[:, 1] @ X[:, 1])])
-    return np.asarray(np.maximum(found, _LEAST), dtype=np.float64)
+    coefficients = np.linalg.lstsq(X, variance * weight, rcond=None)[0]
+    if coefficients[0] < _LEAST:
+        coefficients = np.array([_LEAST, (X[:, 1] @ (variance * weight)) / (X[:, 1] @ X[:, 1])])
+    return np.asarray(np.maximum(coefficients, _LEAST), dtype=np.float64)
 
 
 def _forecast(part: Part, h: Floats, terms: Sequence[Floats], x: Floats, responses: Floats) -> Forecast:

@@ -19,26 +19,18 @@ USUAL_K = 16
 
 
 class Curves(NamedTuple):
-    """Measurements along RL.
+    """Measurements along RL."""
 
-    Attributes
-    ----------
-    frame : polars.DataFrame
-        ``candidate``, ``step``, ``pass_at_1``, ``pass_at_k``, ``responses`` and ``reward`` (null where not known), by
-        candidate and step. Step 0 is before RL. A row without ``pass_at_1`` has a training reward: the last one of a
-        run that was not measured since its RL began.
-    k : int
-        Of ``pass_at_k``; 0 if no measurement has one.
-    """
-
+    #: ``candidate``, ``step``, ``pass_at_1``, ``pass_at_k``, ``responses`` and ``reward`` (null where not known), by
+    #: candidate and step. Step 0 is before RL. A row without ``pass_at_1`` has a training reward: the last one of a
+    #: run that was not measured since its RL began.
     frame: pl.DataFrame
-    k: int
+    k: int  #: Of ``pass_at_k``; 0 if no measurement has one.
 
 
 def read_curves(
     source: Any,
     candidates: pl.DataFrame,
-    label: str = "curves",
     *,
     percent: bool = False,
     left_out: Collection[str] = (),
@@ -54,8 +46,6 @@ def read_curves(
         of candidates with the nested column ``post_curve``. None takes ``post_curve`` of `candidates`, if there is one.
     candidates : polars.DataFrame
         Where a candidate has no step 0, its ``pre_pass_at_1`` is one.
-    label : str
-        What to call the table in errors.
     percent : bool
         Whether the scores of a long table are in per cent.
     left_out : collection of str
@@ -82,7 +72,7 @@ def read_curves(
     if source is None:
         label, table = "candidates", candidates
     else:
-        label = str(source) if isinstance(source, (str, Path)) else label
+        label = str(source) if isinstance(source, (str, Path)) else "curves"
         table = long_table(plain_table(source, label), label, percent=percent)
     long = _nested(table, label) if "post_curve" in table.columns else table if source is not None else None
     measured = _before(candidates, 0).clear() if long is None else _without_old_rewards(_checked(long, label))
@@ -115,15 +105,15 @@ def long_table(table: pl.DataFrame, label: str = "curves", *, percent: bool = Fa
     """
     if "post_curve" in table.columns:
         return table
-    found: dict[str, str] = {}
+    renamed: dict[str, str] = {}
     for header in table.columns:
         name = (meaning_of(header) or "").removeprefix("pre_").removeprefix("post_")
-        if _PASS_AT.fullmatch(name) and name not in (*table.columns, *found.values()):
-            found[header] = name
+        if _PASS_AT.fullmatch(name) and name not in (*table.columns, *renamed.values()):
+            renamed[header] = name
     if "candidate" not in table.columns:
         called = next((name for name in NAMES if name in table.columns), None)
-        found |= {} if called is None else {called: "candidate"}
-    table = table.rename(found)
+        renamed |= {} if called is None else {called: "candidate"}
+    table = table.rename(renamed)
     scores = [name for name in table.columns if _PASS_AT.fullmatch(name) and table[name].dtype.is_numeric()]
     if not percent:
         return table
@@ -230,20 +220,22 @@ def _checked(long: pl.DataFrame, label: str) -> pl.DataFrame:
         "reward": "reward",
     }
     columns = {
-        name: long[own].cast(pl.Float64, strict=False) if own in long.columns else pl.Series([None] * long.height)
-        for name, own in named.items()
+        name: long[header].cast(pl.Float64, strict=False) if header in long.columns else pl.Series([None] * long.height)
+        for name, header in named.items()
     }
     frame = pl.DataFrame(
         {"candidate": long["candidate"].cast(pl.String), **{name: columns[name].cast(pl.Float64) for name in named}}
     )
-    for name, own in named.items():
-        lost = frame[name].is_null() & long[own].is_not_null() if own in long.columns else None
+    for name, header in named.items():
+        lost = frame[name].is_null() & long[header].is_not_null() if header in long.columns else None
         if lost is not None and lost.any():
-            raise _wrong(label, frame, int(lost.arg_true()[0]), own, "a number", long[own][int(lost.arg_true()[0])])
+            raise _wrong(
+                label, frame, int(lost.arg_true()[0]), header, "a number", long[header][int(lost.arg_true()[0])]
+            )
     share = "a fraction from 0 to 1"
     step, score, at_k, n, reward = (frame[name] for name in named)
     reward = reward.fill_nan(None)
-    for bad, own, expected in (
+    for bad, header, expected in (
         (frame["candidate"].is_null(), "candidate", "a name"),
         (
             ~((step >= 0) & (step == step.floor()) & step.is_finite()).fill_null(False),
@@ -258,7 +250,7 @@ def _checked(long: pl.DataFrame, label: str) -> pl.DataFrame:
     ):
         if bad.any():
             row = int(bad.arg_true()[0])
-            raise _wrong(label, frame, row, own, expected, long[own][row])
+            raise _wrong(label, frame, row, header, expected, long[header][row])
     twice = frame.filter(frame.select("candidate", "step").is_duplicated())
     if twice.height:
         raise CorpusError(

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quagpredict.curves.model import FAR, LOGIT, QUIET, Forecast, growing, named_bases, ridge
+from quagpredict.curves.model import FAR, LOGIT, QUIET, Forecast, growing, left_out_errors, named_bases, ridge
 
 Floats = NDArray[np.float64]
 
@@ -22,17 +22,11 @@ LOGGED = 3
 
 @dataclass(frozen=True, eq=False)
 class RewardModel:
-    """Forecasts of the end of a run from its training reward.
+    """Forecasts of the end of a run from its training reward."""
 
-    Attributes
-    ----------
-    coefficients : array (4,)
-        Of 1, r, h and h r.
-    own, shared : array (2,)
-        Variances of the error of a run alone, and of what all runs of a base share: at the end, and what h² adds.
-    """
-
-    coefficients: Floats
+    coefficients: Floats  #: (4,): Of 1, r, h and h r.
+    #: `own` and `shared`: (2,): Variances of the error of a run alone, and of what all runs of a base share: at the
+    #: end, and what h² adds.
     own: Floats
     shared: Floats
 
@@ -63,8 +57,8 @@ def learn_rewards(corpora: Sequence[pl.DataFrame]) -> RewardModel | None:
     >>> bool(late.mean[0] < early.mean[0]), bool(late.own[0] < early.own[0])
     (True, True)
     """
-    found = [_pairs(corpus, place) for place, corpus in enumerate(corpora) if "rl_curve" in corpus.columns]
-    table = pl.concat(found) if found else pl.DataFrame(schema={"base": pl.String})
+    pairs = [_pairs(corpus, place) for place, corpus in enumerate(corpora) if "rl_curve" in corpus.columns]
+    table = pl.concat(pairs) if pairs else pl.DataFrame(schema={"base": pl.String})
     names, base = np.unique(table["base"].to_numpy(), return_inverse=True)
     if len(names) < 2:
         return None
@@ -72,18 +66,7 @@ def learn_rewards(corpora: Sequence[pl.DataFrame]) -> RewardModel | None:
     h = 1.0 - np.sqrt((table["step"] / table["end_step"]).to_numpy())
     terms, gain, weight = _terms(r, h), y - r, 1.0 / np.sqrt(QUIET + FAR * h**2)
     level = np.ones_like(h)
-    error = np.empty_like(gain)
-    for place in range(len(names)):
-        out = base == place
-        parts = (values[~out] for values in (terms, gain, level, base, weight))
-        error[out] = gain[out] - terms[out] @ ridge(*parts)
-    groups = (
-        table.with_columns(error=pl.Series(error), h=pl.Series(h))
-        .group_by("base", "end_step", "step", maintain_order=True)
-        .agg(pl.len(), pl.first("h"), pl.mean("error"), var=pl.var("error"))
-        .filter(pl.col("len") > 2)
-    )
-    size, at, mean, var = (groups[name].to_numpy().astype(np.float64) for name in ("len", "h", "error", "var"))
+    size, at, mean, var = left_out_errors(table, h, terms, gain, level, base, weight)
     shared = growing(at, np.maximum(mean**2 - var / size, 0.0), size)
     return RewardModel(
         ridge(terms, gain, level, base, weight), growing(at, var, size), shared * (1.0 + 2.0 / len(names))

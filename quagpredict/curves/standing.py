@@ -22,53 +22,27 @@ CORRELATION = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Forecasts of n runs at up to m measurements each, in the order of their steps; NaN after the last.
+    """Forecasts of n runs at up to m measurements each, in the order of their steps; NaN after the last."""
 
-    Attributes
-    ----------
-    step : array (n, m)
-        RL steps; the first is 0 for a run of which something is known before RL.
-    score : array (n, m)
-        Pass@1 that was measured.
-    forecast : Forecast
-        Arrays (n, m).
-    """
-
-    step: Floats
-    score: Floats
-    forecast: Forecast
+    step: Floats  #: (n, m): RL steps; the first is 0 for a run of which something is known before RL.
+    score: Floats  #: (n, m): Pass@1 that was measured.
+    forecast: Forecast  #: Arrays (n, m).
 
 
 @dataclass(frozen=True, eq=False)
 class Standing:
-    """What is believed of the ends of n runs now.
+    """What is believed of the ends of n runs now."""
 
-    Attributes
-    ----------
-    step : array (n,)
-        RL steps that are done.
-    score : array (n,)
-        Pass@1 there; NaN if it was not measured.
-    mean, own : array (n,)
-        Forecast on the logit scale, and the variance of the error that the run has alone.
-    loading : array (n,)
-        Deviation of the error that it shares with the runs of its base.
-    spread : array (n,)
-        By how much `loading` has shrunk already: the deviation of what is unknown of its base, 1 at first.
-    base : array (n,) of int
-        Number of its base model.
-    known : array (n,)
-        Score of a finished run, NaN elsewhere.
-    """
-
-    step: Floats
-    score: Floats
+    step: Floats  #: (n,): RL steps that are done.
+    score: Floats  #: (n,): Pass@1 there; NaN if it was not measured.
+    #: `mean` and `own`: (n,): Forecast on the logit scale, and the variance of the error that the run has alone.
     mean: Floats
     own: Floats
-    loading: Floats
+    loading: Floats  #: (n,): Deviation of the error that it shares with the runs of its base.
+    #: (n,): By how much `loading` has shrunk already: the deviation of what is unknown of its base, 1 at first.
     spread: Floats
-    base: NDArray[np.int64]
-    known: Floats
+    base: NDArray[np.int64]  #: (n,): Number of its base model.
+    known: Floats  #: (n,): Score of a finished run, NaN elsewhere.
 
 
 def grid_of(
@@ -86,10 +60,8 @@ def grid_of(
 
     Parameters
     ----------
-    model : CurveModel
     step, score, at_k, responses : array (n, m)
         Measurements, see `CurveModel.forecast`; NaN in `step` where there is none.
-    k : int
     steps : float
         RL steps of a whole run.
     prior : Forecast
@@ -97,12 +69,12 @@ def grid_of(
     by_reward : Forecast, optional
         From training rewards, arrays (n, m), NaN where there is none: taken where no score was measured.
     """
-    found = model.forecast(step / steps, score, at_k, k, responses)
+    forecast = model.forecast(step / steps, score, at_k, k, responses)
     if by_reward is not None:
         known = ~np.isfinite(score) & np.isfinite(by_reward.mean)
-        found = Forecast(*(np.where(known, *two) for two in zip(by_reward, found, strict=True)))
+        forecast = Forecast(*(np.where(known, *two) for two in zip(by_reward, forecast, strict=True)))
     return Grid(
-        step, score, Forecast(*(np.where(np.isnan(step), np.nan, part) for part in with_prior(found, step, prior)))
+        step, score, Forecast(*(np.where(np.isnan(step), np.nan, part) for part in with_prior(forecast, step, prior)))
     )
 
 
@@ -152,7 +124,6 @@ def standing(grid: Grid, seen: NDArray[np.int64], base: NDArray[np.int64], steps
 
     Parameters
     ----------
-    grid : Grid
     seen : array (n,) of int
         At least 1.
     base : array (n,) of int

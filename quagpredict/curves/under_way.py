@@ -23,23 +23,12 @@ CORPORA = tuple(f"datasets/{name}/corpus.parquet" for name in ("lab", "lab-2", "
 
 
 class Learnt(NamedTuple):
-    """What finished runs of others say of runs under way.
+    """What finished runs of others say of runs under way."""
 
-    Attributes
-    ----------
-    corpora : list of polars.DataFrame
-        The runs.
-    sources : str
-        What to call them.
-    model : CurveModel
-    rewards : RewardModel or None
-        None where training was not logged.
-    """
-
-    corpora: list[pl.DataFrame]
-    sources: str
+    corpora: list[pl.DataFrame]  #: The runs.
+    sources: str  #: What to call them.
     model: CurveModel
-    rewards: RewardModel | None
+    rewards: RewardModel | None  #: None where training was not logged.
 
     def about(self) -> str:
         """Return a sentence that says what forecasts rest on."""
@@ -60,12 +49,12 @@ def learnt_from(source: Any, candidates: pl.DataFrame) -> Learnt:
     if source is None:
         shipped = _shipped()
         corpora = [_without(corpus, candidates) for corpus in shipped.corpora]
-        if all(one.height == other.height for one, other in zip(corpora, shipped.corpora, strict=True)):
+        if all(entry.height == other.height for entry, other in zip(corpora, shipped.corpora, strict=True)):
             return shipped
         return _learnt(corpora, shipped.sources)
     sources = source if isinstance(source, list | tuple) else [source]
-    called = ", ".join(str(one) if isinstance(one, str | Path) else "a table" for one in sources)
-    return _learnt([_without(_with_curves(read_corpus(one)), candidates) for one in sources], called)
+    called = ", ".join(str(entry) if isinstance(entry, str | Path) else "a table" for entry in sources)
+    return _learnt([_without(_with_curves(read_corpus(entry)), candidates) for entry in sources], called)
 
 
 @cache
@@ -149,7 +138,6 @@ def stand(
         From `read_curves`.
     candidates : polars.DataFrame
         ``candidate``, a row each, and ``base_model`` where it is known; without, all count as of one base.
-    learnt : Learnt
     before : Forecast
         What was predicted before RL, arrays (n,); NaN where nothing was.
     rl_steps : int
@@ -164,8 +152,8 @@ def stand(
     table = np.full((5, len(each), int(seen.max(initial=1))), np.nan)
     for row, (part, new) in enumerate(zip(each, unmeasured, strict=True)):
         table[0, row, 0] = 0.0
-        for place, name in enumerate(COLUMNS[1:]):
-            table[place, row, int(new) : seen[row]] = part[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        for at, name in enumerate(COLUMNS[1:]):
+            table[at, row, int(new) : seen[row]] = part[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
     step, score, at_k, responses, reward = table
     by_reward = None if learnt.rewards is None else learnt.rewards.forecast(step / rl_steps, reward)
     grid = grid_of(learnt.model, step, score, at_k, curves.k, responses, float(rl_steps), before, by_reward)

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from quagpredict.engines.contract import Engine
-from quagpredict.errors import MissingExtraError, UsageError, one_line
-from quagpredict.nearest import did_you_mean
+from quagpredict.errors import MissingExtraError, UsageError, did_you_mean, one_line
 from quagpredict.optional import require
 
 AUTO = "auto"

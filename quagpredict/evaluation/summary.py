@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from quagpredict.errors import InvalidDataError
 from quagpredict.metrics import MEASURED_KS, maj_at_k, pass_at_k
-from quagpredict.metrics.responses import answer_table
+from quagpredict.metrics.majority_vote import answer_table
 from quagpredict.metrics.statistics import LENGTHS, OF_PROBLEMS, PER_TOKEN
 
 _PROBLEM = ("benchmark", "problem_id")

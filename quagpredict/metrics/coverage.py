@@ -133,30 +133,17 @@ def checked_ks(k: ArrayLike) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, eq=False)
 class PassAtKCurve:
-    """Pass@k over problems; every array has shape (ks,).
-
-    Attributes
-    ----------
-    k : ndarray of int64
-    mean : ndarray
-        Mean over the problems with n >= k, a fraction 0-1; NaN if there is none.
-    standard_error : ndarray
-        Over problems (clusters), sampling noise contained; NaN with fewer than two.
-    low, high : ndarray
-        Percentile bootstrap interval over problems (clusters). All problems equal give an interval of width 0.
-    problems : ndarray of int64
-        How many problems had n >= k.
-    confidence : float
-        Nominal coverage of the interval, e.g. 0.9.
-    """
+    """Pass@k over problems; every array has shape (ks,)."""
 
     k: NDArray[np.int64]
-    mean: NDArray[np.float64]
-    standard_error: NDArray[np.float64]
+    mean: NDArray[np.float64]  #: Mean over the problems with n >= k, a fraction 0-1; NaN if there is none.
+    standard_error: NDArray[np.float64]  #: Over problems (clusters), sampling noise contained; NaN with fewer than two.
+    #: `low` and `high`: Percentile bootstrap interval over problems (clusters). All problems equal give an interval of
+    #: width 0.
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    problems: NDArray[np.int64]
-    confidence: float
+    problems: NDArray[np.int64]  #: How many problems had n >= k.
+    confidence: float  #: Nominal coverage of the interval, e.g. 0.9.
 
 
 def pass_at_k_curve(
@@ -185,10 +172,6 @@ def pass_at_k_curve(
         Problems with one label (variants of one question, several prompts) are resampled together.
     resamples, seed : int
         Of the bootstrap.
-
-    Returns
-    -------
-    PassAtKCurve
 
     Raises
     ------

@@ -12,24 +12,14 @@ from quagpredict.metrics.uncertainty import cluster_sums, ratio_standard_error
 
 @dataclass(frozen=True)
 class HeldOutLoss:
-    """The loss of a model on held-out completions.
+    """The loss of a model on held-out completions."""
 
-    Attributes
-    ----------
-    nats_per_token : float
-        Sum of negative log-likelihoods over the count of supervised tokens.
-    standard_error : float
-        Of `nats_per_token`, over examples (clusters); NaN with fewer than two.
-    bits_per_byte : float or None
-        The same sum in bits, over the UTF-8 bytes of the supervised text: comparable across tokenizers. None if no
-        bytes were given.
-    examples, tokens : int
-        How many examples had a supervised token, and how many such tokens there were.
-    """
-
-    nats_per_token: float
-    standard_error: float
+    nats_per_token: float  #: Sum of negative log-likelihoods over the count of supervised tokens.
+    standard_error: float  #: Of `nats_per_token`, over examples (clusters); NaN with fewer than two.
+    #: The same sum in bits, over the UTF-8 bytes of the supervised text: comparable across tokenizers. None if no
+    #: bytes were given.
     bits_per_byte: float | None
+    #: `examples` and `tokens`: How many examples had a supervised token, and how many such tokens there were.
     examples: int
     tokens: int
 
@@ -55,10 +45,6 @@ def token_weighted_loss(
         UTF-8 bytes of the same supervised text.
     clusters : array_like, shape (examples,), optional
         Label of each example's cluster, e.g. its problem when a problem has several reference solutions.
-
-    Returns
-    -------
-    HeldOutLoss
 
     Raises
     ------

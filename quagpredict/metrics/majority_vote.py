@@ -130,3 +130,27 @@ def _right_share(votes: NDArray[np.int64]) -> NDArray[np.float64]:
     top = counts.max(1)
     tied = (counts == top[:, None]).sum(1)
     return np.where((counts[:, 0] == top) & (top > 0), 1 / tied, 0.0)
+
+
+def answer_table(samples: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """Return columns `by`, agreement f64, distinct_answers i64 for each group of `by`, sorted by it.
+
+    Agreement is the share of the most common answer among all samples, 0-1; a sample without an answer (null) counts
+    among these and is no answer. Ties do not matter.
+
+    Examples
+    --------
+    >>> answer_table(pl.DataFrame({"p": [1, 1], "answer": ["x", None]}), ["p"]).row(0)
+    (1, 0.5, 1)
+    """
+    answered = pl.col("answer").is_not_null()
+    return (
+        samples.group_by([*by, "answer"])
+        .agg(pl.len().alias("count"))
+        .group_by(by)
+        .agg(
+            (pl.col("count").filter(answered).max().fill_null(0) / pl.col("count").sum()).alias("agreement"),
+            answered.sum().cast(pl.Int64).alias("distinct_answers"),
+        )
+        .sort(by)
+    )

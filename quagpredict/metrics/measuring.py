@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from quagpredict.answers import VERDICTS
 from quagpredict.errors import InvalidDataError
 from quagpredict.metrics.coverage import pass_at_k
-from quagpredict.metrics.responses import answer_table
+from quagpredict.metrics.majority_vote import answer_table
 from quagpredict.metrics.statistics import LENGTHS, OF_PROBLEMS, PER_TOKEN
 from quagpredict.metrics.uncertainty import standard_error_of_mean
 from quagpredict.schema import BY_NAME, PASS_K
@@ -31,17 +31,11 @@ _PROBLEM = ["benchmark", "problem_id"]
 
 
 class Measurement(NamedTuple):
-    """What a checkpoint's samples say.
+    """What a checkpoint's samples say."""
 
-    Attributes
-    ----------
-    problems : polars.DataFrame
-        benchmark, problem_id, level, n, c, truncated, no_answer, distinct_answers; one row a problem, sorted.
-    values : dict of str to float, int or None
-        The suffixes of the corpus columns without the held_out_* ones; None where there is no value.
-    """
-
+    #: benchmark, problem_id, level, n, c, truncated, no_answer, distinct_answers; one row a problem, sorted.
     problems: pl.DataFrame
+    #: The suffixes of the corpus columns without the held_out_* ones; None where there is no value.
     values: dict[str, float | int | None]
 
 
@@ -61,7 +55,7 @@ def measurement(samples: pl.DataFrame) -> Measurement:
     Measurement
         Values of counts are means over problems, see `count_values`; lengths, entropy and log-probability are pooled
         over samples (tokens). length_correct_mean and length_wrong_mean are of verdicts "correct" and "wrong" only.
-        agreement_mean and distinct_answers_mean are as in `majority`.
+        agreement_mean and distinct_answers_mean are as in `answer_table`.
 
     Raises
     ------

@@ -1,8 +1,4 @@
-"""The statistics of a measurement, each listed once: what it is of one problem, or of which samples it is the mean.
-
-`measurement` stores those that have a column in the table; the summary of an evaluation shows all of them, each with
-its interval. A new one is an entry here: the schema takes its column from it.
-"""
+"""How much signal a problem's rewards hold for GRPO: variance, and groups in which all rewards are equal."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,10 +6,82 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from quagpredict.column import Column, measure_column
-from quagpredict.metrics.learning_signal import reward_variance, zero_variance_share
+from quagpredict.errors import InvalidDataError
+from quagpredict.metrics.coverage import checked_counts, no_success_at_k
+
+
+def zero_variance_share(n: ArrayLike, c: ArrayLike, group_size: int) -> NDArray[np.float64]:
+    """Return the unbiased expected share of GRPO groups whose 0/1 rewards are all equal, for each problem.
+
+    Such a group has no advantage and gives no gradient. Of the subsets of G of the n samples, C(c, G) are all correct
+    and C(n-c, G) all wrong: the share is [C(c, G) + C(n-c, G)] / C(n, G).
+
+    Parameters
+    ----------
+    n, c : array_like of int, shape (problems,)
+        Samples and correct samples of each problem.
+    group_size : int
+        G, completions of one prompt in a GRPO group.
+
+    Returns
+    -------
+    ndarray, shape of the counts
+        Fractions 0-1; NaN where n < G. The share of a suite is the mean over problems.
+
+    Raises
+    ------
+    InvalidDataError
+        For impossible counts (the position is named) or a group size below 1.
+
+    References
+    ----------
+    The estimator of Chen et al., arXiv 2107.03374 (2021), equation 1, applied to correct and to wrong samples; groups
+    without variance are those that DAPO (Yu et al., arXiv 2503.14476, section 3.2) filters out.
+
+    Examples
+    --------
+    >>> zero_variance_share([4, 4, 4, 1], [0, 2, 4, 1], 2).round(6)
+    array([1.      , 0.333333, 1.      ,      nan])
+    """
+    if group_size < 1:
+        raise InvalidDataError(f"group_size must be at least 1, got {group_size}")
+    samples, correct = checked_counts(n, c)
+    flat_n, flat_c, k = samples.reshape(-1), correct.reshape(-1), np.array([group_size])
+    share = no_success_at_k(flat_n, flat_c, k) + no_success_at_k(flat_n, flat_n - flat_c, k)
+    # One sample is both the first all-correct and the first all-wrong subset: G = 1 sums to 1, never above.
+    return np.minimum(share, 1.0).reshape(samples.shape)
+
+
+def reward_variance(n: ArrayLike, c: ArrayLike) -> NDArray[np.float64]:
+    """Return the unbiased estimate c(n-c) / (n(n-1)) of the variance p(1-p) of a 0/1 reward, for each problem.
+
+    Parameters
+    ----------
+    n, c : array_like of int, shape (problems,)
+        Samples and correct samples of each problem.
+
+    Returns
+    -------
+    ndarray, shape of the counts
+        Between 0 and 0.5 (0.25 in the limit of many samples); NaN where n < 2.
+
+    Raises
+    ------
+    InvalidDataError
+        For impossible counts (the position is named).
+
+    Examples
+    --------
+    >>> reward_variance([4, 4, 1], [2, 0, 1]).round(6)
+    array([0.333333, 0.      ,      nan])
+    """
+    samples, correct = checked_counts(n, c)
+    s, r = samples.astype(np.float64), correct.astype(np.float64)
+    return np.where(samples >= 2, r * (s - r) / np.maximum(s * (s - 1), 1.0), np.nan)
+
 
 Floats = NDArray[np.float64]
 
@@ -38,24 +106,15 @@ def _zero_variance(problems: pl.DataFrame, group_size: int) -> Floats:
 
 
 class Statistic(NamedTuple):
-    """A statistic of a measurement.
+    """A statistic of a measurement."""
 
-    Attributes
-    ----------
-    column : Column
-        What it is called, means and may be.
-    of : callable, polars.Expr, str or None
-        How it is made. A function gives its value of each problem from the table of problems, (problems,): NaN where it
-        is not known, None where the table lacks a column; over problems it is the mean. An expression says of which
-        samples it is the mean length in tokens, pooled over problems. A name is that of the column of sums over a
-        sample's tokens, in nats, of which it is the mean of a token, pooled over samples. None: `measurement` has it.
-    stored : bool
-        Whether the table has its column; the summary of an evaluation shows it in any case.
-    """
-
-    column: Column
+    column: Column  #: What it is called, means and may be.
+    #: How it is made. A function gives its value of each problem from the table of problems, (problems,): NaN where it
+    #: is not known, None where the table lacks a column; over problems it is the mean. An expression says of which
+    #: samples it is the mean length in tokens, pooled over problems. A name is that of the column of sums over a
+    #: sample's tokens, in nats, of which it is the mean of a token, pooled over samples. None: `measurement` has it.
     of: Callable[[pl.DataFrame], Floats | None] | pl.Expr | str | None
-    stored: bool = True
+    stored: bool = True  #: Whether the table has its column; the summary of an evaluation shows it in any case.
 
 
 STATISTICS = (

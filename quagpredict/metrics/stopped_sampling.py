@@ -22,13 +22,6 @@ from quagpredict.errors import InvalidDataError
 class StoppingRule:
     """When a problem gets no more samples: rounds of samples, and which counts go on after each of them.
 
-    Parameters
-    ----------
-    rounds : tuple of int
-        Samples of a problem at the end of each round, rising.
-    go_on : tuple of (int, int)
-        For each round but the last: a problem goes on if its correct samples lie in this range, both ends included.
-
     Raises
     ------
     InvalidDataError
@@ -41,7 +34,8 @@ class StoppingRule:
     array([False, False,  True])
     """
 
-    rounds: tuple[int, ...]
+    rounds: tuple[int, ...]  #: Samples of a problem at the end of each round, rising.
+    #: For each round but the last: a problem goes on if its correct samples lie in this range, both ends included.
     go_on: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
@@ -66,12 +60,10 @@ def stopped_pass_at_k(rule: StoppingRule, n: ArrayLike, c: ArrayLike, k: int) ->
 
     Parameters
     ----------
-    rule : StoppingRule
     n : array_like of int, shape (problems,)
         Samples of each problem when it stopped; one of the rule's rounds.
     c : array_like of int, shape (problems,)
         Correct samples among them.
-    k : int
 
     Returns
     -------
@@ -153,18 +145,10 @@ def _step(paths: dict[int, int], draws: int) -> dict[int, int]:
 
 
 class RuleMoments(NamedTuple):
-    """What a rule costs and how much it leaves open, for each success probability; arrays of shape (probabilities,).
+    """What a rule costs and how much it leaves open, for each success probability; arrays of shape (probabilities,)."""
 
-    Attributes
-    ----------
-    samples : ndarray
-        Expected number of samples.
-    variance : ndarray
-        Variance of the estimate of Pass@k.
-    """
-
-    samples: NDArray[np.float64]
-    variance: NDArray[np.float64]
+    samples: NDArray[np.float64]  #: Expected number of samples.
+    variance: NDArray[np.float64]  #: Variance of the estimate of Pass@k.
 
 
 def rule_moments(rule: StoppingRule, k: int, p: ArrayLike) -> RuleMoments:
@@ -172,8 +156,6 @@ def rule_moments(rule: StoppingRule, k: int, p: ArrayLike) -> RuleMoments:
 
     Parameters
     ----------
-    rule : StoppingRule
-    k : int
     p : array_like, shape (probabilities,)
         Success probabilities of a sample.
 

@@ -355,12 +355,14 @@ def _progress(trials: int, say: Say) -> Callable[[Any], None]:
 
 
 def _written(asked: _Asked, outcome: Outcome, *, figures: bool) -> tuple[Path, ...]:
-    from quagpredict.report.search_tables import search_csv, search_json
+    from quagpredict.report.formats import to_json
+    from quagpredict.report.search_tables import search_frame, search_values
 
     out, chosen = asked.out, outcome.chosen
-    for name, make in (("trials.csv", search_csv), ("result.json", search_json)):
+    trials, result = search_frame(outcome).write_csv(), to_json(search_values(outcome))
+    for name, content in (("trials.csv", trials), ("result.json", result)):
         with written_aside(out / name) as aside:
-            aside.write_text(make(outcome), encoding="utf-8")
+            aside.write_text(content, encoding="utf-8")
     corpus = RecipeRuns(asked.plan, out).write_corpus()
     written = [out / "trials.csv", out / "result.json", *([corpus] if corpus else [])]
     if chosen is not None:

@@ -5,8 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from quagpredict.errors import RecipeError
-from quagpredict.nearest import did_you_mean
+from quagpredict.errors import RecipeError, did_you_mean
 
 _MOST = 24  # more keys than a line should list
 

@@ -30,10 +30,8 @@ def forecast_before_rl(
         what `rank` predicts by default; with `corpora`, the hierarchical predictor that is learnt from these, where the
         candidates have counts of each problem and a held-out loss. None takes nothing, so that the scores before RL
         speak as the first points of the curves.
-    candidates : polars.DataFrame
     corpora : sequence of polars.DataFrame, optional
         Finished runs of the caller's own.
-    model : CurveModel
 
     Returns
     -------
@@ -65,9 +63,9 @@ def forecast_before_rl(
     if table["candidate"].is_duplicated().any():
         raise UsageError(f"{argument('prior', 'TABLE')}: a candidate appears twice")
     numbers = [pl.col(column).cast(pl.Float64, strict=False) for column in (name, "low", "high")]
-    own = table.select(pl.col("candidate").cast(pl.String), *numbers)
+    predictions = table.select(pl.col("candidate").cast(pl.String), *numbers)
     joined = candidates.select(pl.col("candidate").cast(pl.String)).join(
-        own, on="candidate", maintain_order="left", how="left"
+        predictions, on="candidate", maintain_order="left", how="left"
     )
     if not joined[name].is_not_null().any():
         raise UsageError(f"{argument('prior', 'TABLE')}: it predicts none of the candidates")
@@ -88,8 +86,8 @@ def _ranked(candidates: pl.DataFrame, model: CurveModel) -> tuple[Forecast, str]
         return _nothing(candidates), f"{_LITTLE} ({error})"
     if ranking.surrogate is None:
         return _nothing(candidates), _LITTLE
-    told, _ = forecast_before_rl(ranking, candidates, None, model)
-    return told, f"before RL, what `quagpredict.rank` predicts by the surrogate '{ranking.surrogate}'"
+    forecast, _ = forecast_before_rl(ranking, candidates, None, model)
+    return forecast, f"before RL, what `quagpredict.rank` predicts by the surrogate '{ranking.surrogate}'"
 
 
 def _learnt(candidates: pl.DataFrame, corpora: Sequence[pl.DataFrame], model: CurveModel) -> tuple[Forecast, str]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from quagpredict.curves.model import LOGIT
 from quagpredict.curves.standing import Standing
-from quagpredict.ranking.next_run import normal_nodes
+from quagpredict.ranking.which_runs import normal_nodes
 
 Floats = NDArray[np.float64]
 
@@ -20,44 +20,25 @@ _LEAST_COST = 0.02
 
 
 class Ahead(NamedTuple):
-    """Where each run may be measured next, arrays (n, r); NaN in `step` where it is past that.
+    """Where each run may be measured next, arrays (n, r); NaN in `step` where it is past that."""
 
-    Attributes
-    ----------
-    step : array
-        RL steps.
-    own, loading : array
-        What the variance of the forecast would be there, and how much of it is shared.
-    """
-
-    step: Floats
+    step: Floats  #: RL steps.
+    #: `own` and `loading`: What the variance of the forecast would be there, and how much of it is shared.
     own: Floats
     loading: Floats
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a race costs and may cost, in one unit.
+    """What a race costs and may cost, in one unit."""
 
-    Attributes
-    ----------
-    steps : float
-        RL steps of a whole run.
-    step_cost, measure_cost : float
-        Of one RL step, of one measurement.
-    budget : float
-        What is left to spend; infinite without a limit.
-    parallel : int
-        Runs that fit at once.
-    tolerance : float
-        Continuations that are expected to make the final choice better by less are not worth it.
-    """
-
-    steps: float
+    steps: float  #: RL steps of a whole run.
+    #: `step_cost` and `measure_cost`: Of one RL step, of one measurement.
     step_cost: float = 1.0
     measure_cost: float = 0.0
-    budget: float = np.inf
-    parallel: int = 1
+    budget: float = np.inf  #: What is left to spend; infinite without a limit.
+    parallel: int = 1  #: Runs that fit at once.
+    #: Continuations that are expected to make the final choice better by less are not worth it.
     tolerance: float = 0.001
 
     def cost(self, step: Floats, until: Floats | float) -> Floats:
@@ -66,43 +47,22 @@ class Terms:
 
 
 class Move(NamedTuple):
-    """A run to go on with.
-
-    Attributes
-    ----------
-    row : int
-    until : float
-        Step at which it is measured next.
-    gain : float
-        How much better the choice is expected to be for it; 0 for finishing the run that is chosen.
-    cost : float
-    """
+    """A run to go on with."""
 
     row: int
-    until: float
-    gain: float
+    until: float  #: Step at which it is measured next.
+    gain: float  #: How much better the choice is expected to be for it; 0 for finishing the run that is chosen.
     cost: float
 
 
 class Plan(NamedTuple):
-    """What to do now.
+    """What to do now."""
 
-    Attributes
-    ----------
-    moves : list of Move
-        At most one a run and `parallel` in all, the most worthwhile first. Empty: the race is over.
-    leader : int
-        Run that is chosen if nothing more is learnt; the best forecast that can still be finished. -1 without runs.
-    gains : array (n,)
-        Largest gain of any continuation of each run that can be paid for; NaN where there is none.
-    affordable : array (n,) of bool
-        Whether the run can be finished within the budget.
-    """
-
-    moves: list[Move]
+    moves: list[Move]  #: At most one a run and `parallel` in all, the most worthwhile first. Empty: the race is over.
+    #: Run that is chosen if nothing more is learnt; the best forecast that can still be finished. -1 without runs.
     leader: int
-    gains: Floats
-    affordable: NDArray[np.bool_]
+    gains: Floats  #: (n,): Largest gain of any continuation of each run that can be paid for; NaN where there is none.
+    affordable: NDArray[np.bool_]  #: (n,): Whether the run can be finished within the budget.
 
 
 def plan_moves(now: Standing, ahead: Ahead, terms: Terms, barred: NDArray[np.bool_] | None = None) -> Plan:
@@ -115,9 +75,6 @@ def plan_moves(now: Standing, ahead: Ahead, terms: Terms, barred: NDArray[np.boo
 
     Parameters
     ----------
-    now : Standing
-    ahead : Ahead
-    terms : Terms
     barred : array (n,) of bool, optional
         Runs that cannot go on, among them all of which nothing is known. A finished run may be chosen all the same.
 
@@ -144,8 +101,8 @@ def plan_moves(now: Standing, ahead: Ahead, terms: Terms, barred: NDArray[np.boo
     extra = cost.copy()
     if affordable[leader]:
         extra[leader] = np.maximum(cost[leader] + terms.cost(ahead.step[leader], terms.steps) - reserve, 0.0)
-    left = terms.budget - reserve
-    open_ = np.isfinite(gain) & (cost > 0) & (extra <= left + 1e-9) & (~stuck & eligible)[:, None]
+    spendable = terms.budget - reserve
+    open_ = np.isfinite(gain) & (cost > 0) & (extra <= spendable + 1e-9) & (~stuck & eligible)[:, None]
     gain = np.where(open_, gain, np.nan)
     gains = np.where(open_.any(axis=1), np.nan_to_num(gain, nan=0.0).max(axis=1, initial=0.0), np.nan)
     net = np.maximum(cost * (1.0 - kept), _LEAST_COST * cost)
@@ -158,7 +115,7 @@ def plan_moves(now: Standing, ahead: Ahead, terms: Terms, barred: NDArray[np.boo
         at = rung[row]
         if not np.isfinite(rate[row, at]) or len(moves) == terms.parallel:
             break
-        if spent + extra[row, at] > left + 1e-9:
+        if spent + extra[row, at] > spendable + 1e-9:
             continue
         moves.append(Move(int(row), float(ahead.step[row, at]), float(gain[row, at]), float(cost[row, at])))
         spent += float(extra[row, at])
@@ -186,15 +143,15 @@ def _values(now: Standing, ahead: Ahead, eligible: NDArray[np.bool_]) -> tuple[F
     deviation = np.sqrt(np.maximum(falls + lever**2, 1e-12))
     m, s = merits[rows], slope[rows]
     same = now.base[rows][:, None] == now.base[rows][None, :]
-    own = np.arange(len(rows))
+    itself = np.arange(len(rows))
     for rung in range(rungs):
         # Covariance of the move of forecast i with the end of run j: (i, j).
         moves = lever[:, rung, None] * np.where(same, shared[rows][None, :], 0.0)
-        moves[own, own] += falls[:, rung]
+        moves[itself, itself] += falls[:, rung]
         moves *= s / deviation[:, rung, None]
         after = m + _NODES[:, None, None] * moves  # (node, i, j)
         best = after.max(axis=-1).mean(axis=0) - m.max(initial=-np.inf)
         gain[rows, rung] = np.where(best > 1e-9, best, 0.0)
-        kept[rows, rung] = (after.argmax(axis=-1) == own).mean(axis=0)
+        kept[rows, rung] = (after.argmax(axis=-1) == itself).mean(axis=0)
     gain[~(ahead.step > now.step[:, None])] = np.nan
     return gain, kept

@@ -17,8 +17,7 @@ from quagpredict.curves.under_way import about_curves, check_ends, learnt_from, 
 from quagpredict.errors import CorpusError, NothingToRankError, UsageError, argument
 from quagpredict.racing.before_rl import forecast_before_rl
 from quagpredict.racing.continuing import Ahead, Plan, Terms, plan_moves
-from quagpredict.racing.result import Race
-from quagpredict.racing.telling import told
+from quagpredict.racing.result import Race, told
 from quagpredict.ranking.decisions import Bar, chances
 from quagpredict.ranking.gate import bases_not_measured, judged, of_bases_asked, parse_bar
 from quagpredict.ranking.headers import HeadersError, with_headers

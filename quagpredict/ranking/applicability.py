@@ -9,21 +9,11 @@ from quagpredict.surrogates.fitted import FittedSurrogate
 
 
 class Mismatch(NamedTuple):
-    """One way in which candidates differ from what a surrogate was fitted on.
+    """One way in which candidates differ from what a surrogate was fitted on."""
 
-    Attributes
-    ----------
-    kind : str
-        Kind of flag.
-    detail : str
-        What the candidates have, and what the surrogate expects.
-    rows : polars.Series
-        Which rows, booleans.
-    """
-
-    kind: str
-    detail: str
-    rows: pl.Series
+    kind: str  #: Kind of flag.
+    detail: str  #: What the candidates have, and what the surrogate expects.
+    rows: pl.Series  #: Which rows, booleans.
 
 
 def mismatches(frame: pl.DataFrame, surrogate: FittedSurrogate) -> list[Mismatch]:

@@ -19,30 +19,14 @@ DRIVERS = 3
 
 
 class Parts(NamedTuple):
-    """What the order of the candidates is made of.
+    """What the order of the candidates is made of."""
 
-    Attributes
-    ----------
-    merit : polars.Series
-        Larger is better, null where not measured; orders the candidates, (n,).
-    by_itself : polars.Series
-        The same before anything was learnt from these candidates.
-    numbers : mapping of str to array (n,)
-        Columns for the table, NaN where unknown.
-    done : polars.Series
-        Which candidates have their own result already, booleans, (n,).
-    used : sequence of str
-        Columns that the merit rests on.
-    contributions : tuple of names (q,) and array (n, q), or None
-        How much each measurement moves each prediction.
-    """
-
-    merit: pl.Series
-    by_itself: pl.Series
-    numbers: Mapping[str, NDArray[Any]]
-    done: pl.Series
-    used: Sequence[str]
-    contributions: tuple[tuple[str, ...], Floats] | None
+    merit: pl.Series  #: Larger is better, null where not measured; orders the candidates, (n,).
+    by_itself: pl.Series  #: The same before anything was learnt from these candidates.
+    numbers: Mapping[str, NDArray[Any]]  #: (n,): Columns for the table, NaN where unknown.
+    done: pl.Series  #: Which candidates have their own result already, booleans, (n,).
+    used: Sequence[str]  #: Columns that the merit rests on.
+    contributions: tuple[tuple[str, ...], Floats] | None  #: (q,): How much each measurement moves each prediction.
 
 
 def assembled(
@@ -81,7 +65,7 @@ def assembled(
         whole = pl.DataFrame({"candidate": table["candidate"], **columns})
     missing = parts.merit.null_count()
     ranked = parts.merit.is_not_null()
-    left = ranked & ~parts.done
+    open_rows = ranked & ~parts.done
     lacking = f"{missing} of {frame.height} candidates lack a needed measurement and have no rank"
     return Ranking(
         frame=table.drop("_row"),
@@ -99,7 +83,7 @@ def assembled(
         ),
         contributions=whole,
         minimize=minimize,
-        free_choices=() if minimize else free_choices(frame.filter(left if left.any() else ranked)),
+        free_choices=() if minimize else free_choices(frame.filter(open_rows if open_rows.any() else ranked)),
         finished=tuple(table.filter(parts.done.gather(rows))["candidate"]),
     )
 

@@ -13,16 +13,15 @@ from quagpredict.errors import IncomparableError, NothingToRankError, UsageError
 from quagpredict.ranking.applicability import Mismatch, mismatches
 from quagpredict.ranking.assembling import Parts, assembled
 from quagpredict.ranking.belief import Belief
-from quagpredict.ranking.budget import best_set
 from quagpredict.ranking.decisions import chances
 from quagpredict.ranking.finished import TARGET, evidence, finished, training_candidates
 from quagpredict.ranking.flags import measurement_flags, prediction_flags, range_flags
-from quagpredict.ranking.free_order import about_free_order
+from quagpredict.ranking.free_choices import about_free_order
 from quagpredict.ranking.gate import bases_not_measured, judged, parse_bar
-from quagpredict.ranking.next_run import regret_reductions
 from quagpredict.ranking.outcome import CURVE
 from quagpredict.ranking.predicting import base_models, believe, contributions, interval, within
 from quagpredict.ranking.result import Budget, Flag, NextRun, Ranking
+from quagpredict.ranking.which_runs import best_set, regret_reductions
 from quagpredict.schema import BY_NAME
 from quagpredict.surrogates.fitted import FittedSurrogate, Interval
 from quagpredict.surrogates.hierarchical_form import by_benchmark
@@ -88,9 +87,9 @@ def predicted(
     order = frame["candidate"].arg_sort()
     frame, own, fitted_on = frame[order], own[order], fitted_on[order]
     flags, mismatched = _allowed(frame, surrogate, allow_mixed, allow_base)
-    said = [_about(surrogate, int(fitted_on.sum())), *notes]
+    sentences = [_about(surrogate, int(fitted_on.sum())), *notes]
     if asked.rl_steps is not None and (runs is None or "rl_steps" in surrogate.features):
-        said.append(_about_steps(surrogate, asked.rl_steps))
+        sentences.append(_about_steps(surrogate, asked.rl_steps))
     X = surrogate.design(frame, rl_steps=asked.rl_steps)
     if np.isnan(X).any(axis=1).all():
         needs = ", ".join(surrogate.features[:8]) + (", ..." if len(surrogate.features) > 8 else "")
@@ -100,11 +99,11 @@ def predicted(
     seen = None
     if asked.condition:
         seen, about = evidence(own, surrogate, mismatched, asked.rl_steps, fitted_on)
-        said += [about] if about else []
+        sentences += [about] if about else []
     bases = base_models(frame)
     belief = believe(surrogate, X, seen, bases=bases, minimize=minimize)
     if belief.shared.shape[1] == 0 and runs is None:
-        said.append("this surrogate tells no errors that these candidates share: chances take them as independent")
+        sentences.append("this surrogate tells no errors that these candidates share: chances take them as independent")
     own_ends = surrogate.interval(X, groups=bases)
     ends = within(own_ends if seen is None else interval(belief), belief)
     done = finished(own, surrogate.target).to_numpy()
@@ -119,13 +118,13 @@ def predicted(
         before = np.where(fitted_on.to_numpy(), np.nan, alone.belief.merits())
         predicted_before = belief.merits()
         under_way = runs.table(frame, predicted_before, ends)
-        told = runs.forecast(frame, predicted_before, ends, belief.known)
-        belief, ends = told.belief, told.ends
+        forecast = runs.forecast(frame, predicted_before, ends, belief.known)
+        belief, ends = forecast.belief, forecast.ends
         driven = ((*driven[0], CURVE), np.column_stack([driven[1], belief.merits() - predicted_before]))
-        beside |= {"step": told.now.step.astype(np.int64), "score": told.now.score}
-        said += runs.notes()
+        beside |= {"step": forecast.now.step.astype(np.int64), "score": forecast.now.score}
+        sentences += runs.notes()
     if not minimize and belief.bounds is not None:
-        said += about_free_order(frame, np.where(done, np.nan, belief.merits()), *driven)
+        sentences += about_free_order(frame, np.where(done, np.nan, belief.merits()), *driven)
     ranking = _decided(
         frame,
         belief,
@@ -140,7 +139,7 @@ def predicted(
             contributions=driven,
         ),
         flags,
-        said,
+        sentences,
         surrogate.name,
         surrogate.target,
     )
@@ -163,24 +162,24 @@ def by_curves(
     results = (
         np.where(done, own[TARGET].cast(pl.Float64).to_numpy(), np.nan) if asked.condition and done.any() else None
     )
-    told = runs.forecast(frame, nothing, alone, results)
-    belief = told.belief
+    forecast = runs.forecast(frame, nothing, alone, results)
+    belief = forecast.belief
     merits = belief.merits()
     moved = merits - merits[np.isfinite(merits)].mean()
     used = [name for name in ("pre_pass_at_1", f"pre_pass_at_{runs.curves.k}") if name in frame.columns]
     ranking = _decided(
         frame,
         belief,
-        told.ends,
+        forecast.ends,
         asked,
         Parts(
             merit=_merit(belief),
             by_itself=pl.Series(np.where(done, np.nan, merits), nan_to_null=True),
-            numbers={"distance": nothing, "step": told.now.step.astype(np.int64), "score": told.now.score},
+            numbers={"distance": nothing, "step": forecast.now.step.astype(np.int64), "score": forecast.now.score},
             done=pl.Series(done | np.isfinite(belief.known)),
             used=used,
             # What sets apart who has not begun is its score before RL.
-            contributions=((CURVE,), np.where(told.now.step > 0, moved, np.nan)[:, None]),
+            contributions=((CURVE,), np.where(forecast.now.step > 0, moved, np.nan)[:, None]),
         ),
         list(measurement_flags(frame, used, needed=1)),
         [*notes, "no surrogate: predicted from Pass@1 and Pass@k before and along RL alone", *runs.notes()],
@@ -197,7 +196,7 @@ def _decided(
     asked: Asked,
     parts: Parts,
     flags: list[Flag],
-    said: Sequence[str],
+    notes: Sequence[str],
     name: str,
     target: str,
 ) -> Ranking:
@@ -205,7 +204,7 @@ def _decided(
     bar = None
     if asked.gate is not None:
         bar = parse_bar(asked.gate, asked.margin, frame, minimize=belief.minimize, target=target)
-        said = [*said, *bases_not_measured(bar, frame)]
+        notes = [*notes, *bases_not_measured(bar, frame)]
     chance = chances(belief, top_m=asked.top_m, bar=bar)
     merits = belief.merits()
     numbers = {
@@ -230,7 +229,7 @@ def _decided(
         flags,
         name,
         target,
-        said,
+        notes,
         minimize=belief.minimize,
     )
     gate = None if bar is None else judged(asked.gate or 0.0, bar, chance, frame, asked.gate_probability)
@@ -283,7 +282,7 @@ def screened(
     absent = () if target in frame.columns or target in BY_NAME else (f"no candidate has a column '{target}'",)
     how = column_of(screening.used[0]).heading
     how = f"low Pass@1 with high loss goes last, then {how}" if len(screening.used) > 1 else how
-    said = (
+    sentences = (
         *notes,
         *absent,
         f"no surrogate: ordered by the paper's screening ({how}); no score is predicted{why}",
@@ -293,12 +292,12 @@ def screened(
         (*screening.used, *([LOSS] if frame.get_column(LOSS, default=pl.Series([None])).count() else []))
     )
     parts = Parts(merit, merit, {}, finished(own, target), tuple(shown), None)
-    ranking = assembled(frame, parts, flags, None, target, said, minimize=minimize)
+    ranking = assembled(frame, parts, flags, None, target, sentences, minimize=minimize)
     if asked.budget is None:
         return ranking
-    left = set(own["candidate"].filter(~finished(own, target)))
+    without_result = set(own["candidate"].filter(~finished(own, target)))
     ordered = ranking.frame.filter(pl.col("rank").is_not_null())["candidate"]
-    first = tuple(name for name in ordered if name in left)[: asked.budget]
+    first = tuple(name for name in ordered if name in without_result)[: asked.budget]
     budget = Budget(asked.budget, first, None, None, False, None, None)
     return replace(ranking, budget=budget, notes=(*ranking.notes, *_too_few(budget)))
 
@@ -378,9 +377,9 @@ def _budget(belief: Belief, frame: pl.DataFrame, size: int, among: NDArray[np.bo
 def _too_few(budget: Budget | None, *, gated: bool = False) -> list[str]:
     if budget is None or len(budget.candidates) == budget.size:
         return []
-    left = len(budget.candidates)
+    count = len(budget.candidates)
     why = "clear the gate and have no result" if gated else "can get RL"
-    return [f"{budget.size} candidates were asked for and {left} {why}{': all of these are taken' if left else ''}"]
+    return [f"{budget.size} candidates were asked for and {count} {why}{': all of these are taken' if count else ''}"]
 
 
 def _next_run(reductions: Floats, regret: Floats, frame: pl.DataFrame) -> NextRun | None:

@@ -15,45 +15,23 @@ _AT_ONCE = 2_000_000
 
 
 class Bar(NamedTuple):
-    """What a candidate has to reach: a merit, or the merit of another candidate and a margin.
+    """What a candidate has to reach: a merit, or the merit of another candidate and a margin."""
 
-    Attributes
-    ----------
-    threshold : float
-        Merit to reach; NaN if another candidate is the bar.
-    reference : array (n,)
-        Row of the candidate to beat; -1 where there is none. Not used with a threshold.
-    margin : float
-        By how much it must be beaten.
-    """
-
-    threshold: float
+    threshold: float  #: Merit to reach; NaN if another candidate is the bar.
+    #: (n,): Row of the candidate to beat; -1 where there is none. Not used with a threshold.
     reference: NDArray[np.int64]
-    margin: float
+    margin: float  #: By how much it must be beaten.
 
 
 class Chances(NamedTuple):
-    """What a choice of each candidate promises, each of shape (n,); NaN where nothing is predicted.
+    """What a choice of each candidate promises, each of shape (n,); NaN where nothing is predicted."""
 
-    Attributes
-    ----------
-    p_best : array
-        Probability that the candidate has the best score after RL; sums to 1.
-    p_top : array
-        Probability that it is among the best m.
-    expected_regret : array
-        Expected best score minus its score, in the unit of the scores; never below 0.
-    p_clear : array
-        Probability that it clears the bar; NaN without one, and for a candidate that is itself the reference.
-    p_any_clears : float
-        Probability that at least one candidate clears it; NaN without one.
-    """
-
-    p_best: Floats
-    p_top: Floats
-    expected_regret: Floats
+    p_best: Floats  #: Probability that the candidate has the best score after RL; sums to 1.
+    p_top: Floats  #: Probability that it is among the best m.
+    expected_regret: Floats  #: Expected best score minus its score, in the unit of the scores; never below 0.
+    #: Probability that it clears the bar; NaN without one, and for a candidate that is itself the reference.
     p_clear: Floats
-    p_any_clears: float
+    p_any_clears: float  #: Probability that at least one candidate clears it; NaN without one.
 
 
 def chances(belief: Belief, *, top_m: int = 3, bar: Bar | None = None, draws: int = DRAWS, seed: int = 0) -> Chances:
@@ -137,8 +115,8 @@ def _among_best(merits: Draws, m: int) -> Floats:
     border = np.partition(merits, n - m, axis=1)[:, [n - m]]
     above, tied = merits > border, merits == border
     # Equal scores share the places that are left: known results may be equal.
-    left = (m - above.sum(axis=1, keepdims=True)) / tied.sum(axis=1, keepdims=True)
-    return np.asarray((above + tied * left).sum(axis=0), dtype=np.float64)
+    share = (m - above.sum(axis=1, keepdims=True)) / tied.sum(axis=1, keepdims=True)
+    return np.asarray((above + tied * share).sum(axis=0), dtype=np.float64)
 
 
 def _references(bar: Bar | None, usable: NDArray[np.int64], size: int) -> NDArray[np.int64]:

@@ -19,22 +19,13 @@ SHIPPED = ("models/lab", "models/lab-2", "models/lab-pilot")
 
 
 class Default(NamedTuple):
-    """What ranks where no surrogate was named.
+    """What ranks where no surrogate was named."""
 
-    Attributes
-    ----------
-    surrogate : FittedSurrogate or None
-        A shipped one that applies, or the prior alone where scores by benchmark are known and no result; None
-        otherwise.
-    fit : bool
-        Whether one is to be fitted on the finished candidates instead. Neither: screening.
-    why_none : str
-        What a predicted score takes, where there is none; empty where there is one.
-    """
-
+    #: A shipped one that applies, or the prior alone where scores by benchmark are known and no result; None
+    #: otherwise.
     surrogate: FittedSurrogate | None
-    fit: bool
-    why_none: str
+    fit: bool  #: Whether one is to be fitted on the finished candidates instead. Neither: screening.
+    why_none: str  #: What a predicted score takes, where there is none; empty where there is one.
 
 
 def shipped_surrogates() -> dict[str, FittedSurrogate]:
@@ -78,10 +69,10 @@ def default_surrogate(
     for surrogate in shipped.values():
         if target in (None, surrogate.target) and not why_not_applicable(frame, surrogate):
             return Default(surrogate, False, "")
-    own = one_row_each(frame, target or TARGET)
-    lacking = why_not_fitted(own, target)
+    rows = one_row_each(frame, target or TARGET)
+    lacking = why_not_fitted(rows, target)
     if not lacking:
         return Default(None, True, "")
-    if target in (None, TARGET) and knows_benchmarks(own) and not finished(own, TARGET).any():
-        return Default(prior_surrogate(own), False, "")
+    if target in (None, TARGET) and knows_benchmarks(rows) and not finished(rows, TARGET).any():
+        return Default(prior_surrogate(rows), False, "")
     return Default(None, False, lacking)

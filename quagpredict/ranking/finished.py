@@ -141,17 +141,18 @@ def evidence(
         results = np.where(frame["rl_steps"].cast(pl.Float64).to_numpy() == rl_steps, results, np.nan)
     rows = np.flatnonzero((done & ~fitted_on).to_numpy())
     count, counting = int(done.sum()), int(np.isfinite(results).sum())
-    if not len(rows) and count == counting:
+    whole = counting == count
+    if not len(rows) and whole:
         return Evidence(frame.clear(), np.zeros(0), np.full(frame.height, -1), results), ""
-    said = f"{count} candidate{'s have' if count > 1 else ' has'} a result already"
-    said += ", which counts as their score" if counting == count else f"; that of {counting} is after so many RL steps"
+    sentence = f"{count} candidate{'s have' if count > 1 else ' has'} a result already"
+    sentence += ", which counts as their score" if whole else f"; that of {counting} is after so many RL steps"
     if not len(rows):
-        return Evidence(frame.clear(), np.zeros(0), np.full(frame.height, -1), results), said
+        return Evidence(frame.clear(), np.zeros(0), np.full(frame.height, -1), results), sentence
     group = _beside(frame, mismatched, done.to_numpy())
     return (
         Evidence(frame[rows.tolist()], score[rows], np.concatenate([group, group[rows]]), results),
-        f"{said}; {'they' if len(rows) == count else f'{len(rows)} of them'} correct the predictions of the others (if "
-        "the surrogate was fitted on them, they count twice: pass condition=False)",
+        f"{sentence}; {'they' if len(rows) == count else f'{len(rows)} of them'} correct the predictions of the others "
+        "(if the surrogate was fitted on them, they count twice: pass condition=False)",
     )
 
 

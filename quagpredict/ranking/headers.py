@@ -133,10 +133,10 @@ def with_headers(
     meant: dict[str, str] = {}
     looks = False
     for table in tables:
-        found = suggestion(adopt(table).frame)
-        scores = [header for name, header in found.items() if "_pass_at_" in name]
+        meanings = suggestion(adopt(table).frame)
+        scores = [header for name, header in meanings.items() if "_pass_at_" in name]
         looks |= looks_per_cent(adopt(table).frame, scores)
-        meant = found | meant
+        meant = meanings | meant
     raise (HeadersError(str(refusal), meant, percent=looks and not percent) if meant else refusal) from None
 
 

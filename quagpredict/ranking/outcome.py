@@ -107,9 +107,9 @@ def with_truth(
             f"{', '.join(sorted(protocols[0]))}; their scores are not comparable"
         )
     means = results.group_by("candidate").agg(pl.col(target).mean().alias("_truth"))
-    own = pl.col(target) if target in frame.columns else pl.lit(None, pl.Float64)
+    known_target = pl.col(target) if target in frame.columns else pl.lit(None, pl.Float64)
     joined = frame.join(means, on="candidate", how="left", maintain_order="left")
-    return joined.with_columns(pl.coalesce("_truth", own).alias(target)).drop("_truth")
+    return joined.with_columns(pl.coalesce("_truth", known_target).alias(target)).drop("_truth")
 
 
 def outcome(
@@ -164,15 +164,15 @@ def _with_levels(bases: pl.Series, orders: dict[str, pl.Series]) -> dict[str, pl
     """
     score = next(iter(orders.values()))
     table = pl.DataFrame({"base": bases, "score": score}).with_columns(row=pl.int_range(pl.len()))
-    found = {"base mean": table.select(pl.col("score").mean().over("base")).to_series()}
+    orders_by_level = {"base mean": table.select(pl.col("score").mean().over("base")).to_series()}
     for name, values in orders.items():
         if pass_at(name):
             dealt = pl.col("score").sort().over("base", mapping_strategy="explode")
             by_rule = table.with_columns(by=values).sort("base", "by", maintain_order=True)
             shared = by_rule.with_columns(score=table.sort("base").select(dealt).to_series())
             shared = shared.with_columns(pl.col("score").mean().over("base", "by")).sort("row")
-            found[f"base and {column_of(name).heading}"] = shared["score"]
-    return found
+            orders_by_level[f"base and {column_of(name).heading}"] = shared["score"]
+    return orders_by_level
 
 
 def _within(finished: pl.DataFrame, merit: pl.Series, orders: dict[str, pl.Series]) -> dict[str, tuple[float, ...]]:

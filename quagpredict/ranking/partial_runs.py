@@ -25,19 +25,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class PartialRuns:
-    """What was measured along the RL runs of candidates without a result, and what finished runs of others say of it.
+    """What was measured along the RL runs of candidates without a result, and what finished runs say of it."""
 
-    Parameters
-    ----------
-    curves : Curves
-        Of every candidate without a result, its scores before RL included; of those with one only if they count here.
-    rl_steps : int
-        Of a whole run.
-    learnt : Learnt
-    """
-
+    #: Of every candidate without a result, its scores before RL included; of those with one only if they count here.
     curves: Curves
-    rl_steps: int
+    rl_steps: int  #: Of a whole run.
     learnt: Learnt
 
     @property
@@ -50,7 +42,6 @@ class PartialRuns:
 
         Parameters
         ----------
-        candidates : polars.DataFrame
         mean : array (n,)
             Predictions before RL; NaN where there is none, so that the curve speaks alone.
         ends : Interval
@@ -66,10 +57,10 @@ class PartialRuns:
         told_of = np.isfinite(mean) | (measured & ~np.isfinite(mean).any()) | begun
         ended = now.known if results is None else np.where(np.isfinite(results), results, now.known)
         belief = belief_of(replace(now, mean=np.where(told_of, now.mean, np.nan), known=ended))
-        found = interval(belief)
+        intervals = interval(belief)
         # Where no run of a base has begun nothing was learnt: its predictions keep their intervals.
-        told = np.isin(now.base, now.base[begun]) | ~np.isfinite(mean)
-        return Told(belief, Interval(*(np.where(told, *two) for two in zip(found, ends, strict=True))), now)
+        learnt_of = np.isin(now.base, now.base[begun]) | ~np.isfinite(mean)
+        return Told(belief, Interval(*(np.where(learnt_of, *two) for two in zip(intervals, ends, strict=True))), now)
 
     def table(self, candidates: pl.DataFrame, mean: Floats, ends: Interval) -> UnderWay:
         """Return what a ranking holds of its runs, see `UnderWay`; `mean` and `ends` are those of `forecast`."""
@@ -100,19 +91,10 @@ class PartialRuns:
 
 
 class Told(NamedTuple):
-    """What curves say.
+    """What curves say."""
 
-    Attributes
-    ----------
-    belief : Belief
-        The joint belief about all candidates.
-    ends : Interval
-        90 % intervals, (n,) each.
-    now : Standing
-    """
-
-    belief: Belief
-    ends: Interval
+    belief: Belief  #: The joint belief about all candidates.
+    ends: Interval  #: 90 % intervals, (n,) each.
     now: Standing
 
 
@@ -136,7 +118,6 @@ def partial_runs(
         See `read_curves`; None takes the candidates' own column ``post_curve``, if there is one.
     own : polars.DataFrame
         The candidates, a row each.
-    target : str
     rl_steps : float, optional
         Of a whole run; by default what the candidates' column ``rl_steps`` says, if it says one number.
     results : bool
@@ -161,8 +142,8 @@ def partial_runs(
     if curves is None and CURVE not in own.columns:
         return None, ""
     open_ = own.filter(~finished(own, target))
-    found = read_curves(curves, own if curves is not None else open_, percent=percent, left_out=left_out)
-    under_way = found._replace(frame=found.frame.join(open_, on="candidate", how="semi"))
+    all_curves = read_curves(curves, own if curves is not None else open_, percent=percent, left_out=left_out)
+    under_way = all_curves._replace(frame=all_curves.frame.join(open_, on="candidate", how="semi"))
     if not (under_way.frame["step"] > 0).any():
         return None, "" if curves is None else "no run of a candidate without a result has begun: `curves` add nothing"
     steps = rl_steps
@@ -179,9 +160,9 @@ def partial_runs(
         raise UsageError(f"{argument('curves', curves) if isinstance(curves, str) else '`curves`'}: {why}")
     if why or steps is None:
         return None, f"the candidates' column '{CURVE}' is not used: {why}"
-    found = with_results(found, own, int(steps)) if results else under_way
-    check_ends(found, int(steps))
-    return PartialRuns(found, int(steps), learnt_from(None, own)), ""
+    all_curves = with_results(all_curves, own, int(steps)) if results else under_way
+    check_ends(all_curves, int(steps))
+    return PartialRuns(all_curves, int(steps), learnt_from(None, own)), ""
 
 
 def belief_of(now: Standing) -> Belief:

@@ -1,6 +1,7 @@
 """From a fitted surrogate and a table of candidates to predictions, their joint errors and what drives them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import factorial
 from typing import NamedTuple
 
 import numpy as np
@@ -8,9 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.corpus.columns import origin
-from quagpredict.ranking.belief import Belief, Bounds
-from quagpredict.ranking.conditioning import condition
-from quagpredict.ranking.contributions import of_linear, shapley
+from quagpredict.ranking.belief import Belief, Bounds, condition
 from quagpredict.schema import BY_NAME
 from quagpredict.surrogates.fitted import Z90, FittedSurrogate, Interval, transform_columns
 from quagpredict.surrogates.linear import LinearForm
@@ -20,24 +19,13 @@ Floats = NDArray[np.float64]
 
 
 class Evidence(NamedTuple):
-    """Finished candidates that the surrogate may learn from.
+    """Finished candidates that the surrogate may learn from."""
 
-    Attributes
-    ----------
-    frame : polars.DataFrame
-        Their rows.
-    score : array (m,)
-        Their scores after RL.
-    offset_of : array (n + m,)
-        Group of each candidate and then of each finished one, see `condition`; -1 for none.
-    known : array (n,)
-        Score of each candidate where it counts as its result; NaN elsewhere.
-    """
-
-    frame: pl.DataFrame
-    score: Floats
+    frame: pl.DataFrame  #: Their rows.
+    score: Floats  #: (m,): Their scores after RL.
+    #: (n + m,): Group of each candidate and then of each finished one, see `condition`; -1 for none.
     offset_of: NDArray[np.int64]
-    known: Floats
+    known: Floats  #: (n,): Score of each candidate where it counts as its result; NaN elsewhere.
 
 
 def believe(
@@ -52,14 +40,12 @@ def believe(
 
     Parameters
     ----------
-    surrogate : FittedSurrogate
     X : array (n, p)
         Features of the candidates, from `FittedSurrogate.design`.
     evidence : Evidence, optional
         What is known already.
     bases : sequence of str, optional
         Base model of each candidate: intervals may be calibrated for each.
-    minimize : bool
     """
     # All at once: some forms find the errors that candidates share only where they see them together.
     # An empty table has no columns that could be measured, so it is not asked for any.
@@ -134,7 +120,6 @@ def contributions(surrogate: FittedSurrogate, X: Floats) -> tuple[tuple[str, ...
 
     Parameters
     ----------
-    surrogate : FittedSurrogate
     X : array (n, p)
         Rows with NaN get NaN and do not enter the average.
 
@@ -158,7 +143,7 @@ def contributions(surrogate: FittedSurrogate, X: Floats) -> tuple[tuple[str, ...
     rows = X[whole]
     differ = (rows != rows[:1]).any(axis=0)
     names = tuple(dict.fromkeys(name for name, varies in zip(origins, differ, strict=True) if varies))
-    member = np.array([[one == name for name in names] for one in origins], dtype=np.float64)
+    member = np.array([[source == name for name in names] for source in origins], dtype=np.float64)
     parts = np.full((len(X), len(names)), np.nan)
     if not whole.any():
         return names, parts
@@ -180,3 +165,81 @@ def contributions(surrogate: FittedSurrogate, X: Floats) -> tuple[tuple[str, ...
 
     parts[whole] = shapley(value, len(names))
     return names, parts
+
+
+Masks = NDArray[np.bool_]
+
+#: Features up to which every set of them is tried.
+EXACT = 6
+
+
+def shapley(value: Callable[[Masks], Floats], features: int) -> Floats:
+    """Return the Shapley value of each feature for each candidate, (n, features).
+
+    Parameters
+    ----------
+    value : callable
+        From a mask (features,) to the predictions (n,) with the features in the mask as each candidate has them and the
+        others as the average candidate has them.
+    features : int
+        Up to `EXACT` every set is tried, and the values sum to the prediction less that of the average candidate.
+        Beyond that the value is an ablation: what the prediction loses if the feature alone is set to its average;
+        these do not sum up where features interact.
+
+    References
+    ----------
+    L. S. Shapley, A value for n-person games, 1953; S. Lundberg, S.-I. Lee, A unified approach to interpreting model
+    predictions, NeurIPS 2017, equation 4, with one reference point.
+
+    Examples
+    --------
+    >>> x = np.array([[2.0, 3.0]])
+    >>> shapley(lambda mask: np.where(mask, x, 1.0).prod(axis=1), 2)
+    array([[2., 3.]])
+    """
+    whole = np.ones(features, dtype=np.bool_)
+    if features > EXACT:
+        top = value(whole)
+        return np.column_stack([top - value(whole & (np.arange(features) != j)) for j in range(features)])
+    sets = [np.array([members >> j & 1 for j in range(features)], dtype=np.bool_) for members in range(2**features)]
+    values = [value(mask) for mask in sets]
+    shares = np.zeros((len(values[0]), features))
+    for members, mask in enumerate(sets):
+        size = int(mask.sum())
+        for j in np.flatnonzero(~mask):
+            weight = factorial(size) * factorial(features - size - 1) / factorial(features)
+            shares[:, j] += weight * (values[members | 1 << int(j)] - values[members])
+    return shares
+
+
+def of_linear(coefficients: Floats, Z: Floats, level: float, inverse: Callable[[Floats], Floats]) -> Floats:
+    """Return the contributions of a predictor that is linear on the scale of a transformed target, (n, p).
+
+    Without a transform of the target these are the Shapley values, exactly: coefficient times the difference from the
+    average. With one, the Shapley values of the turned-back prediction for up to `EXACT` features; beyond that the
+    difference on the target's scale is shared out in proportion to the linear terms.
+
+    Parameters
+    ----------
+    coefficients : array (p,)
+    Z : array (n, p)
+        Transformed features less those of the average candidate; rows with NaN get NaN.
+    level : float
+        Prediction for the average candidate on the transformed scale.
+    inverse : callable
+        From the transformed scale to the target's; the identity if it is not transformed.
+
+    Examples
+    --------
+    >>> of_linear(np.array([2.0, -1.0]), np.array([[0.5, 0.25]]), 0.0, lambda t: t)
+    array([[ 1.  , -0.25]])
+    """
+    terms = Z * coefficients
+    if terms.shape[1] <= EXACT and inverse(np.array([level + 1.0]))[0] != level + 1.0:
+        return shapley(lambda mask: inverse(level + terms @ mask), terms.shape[1])
+    moved = terms.sum(axis=1)
+    gained = inverse(level + moved) - inverse(np.array([level]))
+    # Where the terms cancel, the slope at the average candidate says what a unit of them is worth.
+    slope = (inverse(np.array([level + 1e-6])) - inverse(np.array([level - 1e-6]))) / 2e-6
+    worth = np.divide(gained, moved, out=np.full_like(moved, float(slope[0])), where=np.abs(moved) > 1e-9)
+    return np.asarray(terms * worth[:, None])

@@ -216,8 +216,8 @@ def _ranked(
     if weights:
         frame = weighted(frame, weights, source="candidates")
         shipped = {}  # fitted to means over problems
-        told = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
-        notes.append(f"scores are weighted by benchmark, not by problems: {told}, each other one 1")
+        weighted_by = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
+        notes.append(f"scores are weighted by benchmark, not by problems: {weighted_by}, each other one 1")
     if surrogate == DEFAULT:
         fitted, on_the_spot, why_none = default_surrogate(frame, shipped, target)
         surrogate = ON_THE_SPOT if on_the_spot else None
@@ -299,6 +299,8 @@ def _agreed(weights: Mapping[str, float] | None, fitted: FittedSurrogate | None)
     if fitted is None or fitted.training_rows == 0:
         return given
     if given and given != dict(fitted.weights):
-        own = ", ".join(f"{name} {weight:g}" for name, weight in fitted.weights.items()) or "none"
-        raise UsageError(f"{argument('weights', given)}: the surrogate was fitted to scores with other weights ({own})")
+        fitted_with = ", ".join(f"{name} {weight:g}" for name, weight in fitted.weights.items()) or "none"
+        raise UsageError(
+            f"{argument('weights', given)}: the surrogate was fitted to scores with other weights ({fitted_with})"
+        )
     return dict(fitted.weights)

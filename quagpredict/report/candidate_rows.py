@@ -6,7 +6,7 @@ from typing import Any
 
 from quagpredict.ranking import Ranking
 from quagpredict.ranking.flags import KINDS
-from quagpredict.report.decision import rule_in_words, with_unit
+from quagpredict.report.decision import first_by, rule_in_words, with_unit
 from quagpredict.report.formats import UNKNOWN, heading, is_share, measured, number, percent, plain, score
 from quagpredict.report.markup import breakable, facts, name, text
 from quagpredict.report.page_data import LOSS, Measured
@@ -28,15 +28,6 @@ def bases_of(ranking: Ranking) -> list[str]:
     return counted["base_model"].to_list()
 
 
-def first_by(ranking: Ranking) -> dict[str, list[str]]:
-    """Return the candidates that a rule that costs nothing would take of all, with these rules in words."""
-    rules_of: dict[str, list[str]] = {}
-    for choice in ranking.free_choices:
-        if choice.base_model is None:
-            rules_of.setdefault(choice.candidate, []).append(rule_in_words(choice.rule))
-    return rules_of
-
-
 def values_of(ranking: Ranking, measurements: Measured, most: int, taken: Collection[str]) -> list[dict[str, Any]]:
     """Return what figures and sorting need of each candidate; shares in per cent, unknown values None."""
     scale = 100.0 if is_share(ranking.target) else 1.0
@@ -45,37 +36,37 @@ def values_of(ranking: Ranking, measurements: Measured, most: int, taken: Collec
     rows = ranking.frame.head(most).join(measurements.table, on="candidate", how="left", maintain_order="left")
     values = []
     for row in rows.iter_rows(named=True):
-        own = row["candidate"]
+        candidate = row["candidate"]
         values.append(
             {
-                "name": plain(own),
+                "name": plain(candidate),
                 "rank": row["rank"],
                 "base": bases.index(row.get("base_model") or ""),
                 "base_name": plain(row.get("base_model") or ""),
-                "predicted": _times(row.get("prediction"), scale),
-                "low": _times(row.get("low"), scale),
-                "high": _times(row.get("high"), scale),
-                "p_best": _times(row.get("p_best"), 100.0),
-                "regret": _times(row.get("expected_regret"), scale),
-                "p_clear": _times(row.get("p_clear"), 100.0),
-                "teaches": _times(row.get("regret_reduction"), scale),
-                "sft": _times(row["sft"], 100.0),
-                "large": _times(row["large"], 100.0),
-                "loss": _times(row["loss"], 1.0),
-                "actual": _times(row.get("actual"), scale),
-                "finished": own in finished,
-                "taken": own in taken,
-                "first": firsts.get(own, []),
+                "predicted": times(row.get("prediction"), scale),
+                "low": times(row.get("low"), scale),
+                "high": times(row.get("high"), scale),
+                "p_best": times(row.get("p_best"), 100.0),
+                "regret": times(row.get("expected_regret"), scale),
+                "p_clear": times(row.get("p_clear"), 100.0),
+                "teaches": times(row.get("regret_reduction"), scale),
+                "sft": times(row["sft"], 100.0),
+                "large": times(row["large"], 100.0),
+                "loss": times(row["loss"], 1.0),
+                "actual": times(row.get("actual"), scale),
+                "finished": candidate in finished,
+                "taken": candidate in taken,
+                "first": list(map(rule_in_words, firsts.get(candidate, []))),
                 "curve": [
-                    [k, *(_times(value, 100.0) for value in rest)] for k, *rest in measurements.curves.get(own, ())
+                    [k, *(times(value, 100.0) for value in rest)] for k, *rest in measurements.curves.get(candidate, ())
                 ],
             }
         )
     return values
 
 
-def _times(value: float | None, scale: float) -> float | None:
-    # Six digits tell apart whatever a screen can.
+def times(value: float | None, scale: float) -> float | None:
+    """Return `scale` times a value as a figure needs it: six digits tell apart whatever a screen can."""
     return None if value is None or value != value else float(f"{scale * value:.6g}")
 
 
@@ -261,8 +252,8 @@ def _details(ranking: Ranking) -> dict[str, list[tuple[str, str]]]:
     if ranking.by_benchmark is not None:
         for row in ranking.by_benchmark.drop_nulls().iter_rows(named=True):
             ends = f"{score(ranking.target, row['low'], 0)} to {with_unit(ranking, row['high'], 0)}"
-            told = (
+            scores = (
                 f"{percent(row['before'], 0)} before RL, {with_unit(ranking, row['prediction'], 0)} predicted ({ends})"
             )
-            lines_of[row["candidate"]].append((breakable(row["benchmark"]), told))
+            lines_of[row["candidate"]].append((breakable(row["benchmark"]), scores))
     return lines_of

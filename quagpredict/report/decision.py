@@ -26,27 +26,14 @@ _TOLD, _SAME = 3, 5e-4
 class Decision(NamedTuple):
     """What a ranking says is to be done.
 
-    Attributes
-    ----------
-    sentence : str
-        What to do, in one sentence.
-    doubt : str
-        How sure that is.
-    free : str
-        What the rules that cost nothing would take, and what that is predicted to cost.
-    result : str
-        What choosing by each rule really gave.
-    cost : str
-        What it costs.
-
     Each is empty where there is nothing to say.
     """
 
-    sentence: str
-    doubt: str = ""
-    free: str = ""
-    result: str = ""
-    cost: str = ""
+    sentence: str  #: What to do, in one sentence.
+    doubt: str = ""  #: How sure that is.
+    free: str = ""  #: What the rules that cost nothing would take, and what that is predicted to cost.
+    result: str = ""  #: What choosing by each rule really gave.
+    cost: str = ""  #: What it costs.
 
     def reasons(self) -> list[str]:
         """Return what stands behind the sentence."""
@@ -61,7 +48,6 @@ def decide(ranking: Ranking, gpu_hours_per_run: float | None = None) -> Decision
 
     Parameters
     ----------
-    ranking : Ranking
     gpu_hours_per_run : float, optional
         What one RL run costs; the decision then says what it costs.
 
@@ -136,6 +122,15 @@ def rule_in_words(rule: str) -> str:
         return {"geometric mean": "geometric mean over benchmarks"}.get(rule, rule)
     which = "SFT Pass@1" if rule == "pre_pass_at_1" else heading(rule)
     return f"{'lowest' if 'loss' in rule else 'highest'} {which}"
+
+
+def first_by(ranking: Ranking) -> dict[str, list[str]]:
+    """Return the candidates that a rule that costs nothing would take of all, each with these rules."""
+    rules_of: dict[str, list[str]] = {}
+    for choice in ranking.free_choices:
+        if choice.base_model is None:
+            rules_of.setdefault(choice.candidate, []).append(choice.rule)
+    return rules_of
 
 
 def with_unit(ranking: Ranking, value: float | None, digits: int = 1) -> str:
@@ -214,10 +209,10 @@ def _kept(ranking: Ranking, best: dict[str, Any]) -> str:
         f"Keep {marked(best['candidate'])}, whose result of {with_unit(ranking, best['prediction'])} is the best of "
         f"all {ranking.frame.height:,} with a chance of {percent(best['p_best'], 0)} %"
     )
-    left = ranking.frame.filter(pl.col("rank").is_not_null() & ~has_result(ranking))
-    if left.is_empty():
+    without_result = ranking.frame.filter(pl.col("rank").is_not_null() & ~has_result(ranking))
+    if without_result.is_empty():
         return f"{text}."
-    row = left.row(0, named=True)
+    row = without_result.row(0, named=True)
     ends = f"{score(ranking.target, row['low'], 0)} to {with_unit(ranking, row['high'], 0)}"
     predicted = f"predicted {with_unit(ranking, row['prediction'])} ({ends})"
     return f"{text}; of those without one {marked(row['candidate'])} is next, {predicted}."
@@ -274,8 +269,10 @@ def _more_than_one(ranking: Ranking, rows: pl.DataFrame) -> str:
     hand = ranking.budget.in_hand if ranking.budget is not None else None
     beside = "" if hand is None else f", beside the {with_unit(ranking, hand)} in hand"
     beyond = "below" if ranking.minimize else "above"
-    one = f"No single one is predicted {beyond} {with_unit(ranking, best)}{beside}; {with_unit(ranking, expected)}"
-    return f" {one} is the mean of whichever turns out best."
+    none_alone = (
+        f"No single one is predicted {beyond} {with_unit(ranking, best)}{beside}; {with_unit(ranking, expected)}"
+    )
+    return f" {none_alone} is the mean of whichever turns out best."
 
 
 def _cleared(ranking: Ranking, rows: pl.DataFrame) -> str:
@@ -289,13 +286,12 @@ def _cleared(ranking: Ranking, rows: pl.DataFrame) -> str:
 
 def free_in_words(ranking: Ranking, taken: tuple[str, ...]) -> str:
     """Return what the rules that cost nothing would take instead, and what that is predicted to cost."""
-    rules_of: dict[str, list[str]] = {}
-    for choice in ranking.free_choices:
-        if choice.base_model is None and choice.rule != "geometric mean":
-            rules_of.setdefault(choice.candidate, []).append(rule_in_words(choice.rule))
-    if not rules_of or not taken:
-        return ""
-    if ranking.surrogate is None:
+    words = {
+        name: [rule_in_words(rule) for rule in rules if rule != "geometric mean"]
+        for name, rules in first_by(ranking).items()
+    }
+    rules_of = {name: rules for name, rules in words.items() if rules}
+    if not rules_of or not taken or ranking.surrogate is None:
         return ""
     ours = _row(ranking, taken[0])["prediction"]
     same = [rule for name, rules in rules_of.items() if name in taken for rule in rules]
@@ -303,10 +299,10 @@ def free_in_words(ranking: Ranking, taken: tuple[str, ...]) -> str:
     for name, rules in rules_of.items():
         if name in taken:
             continue
-        other, told = _row(ranking, name)["prediction"], ""
+        other, predicted = _row(ranking, name)["prediction"], ""
         if ours is not None and other is not None:  # a race may take what a ranking could not predict
-            told = f", predicted {points(ranking, abs(ours - other))} {'lower' if ours >= other else 'higher'}"
-        texts.append(f"by {' or '.join(rules)} it would be {marked(name)}{told}")
+            predicted = f", predicted {points(ranking, abs(ours - other))} {'lower' if ours >= other else 'higher'}"
+        texts.append(f"by {' or '.join(rules)} it would be {marked(name)}{predicted}")
     if not texts:
         return f"The rules that cost nothing agree: {', '.join(same)}."
     agree = f" By {', '.join(same)} it is the same." if same else ""
@@ -322,19 +318,19 @@ def _really(ranking: Ranking) -> str:
     for choice in sorted(outcome.choices, key=lambda choice: choice.regret):
         where = "there" if choice.regret < _SAME else f"{points(ranking, choice.regret)} below"
         ended.setdefault(where, []).append(rule_in_words(choice.rule))
-    told = "; ".join(f"{where} by {', '.join(rules)}" for where, rules in ended.items())
+    endings = "; ".join(f"{where} by {', '.join(rules)}" for where, rules in ended.items())
     text = f"RL has been run for {outcome.finished:,}; {marked(outcome.best)} ended best, at "
-    return f"{text}{with_unit(ranking, outcome.best_actual)}. Choices end {told}."
+    return f"{text}{with_unit(ranking, outcome.best_actual)}. Choices end {endings}."
 
 
 def _cost(ranking: Ranking, taken: tuple[str, ...], hours: float | None) -> str:
     if hours is None:
         return ""
-    left = int((~has_result(ranking)).sum())
-    every = f"RL for all {left:,}{' without a result' if ranking.finished else ''}"
+    runs_left = int((~has_result(ranking)).sum())
+    every = f"RL for all {runs_left:,}{' without a result' if ranking.finished else ''}"
     if not taken:
-        return f"At {hours:g} GPU-hours a run, {every} would cost {left * hours:,.0f}, which are saved."
+        return f"At {hours:g} GPU-hours a run, {every} would cost {runs_left * hours:,.0f}, which are saved."
     which = "it" if len(taken) == 1 else f"these {len(taken):,}"
     text = f"At {hours:g} GPU-hours a run, RL for {which} costs {len(taken) * hours:,.0f}"
-    saved = (left - len(taken)) * hours
-    return f"{text}; {every} would cost {left * hours:,.0f}: {saved:,.0f} are saved."
+    saved = (runs_left - len(taken)) * hours
+    return f"{text}; {every} would cost {runs_left * hours:,.0f}: {saved:,.0f} are saved."

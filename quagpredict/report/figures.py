@@ -15,35 +15,23 @@ if TYPE_CHECKING:
     from quagpredict.validation.sensitivity import Sensitivity
 
 SUFFIXES = (".png", ".svg", ".pdf")
-_NAMES = {"r2": "R²", "spearman": "Spearman", "regret_1": "regret, unit of the target"}
 
 
-def curve_figure(curve: "LearningCurve", path: str | Path, metric: str = "spearman") -> Path:
-    """Draw a metric against the number of finished runs, a panel for each way of choosing them, and write it.
-
-    Parameters
-    ----------
-    curve : LearningCurve
-    path : path
-        Ends in .png, .svg or .pdf.
-    metric : str
+def curve_figure(curve: "LearningCurve", path: str | Path) -> Path:
+    """Draw Spearman against the number of finished runs, a panel for each way of choosing them, and write it.
 
     Raises
     ------
     UsageError
-        If the suffix is another, the metric was not judged, or the file cannot be written.
+        If `path` does not end in .png, .svg or .pdf, or cannot be written.
     MissingExtraError
         If matplotlib is not installed.
     """
-    frame = curve.frame.filter(metric=metric)
-    if not frame.height:
-        raise UsageError(f"no model has the metric '{metric}'")
     with styled():
-        figure = _curves(curve, frame, metric)
-        return write_figure(figure, path)
+        return write_figure(_curves(curve, curve.frame.filter(metric="spearman")), path)
 
 
-def _curves(curve: "LearningCurve", frame: pl.DataFrame, metric: str) -> Any:
+def _curves(curve: "LearningCurve", frame: pl.DataFrame) -> Any:
     designs = frame["design"].unique(maintain_order=True).to_list()
     # What was asked for comes first; what is beyond five lines is grey.
     models = sorted(frame["model"].unique(maintain_order=True), key=_is_baseline)
@@ -52,13 +40,13 @@ def _curves(curve: "LearningCurve", frame: pl.DataFrame, metric: str) -> Any:
     for axis, design in zip(axes, designs, strict=True):
         lines = []
         for at, model in enumerate(models):
-            own = frame.filter(design=design, model=model).sort("runs").drop_nulls("mean")
-            if not own.height:
+            line = frame.filter(design=design, model=model).sort("runs").drop_nulls("mean")
+            if not line.height:
                 continue
             plain = _is_baseline(model)
             style = {"linestyle": ":" if plain else "-", "color": color_of(at), "linewidth": 1.2 if plain else 1.8}
-            axis.plot(own["runs"], own["mean"], marker="" if plain else ".", **style)
-            lines.append((float(own["runs"][-1]), float(own["mean"][-1]), model, color_of(at)))
+            axis.plot(line["runs"], line["mean"], marker="" if plain else ".", **style)
+            lines.append((float(line["runs"][-1]), float(line["mean"][-1]), model, color_of(at)))
         axis.set_xscale("log", base=2)
         axis.xaxis.set_major_formatter(_whole())
         axis.set_xlabel("finished RL runs that it was fitted on")
@@ -68,7 +56,7 @@ def _curves(curve: "LearningCurve", frame: pl.DataFrame, metric: str) -> Any:
     low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
     # A model on its first few runs can be off by orders of magnitude; that must not flatten all the rest.
     axes[0].set_ylim(max(low, min(high - 2.0, 0.0)) - 0.05, high + 0.05)
-    axes[0].set_ylabel(f"{_NAMES.get(metric, metric)}, {curve.test} candidates left out")
+    axes[0].set_ylabel(f"Spearman, {curve.test} candidates left out")
     for axis, lines in drawn:
         first, last = axis.get_xlim()
         axis.set_xlim(first, last * (last / first) ** 0.6 if lines else last)  # room for the names
@@ -82,34 +70,32 @@ def _is_baseline(model: str) -> bool:
     return model.startswith(("proxy:", "linear:pass_at_1")) or model == "mean"
 
 
-def sensitivity_figure(sensitivity: "Sensitivity", path: str | Path, metric: str = "spearman") -> Path:
-    """Draw a metric of Pass@k against k, a line for each number of samples of all problems, and write it.
+def sensitivity_figure(sensitivity: "Sensitivity", path: str | Path) -> Path:
+    """Draw Spearman of Pass@k against k, a line for each number of samples of all problems, and write it.
 
-    A panel each shows Pass@k as it is and fitted. The parameters and errors are those of `curve_figure`.
+    A panel each shows Pass@k as it is and fitted. Errors are those of `curve_figure`.
     """
-    frame = sensitivity.frame.filter(metric=metric, problems=sensitivity.problems)
-    if not frame.height:
-        raise UsageError(f"no model has the metric '{metric}'")
     with styled():
-        return write_figure(_by_k(sensitivity, frame, metric), path)
+        frame = sensitivity.frame.filter(metric="spearman", problems=sensitivity.problems)
+        return write_figure(_by_k(sensitivity, frame), path)
 
 
-def _by_k(sensitivity: "Sensitivity", frame: pl.DataFrame, metric: str) -> Any:
+def _by_k(sensitivity: "Sensitivity", frame: pl.DataFrame) -> Any:
     models = frame["model"].unique(maintain_order=True).to_list()
     figure, axes = new_figure(len(models))
     samples = frame["samples"].unique().sort().to_list()
     for axis, model in zip(axes, models, strict=True):
         for at, number in enumerate(samples):
-            own = frame.filter(model=model, samples=number).sort("k")
+            line = frame.filter(model=model, samples=number).sort("k")
             color = _shade(at / max(1, len(samples) - 1))
-            axis.plot(own["k"], own["mean"], marker=".", color=color, label=f"{number} samples")
-            if number == samples[-1] and own["low"].null_count() == 0:
-                axis.fill_between(own["k"], own["low"], own["high"], color=color, alpha=0.12, linewidth=0)
+            axis.plot(line["k"], line["mean"], marker=".", color=color, label=f"{number} samples")
+            if number == samples[-1] and line["low"].null_count() == 0:
+                axis.fill_between(line["k"], line["low"], line["high"], color=color, alpha=0.12, linewidth=0)
         axis.set_xscale("log", base=2)
         axis.xaxis.set_major_formatter(_whole())
         axis.set_xlabel("k of Pass@k")
         axis.set_title({"proxy": "Pass@k as it is", "linear": "fitted as a line"}.get(model, "fitted with the loss"))
-    axes[0].set_ylabel(f"{_NAMES.get(metric, metric)}, {sensitivity.candidates} candidates")
+    axes[0].set_ylabel(f"Spearman, {sensitivity.candidates} candidates")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=6)
     return figure
 
@@ -130,13 +116,7 @@ def check_figure_path(path: str | Path) -> None:
 
 
 def new_figure(panels: int, width: float | None = None) -> tuple[Any, Any]:
-    """Return a figure and its axes, side by side on one scale.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    """
+    """Return a figure and its axes, side by side on one scale."""
     require("matplotlib")
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
@@ -157,7 +137,13 @@ def _shade(share: float) -> Any:
 
 
 def write_figure(figure: Any, path: str | Path) -> Path:
-    """Write a figure in the format of its suffix, aside and then renamed, and return its path."""
+    """Write a figure in the format of its suffix, aside and then renamed, and return its path.
+
+    Raises
+    ------
+    UsageError
+        If the suffix is none of `SUFFIXES`, or the file cannot be written.
+    """
     check_figure_path(path)
     target = Path(path)
     try:

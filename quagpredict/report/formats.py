@@ -2,14 +2,19 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from quagpredict.corpus.columns import column_of
 from quagpredict.files import printable
 from quagpredict.schema import BY_NAME
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 UNKNOWN = "–"
 
@@ -85,18 +90,22 @@ def to_json(value: Any) -> str:
      ]
     }
     """
-    return json.dumps(_known(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(_json_value(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _known(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, pl.DataFrame):
-        return _known(value.to_dicts())
+        return _json_value(value.to_dicts())
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    elif is_dataclass(value):
+        value = vars(value)
     if isinstance(value, Mapping):
-        return {key: _known(item) for key, item in value.items()}
+        return {key: _json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_known(item) for item in value]
+        return [_json_value(item) for item in value]
     return value
 
 
@@ -157,3 +166,49 @@ def fitting(
             break
         widths.pop(heading, None)
     return list(widths)
+
+
+def print_title(console: "Console", text: str) -> None:
+    """Print what a table is about, and an empty line."""
+    from rich.text import Text
+
+    console.print(Text(text, style="bold"), end="\n\n")
+
+
+def table_of(
+    columns: Mapping[str, Sequence[Any]],
+    folding: Mapping[str, int | None],
+    *,
+    left: Collection[str] = (),
+    styles: Sequence[str | None] = (),
+    gap: int = 0,
+) -> "Table":
+    """Return a table for the terminal: numbers to the right, each in one line, texts to the left.
+
+    Parameters
+    ----------
+    columns : mapping
+        Heading -> cells (str, or `rich.text.Text` with its style), from left to right.
+    folding : mapping
+        Headings of texts that are broken where there is no room -> the characters that they keep in any case.
+    left : collection of str
+        Headings of texts that are never broken.
+    styles : sequence of str or None
+        Of each row.
+    gap : int
+        Spaces on both sides of a column.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, gap), show_edge=False, pad_edge=False)
+    for head in columns:
+        if head in folding:
+            table.add_column(head, overflow="fold", min_width=folding[head])
+        else:
+            table.add_column(head, justify="left" if head in left else "right", no_wrap=True)
+    for row, cells in enumerate(zip(*columns.values(), strict=True)):
+        texts = (cell if isinstance(cell, Text) else Text(cell) for cell in cells)
+        table.add_row(*texts, style=styles[row] if styles else None)
+    return table

@@ -67,10 +67,10 @@ def table(
     head = "".join(f"<th{side}>{escape(head_text)}</th>" for head_text, side in zip(heads, sides, strict=True))
     body = []
     for at, cells in enumerate(rows):
-        own = f' class="{classes[at]}"' if at < len(classes) and classes[at] else ""
+        row_class = f' class="{classes[at]}"' if at < len(classes) and classes[at] else ""
         shown = zip(cells, sides, heads, strict=True)
         body.append(
-            f"<tr{own}>"
+            f"<tr{row_class}>"
             + "".join(f'<td{side} data-of="{escape(of)}">{cell}</td>' for cell, side, of in shown)
             + "</tr>"
         )
@@ -84,8 +84,8 @@ def facts(pairs: Iterable[tuple[str, str]], kind: str) -> str:
 
 def section(title: str, about: str, content: str) -> str:
     """Return a part of the page under its heading; `about` is HTML and may be empty."""
-    said = f'<p class="about">{about}</p>' if about else ""
-    return f"<section>\n<h2>{escape(title)}</h2>\n{said}{content}\n</section>"
+    paragraph = f'<p class="about">{about}</p>' if about else ""
+    return f"<section>\n<h2>{escape(title)}</h2>\n{paragraph}{content}\n</section>"
 
 
 def figure(key: str, title: str, about: str, label: str, below: str = "") -> str:

@@ -1,15 +1,17 @@
-"""What a checkpoint measured, as tables for the terminal, CSV or JSON."""
+"""What a checkpoint measured, as tables for the terminal."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from quagpredict.report.formats import UNKNOWN, fitting, number, percent, plain, to_json
+from quagpredict.report.formats import UNKNOWN, fitting, number, percent, plain, print_title, table_of
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+# Heading -> what a part shows in that column.
+Shown = Callable[[Mapping[str, Any]], str]
+Columns = Mapping[str, Shown]
 
 _SHOWN_KS = (1, 4, 16, 64, 256)
 # With fewer problems than this, which rule is followed depends on single problems too much.
@@ -18,16 +20,6 @@ _FEW_PROBLEMS = 50
 _BESIDES, _PER_ESTIMATE = 22, 15
 # Characters of a part's name that are shown in one line before a column has to go.
 _NAME = 16
-
-
-def measurement_csv(summary: pl.DataFrame) -> str:
-    """Return the summary as CSV: one line a part, scores as fractions, each statistic with its interval."""
-    return summary.write_csv()
-
-
-def measurement_json(values: Mapping[str, Any]) -> str:
-    """Return everything that was measured as JSON; scores as fractions, unknown values null."""
-    return to_json(values)
 
 
 def print_measurement(values: Mapping[str, Any], console: "Console") -> None:
@@ -43,18 +35,14 @@ def print_measurement(values: Mapping[str, Any], console: "Console") -> None:
     from rich.text import Text
 
     parts: Sequence[Mapping[str, Any]] = values["parts"]
-    title = f"{plain(values['candidate'])}: scores in per cent, with 90 % intervals over problems"
-    console.print(Text(title, style="bold"), end="\n\n")
-    console.print(_scores(parts, console.width))
-    console.print()
-    console.print(Text("Responses: mean length in tokens; shares in per cent", style="bold"), end="\n\n")
-    console.print(_table(parts, _fitting(parts, _RESPONSES, console.width)))
+    print_title(console, f"{plain(values['candidate'])}: scores in per cent, with 90 % intervals over problems")
+    console.print(_table(parts, _scores(parts[0], console.width)))
+    print_title(console, "\nResponses: mean length in tokens; shares in per cent")
+    console.print(_table(parts, _RESPONSES, console.width))
     note = "fin.: those that ended themselves; cut: reached the budget; none: no answer; agree: share of the top answer"
     console.print(Text(note, style="dim"), end="\n\n")
-    console.print(
-        Text("Signal for GRPO: groups of equal rewards in per cent; variance of the reward", style="bold"), end="\n\n"
-    )
-    console.print(_table(parts, _fitting(parts, _SIGNAL, console.width)))
+    print_title(console, "Signal for GRPO: groups of equal rewards in per cent; variance of the reward")
+    console.print(_table(parts, _SIGNAL, console.width))
     console.print()
     for line in (
         *_loss_lines(values["measurement"]),
@@ -64,44 +52,29 @@ def print_measurement(values: Mapping[str, Any], console: "Console") -> None:
         console.print(Text(line))
 
 
-def _scores(parts: Sequence[Mapping[str, Any]], width: int) -> "Table":
-    ks = [k for k in _SHOWN_KS[1:] if parts[0].get(f"pass_at_{k}") is not None]
-    votes = [k for k in _SHOWN_KS[1:] if parts[0].get(f"maj_at_{k}") is not None]
+def _scores(whole: Mapping[str, Any], width: int) -> Columns:
+    """Return the columns of scores that the whole suite has and that fit."""
+    ks = [k for k in _SHOWN_KS[1:] if whole.get(f"pass_at_{k}") is not None]
+    votes = [k for k in _SHOWN_KS[1:] if whole.get(f"maj_at_{k}") is not None]
     shown = [("avg@n", "avg_at_n"), *((f"Pass@{k}", f"pass_at_{k}") for k in ks)]
     shown += [(f"maj@{k}", f"maj_at_{k}") for k in votes[-1:]]
     while len(shown) > 2 and _BESIDES + _PER_ESTIMATE * len(shown) > width:
         del shown[1 if len(ks) > 1 else -1]  # the mean, the largest k and the vote say most
         ks = ks[1:]
-    columns = [("problems", lambda row: f"{row['problems']:,}")]
-    columns += [(heading, _estimate_of(name)) for heading, name in shown]
-    return _table(parts, columns)
+    return {"problems": lambda row: f"{row['problems']:,}", **{heading: _estimate_of(name) for heading, name in shown}}
 
 
-def _fitting(
-    parts: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]], width: int
-) -> Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]]:
-    """Return the columns for which there is room beside the parts' names; the last ones go first."""
-    names = min(max(8, *(len(plain(row["part"])) for row in parts)), _NAME)
-    texts = {heading: [show(row) for row in parts] for heading, show in columns}
-    return columns[: len(fitting(texts, width - names, gap=3))]
+def _table(parts: Sequence[Mapping[str, Any]], columns: Columns, width: int | None = None) -> "Table":
+    """Return a row a part; of the columns those that fit beside the parts' names where there is a width."""
+    names = [plain(row["part"]) for row in parts]
+    texts = {heading: [show(row) for row in parts] for heading, show in columns.items()}
+    if width is not None:
+        kept = fitting(texts, width - min(max(8, *map(len, names)), _NAME), gap=3)
+        texts = {heading: texts[heading] for heading in kept}
+    return table_of({"part": names, **texts}, {"part": 8}, gap=1)
 
 
-def _table(
-    parts: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]]
-) -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
-    table.add_column("part", overflow="fold", min_width=8)
-    for heading, _ in columns:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in parts:
-        table.add_row(plain(row["part"]), *(show(row) for _, show in columns))
-    return table
-
-
-def _estimate_of(name: str) -> Callable[[Mapping[str, Any]], str]:
+def _estimate_of(name: str) -> Shown:
     def show(row: Mapping[str, Any]) -> str:
         if row.get(name) is None:
             return UNKNOWN
@@ -110,30 +83,30 @@ def _estimate_of(name: str) -> Callable[[Mapping[str, Any]], str]:
     return show
 
 
-def _number_of(name: str, digits: int) -> Callable[[Mapping[str, Any]], str]:
+def _number_of(name: str, digits: int) -> Shown:
     return lambda row: number(row.get(name), digits)
 
 
-def _percent_of(name: str) -> Callable[[Mapping[str, Any]], str]:
+def _percent_of(name: str) -> Shown:
     return lambda row: percent(row.get(name))
 
 
-_RESPONSES = (
-    ("all", _number_of("length_mean", 0)),
-    ("fin.", _number_of("length_finished_mean", 0)),
-    ("right", _number_of("length_correct_mean", 0)),
-    ("wrong", _number_of("length_wrong_mean", 0)),
-    ("cut", _percent_of("truncated_share")),
-    ("none", _percent_of("no_answer_share")),
-    ("answers", _number_of("distinct_answers_mean", 1)),
-    ("agree", _percent_of("agreement_mean")),
-    ("entropy", _number_of("token_entropy_nats", 3)),
-)
-_SIGNAL = (
-    ("of 8", _estimate_of("zero_variance_share_g8")),
-    ("of 16", _estimate_of("zero_variance_share_g16")),
-    ("variance", _number_of("reward_variance", 3)),
-)
+_RESPONSES: Columns = {
+    "all": _number_of("length_mean", 0),
+    "fin.": _number_of("length_finished_mean", 0),
+    "right": _number_of("length_correct_mean", 0),
+    "wrong": _number_of("length_wrong_mean", 0),
+    "cut": _percent_of("truncated_share"),
+    "none": _percent_of("no_answer_share"),
+    "answers": _number_of("distinct_answers_mean", 1),
+    "agree": _percent_of("agreement_mean"),
+    "entropy": _number_of("token_entropy_nats", 3),
+}
+_SIGNAL: Columns = {
+    "of 8": _estimate_of("zero_variance_share_g8"),
+    "of 16": _estimate_of("zero_variance_share_g16"),
+    "variance": _number_of("reward_variance", 3),
+}
 
 
 def _loss_lines(measurement: Mapping[str, Any]) -> list[str]:

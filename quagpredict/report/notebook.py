@@ -6,7 +6,7 @@ from typing import Any
 from quagpredict.report.decision import decide
 from quagpredict.report.markup import name, sentence, text
 from quagpredict.report.race_tables import print_race, race_columns, race_sentence
-from quagpredict.report.tables import print_ranking, ranking_columns
+from quagpredict.report.tables import listed, print_ranking
 
 # Rows of a table in a notebook.
 _ROWS = 20
@@ -36,17 +36,9 @@ def _printed(show: Any, value: Any) -> str:
 def ranking_html(ranking: Any) -> str:
     """Return a ranking as a notebook shows it: the decision, the table in per cent, the notes."""
     decision = decide(ranking)
-    shown = ranking.frame.head(_ROWS)
-    columns = ranking_columns(shown, ranking.target, wide=True)
-    flags = [", ".join(kind.replace("-", " ") for kind in kinds) for kinds in shown["flags"]]
-    if any(flags):
-        columns["flags"] = flags
-    places = [str(rank or "–") for rank in shown["rank"]]
     reasons = "".join(f"<p>{sentence(reason)}</p>" for reason in (decision.doubt, decision.free) if reason)
     head = f"<p><strong>{sentence(decision.sentence)}</strong></p>{reasons}"
-    return _shown(
-        head, {"#": places, "candidate": list(shown["candidate"]), **columns}, ranking.frame.height, ranking.notes
-    )
+    return _shown(head, listed(ranking, _ROWS), ranking.frame.height, ranking.notes)
 
 
 def race_html(race: Any) -> str:
@@ -59,18 +51,18 @@ def race_html(race: Any) -> str:
 
 def _shown(head: str, columns: dict[str, list[str]], count: int, notes: tuple[str, ...]) -> str:
     """Return it without a style sheet, since viewers of notebooks take these away."""
-    left = ("candidate", "flags", "do")
-    heads = "".join(f'<th style="{_LEFT if key in left else _CELL}">{text(key)}</th>' for key in columns)
+    texts = ("candidate", "flags", "do")
+    heads = "".join(f'<th style="{_LEFT if key in texts else _CELL}">{text(key)}</th>' for key in columns)
     rows = []
     for row in range(len(columns["candidate"])):
         cells = ""
         for key, values in columns.items():
             value = name(values[row]) if key == "candidate" else text(values[row])
-            cells += f'<td style="{_LEFT if key in left else _CELL}">{value}</td>'
+            cells += f'<td style="{_LEFT if key in texts else _CELL}">{value}</td>'
         rows.append(f"<tr>{cells}</tr>")
     more = f"<p>... and {count - len(rows):,} more candidates, see <code>.frame</code></p>" if count > len(rows) else ""
-    said = "".join(f"<li>{text(note)}</li>" for note in notes)
-    listed = f"<ul>{said}</ul>" if said else ""
+    items = "".join(f"<li>{text(note)}</li>" for note in notes)
+    listed = f"<ul>{items}</ul>" if items else ""
     return (
         f"<div>{head}<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>{more}{listed}</div>"
     )

@@ -21,7 +21,7 @@ from quagpredict.report.markup import breakable, facts, section, sentence, table
 from quagpredict.report.page_data import MOST, Measured
 from quagpredict.report.page_figures import coverage, curves, pairs, race_part, race_values
 from quagpredict.report.page_rules import rules, within_bases
-from quagpredict.report.race_decision import decision_of, runs_to_pay, taken_now
+from quagpredict.report.race_tables import decision_of, runs_to_pay, taken_now
 from quagpredict.version import own_version
 
 _SCRIPTS = ("d3.min.js", "plot.umd.min.js", "figures.js", "page.js")
@@ -125,10 +125,10 @@ def _facts(ranking: Ranking, hours: float | None, race: Race | None) -> str:
     if hours is not None:
         taken, (now, every) = len(taken_now(ranking, race)), runs_to_pay(ranking, race)
         which = {0: "none", 1: "the one taken"}.get(taken, f"the {taken:,} taken")
-        left = f"all {every:.0f}" if race is None else "all to the end"
-        cost = f"{now * hours:,.0f} <small>GPU-hours, saves {(every - now) * hours:,.0f} against {left}</small>"
+        every_run = f"all {every:.0f}" if race is None else "all to the end"
+        cost = f"{now * hours:,.0f} <small>GPU-hours, saves {(every - now) * hours:,.0f} against {every_run}</small>"
         pairs.append((f"RL {'now' if race is not None else f'for {which}'}", cost))
-    tiles = "".join(f"<div><dt>{said}</dt><dd>{value}</dd></div>" for said, value in pairs)
+    tiles = "".join(f"<div><dt>{term}</dt><dd>{value}</dd></div>" for term, value in pairs)
     return f'<dl class="facts">{tiles}</dl>'
 
 
@@ -166,20 +166,20 @@ def _filters(ranking: Ranking) -> str:
 
 
 def _trust(ranking: Ranking, race: Race | None) -> str:
-    told = race.notes if race is not None else ()
-    notes = [*ranking.notes, *(note for note in told if not note.startswith(ranking.notes))]
+    race_notes = race.notes if race is not None else ()
+    notes = [*ranking.notes, *(note for note in race_notes if not note.startswith(ranking.notes))]
     items = [text(note) + "." for note in notes]
     for kind, meaning in KINDS.items():
-        own = [flag for flag in ranking.flags if flag.kind == kind]
-        if not own:
+        flags = [flag for flag in ranking.flags if flag.kind == kind]
+        if not flags:
             continue
-        details = {flag.detail for flag in own}
-        if len(details) == 1 and len(own) > 1:  # said once
-            named, rest = text(own[0].detail), ""
+        details = {flag.detail for flag in flags}
+        if len(details) == 1 and len(flags) > 1:  # said once
+            named, rest = text(flags[0].detail), ""
         else:
-            named = "; ".join(f"{breakable(flag.candidate)} ({text(flag.detail)})" for flag in own[:_NAMED])
-            rest = f"; and {len(own) - _NAMED:,} more" if len(own) > _NAMED else ""
-        of = f"{len(own):,} of {ranking.frame.height:,}"
+            named = "; ".join(f"{breakable(flag.candidate)} ({text(flag.detail)})" for flag in flags[:_NAMED])
+            rest = f"; and {len(flags) - _NAMED:,} more" if len(flags) > _NAMED else ""
+        of = f"{len(flags):,} of {ranking.frame.height:,}"
         items.append(f"<b>{text(kind.replace('-', ' '))}</b>, {of}: {text(meaning)}. {named}{rest}")
     return section("How far to trust it", "", f'<ul class="notes">{"".join(f"<li>{item}</li>" for item in items)}</ul>')
 
@@ -187,10 +187,10 @@ def _trust(ranking: Ranking, race: Race | None) -> str:
 def _provenance(ranking: Ranking, measurements: Measured, made: Sequence[tuple[str, str]]) -> str:
     pairs = [("quagpredict", text(own_version())), ("predicted", f"<code>{text(ranking.target)}</code>")]
     pairs += [
-        (text(said), ", ".join(f"<code>{breakable(one)}</code>" for one in ids))
-        for said, ids in measurements.ids.items()
+        (text(label), ", ".join(f"<code>{breakable(identity)}</code>" for identity in ids))
+        for label, ids in measurements.ids.items()
     ]
-    pairs += [(text(said), f"<code>{text(value)}</code>") for said, value in made]
+    pairs += [(text(label), f"<code>{text(value)}</code>") for label, value in made]
     return section("Where the numbers come from", "", facts(pairs, "facts-list") + _files(measurements))
 
 

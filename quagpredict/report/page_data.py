@@ -29,27 +29,16 @@ CurvePoint = tuple[int, float, float | None, float | None]
 
 
 class Measured(NamedTuple):
-    """The candidates' own measurements.
+    """The candidates' own measurements."""
 
-    Attributes
-    ----------
-    table : polars.DataFrame
-        One row a candidate: ``candidate``, ``sft`` (Pass@1), ``large`` (Pass@k at `large_k`), ``loss``; null where
-        unknown. Fractions, nats per token.
-    large_k : int
-        0 where there is no Pass@k.
-    curves : mapping
-        Candidate -> its Pass@k.
-    files : tuple of (name, digest)
-        The tables that were read, with the SHA-256 of their bytes; a table that is no file has no digest.
-    ids : mapping
-        ``eval protocol`` and ``RL recipe`` -> the ids among the candidates, where the table has them.
-    """
-
+    #: One row a candidate: ``candidate``, ``sft`` (Pass@1), ``large`` (Pass@k at `large_k`), ``loss``; null where
+    #: unknown. Fractions, nats per token.
     table: pl.DataFrame
-    large_k: int
-    curves: Mapping[str, tuple[CurvePoint, ...]]
+    large_k: int  #: 0 where there is no Pass@k.
+    curves: Mapping[str, tuple[CurvePoint, ...]]  #: Candidate -> its Pass@k.
+    #: The tables that were read, with the SHA-256 of their bytes; a table that is no file has no digest.
     files: tuple[tuple[str, str], ...]
+    #: ``eval protocol`` and ``RL recipe`` -> the ids among the candidates, where the table has them.
     ids: Mapping[str, tuple[str, ...]]
 
 
@@ -58,7 +47,6 @@ def measured_of(ranking: Ranking, candidates: Any = None, files: Any = None) -> 
 
     Parameters
     ----------
-    ranking : Ranking
     candidates : source, optional
         What was ranked, as `read_corpus` reads it; by default what the ranking was made of.
     files : source, optional
@@ -85,8 +73,8 @@ def measured_of(ranking: Ranking, candidates: Any = None, files: Any = None) -> 
         if ranking.weights:
             read = weighted(read, ranking.weights)
         ids = {
-            said: tuple(read[column].drop_nulls().unique().sort())
-            for column, said in _IDS.items()
+            label: tuple(read[column].drop_nulls().unique().sort())
+            for column, label in _IDS.items()
             if column in read.columns
         }
         named_files = tuple(
@@ -110,7 +98,7 @@ def measured_of(ranking: Ranking, candidates: Any = None, files: Any = None) -> 
         pass_at(large) if large else 0,
         curves,
         named_files,
-        {said: found for said, found in ids.items() if found},
+        {label: values for label, values in ids.items() if values},
     )
 
 

@@ -6,6 +6,7 @@ import polars as pl
 
 from quagpredict.racing import Race
 from quagpredict.ranking import Ranking
+from quagpredict.report.candidate_rows import times
 from quagpredict.report.formats import percent, percent_range, plain
 from quagpredict.report.markup import breakable, figure, name, sentence, table, text
 from quagpredict.report.race_tables import action_in_words, race_sentence
@@ -68,10 +69,10 @@ def coverage(ranking: Ranking) -> tuple[int, int] | None:
     """
     if not {"actual", "low", "high"} <= set(ranking.frame.columns):
         return None
-    told = ranking.frame.drop_nulls(("actual", "low", "high")).filter(pl.col("low") < pl.col("high"))
-    if told.is_empty():
+    judged = ranking.frame.drop_nulls(("actual", "low", "high")).filter(pl.col("low") < pl.col("high"))
+    if judged.is_empty():
         return None
-    return told.filter(pl.col("actual").is_between("low", "high")).height, told.height
+    return judged.filter(pl.col("actual").is_between("low", "high")).height, judged.height
 
 
 def race_values(race: Race, values: list[dict[str, Any]]) -> dict[str, Any]:
@@ -80,10 +81,10 @@ def race_values(race: Race, values: list[dict[str, Any]]) -> dict[str, Any]:
     curves = {key[0]: part.sort("step") for key, part in race.curves.partition_by("candidate", as_dict=True).items()}
     runs = []
     for row in race.frame.iter_rows(named=True):
-        own = curves.get(row["candidate"])
-        if own is None and row["action"] not in ("start", "wait"):
+        curve = curves.get(row["candidate"])
+        if curve is None and row["action"] not in ("start", "wait"):
             continue
-        points = [] if own is None else own.select("step", "pass_at_1").drop_nulls().rows()
+        points = [] if curve is None else curve.select("step", "pass_at_1").drop_nulls().rows()
         shown = plain(row["candidate"])
         runs.append(
             {
@@ -92,15 +93,11 @@ def race_values(race: Race, values: list[dict[str, Any]]) -> dict[str, Any]:
                 "state": row["state"],
                 "action": row["action"],
                 "told": action_in_words(row["action"], row["until"]),
-                "curve": [[step, _percent(score)] for step, score in points],
-                **{key: _percent(row[key]) for key in ("forecast", "low", "high")},
+                "curve": [[step, times(score, 100.0)] for step, score in points],
+                **{key: times(row[key], 100.0) for key in ("forecast", "low", "high")},
             }
         )
     return {"steps": race.rl_steps, "runs": runs}
-
-
-def _percent(value: float | None) -> float | None:
-    return None if value is None or value != value else float(f"{100 * value:.6g}")
 
 
 def race_part(race: Race) -> str:
@@ -131,6 +128,6 @@ def race_part(race: Race) -> str:
     below = f'<ul class="key">{key}</ul>\n' if key else ""
     drawn = figure("race", "The race", about, "Pass@1 along RL of every run, with forecasts", below)
     heads = ["do", "candidate", "step", "Pass@1 now", "at the end", "90 %", "P(best)"]
-    left = race.frame.height - len(rows)
-    more = f'<p class="small">{left:,} more candidates take part.</p>' if left else ""
+    others = race.frame.height - len(rows)
+    more = f'<p class="small">{others:,} more candidates take part.</p>' if others else ""
     return f"{drawn}{table(heads, rows, 2, classes=kinds)}{more}"

@@ -20,10 +20,10 @@ def rules(ranking: Ranking, gpu_hours_per_run: float | None) -> str:
 
     Empty where no rule can order the candidates.
     """
-    own = "prediction" if ranking.surrogate else "screening"
+    ours = "prediction" if ranking.surrogate else "screening"
     firsts = {choice.rule: choice.candidate for choice in ranking.free_choices if choice.base_model is None}
     first = _first_left(ranking, ranking.frame)["candidate"]
-    picks = {own: first, **{rule: candidate for rule, candidate in firsts.items() if rule != own}}
+    picks = {ours: first, **{rule: candidate for rule, candidate in firsts.items() if rule != ours}}
     if len(picks) < 2:
         return ""
     # Where some candidates have their result, rules choose among the others, and are judged on those: two tables.
@@ -41,7 +41,7 @@ def rules(ranking: Ranking, gpu_hours_per_run: float | None) -> str:
         if predicted:
             cells.append(score(ranking.target, predicted[candidate]))
             cells.append(
-                "" if rule == own else _gap(ranking, predicted[candidate] - predicted[first], candidate == first)
+                "" if rule == ours else _gap(ranking, predicted[candidate] - predicted[first], candidate == first)
             )
         if judged:
             cells += _judged(ranking, judged.get(rule), gpu_hours_per_run)
@@ -50,29 +50,33 @@ def rules(ranking: Ranking, gpu_hours_per_run: float | None) -> str:
     if not ranking.outcome:
         return section("What the free rules would take", about, table(heads, rows, 2, classes=["ours"]))
     best = with_unit(ranking, ranking.outcome.best_actual)
-    told = f"Of the {ranking.outcome.finished:,} whose score after RL is known, regret is how far a rule's first ended "
-    told += f"below the best, {best}; “runs until the best” is how far down each list the best stands."
+    about_results = (
+        f"Of the {ranking.outcome.finished:,} whose score after RL is known, regret is how far a rule's first ended "
+    )
+    about_results += f"below the best, {best}; “runs until the best” is how far down each list the best stands."
     if not apart:
-        return section("What the free rules would take", f"{about} {told}", table(heads, rows, 2, classes=["ours"]))
+        return section(
+            "What the free rules would take", f"{about} {about_results}", table(heads, rows, 2, classes=["ours"])
+        )
     heads = ["sorted by", "took first", "ended at", "regret", "runs until the best"]
     heads += ["GPU-hours until the best"] if gpu_hours_per_run else []
     seen = [
         [text(rule_in_words(rule)), name(choice.candidate), *_judged(ranking, choice, gpu_hours_per_run)]
         for rule, choice in shown.items()
     ]
-    left = section(
+    still_open = section(
         "What the free rules would take",
         f"{about} Among those without a result.",
         table(heads_of_left, rows, 2, classes=["ours"]),
     )
-    return left + section("What they would have cost", told, table(heads, seen, 2))
+    return still_open + section("What they would have cost", about_results, table(heads, seen, 2))
 
 
 def _first_left(ranking: Ranking, part: pl.DataFrame) -> dict[str, Any]:
     """Return the first of the candidates that may still be taken: without a result, unless all have theirs."""
     ranked = part.filter(pl.col("rank").is_not_null())
-    left = ranked.filter(~pl.col("candidate").is_in(list(ranking.finished)))
-    return (ranked if left.is_empty() else left).row(0, named=True)
+    without_result = ranked.filter(~pl.col("candidate").is_in(list(ranking.finished)))
+    return (ranked if without_result.is_empty() else without_result).row(0, named=True)
 
 
 def _gap(ranking: Ranking, gap: float, same: bool) -> str:
@@ -97,7 +101,7 @@ def within_bases(ranking: Ranking) -> str:
             firsts.setdefault(choice.base_model, {})[choice.rule] = choice.candidate
     if not firsts or ranking.surrogate is None:
         return ""
-    names = list(dict.fromkeys(rule for found in firsts.values() for rule in found))
+    names = list(dict.fromkeys(rule for choices in firsts.values() for rule in choices))
     row_of = {row["candidate"]: row for row in ranking.frame.iter_rows(named=True)}
     rows = []
     for at, base in enumerate(bases_of(ranking)):

@@ -67,8 +67,8 @@ class _Lines:
             return
         self.said = now
         rate = (done - self.had) / max(now - self.started, 1e-9)
-        left = f", {spoken((total - done) / rate)} left" if rate > 0 else ""
-        print(f"{self.what}: {done:,} of {total:,}, {rate:,.4g} a second{left}", file=sys.stderr, flush=True)
+        time_left = f", {spoken((total - done) / rate)} left" if rate > 0 else ""
+        print(f"{self.what}: {done:,} of {total:,}, {rate:,.4g} a second{time_left}", file=sys.stderr, flush=True)
 
 
 def spoken(seconds: float) -> str:

@@ -1,10 +1,11 @@
 """A quagmire audit as tables for the terminal, CSV or JSON."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from quagpredict.report.formats import UNKNOWN, number, plain, to_json
+from quagpredict.report.formats import UNKNOWN, number, plain, print_title, table_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,21 +14,12 @@ if TYPE_CHECKING:
     from quagpredict.replication.auditing import QuagmireAudit
 
 
-def audit_csv(audit: "QuagmireAudit") -> str:
-    """Return the audit as CSV: pairs and comparisons, told apart by the column ``list``; effects as fractions."""
+def audit_table(audit: "QuagmireAudit") -> pl.DataFrame:
+    """Return the audit as one table: pairs and comparisons, told apart by the column ``list``; effects as fractions."""
     pairs = audit.pairs.select(pl.lit("pair").alias("list"), pl.all().exclude("differs"), factor=pl.col("differs"))
     pairs = pairs.rename({"by_sft": "first", "by_rl": "second"})
     matched = audit.comparisons.select(pl.lit("comparison").alias("list"), pl.all())
-    table = pl.concat([matched, pairs], how="diagonal")
-    return table.write_csv()
-
-
-def audit_json(audit: "QuagmireAudit") -> str:
-    """Return everything that the audit holds as JSON; effects as fractions, unknown values null."""
-    value: dict[str, Any] = {
-        key: found.to_dicts() if isinstance(found, pl.DataFrame) else found for key, found in vars(audit).items()
-    }
-    return to_json(value)
+    return pl.concat([matched, pairs], how="diagonal")
 
 
 def print_audit(audit: "QuagmireAudit", console: "Console", top: int = 10) -> None:
@@ -35,8 +27,6 @@ def print_audit(audit: "QuagmireAudit", console: "Console", top: int = 10) -> No
 
     Parameters
     ----------
-    audit : QuagmireAudit
-    console : rich.console.Console
     top : int
         Pairs to show. Of the comparisons those are shown that are clear, and either reverse or are over all base
         models; CSV and JSON hold the rest.
@@ -57,18 +47,16 @@ def print_audit(audit: "QuagmireAudit", console: "Console", top: int = 10) -> No
         console.print(f"{count:>7,} {text}")
     shown = audit.pairs.filter(pl.col("q") <= audit.level)
     if shown.height:
-        title = "Reversed pairs: lead of the first over the second, points ± 90 %"
-        console.print(Text(f"\n{title}", style="bold"), end="\n\n")
+        print_title(console, "\nReversed pairs: lead of the first over the second, points ± 90 %")
         console.print(_pairs(shown.head(top)))
         if shown.height > top:
             console.print(f"... and {shown.height - top:,} more (--top, or --format csv)")
-        console.print(Text("\nWhat differs in the recipes of reversed pairs", style="bold"), end="\n\n")
-        console.print(_factors(audit))
+        print_title(console, "\nWhat differs in the recipes of reversed pairs")
+        console.print(_factors(audit.by_factor.filter(pl.col("reversed") > 0)))
     whole = audit.comparisons.filter((pl.col("verdict") == "reverses") | _whole(audit.comparisons))
     clear = whole.filter(pl.col("verdict") != "unclear")
     if clear.height:
-        title = "Matched recipes, all else equal: first less second, points ± 90 %"
-        console.print(Text(f"\n{title}", style="bold"), end="\n\n")
+        print_title(console, "\nMatched recipes, all else equal: first less second, points ± 90 %")
         console.print(_comparisons(clear))
     if whole.height > clear.height:
         text = "matched comparisons leave open whether the order stays (--format csv lists them)"
@@ -82,48 +70,40 @@ def _whole(comparisons: pl.DataFrame) -> pl.Expr:
     return (pl.col("base_model") == "all") | ~keys.is_in(several.select(keys).to_series().implode())
 
 
-def _table(*headings: tuple[str, bool]) -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
-    for name, is_number in headings:
-        table.add_column(name, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
-    return table
-
-
 def _pairs(pairs: pl.DataFrame) -> "Table":
-    from rich.text import Text
+    columns = {
+        **_texts(pairs, {"first": "by_sft", "second": "by_rl"}),
+        **_effects(pairs),
+        "q": list(map(_probability, pairs["q"])),
+    }
+    return table_of(columns, {"first": None, "second": None})
 
-    table = _table(("first", False), ("second", False), ("SFT", True), ("RL", True), ("q", True))
-    for row in pairs.iter_rows(named=True):
-        names = (Text(plain(row["by_sft"])), Text(plain(row["by_rl"])))
-        table.add_row(*names, _effect(row, "before"), _effect(row, "after"), _probability(row["q"]))
-    return table
 
-
-def _factors(audit: "QuagmireAudit") -> "Table":
-    from rich.text import Text
-
-    table = _table(("what differs", False), ("pairs", True), ("reversed", True))
-    for row in audit.by_factor.filter(pl.col("reversed") > 0).iter_rows(named=True):
-        table.add_row(Text(plain(row["differs"])), f"{row['tested']:,}", f"{row['reversed']:,}")
-    return table
+def _factors(factors: pl.DataFrame) -> "Table":
+    counts = {name: [f"{count:,}" for count in factors[of]] for name, of in (("pairs", "tested"), ("reversed",) * 2)}
+    return table_of({**_texts(factors, {"what differs": "differs"}), **counts}, {"what differs": None})
 
 
 def _comparisons(matched: pl.DataFrame) -> "Table":
-    from rich.text import Text
+    texts = {"factor": "factor", "first": "first", "second": "second"}
+    texts |= {"base": "base_model"} if matched["base_model"].n_unique() > 1 else {}
+    columns = {
+        **_texts(matched, texts),
+        "pairs": list(map(str, matched["pairs"])),
+        **_effects(matched),
+        "verdict": matched["verdict"].to_list(),
+    }
+    styles = ["bold" if verdict == "reverses" else None for verdict in matched["verdict"]]
+    return table_of(columns, dict.fromkeys((*texts, "verdict")), styles=styles)
 
-    bases = matched["base_model"].n_unique() > 1
-    columns = [("factor", False), ("first", False), ("second", False), *([("base", False)] if bases else [])]
-    numbers = [(name, True) for name in ("pairs", "SFT", "RL")]
-    table = _table(*columns, *numbers, ("verdict", False))
-    for row in matched.iter_rows(named=True):
-        names = [row["factor"], row["first"], row["second"], *([row["base_model"]] if bases else [])]
-        effects = (str(row["pairs"]), _effect(row, "before"), _effect(row, "after"))
-        style = "bold" if row["verdict"] == "reverses" else None
-        table.add_row(*(Text(plain(name)) for name in names), *effects, row["verdict"], style=style)
-    return table
+
+def _texts(table: pl.DataFrame, columns: Mapping[str, str]) -> dict[str, list[str]]:
+    return {head: list(map(plain, table[name])) for head, name in columns.items()}
+
+
+def _effects(table: pl.DataFrame) -> dict[str, list[str]]:
+    stages = {"SFT": "before", "RL": "after"}
+    return {head: [_effect(row, name) for row in table.iter_rows(named=True)] for head, name in stages.items()}
 
 
 def _effect(row: dict[str, Any], stage: str) -> str:

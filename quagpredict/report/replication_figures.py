@@ -47,18 +47,7 @@ _COLOR_OF = {
 
 
 def draw(replication: "Replication", folder: str | Path) -> dict[str, Path]:
-    """Draw every figure that the corpus allows.
-
-    Returns
-    -------
-    dict
-        Name of the figure -> PNG file in `folder`, called after the corpus.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed (extra ``plot``).
-    """
+    """Draw every figure that the corpus allows; return its name -> a PNG file in `folder`, called after the corpus."""
     drawn = {}
     parts = {"before-and-after": _scatter, "which-k": _by_k, "which-step": _by_step}
     with styled():
@@ -102,9 +91,9 @@ def _scatter(replication: "Replication", figure: Any) -> bool:
     axes[0].set_ylabel("Pass@1 after RL, %")
     if len(bases) > 1 or levels:
         handles, names = axes[0].get_legend_handles_labels()
-        said = "; hollow: instance level" if levels else ""
+        hollow = "; hollow: instance level" if levels else ""
         figure.legend(
-            handles, names, loc="outside upper left", ncols=6, title=f"base model{said}", title_fontsize=8,
+            handles, names, loc="outside upper left", ncols=6, title=f"base model{hollow}", title_fontsize=8,
             alignment="left", handletextpad=0.1, columnspacing=1.4, borderpad=0.1,
         )  # fmt: skip
     return True
@@ -118,14 +107,14 @@ def _correlations(frame: pl.DataFrame, column: str) -> str:
         measured["base_model"].fill_null("").to_list() if "base_model" in measured.columns else [""] * measured.height
     )
     parts = []
-    for said, groups in (("within a base", bases), ("all", [""] * measured.height)):
+    for among, groups in (("within a base", bases), ("all", [""] * measured.height)):
         try:
             within = within_base(
                 measured["post_pass_at_1"].to_numpy(), {"": sign * measured[column].to_numpy()}, groups, draws=0
             )
         except InvalidDataError:  # no base model has two candidates
             continue
-        parts.append(f"{said} {within[''].spearman[0]:.2f}")
+        parts.append(f"{among} {within[''].spearman[0]:.2f}")
     return f"Spearman {', '.join(parts)}" if parts else ""
 
 

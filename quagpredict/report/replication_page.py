@@ -36,7 +36,6 @@ def replication_tables(replications: "Sequence[Replication]", carried: pl.DataFr
 
     Parameters
     ----------
-    replications : sequence of Replication
     carried : polars.DataFrame
         What `quagpredict.replication.transfer` gave, of any number of pairs of corpora.
     """

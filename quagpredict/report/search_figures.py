@@ -23,11 +23,6 @@ def write_figures(outcome: Outcome, folder: str | Path) -> list[Path]:
     """Write the figures that the result allows as PNG files, and return their paths.
 
     The importance of parameters needs 8 finished trials, the last figure a verified one.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +71,7 @@ def _importance(outcome: Outcome, axes: Any) -> bool:
 
     study = outcome.searches[-1].study
     done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
-    searched = {name for trial in done for name in trial.params if len({one.params.get(name) for one in done}) > 1}
+    searched = {name for trial in done for name in trial.params if len({other.params.get(name) for other in done}) > 1}
     if len(done) < 8 or len(searched) < 2:
         return False
     with warnings.catch_warnings():

@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from quagpredict.mixture_search.rounds import Outcome
-from quagpredict.report.formats import number, percent, plain, to_json
+from quagpredict.mixture_search.rounds import Outcome, Verified
+from quagpredict.report.formats import number, percent, plain, print_title, table_of
 from quagpredict.schema import BY_NAME
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_MIXTURE = "mixture in per cent, and settings"
 
 
 def search_frame(outcome: Outcome) -> pl.DataFrame:
@@ -25,16 +27,11 @@ def search_frame(outcome: Outcome) -> pl.DataFrame:
     )
 
 
-def search_csv(outcome: Outcome) -> str:
-    """Return all trials as CSV."""
-    return search_frame(outcome).write_csv()
-
-
-def search_json(outcome: Outcome) -> str:
-    """Return the chosen recipe, the verified ones and all trials as JSON."""
+def search_values(outcome: Outcome) -> dict[str, Any]:
+    """Return the chosen recipe, the verified ones and all trials, for JSON."""
     chosen = outcome.chosen
     last = outcome.searches[-1]
-    content: dict[str, Any] = {
+    return {
         "space": last.space.name,
         "method": last.method,
         "study": last.study.study_name,
@@ -56,14 +53,13 @@ def search_json(outcome: Outcome) -> str:
                 "lower_bound": verified.found.value,
                 "prediction": verified.found.prediction,
                 "actual": verified.actual,
-                "runs": verified.rows.drop_nulls("post_pass_at_1").height,
+                "runs": _runs(verified),
             }
             for verified in outcome.verified
         ],
-        "trials": search_frame(outcome).to_dicts(),
-        "notes": list(outcome.notes),
+        "trials": search_frame(outcome),
+        "notes": outcome.notes,
     }
-    return to_json(content)
 
 
 def scored_as(objective: str) -> tuple[str, str, float]:
@@ -86,50 +82,45 @@ def scored_as(objective: str) -> tuple[str, str, float]:
 
 def print_search(outcome: Outcome, console: "Console", top: int = 10) -> None:
     """Print the best trials, the verified ones, and what is left of the others."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
     last = outcome.searches[-1]
     frame = search_frame(outcome)
     what, unit, factor = scored_as(last.scorer.objective)
-    title = f"{plain(last.space.name)}, method {last.method}: best trials by {what}, in {unit}"
-    console.print(Text(title, style="bold"), end="\n\n")
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
-    headings = ["trial", "score", "RL, predicted", "distance", "RL, actual"]
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("mixture in per cent, and settings", overflow="fold")
+    print_title(console, f"{plain(last.space.name)}, method {last.method}: best trials by {what}, in {unit}")
     shown = frame.filter(pl.col("state") == "complete", pl.col("feasible")).head(top)
-    for row in shown.iter_rows(named=True):
-        score = number(factor * row["value"], 1 if factor > 0 else 3)
-        values = (percent(row["prediction"]), number(row["distance"]), percent(row["actual"]))
-        table.add_row(str(row["trial"]), score, *values, Text(_described(row)))
-    console.print(table)
-    counts = frame["state"].value_counts().sort("state").rows()
+    columns = {
+        "trial": list(map(str, shown["trial"])),
+        "score": [number(factor * value, 1 if factor > 0 else 3) for value in shown["value"]],
+        "RL, predicted": list(map(percent, shown["prediction"])),
+        "distance": list(map(number, shown["distance"])),
+        "RL, actual": list(map(percent, shown["actual"])),
+        _MIXTURE: list(map(_described, shown.iter_rows(named=True))),
+    }
+    console.print(table_of(columns, {_MIXTURE: None}, gap=1))
+    counts = ", ".join(f"{count} {state}" for state, count in frame["state"].value_counts().sort("state").rows())
     outside = frame.filter(pl.col("state") == "complete", ~pl.col("feasible")).height
-    said = ", ".join(f"{count} {state}" for state, count in counts)
-    console.print(Text(f"{frame.height} trials: {said}; {outside} complete ones outside the surrogate's domain"))
+    console.print(Text(f"{frame.height} trials: {counts}; {outside} complete ones outside the surrogate's domain"))
     _print_verified(outcome, console)
 
 
 def _print_verified(outcome: Outcome, console: "Console") -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
     if not outcome.verified:
         return
-    console.print(Text("\nTaken through RL, in per cent", style="bold"), end="\n\n")
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
-    for heading in ("round", "trial", "predicted", "actual", "runs"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("recipe")
-    for verified in outcome.verified:
-        runs = verified.rows.drop_nulls("post_pass_at_1").height
-        cells = (percent(verified.found.prediction), percent(verified.actual), str(runs), verified.found.recipe.name)
-        table.add_row(str(verified.round), str(verified.found.number), *cells)
-    console.print(table)
+    print_title(console, "\nTaken through RL, in per cent")
+    columns = {
+        "round": [str(verified.round) for verified in outcome.verified],
+        "trial": [str(verified.found.number) for verified in outcome.verified],
+        "predicted": [percent(verified.found.prediction) for verified in outcome.verified],
+        "actual": [percent(verified.actual) for verified in outcome.verified],
+        "runs": [str(_runs(verified)) for verified in outcome.verified],
+        "recipe": [verified.found.recipe.name for verified in outcome.verified],
+    }
+    console.print(table_of(columns, {"recipe": None}, gap=1))
+
+
+def _runs(verified: Verified) -> int:
+    return verified.rows.drop_nulls("post_pass_at_1").height
 
 
 def _described(row: dict[str, Any]) -> str:

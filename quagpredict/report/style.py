@@ -97,12 +97,12 @@ def name_lines(axis: Any, ends: Sequence[tuple[float, float, str, str]], size: f
             if lacking > 0:
                 at[row] += lacking / 2
                 at[row - 1] -= lacking / 2
-    for row, height, own in zip(order, at, wanted, strict=True):
+    for row, height, end_height in zip(order, at, wanted, strict=True):
         x, y, name, color = ends[row]
         axis.annotate(
             name,
             (x, y),
-            (6.0, height - own),
+            (6.0, height - end_height),
             textcoords="offset points",
             color=color,
             fontsize=size,

@@ -1,13 +1,14 @@
 """A ranking as a table for the terminal, CSV or JSON."""
 
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from quagpredict.ranking import Ranking
 from quagpredict.ranking.flags import KINDS
 from quagpredict.ranking.result import Outcome
+from quagpredict.report.decision import first_by
 from quagpredict.report.decision_tables import print_decisions
 from quagpredict.report.formats import (
     UNKNOWN,
@@ -18,8 +19,9 @@ from quagpredict.report.formats import (
     number,
     percent,
     plain,
+    print_title,
     score,
-    to_json,
+    table_of,
 )
 
 if TYPE_CHECKING:
@@ -52,36 +54,26 @@ MARKS = {
 }
 
 
-def ranking_csv(ranking: Ranking) -> str:
-    """Return the ranking as CSV: one line a candidate, scores as fractions, flags and drivers joined by ``;``."""
+# What the JSON of a ranking holds; `frame` is called candidates there.
+_IN_JSON = (
+    *("surrogate", "target", "minimize", "notes", "gate", "budget", "next_run", "frame", "contributions"),
+    *("by_benchmark", "flags", "finished", "free_choices", "outcome"),
+)
+
+
+def ranking_table(ranking: Ranking) -> pl.DataFrame:
+    """Return the ranking as a flat table: a row a candidate, scores as fractions, flags and drivers joined by ``;``."""
     columns = [pl.col("flags").list.join(";")]
     if "drivers" in ranking.frame.columns:
         parts = pl.element().struct
         driver = parts.field("feature") + pl.format(":{}", parts.field("contribution").round(6))
         columns.append(pl.col("drivers").list.eval(driver.drop_nulls()).list.join(";"))
-    return ranking.frame.with_columns(columns).write_csv()
+    return ranking.frame.with_columns(columns)
 
 
-def ranking_json(ranking: Ranking) -> str:
-    """Return everything that the ranking holds as JSON; scores as fractions, unknown values null."""
-    outcome = ranking.outcome
-    value = {
-        "surrogate": ranking.surrogate,
-        "target": ranking.target,
-        "minimize": ranking.minimize,
-        "notes": ranking.notes,
-        "gate": ranking.gate and ranking.gate._asdict(),
-        "budget": ranking.budget and ranking.budget._asdict(),
-        "next_run": ranking.next_run and ranking.next_run._asdict(),
-        "candidates": ranking.frame.to_dicts(),
-        "contributions": None if ranking.contributions is None else ranking.contributions.to_dicts(),
-        "by_benchmark": None if ranking.by_benchmark is None else ranking.by_benchmark.to_dicts(),
-        "flags": [flag._asdict() for flag in ranking.flags],
-        "finished": ranking.finished,
-        "free_choices": [choice._asdict() for choice in ranking.free_choices],
-        "outcome": outcome and {**vars(outcome), "choices": [choice._asdict() for choice in outcome.choices]},
-    }
-    return to_json(value)
+def ranking_values(ranking: Ranking) -> dict[str, Any]:
+    """Return everything that the ranking holds, for JSON; scores as fractions."""
+    return {"candidates" if name == "frame" else name: getattr(ranking, name) for name in _IN_JSON}
 
 
 def print_ranking(ranking: Ranking, console: "Console", top: int = 50) -> None:
@@ -89,15 +81,12 @@ def print_ranking(ranking: Ranking, console: "Console", top: int = 50) -> None:
 
     Parameters
     ----------
-    ranking : Ranking
     console : rich.console.Console
         Its width decides what is shown: columns are left out before names are broken.
     top : int
         Candidates to show; the rest is counted.
     """
-    from rich.text import Text
-
-    console.print(Text(_title(ranking), style="bold"), end="\n\n")
+    print_title(console, _title(ranking))
     console.print(_candidates(ranking, console.width, top))
     if ranking.frame.height > top:
         console.print(f"... and {ranking.frame.height - top:,} more candidates (--top, or --format csv)")
@@ -120,25 +109,20 @@ def _title(ranking: Ranking) -> str:
 
 
 def _candidates(ranking: Ranking, width: int, top: int) -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
     frame = ranking.frame.head(top)
     names = list(map(plain, frame["candidate"]))
     ranks = [str(rank or UNKNOWN) for rank in frame["rank"]]
     marks = [" ".join(MARKS[kind] for kind in kinds) for kinds in frame["flags"]]
     room = width - max(map(len, ("candidate", *names))) - max(map(len, ranks)) - max(map(len, ("flags", *marks))) - 3
     columns = _without_least(ranking_columns(frame, ranking.target, wide=width >= WIDE), room)
-    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
-    table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("candidate", overflow="fold", min_width=9)
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("flags" if any(marks) else "", style="yellow", no_wrap=True)
-    for row, rank in enumerate(ranks):
-        cells = [Text(rank), Text(names[row]), *(Text(values[row]) for values in columns.values()), Text(marks[row])]
-        table.add_row(*cells, style="bold" if rank == "1" else ("dim" if rank == UNKNOWN else None))
+    flags = "flags" if any(marks) else ""
+    table = table_of(
+        {"#": ranks, "candidate": names, **columns, flags: marks},
+        {"candidate": 9},
+        left=(flags,),
+        styles=["bold" if rank == "1" else "dim" if rank == UNKNOWN else None for rank in ranks],
+    )
+    table.columns[-1].style = "yellow"
     return table
 
 
@@ -176,6 +160,18 @@ def ranking_columns(frame: pl.DataFrame, target: str, *, wide: bool) -> dict[str
     if "actual" in frame.columns:
         columns["actual"] = [score(target, value) for value in frame["actual"]]
     return columns
+
+
+def listed(ranking: Ranking, rows: int) -> dict[str, list[str]]:
+    """Return the first candidates as documents list them: place, name, every column, and flags in words."""
+    frame = ranking.frame.head(rows)
+    flags = [", ".join(kind.replace("-", " ") for kind in kinds) for kinds in frame["flags"]]
+    return {
+        "#": [str(rank or UNKNOWN) for rank in frame["rank"]],
+        "candidate": frame["candidate"].to_list(),
+        **ranking_columns(frame, ranking.target, wide=True),
+        **({"flags": flags} if any(flags) else {}),
+    }
 
 
 def _interval(target: str, low: float | None, high: float | None, digits: int, has_result: bool) -> str:
@@ -223,24 +219,19 @@ def _print_free(ranking: Ranking, console: "Console") -> None:
     from rich.text import Text
 
     actual = ranking.frame["actual"] if "actual" in ranking.frame.columns else None
-    rules: dict[str, list[str]] = {}
-    for choice in ranking.free_choices:
-        if choice.base_model is None:
-            name = heading(choice.rule) if choice.rule.startswith("pre_") else choice.rule
-            rules.setdefault(choice.candidate, []).append(name)
+    rules = first_by(ranking)
     if not rules or (actual is not None and actual.null_count() == 0):
         return
-    taken = "; ".join(f"{plain(candidate)} (by {', '.join(names)})" for candidate, names in rules.items())
-    left = " of those without a result" if actual is not None else ""
-    console.print(Text(f"\nSorting, which costs nothing, would take first{left}: {taken}"))
+    called = {rule: heading(rule) if rule.startswith("pre_") else rule for names in rules.values() for rule in names}
+    taken = "; ".join(f"{plain(name)} (by {', '.join(called[rule] for rule in by)})" for name, by in rules.items())
+    among = " of those without a result" if actual is not None else ""
+    console.print(Text(f"\nSorting, which costs nothing, would take first{among}: {taken}"))
 
 
 def _print_outcome(ranking: Ranking, console: "Console") -> None:
     outcome = ranking.outcome
     if outcome is None or outcome.finished < 2:  # of one there is nothing to choose
         return
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
     unit = ", in per cent; regret in points" if is_share(ranking.target) else ""
@@ -261,16 +252,10 @@ def _print_outcome(ranking: Ranking, console: "Console") -> None:
         line = f"{listed[0].upper()}{listed[1:]} are within a base model, the choice is among all"
         console.print(Text(line))
     console.print()
-    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
-    table.add_column("chosen by", no_wrap=True)
     shown = {name: cells for name, cells in (within | among).items() if name in kept}
-    for name in shown:
-        left = name == "candidate"
-        table.add_column(
-            name.removesuffix(" in"), justify="left" if left else "right", overflow="fold", no_wrap=not left
-        )
-    for row, rule in enumerate(rules):
-        table.add_row(Text(rule), *(Text(cells[row]) for cells in shown.values()))
+    table = table_of({"chosen by": rules, **shown}, {"candidate": None}, left=("chosen by",))
+    for column in table.columns:
+        column.header = str(column.header).removesuffix(" in")
     console.print(table)
 
 
@@ -286,10 +271,10 @@ def _outcome_columns(target: str, outcome: Outcome) -> tuple[dict[str, list[str]
             score(target, choice.regret_within) if isfinite(choice.regret_within) else "" for choice in choices
         ],
     }
-    told = any(isfinite(choice.pairs_within) for choice in choices)
+    judged = any(isfinite(choice.pairs_within) for choice in choices)
     among = {
         "candidate": [plain(name) for name in (outcome.best, *(choice.candidate for choice in choices))],
         "actual": [score(target, value) for value in (outcome.best_actual, *(choice.actual for choice in choices))],
         "regret": ["", *(score(target, choice.regret) for choice in choices)],
     }
-    return {name: ["", *cells] for name, cells in within.items()} if told else {}, among
+    return {name: ["", *cells] for name, cells in within.items()} if judged else {}, among

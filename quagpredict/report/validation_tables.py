@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from quagpredict.report.formats import UNKNOWN, fitting, heading, number, plain, to_json
+from quagpredict.report.formats import UNKNOWN, fitting, heading, number, plain, print_title, table_of
 from quagpredict.report.tables import WIDE
 from quagpredict.report.verdict import called, headline
 from quagpredict.schema import BY_NAME
@@ -24,24 +24,10 @@ _NARROW = 5
 _NAME = 28
 
 
-def validation_csv(report: "ValidationReport") -> str:
-    """Return the validation as CSV: one line a scenario, protocol, model and metric; scores as fractions."""
-    return report.frame.write_csv()
-
-
-def validation_json(report: "ValidationReport") -> str:
-    """Return the validation as JSON; unknown values null."""
-    value = {
-        "target": report.target,
-        "eval_protocol_id": report.eval_protocol_id,
-        "rl_recipe_id": report.rl_recipe_id,
-        "candidates": report.candidates,
-        "surrogates": report.surrogates,
-        "baseline": report.baseline,
-        "notes": report.notes,
-        "scores": report.frame,
-    }
-    return to_json(value)
+def validation_values(report: "ValidationReport") -> dict[str, Any]:
+    """Return the validation for JSON."""
+    names = ("target", "eval_protocol_id", "rl_recipe_id", "candidates", "surrogates", "baseline", "notes")
+    return {**{name: getattr(report, name) for name in names}, "scores": report.frame}
 
 
 def headings(report: "ValidationReport", protocol: str) -> dict[str, str]:
@@ -80,8 +66,8 @@ def validation_rows(report: "ValidationReport", scenario: str, protocol: str, me
     rows = []
     for model in chosen["model"].unique(maintain_order=True):
         if not is_single(model, report.surrogates):
-            own = {row["metric"]: row for row in chosen.filter(model=model).iter_rows(named=True)}
-            rows.append([plain(model), *(_cell(report, own, metric) for metric in metrics)])
+            row_of = {row["metric"]: row for row in chosen.filter(model=model).iter_rows(named=True)}
+            rows.append([plain(model), *(_cell(report, row_of, metric) for metric in metrics)])
     return rows
 
 
@@ -106,8 +92,8 @@ def single_rows(report: "ValidationReport", scenario: str, protocol: str) -> lis
         if kind == "proxy" or row["metric"] == "r2" or row["metric"] not in metrics_of.get(name, {}):
             metrics_of.setdefault(name, {})[row["metric"]] = row
     return [
-        [_called(name), *(_cell(report, own, metric) for metric in single_headings(report))]
-        for name, own in metrics_of.items()
+        [_called(name), *(_cell(report, row_of, metric) for metric in single_headings(report))]
+        for name, row_of in metrics_of.items()
     ]
 
 
@@ -132,12 +118,12 @@ def block_title(report: "ValidationReport", scenario: str, protocol: str, candid
 
 def legend(report: "ValidationReport") -> str:
     """Return what the columns mean."""
-    said = "mean ± half of its 90 % interval; "
-    said += f"gain: in Spearman over {report.baseline_of('spearman')} on the same splits; "
+    text = "mean ± half of its 90 % interval; "
+    text += f"gain: in Spearman over {report.baseline_of('spearman')} on the same splits; "
     if report.groups > 1:
         group = plain(report.grouped_by)
-        said += f"pairs, Spearman and regret within a {group}, 'all' over all of them; "
-    return said + "regret and width in points of the target; the ceiling is what noise allows"
+        text += f"pairs, Spearman and regret within a {group}, 'all' over all of them; "
+    return text + "regret and width in points of the target; the ceiling is what noise allows"
 
 
 def print_validation(report: "ValidationReport", console: "Console") -> None:
@@ -146,7 +132,7 @@ def print_validation(report: "ValidationReport", console: "Console") -> None:
 
     for block, (scenario, protocol, candidates) in enumerate(validation_blocks(report)):
         title = block_title(report, scenario, protocol, candidates)
-        console.print(Text(("\n" if block else "") + title, style="bold"), end="\n\n")
+        print_title(console, ("\n" if block else "") + title)
         names = headings(report, protocol)
         metrics = shown_metrics(report, protocol, console.width >= WIDE)
         rows = validation_rows(report, scenario, protocol, metrics)
@@ -165,34 +151,18 @@ def _fitted_table(
     first: str, heads: list[str], rows: list[list[str]], width: int, bold: Container[str] = ()
 ) -> "Table":
     """Return a table of the columns that fit beside the names."""
-    from rich.text import Text
-
     columns = {head: [row[at] for row in rows] for at, head in enumerate(heads, start=1)}
-    longest = max((len(row[0]) for row in rows), default=0)
-    shown = fitting(columns, width - max(len(first), min(longest, _NAME)))
-    table = plain_table(first, shown)
-    for name, *cells in rows:
-        texts = [cell for head, cell in zip(heads, cells, strict=True) if head in shown]
-        table.add_row(*map(Text, (name, *texts)), style="bold" if name in bold else None)
-    return table
+    names = [row[0] for row in rows]
+    shown = fitting(columns, width - max(len(first), min(max(map(len, names), default=0), _NAME)))
+    styles = ["bold" if name in bold else None for name in names]
+    kept = {head: columns[head] for head in shown}
+    return table_of({first: names, **kept}, {first: max(12, len(first))}, styles=styles)
 
 
-def plain_table(first: str, others: list[str]) -> "Table":
-    """Return an empty table of the house's look: names to the left, numbers to the right."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
-    table.add_column(first, overflow="fold", min_width=max(12, len(first)))
-    for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def _cell(report: "ValidationReport", own: dict[str, dict[str, Any]], metric: str) -> str:
+def _cell(report: "ValidationReport", row_of: dict[str, dict[str, Any]], metric: str) -> str:
     of = "spearman_in_base" if report.groups > 1 else "spearman"
     name, prefix = (of, "gain") if metric == "gain" else (metric, "")
-    row = own.get(name)
+    row = row_of.get(name)
     if row is None:
         return UNKNOWN
     value = row[prefix or "mean"]

@@ -38,7 +38,6 @@ def headline(report: "ValidationReport", model: str | None = None) -> list[str]:
 
     Parameters
     ----------
-    report : ValidationReport
     model : str, optional
         By default the surrogate with the best R² of those that do not fail where a group is left out, see `left_out`;
         the one with the best R² where all do, and with the best Spearman where none has an R².
@@ -74,8 +73,8 @@ def headline(report: "ValidationReport", model: str | None = None) -> list[str]:
     lines += _on_new_kinds(report, scenario, chosen)
     if model is None and len(report.surrogates) > 1:
         lines.append("It was chosen on these splits, so its own scores are a little too good.")
-    if model is None and (said := verdict(report)):
-        lines.append(said)
+    if model is None and (judgement := verdict(report)):
+        lines.append(judgement)
     return lines
 
 
@@ -119,8 +118,8 @@ def left_out(report: "ValidationReport", scenario: str, model: str) -> str:
     r2_of = {name: rows.filter(metric=f"r2_{name}")["mean"].to_list() for name in ("pooled", "median")}
     if not any(values and values[0] <= 0 for values in r2_of.values()):
         return ""
-    told = ", ".join(f"{name} {number(values[0])}" for name, values in r2_of.items() if values)
-    return f"With a {plain(report.grouped_by)} left out it fails: R² {told}"
+    r2_texts = ", ".join(f"{name} {number(values[0])}" for name, values in r2_of.items() if values)
+    return f"With a {plain(report.grouped_by)} left out it fails: R² {r2_texts}"
 
 
 def _holding(report: "ValidationReport", scenario: str, protocol: str) -> list[str]:
@@ -138,10 +137,10 @@ def _scores(report: "ValidationReport", scenario: str, protocol: str, model: str
     lines = []
     for metric, name in (within | over if report.groups > 1 else over).items():
         rows = report.frame.filter(scenario=scenario, protocol=protocol, metric=metric)
-        own, ceiling = rows.filter(model=model), rows.filter(model=CEILING)
-        if not own.height:
+        of_model, ceiling = rows.filter(model=model), rows.filter(model=CEILING)
+        if not of_model.height:
             continue
-        row = own.row(0, named=True)
+        row = of_model.row(0, named=True)
         text = f"{name} {number(row['mean'])} {_range(row['low'], row['high'])}"
         if row["gain"] is not None:
             gain = f"{row['gain']:+.2f} {_range(row['gain_low'], row['gain_high'])}"
@@ -159,17 +158,17 @@ def _on_new_kinds(report: "ValidationReport", scenario: str, chosen: str) -> lis
     Halves drawn at random show a model every kind of data; one that has learnt the peculiarity of a kind wins there.
     """
     rows = report.frame.filter(scenario=scenario, protocol="leave-one-kind-out", metric=_PAIRS)
-    own = rows.filter(model=chosen)
-    if not own.height:
+    of_model = rows.filter(model=chosen)
+    if not of_model.height:
         return []
-    texts = [_estimate(own)]
+    texts = [_estimate(of_model)]
     best = report.best(scenario, "leave-one-kind-out", _PAIRS)
     over = report.baseline_of(_PAIRS)
-    if best is not None and rows.filter(model=best)["mean"][0] > own["mean"][0]:
+    if best is not None and rows.filter(model=best)["mean"][0] > of_model["mean"][0]:
         texts.append(f"{plain(best)} {_estimate(rows.filter(model=best))}")
     if over != chosen and rows.filter(model=over).height:
         texts.append(f"{plain(over)} {_estimate(rows.filter(model=over))}")
-    kinds, group = own["repeats"][0], plain(report.grouped_by)
+    kinds, group = of_model["repeats"][0], plain(report.grouped_by)
     return [f"Within each of {kinds} kinds of data that were left out, pairs of a {group} in order: {'; '.join(texts)}"]
 
 

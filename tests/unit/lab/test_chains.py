@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quagpredict.errors import RecipeError
-from quagpredict.lab.chains import CHARACTERS, ChainSpec, draw_problem, draw_problems, split_of
-from quagpredict.lab.worlds import NUMBERS, WORLDS
+from quagpredict.lab.chains import CHARACTERS, NUMBERS, WORLDS, ChainSpec, draw_problem, draw_problems, split_of
 
 SPECS = st.builds(
     ChainSpec,

@@ -4,8 +4,9 @@ import pytest
 from quagpredict.errors import StageError, UsageError
 from quagpredict.mixture_search.rounds import Verified, _refitted, search_in_rounds
 from quagpredict.mixture_search.study import MixtureSearch
+from quagpredict.report.formats import to_json
 from quagpredict.report.search_figures import write_figures
-from quagpredict.report.search_tables import print_search, search_csv, search_frame, search_json
+from quagpredict.report.search_tables import print_search, search_frame, search_values
 from quagpredict.surrogates import fit
 from quagpredict.testing.search_worlds import synthetic_world
 from quagpredict.validation.conformal import with_calibration
@@ -131,10 +132,10 @@ def test_the_table_has_every_trial_and_what_rl_gave(outcome):
     assert frame.height == 12
     assert frame["actual"].drop_nulls().len() == 6
     assert frame["value"].to_list() == sorted(frame["value"].to_list(), reverse=True)
-    assert search_csv(outcome).count("\n") == 13
+    assert search_frame(outcome).write_csv().count("\n") == 13
     import json
 
-    content = json.loads(search_json(outcome))
+    content = json.loads(to_json(search_values(outcome)))
     assert content["chosen"]["recipe_id"] == outcome.chosen.recipe.recipe_id
     assert len(content["verified"]) == 6
 

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quagpredict.ranking import budget
-from quagpredict.ranking.budget import best_set
-from quagpredict.ranking.next_run import regret_reductions
+from quagpredict.ranking import which_runs as budget
+from quagpredict.ranking.which_runs import best_set, regret_reductions
 from quagpredict.testing.beliefs import independent
 
 

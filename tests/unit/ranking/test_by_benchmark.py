@@ -13,8 +13,9 @@ from quagpredict.corpus import read_corpus
 from quagpredict.corpus.benchmarks import benchmark_scores, geometric_mean
 from quagpredict.ranking import rank
 from quagpredict.ranking.flags import range_flags
-from quagpredict.ranking.free_order import about_free_order
-from quagpredict.report.tables import print_ranking, ranking_json
+from quagpredict.ranking.free_choices import about_free_order
+from quagpredict.report.formats import to_json
+from quagpredict.report.tables import print_ranking, ranking_values
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates import fit
 
@@ -201,4 +202,4 @@ def test_scores_are_predicted_by_benchmark_and_add_up(runs: pl.DataFrame) -> Non
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     assert "By benchmark, the first 3: before RL, predicted, 90 % interval in per cent" in printed
     assert f"{ranking.frame['candidate'][0]}: fill " in printed
-    assert json.loads(ranking_json(ranking))["by_benchmark"][0]["benchmark"] == "fill"
+    assert json.loads(to_json(ranking_values(ranking)))["by_benchmark"][0]["benchmark"] == "fill"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quagpredict.ranking import rank
-from quagpredict.ranking.conditioning import condition
+from quagpredict.ranking.belief import condition
 from quagpredict.ranking.predicting import believe, interval
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.linear import fit_linear

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quagpredict.ranking import rank
-from quagpredict.ranking.contributions import of_linear, shapley
-from quagpredict.ranking.predicting import contributions
+from quagpredict.ranking.predicting import contributions, of_linear, shapley
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.linear import fit_linear
 from quagpredict.testing.synthetic import synthetic_corpus

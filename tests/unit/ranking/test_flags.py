@@ -3,8 +3,7 @@
 import polars as pl
 import pytest
 
-from quagpredict.ranking.flags import KINDS, measurement_flags
-from quagpredict.ranking.over_training import over_trained
+from quagpredict.ranking.flags import KINDS, measurement_flags, over_trained
 from quagpredict.shipped import shipped_path
 
 

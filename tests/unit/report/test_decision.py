@@ -6,7 +6,7 @@ import pytest
 from quagpredict.ranking import rank
 from quagpredict.report.decision import chosen, decide, free_in_words, rule_in_words, unmarked
 from quagpredict.report.formats import percent
-from quagpredict.report.race_decision import decision_of, race_shown
+from quagpredict.report.race_tables import decision_of, race_shown
 from quagpredict.surrogates import fit
 
 NAMES = [f"c{place}" for place in range(12)]

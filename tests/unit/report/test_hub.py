@@ -10,7 +10,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from quagpredict.cli import main
 from quagpredict.corpus import read_corpus
 from quagpredict.errors import UsageError
-from quagpredict.report.hub import write_hub_folder
+from quagpredict.report.cards import write_hub_folder
 from quagpredict.shipped import shipped_path
 from quagpredict.surrogates.store import load_surrogate
 

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from quagpredict.errors import UsageError
 from quagpredict.racing import race
-from quagpredict.report.race_figures import race_figure
-from quagpredict.report.race_tables import print_race, race_csv
+from quagpredict.report.race_tables import print_race
+from quagpredict.report.ranking_figures import race_figure
 from quagpredict.shipped import shipped_path
 
 WHO = pl.DataFrame(
@@ -55,7 +55,7 @@ def test_the_end_and_none_are_said(asked):
     over = asked(("b", 200, 0.9), budget=0)
     assert "The race is over: take b; expected regret" in shown(over, 200)
     assert "None is worth RL" in shown(asked(gate=0.999), 100)
-    assert race_csv(over).startswith("candidate,state,step,score,forecast")
+    assert over.frame.write_csv().startswith("candidate,state,step,score,forecast")
 
 
 @pytest.mark.parametrize("points", [[], [("b", 50, 0.5), ("c", 50, 0.12)], [("b", 200, 0.9)]])
