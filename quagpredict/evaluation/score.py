@@ -90,6 +90,15 @@ class Score:
     drawn: int
     engine: str
 
+    def __repr__(self) -> str:
+        """Return one line: the tables are in the attributes."""
+        loss = self.measurement.get("held_out_loss_nats")
+        held_out = "" if loss is None else f", held-out loss {loss:.3f} nats"
+        return (
+            f"Score('{self.row['candidate'].item()}' on {self.problems.height} problems: Pass@1 "
+            f"{self.row['pre_pass_at_1'].item():.3f}{held_out}; see .summary, .row, .samples)"
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return what ``summary.json`` holds: plain values, no NaN."""
         return {

@@ -38,7 +38,7 @@ def forecast_before_rl(
     Forecast
         Arrays (n,); NaN where nothing is predicted.
     str
-        The note.
+        The note; empty where the caller gave the predictions.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def forecast_before_rl(
     )
     if not joined[name].is_not_null().any():
         raise UsageError(f"{argument('prior', 'TABLE')}: it predicts none of the candidates")
-    return _forecast(joined, (name, "low", "high"), model), "before RL, the given predictions"
+    return _forecast(joined, (name, "low", "high"), model), ""
 
 
 _LITTLE = (

@@ -153,7 +153,7 @@ def race(
         *read,
         *left_out,
         learnt.about() + ("" if learn_from is not None else "; pass `learn_from` for runs of your own"),
-        about,
+        *([about] if about else ()),
         *(() if bar is None else bases_not_measured(bar, frame)),
         *_about(measured, int(unknown.sum()), plan, terms, none_clears),
     ]

@@ -31,6 +31,8 @@ def test_every_sample_is_graded_counted_and_written(suite, tmp_path, monkeypatch
     assert seen[0] == (0, 48)
     assert seen[-1] == (48, 48)
     assert score.drawn == 48
+    assert " on 6 problems: Pass@1 0.625" in repr(score)
+    assert len(repr(score)) < 150
     written = read_samples(run).collect()
     assert written.height == 48 == written.select("problem_id", "sample").n_unique()
     assert written["seed"].n_unique() == 48
