@@ -110,7 +110,7 @@ def read_foreign(
     Examples
     --------
     >>> found = read_foreign(pl.DataFrame({"name": ["a", "b"], "pass@64": [0.5, 0.6]}))
-    >>> found.frame.columns, found.notes[0][:41]
+    >>> found.frame.columns, found.notes[0][:39]
     (['candidate', 'pre_pass_at_64'], "table: read 'pass@64' as pre_pass_at_64")
     """
     notes: list[str] = []
