@@ -17,11 +17,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.curves.reading import USUAL_K
 from quagpredict.errors import CorpusError
 from quagpredict.surrogates.transforms import parse_transform
-
-Floats = NDArray[np.float64]
 
 #: Scale of scores along RL and of forecasts.
 SCALE = "logit(1000)"

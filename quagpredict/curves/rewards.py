@@ -10,11 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.curves.model import FAR, LOGIT, QUIET, Forecast, growing, left_out_errors, named_bases, ridge
-
-Floats = NDArray[np.float64]
 
 #: Entries of the training log that a reward is the mean of, as a trainer's smoothed curve shows it.
 LOGGED = 3

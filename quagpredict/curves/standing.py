@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.curves.model import LOGIT, CurveModel, Forecast
 from quagpredict.surrogates.fitted import Z90
-
-Floats = NDArray[np.float64]
 
 #: Correlation of a run's own errors in the prediction before RL and in the forecast from its curve: between what
 #: `bench/curve_forecasts.py` finds on `lab` (0.8) and on `lab-2` (0.4 after 50 steps, 0.1 after 100).

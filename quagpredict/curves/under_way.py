@@ -16,8 +16,6 @@ from quagpredict.curves.rewards import RewardModel, learn_rewards
 from quagpredict.curves.standing import Grid, Standing, grid_of, standing
 from quagpredict.errors import CorpusError, argument
 
-Floats = NDArray[np.float64]
-
 #: Finished runs with curves that ship with the library.
 CORPORA = tuple(f"datasets/{name}/corpus.parquet" for name in ("lab", "lab-2", "lab-3"))
 

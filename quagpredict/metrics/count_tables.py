@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.errors import InvalidDataError
-
-Floats = NDArray[np.float64]
 
 _DECONVOLUTIONS = 8
 

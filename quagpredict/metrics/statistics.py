@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.column import Column, measure_column
 from quagpredict.errors import InvalidDataError
 from quagpredict.metrics.coverage import checked_counts, no_success_at_k
@@ -81,9 +82,6 @@ def reward_variance(n: ArrayLike, c: ArrayLike) -> NDArray[np.float64]:
     samples, correct = checked_counts(n, c)
     s, r = samples.astype(np.float64), correct.astype(np.float64)
     return np.where(samples >= 2, r * (s - r) / np.maximum(s * (s - 1), 1.0), np.nan)
-
-
-Floats = NDArray[np.float64]
 
 
 def _counts(problems: pl.DataFrame, column: str) -> Floats | None:

@@ -6,11 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.curves.model import LOGIT
 from quagpredict.curves.standing import Standing
 from quagpredict.ranking.which_runs import normal_nodes
-
-Floats = NDArray[np.float64]
 
 #: Runs that are compared; the others are too unlikely to be best.
 SHORTLIST = 64

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.reading import read_foreign
 from quagpredict.curves.model import CurveModel, Forecast
@@ -23,8 +24,6 @@ from quagpredict.ranking.gate import bases_not_measured, judged, of_bases_asked,
 from quagpredict.ranking.headers import HeadersError, with_headers
 from quagpredict.ranking.partial_runs import belief_of
 from quagpredict.ranking.result import Ranking
-
-Floats = NDArray[np.float64]
 
 #: Shares of a run after which it is measured, unless said otherwise.
 RUNGS = (0.125, 0.25, 0.5)

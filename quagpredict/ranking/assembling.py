@@ -7,12 +7,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.columns import is_derived, origin
 from quagpredict.ranking.free_choices import free_choices
 from quagpredict.ranking.outcome import outcome
 from quagpredict.ranking.result import Flag, Ranking
-
-Floats = NDArray[np.float64]
 
 #: Features named as what drives a prediction.
 DRIVERS = 3

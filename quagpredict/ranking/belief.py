@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.surrogates.transforms import parse_transform
 
-Floats = NDArray[np.float64]
 Draws = NDArray[np.float32]
 
 # Student's t with few degrees of freedom now and then draws a scale so large that nothing can be averaged.

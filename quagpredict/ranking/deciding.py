@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.columns import column_of, origin
 from quagpredict.errors import IncomparableError, NothingToRankError, UsageError, argument
 from quagpredict.ranking.applicability import Mismatch, mismatches
@@ -29,8 +30,6 @@ from quagpredict.validation.screening import LOSS, screen
 
 if TYPE_CHECKING:
     from quagpredict.ranking.partial_runs import PartialRuns
-
-Floats = NDArray[np.float64]
 
 
 class Asked(NamedTuple):

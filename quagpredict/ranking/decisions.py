@@ -5,9 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.ranking.belief import Belief, Draws
-
-Floats = NDArray[np.float64]
 
 DRAWS = 4000
 # Numbers drawn at once: bounds the memory for very many candidates.

@@ -16,8 +16,6 @@ from quagpredict.surrogates.fitting import fit, row_digests
 from quagpredict.surrogates.hierarchical import knows_benchmarks, level_of, predicts
 from quagpredict.surrogates.kinds import Asked, asked, kind_of, with_own_columns
 
-Floats = NDArray[np.float64]
-
 LOSS, SFT_SCORE = "pre_held_out_loss_nats", "pre_pass_at_1"
 TARGET = "post_pass_at_1"
 #: Finished candidates from which on a surrogate is fitted on them.

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.errors import CorpusError
 from quagpredict.ranking.result import FreeChoice
 from quagpredict.validation.free_orders import free_orders
@@ -52,9 +52,6 @@ def free_choices(frame: pl.DataFrame) -> tuple[FreeChoice, ...]:
 def _first(part: pl.DataFrame, values: pl.Series) -> str:
     name: str = part.select("candidate", value=values).sort(["value", "candidate"], descending=[True, False]).item(0, 0)
     return name
-
-
-Floats = NDArray[np.float64]
 
 
 def about_free_order(frame: pl.DataFrame, merits: Floats, measurements: Sequence[str], moves: Floats) -> list[str]:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.curves.model import SCALE
 from quagpredict.curves.reading import Curves, read_curves
 from quagpredict.curves.standing import Standing, prior_forecast
@@ -19,8 +19,6 @@ from quagpredict.ranking.outcome import CURVE
 from quagpredict.ranking.predicting import interval
 from quagpredict.ranking.result import UnderWay
 from quagpredict.surrogates.fitted import Interval
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

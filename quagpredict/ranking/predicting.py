@@ -8,14 +8,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.corpus.columns import origin
 from quagpredict.ranking.belief import Belief, Bounds, condition
 from quagpredict.schema import BY_NAME
 from quagpredict.surrogates.fitted import Z90, FittedSurrogate, Interval, transform_columns
 from quagpredict.surrogates.linear import LinearForm
 from quagpredict.surrogates.transforms import parse_transform
-
-Floats = NDArray[np.float64]
 
 
 class Evidence(NamedTuple):

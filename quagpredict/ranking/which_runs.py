@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from quagpredict.arrays import Floats
 from quagpredict.ranking.belief import Belief
 from quagpredict.surrogates.transforms import parse_transform
 
@@ -123,9 +124,6 @@ def _at_most_lost(draws: NDArray[np.float32], chosen: list[int], floor: float) -
     additions = np.maximum(draws, reached[:, None]).mean(axis=0, dtype=np.float64) - value
     one_by_one = float(np.sort(additions)[-len(chosen) :].sum())
     return max(min(one_by_one, (value - floor) / (e - 1.0)), 0.0)
-
-
-Floats = NDArray[np.float64]
 
 
 def regret_reductions(belief: Belief) -> Floats:

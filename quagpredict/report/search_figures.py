@@ -6,13 +6,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from quagpredict.mixture_search.rounds import Outcome
 from quagpredict.report.search_tables import scored_as, search_frame
 from quagpredict.report.style import COLORS, INK, SOFT, styled
-
-Floats = NDArray[np.float64]
 
 _BLUE, _ORANGE, _GREY = COLORS[0], COLORS[1], SOFT
 # Mixtures beside the best, and sources that have a name of their own.
