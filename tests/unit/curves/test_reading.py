@@ -153,7 +153,7 @@ def test_any_table_is_read_or_refused_in_words(table):
 def test_fractions_are_not_read_as_per_cent():
     who = pl.DataFrame({"candidate": ["a"], "pre_pass_at_1": [0.2]})
     fractions = pl.DataFrame({"candidate": ["a"], "step": [50], "pass_at_1": [0.31], "pass_at_16": [0.5]})
-    with pytest.raises(CorpusError, match="mine: no score is above 1, so they look like fractions"):
-        read_curves(fractions, who, "mine", percent=True)
+    with pytest.raises(CorpusError, match="curves: no score is above 1, so they look like fractions"):
+        read_curves(fractions, who, percent=True)
     none_solved = fractions.with_columns(pass_at_1=0.0, pass_at_16=0.0)
     assert read_curves(none_solved, who, percent=True).frame["pass_at_1"].to_list() == [0.2, 0.0]
