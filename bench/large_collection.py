@@ -1,16 +1,14 @@
 """What a collection of many candidates takes to open, and for a stage: `large_collection.py FOLDER CANDIDATES [KIND]`.
 
 SFT of all candidates is done; 200 of them are measured by a program that takes no time, in this process. With the kind
-``race`` RL of all candidates may follow, as a race decides; with ``records`` all others are measured, and their weights
-are elsewhere.
+``race`` RL of all candidates may follow, as a race decides. With ``records`` weights of most are elsewhere, as after
+`collect --records`, and what is timed is how stages are taken in that end, and nothing else of them.
 """
 
 import contextlib
-import itertools
 import json
 import os
 import resource
-import statistics
 import sys
 import time
 from dataclasses import asdict
@@ -24,6 +22,7 @@ from quagpredict.collection import carrying_out, collect
 from quagpredict.collection.launch import Ended
 from quagpredict.collection.ledger import Attempt
 from quagpredict.collection.stages import stages_of
+from quagpredict.collection.standing import Standing
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.files import canonical_json
 from quagpredict.parquet import write_parquet
@@ -86,7 +85,8 @@ def write_plan(folder: Path, candidates: int, kind: str) -> Path:
     texts = {"sft.yaml": "max_length: 64", "rl.yaml": "max_steps: 100", "suite.yaml": SUITE, "program.py": ""}
     for name, text in texts.items():
         (folder / name).write_text(text)
-    grid = {"unique_examples": 16, "epochs": 1, "learning_rate": 1e-3, "seed": list(range(candidates)), "rl_seeds": []}
+    grid = {"unique_examples": 16, "epochs": 1, "learning_rate": 1e-3, "seed": list(range(candidates))}
+    grid |= {"rl_seeds": [0] if kind == "race" else []}
     plan: dict[str, Any] = {
         "name": "large",
         "bases": {"weak": {"family": "qwen3", "model_name_or_path": "org/model"}},
@@ -97,53 +97,69 @@ def write_plan(folder: Path, candidates: int, kind: str) -> Path:
         "programs": dict.fromkeys(("sft", "evaluate", "rl"), str(folder / "program.py")),
     }
     if kind == "race":
-        grid["rl_seeds"] = [0]
         plan |= {"rl": {"recipe": str(folder / "rl.yaml")}, "race": {"rl_steps": 1000, "rungs": [10, 25, 50]}}
     (folder / "plan.yaml").write_text(yaml.safe_dump(plan))
     return folder / "plan.yaml"
 
 
-def leave_done(plan: Path, work: WorkFolder, problems: Path, kind: str) -> None:
-    """Leave what a collection leaves that has trained every candidate, and measured those that it has to."""
+def train_all(plan: Path, work: WorkFolder) -> None:
+    """Leave what a collection leaves that has trained every candidate."""
     work.logs.mkdir(parents=True)
     trained = RunRecord("sft", {}, 1.0, outputs={"model.safetensors": "0" * 64})
-    measured = RunRecord("evaluate", MEASURED, 1.0)
-    stages = stages_of(Plan.from_yaml(plan))
-    last = {stage.candidate for stage in stages[-2 * (STAGES + 50) :]} if kind == "records" else set()
     with work.ledger.open("w") as ledger:
-        for stage in stages:
-            if stage.kind != "sft" and (kind != "records" or stage.candidate in last):
-                continue
-            folder, record = work.stage(stage.id), trained if stage.kind == "sft" else measured
-            folder.mkdir(parents=True)
-            if record is measured:
-                (folder / "problems.parquet").write_bytes(problems.read_bytes())
-            elif kind != "records" or stage.candidate in last:
+        for stage in stages_of(Plan.from_yaml(plan)):
+            if stage.kind == "sft":
+                folder = work.stage(stage.id)
+                folder.mkdir(parents=True)
                 (folder / "model.safetensors").touch()
-            (folder / "record.json").write_text(json.dumps(record.as_dict()))
-            (work.logs / f"{stage.kind}-{stage.name}-1.yaml").touch()
-            log, began = f"logs/{stage.kind}-{stage.name}-1.log", "2026-01-01T00:00:00+00:00"
-            attempt = Attempt(stage.key, stage.id, "done", record, log, began, 1.0, work.given(stage), 0)
-            ledger.write(canonical_json(asdict(attempt)) + "\n")
+                (folder / "record.json").write_text(json.dumps(trained.as_dict()))
+                (work.logs / f"sft-{stage.name}-1.yaml").touch()
+                log, began = f"logs/sft-{stage.name}-1.log", "2026-01-01T00:00:00+00:00"
+                attempt = Attempt(stage.key, stage.id, "done", trained, log, began, 1.0, work.given(stage), 0)
+                ledger.write(canonical_json(asdict(attempt)) + "\n")
+
+
+def without_weights(plan: Path) -> dict[str, float]:
+    """Return what it takes to know where stages stand, and to take in one that ended; all but `STAGES` are measured."""
+    stages = stages_of(Plan.from_yaml(plan))
+    last = {stage.candidate for stage in stages[-2 * STAGES :]}
+    ended = [Attempt(stage.key, stage.id, "done", None, "", "", 1.0) for stage in stages]
+    held = [one for one, stage in zip(ended, stages, strict=True) if stage.kind == "sft" or stage.candidate not in last]
+    gone = {stage.id for stage in stages if stage.kind == "sft" and stage.candidate not in last}
+    began = time.process_time()
+    stand = Standing(stages, held, gone)
+    opened = time.process_time()
+    for one, stage in zip(ended, stages, strict=True):
+        if stage.kind != "sft" and stage.candidate in last:
+            stand.learn(one)
+    assert stand.count["done"] == len(stages)
+    return {"opening": opened - began, "a_stage": (time.process_time() - opened) / STAGES}
 
 
 def main(folder: Path, candidates: int, kind: str = "") -> None:
     """Print what it took, in seconds of processor time, and the memory, as JSON."""
     plan, work = write_plan(folder, candidates, kind), folder / "work"
     problems = folder / "problems.parquet"
-    write_parquet(pl.DataFrame({"benchmark": ["b"] * 2, "problem_id": ["p", "q"], "n": [8, 8], "c": [1, 2]}), problems)
-    leave_done(plan, WorkFolder(work), problems, kind)
+    if kind == "records":
+        taken = without_weights(plan)
+    else:
+        write_parquet(
+            pl.DataFrame({"benchmark": ["b"] * 2, "problem_id": ["p", "q"], "n": [8, 8], "c": [1, 2]}), problems
+        )
+        train_all(plan, WorkFolder(work))
+        taken = run(plan, work, problems)
+    print(json.dumps({**taken, "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
+
+
+def run(plan: Path, work: Path, problems: Path) -> dict[str, float]:
+    """Return what it takes to open a collection, and to run a stage of it."""
     launcher = Inline(problems)
     carrying_out.launcher_of = lambda *_: launcher
     began = time.process_time()
     with contextlib.suppress(EnoughError), Path(os.devnull).open("w") as said, contextlib.redirect_stderr(said):
         collect(plan, work)
     started = launcher.started
-    each = [later - earlier for earlier, later in itertools.pairwise(started)]
-    # Rows of what was measured before are made when the table is first written: that is no part of a stage.
-    a_stage = statistics.median(each) if kind == "records" else statistics.mean(each)
-    taken = {"opening": started[0] - began, "a_stage": a_stage}
-    print(json.dumps({**taken, "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
+    return {"opening": started[0] - began, "a_stage": (started[-1] - started[0]) / STAGES}
 
 
 if __name__ == "__main__":
