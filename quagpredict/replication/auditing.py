@@ -16,7 +16,7 @@ from quagpredict.replication.differences import (
     pair_differences,
     reversal_p,
 )
-from quagpredict.replication.matched import Cells, comparisons, differing, recipe_cells
+from quagpredict.replication.matched import KIND, Cells, comparisons, differing, recipe_cells
 from quagpredict.replication.problem_scores import StageScores, stage_scores
 from quagpredict.surrogates.training_rows import TrainingRows, training_rows
 from quagpredict.validation.noise_ceiling import noise_ceiling
@@ -33,13 +33,18 @@ _EFFECT = {"before": pl.Float64, "before_low": pl.Float64, "before_high": pl.Flo
 _EFFECT |= {name.replace("before", "after"): pl.Float64 for name in _EFFECT}
 _TEST = {"p": pl.Float64, "q": pl.Float64}
 #: Columns of `QuagmireAudit.pairs`, `by_factor` and `comparisons`.
-PAIRS = {"base_model": pl.String, "by_sft": pl.String, "by_rl": pl.String, "differs": pl.String} | _EFFECT | _TEST
+PAIRS = dict.fromkeys(("base_model", "by_sft", "by_rl", "differs", "kind"), pl.String) | _EFFECT | _TEST
 FACTORS = {"differs": pl.String, "tested": pl.Int64, "reversed_observed": pl.Int64, "reversed": pl.Int64}
 COMPARISONS = (
     {"factor": pl.String, "first": pl.String, "second": pl.String, "base_model": pl.String, "pairs": pl.Int64}
     | _EFFECT
     | _TEST
-    | {"verdict": pl.String, "kind": pl.String, "after_without": pl.Float64}
+    | {"verdict": pl.String}
+    | {
+        f"{part}_{of}": kind
+        for part in ("before", "after")
+        for of, kind in (("kind", pl.String), ("without", pl.Float64))
+    }
 )
 
 
@@ -52,16 +57,17 @@ class QuagmireAudit:
     pairs : polars.DataFrame
         Pairs of candidates of one base model whose observed order reverses, the surest first. ``by_sft`` leads before
         RL by ``before``, ``by_rl`` after RL by ``-after``: both columns are the first less the second, as fractions,
-        with a 90 % interval. ``differs`` names what differs in their recipes. ``p``: of a reversal; ``q``: the same
-        after Benjamini and Hochberg, over all pairs that were tested.
+        with a 90 % interval. ``differs`` names what differs in their recipes, ``kind`` the data of ``by_sft``. ``p``:
+        of a reversal; ``q``: the same after Benjamini and Hochberg, over all pairs that were tested.
     by_factor : polars.DataFrame
         Pairs counted by what differs in their recipes: ``tested``, ``reversed_observed``, and ``reversed`` with q at
         most `level`.
     comparisons : polars.DataFrame
         Respects in which recipes differ, over matched ``pairs``, for each base model and for all together; effects are
         the first less the second. ``verdict``: ``reverses`` (q at most `level`), ``same order`` (both differences
-        established, same sign), or ``unclear``. Intervals count base models and kinds of data, not pairs; ``kind`` is
-        that without which ``after`` changes most, ``after_without`` what it is then (null for a single one).
+        established, same sign), or ``unclear``. Intervals count base models and kinds of data, not pairs;
+        ``before_kind`` and ``after_kind`` are those without which the effect changes most, ``before_without`` and
+        ``after_without`` what it is then (null for a single one).
     tested : int
         Pairs compared: all pairs of candidates of one base model.
     reversed_observed, reversed_singly, reversed : int
@@ -73,6 +79,9 @@ class QuagmireAudit:
         lies between the smallest of the three counts and the largest.
     expected_false : float
         Pairs that would at most be listed with p at most `level` if no order reversed: ``level`` times `tested`.
+    kind, share_without : str or None, float or None
+        The kind of data without whose candidates the share of reversed pairs (q at most `level`) changes most, and what
+        it is then; None for a single one.
     level : float
     candidates : int
     without_sft : tuple of str
@@ -91,6 +100,8 @@ class QuagmireAudit:
     reversed_under_any_dependence: int
     reversed_with_one_noise: int
     expected_false: float
+    kind: str | None
+    share_without: float | None
     level: float
     candidates: int
     without_sft: tuple[str, ...]
@@ -179,9 +190,11 @@ def audit(frame: Any, *, level: float = 0.05, split: str | None = None, source: 
     if tested < len(p):
         notes.append(f"{len(p) - tested} pairs without standard errors (no counts, no {BEFORE}_se) were not tested")
     differs = np.array(differing(cells, of_cell[first], of_cell[second]))
+    kinds = rows.frame[KIND].fill_null("").to_numpy() if KIND in rows.frame.columns else np.full(len(names), "")
     observed = of_before.mean * of_after.mean < 0
     at = np.flatnonzero(observed)
     columns = {"base_model": bases[first[at]], "differs": differs[at], "p": p[at], "q": q[at]}
+    columns["kind"] = kinds[first[at]]
     columns |= {"by_sft": np.array(names)[first[at]], "by_rl": np.array(names)[second[at]]}
     columns |= _effects(of_before, of_after, at)
     pairs = pl.DataFrame({name: columns[name] for name in PAIRS}, schema=PAIRS, nan_to_null=True)
@@ -192,6 +205,9 @@ def audit(frame: Any, *, level: float = 0.05, split: str | None = None, source: 
         .group_by("differs")
         .agg(tested=pl.col("tested").sum(), reversed_observed=pl.col("observed").sum(), reversed=pl.col("beyond").sum())
         .sort("reversed", "tested", "differs", descending=[True, True, False])
+    )
+    kind, share_without = _without_a_kind(
+        (q <= level)[np.isfinite(p)], *(kinds[of][np.isfinite(p)] for of in (first, second))
     )
     return QuagmireAudit(
         pairs=pairs,
@@ -204,6 +220,8 @@ def audit(frame: Any, *, level: float = 0.05, split: str | None = None, source: 
         reversed_under_any_dependence=int((cautious <= level).sum()),
         reversed_with_one_noise=int((with_one_noise <= level).sum()),
         expected_false=level * tested,
+        kind=kind,
+        share_without=share_without,
         level=level,
         candidates=len(names),
         without_sft=tuple(np.array(names)[~cells.frame["sft"].to_numpy()[of_cell]].tolist()),
@@ -274,14 +292,15 @@ def _effects(before: Difference, after: Difference, at: Any) -> dict[str, Any]:
     return columns
 
 
-def _without_a_kind(means: Floats, kinds: NDArray[np.str_]) -> dict[str, Any]:
-    """Return the kind of data without which the mean difference after RL changes most, and that difference."""
-    each = means[: len(kinds)] - means[len(kinds) :]
-    left = {str(kind): float(each[kinds != kind].mean()) for kind in np.unique(kinds) if (kinds != kind).any()}
-    if not left:
-        return {"kind": None, "after_without": None}
-    kind = max(left, key=lambda name: abs(left[name] - float(each.mean())))
-    return {"kind": kind, "after_without": left[kind]}
+def _without_a_kind(effects: Any, *kinds: NDArray[np.str_]) -> tuple[str | None, float | None]:
+    """Return the kind of data without which the mean effect changes most, and that mean; of pairs, without either."""
+    left = {}
+    for kind in np.unique(np.concatenate(kinds)):
+        kept = np.logical_and.reduce([of != kind for of in kinds])
+        if kept.any():
+            left[str(kind)] = float(effects[kept].mean())
+    kind = max(left, key=lambda name: abs(left[name] - float(effects.mean())), default=None)
+    return kind, None if kind is None else left[kind]
 
 
 def _comparisons(cells: Cells, before: StageScores, after: StageScores, level: float) -> pl.DataFrame:
@@ -300,7 +319,10 @@ def _comparisons(cells: Cells, before: StageScores, after: StageScores, level: f
             line: dict[str, Any] = {"factor": comparison.factor, "first": comparison.first, "second": comparison.second}
             line |= {"base_model": "all" if several and base == "" else str(base), "pairs": len(chosen)}
             line |= {key: float(value[0]) for key, value in _effects(of_before, of_after, [0]).items()}
-            line |= _without_a_kind(after.of(weights).mean, kinds[chosen])
+            for part, scores in (("before", before), ("after", after)):
+                means = scores.of(weights).mean
+                left = _without_a_kind(means[: len(chosen)] - means[len(chosen) :], kinds[chosen])
+                line |= dict(zip((f"{part}_kind", f"{part}_without"), left, strict=True))
             rows.append(line | {"p": float(reversal_p(of_before, of_after)[0])})
             agreeing = Difference(of_after.mean * -1, of_after.error, of_after.freedom)
             sure.append(bool(reversal_p(of_before, agreeing)[0] <= level))

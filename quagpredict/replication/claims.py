@@ -6,8 +6,7 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from quagpredict.replication.auditing import SEED_NOISE, QuagmireAudit
-from quagpredict.validation import ValidationReport
-from quagpredict.validation.baselines import BASELINE_ORDER
+from quagpredict.replication.free_rules import FREE
 
 Verdict = Literal["agrees", "disagrees", "cannot tell"]
 
@@ -21,7 +20,6 @@ PREDICTORS = {
 #: All of these.
 MODELS = tuple(dict.fromkeys(model for models in PREDICTORS.values() for model in models))
 _POINTS = 100.0
-_IN_BASE = "regret_1_in_base"
 
 
 class Claim(NamedTuple):
@@ -66,16 +64,16 @@ def verdict_of(low: float | None, high: float | None) -> Verdict:
     return "agrees" if low > 0.0 else "disagrees"
 
 
-def claims_of(report: ValidationReport, audit: QuagmireAudit, free: pl.DataFrame) -> Iterator[Claim]:
+def claims_of(audit: QuagmireAudit, orders: pl.DataFrame, surrogates: Sequence[str] = ()) -> Iterator[Claim]:
     """Yield every claim.
 
     Parameters
     ----------
-    report : ValidationReport
-        With the models of `PREDICTORS`.
     audit : QuagmireAudit
-    free : polars.DataFrame
-        Of `quagpredict.replication.free_rules.free_rules`.
+    orders : polars.DataFrame
+        Of `quagpredict.replication.free_rules.free_rules`, with the models of `PREDICTORS` and of `surrogates`.
+    surrogates : sequence of str
+        Models that are claimed to choose better, beside the paper's.
     """
     yield _misleads(audit)
     yield from _twofold(
@@ -101,16 +99,19 @@ def claims_of(report: ValidationReport, audit: QuagmireAudit, free: pl.DataFrame
     )
     yield _matched(audit, "RL after SFT ends above RL from the base", "SFT", "any SFT", "RL from the base")
     yield _below_the_base(audit)
-    choosers = {PREDICTORS["both"][1]: "loss and Pass@64, fitted"}
-    choosers |= {name: name for name in report.surrogates if name not in MODELS}
+    choosers = {PREDICTORS["both"][1]: "loss and Pass@64, fitted"} | {name: name for name in surrogates}
     for model, name in choosers.items():
         for scenario in ("dataset-level", "instance-level"):
-            yield _regret(report, scenario, model, name)
+            claim = f"Choosing by SFT Pass@1 costs more than by {name} ({scenario})"
+            yield _over_sft(orders, claim, [model], scenario, "regret")
     for name in ("held-out loss", "Pass@64", "both"):
         for scenario in ("dataset-level", "instance-level"):
-            yield _better_predictor(report, name, scenario)
+            claim = f"{name} predicts the outcome better than SFT Pass@1 ({scenario})"
+            yield _over_sft(orders, claim, PREDICTORS[name], scenario, "pairs")
     for scenario in ("all", "dataset-level", "instance-level"):
-        yield _large_k(free, scenario)
+        where = "" if scenario == "all" else f" ({scenario})"
+        claim = f"Pass@k at large k orders candidates better than Pass@1{where}"
+        yield _over_sft(orders, claim, ["Pass@64"], scenario, "pairs")
 
 
 def _misleads(audit: QuagmireAudit) -> Claim:
@@ -126,15 +127,16 @@ def _misleads(audit: QuagmireAudit) -> Claim:
         f"(at most {audit.level:.0%} of those listed by chance); the range is over how pairs may depend on each other, "
         "and over one RL seed noise for all bases"
     )
-    return Claim("A higher SFT score can mislead", measured, share, low, high, verdict_of(low, high))
+    without = _without(1.0, audit.share_without, audit.kind)
+    return Claim("A higher SFT score can mislead", measured, share, low, high, verdict_of(low, high), without)
 
 
 class _Row(NamedTuple):
-    """A matched comparison over all bases, as first less second; its pairs; and its effect without a kind of data."""
+    """A matched comparison over all bases, as first less second; its pairs; and its effects without a kind of data."""
 
     effects: dict[str, float]
     pairs: int
-    without: str
+    without: dict[str, str]
 
 
 def _row(audit: QuagmireAudit, factor: str, first: str, second: str) -> _Row | None:
@@ -152,10 +154,14 @@ def _row(audit: QuagmireAudit, factor: str, first: str, second: str) -> _Row | N
             if sign < 0:
                 for part in parts:
                     row[f"{part}_low"], row[f"{part}_high"] = row[f"{part}_high"], row[f"{part}_low"]
-            without = row["after_without"]
-            told = "" if without is None else f"{sign * _POINTS * without:.2f} ({row['kind'] or 'no shared kind'})"
+            told = {part: _without(sign, row[f"{part}_without"], row[f"{part}_kind"]) for part in parts}
             return _Row({name: sign * row[name] for name in columns}, int(row["pairs"]), told)
     return None
+
+
+def _without(sign: float, effect: float | None, kind: str | None) -> str:
+    """Return an effect without a kind of data, in points; empty where there is none."""
+    return "" if effect is None else f"{sign * _POINTS * effect:.2f} ({kind or 'no shared kind'})"
 
 
 def _matched(audit: QuagmireAudit, claim: str, factor: str, first: str, second: str) -> Claim:
@@ -165,7 +171,7 @@ def _matched(audit: QuagmireAudit, claim: str, factor: str, first: str, second: 
     effect, low, high = (_POINTS * row.effects[name] for name in ("after", "after_low", "after_high"))
     before = _POINTS * row.effects["before"]
     measured = f"Pass@1 after RL, points, {row.pairs} matched pairs (before RL: {before:+.1f})"
-    return Claim(claim, measured, effect, low, high, verdict_of(low, high), row.without)
+    return Claim(claim, measured, effect, low, high, verdict_of(low, high), row.without["after"])
 
 
 def _twofold(
@@ -180,7 +186,7 @@ def _twofold(
         effect, *ends = (_POINTS * row.effects[name] for name in (part, f"{part}_low", f"{part}_high"))
         measured = f"Pass@1 {part} RL, {difference}, points, {row.pairs} matched pairs"
         verdict = verdict_of(*sorted(sign * end for end in ends))
-        yield Claim(text, measured, effect, ends[0], ends[1], verdict, row.without if part == "after" else "")
+        yield Claim(text, measured, effect, ends[0], ends[1], verdict, row.without[part])
 
 
 def _below_the_base(audit: QuagmireAudit) -> Claim:
@@ -189,6 +195,8 @@ def _below_the_base(audit: QuagmireAudit) -> Claim:
     led = worse.filter(~pl.col("by_sft").is_in(audit.without_sft))
     against = audit.by_factor.filter(pl.col("differs") == "SFT")
     tested = int(against["tested"].sum())
+    most = led.group_by("kind").len().sort("len", "kind", descending=[True, False])
+    kind, count = most.row(0) if most.height else ("", 0)
     return Claim(
         "SFT that lifts the score can end below RL from the base",
         f"candidates above the base after SFT and below it after RL, beyond noise, of {tested}",
@@ -196,61 +204,28 @@ def _below_the_base(audit: QuagmireAudit) -> Claim:
         None,
         None,
         "agrees" if led.height else "cannot tell",
+        f"{led.height - count} ({kind or 'no known kind'})" if count else "",
     )
 
 
-def _regret(report: ValidationReport, scenario: str, model: str, name: str) -> Claim:
-    """Compare what choosing one candidate of each base costs: by SFT Pass@1, and by another model."""
-    claim = f"Choosing by SFT Pass@1 costs more than by {name} ({scenario})"
-    chosen = report.frame.filter(scenario=scenario, protocol="random-halves", metric=_IN_BASE)
-    rows, base = chosen.filter(model=model), chosen.filter(model=BASELINE_ORDER)
-    if not rows.height or not base.height or rows["gain"][0] is None:
-        return Claim(claim, "not measured", None, None, None, "cannot tell")
-    row = rows.row(0, named=True)
-    # A gain in regret is a loss: the sign is turned, so that above 0 the other model is better.
-    ends = sorted(-_POINTS * row[name] for name in ("gain_low", "gain_high") if row[name] is not None)
-    low, high = ends if len(ends) == 2 else (None, None)
-    measured = (
-        f"regret in a base, points: by SFT Pass@1 {_POINTS * base['mean'][0]:.1f}, by this "
-        f"{_POINTS * row['mean']:.1f}; the difference on the same halves"
+def _over_sft(orders: pl.DataFrame, claim: str, rules: Sequence[str], scenario: str, metric: str) -> Claim:
+    """Compare a rule, the best of several, with SFT Pass@1; intervals count base models and kinds of data."""
+    rows = orders.filter(
+        pl.col("rule").is_in(rules), pl.col("gain_low").is_not_null(), scenario=scenario, metric=metric
     )
-    return Claim(claim, measured, -_POINTS * row["gain"], low, high, verdict_of(low, high))
-
-
-def _better_predictor(report: ValidationReport, name: str, scenario: str) -> Claim:
-    """Compare the better of a predictor's two scales with SFT Pass@1."""
-    return _orders_better(
-        report, f"{name} predicts the outcome better than SFT Pass@1 ({scenario})", PREDICTORS[name], scenario
-    )
-
-
-def _large_k(free: pl.DataFrame, scenario: str) -> Claim:
-    """Compare the order by Pass@64 as it is with the one by Pass@1; intervals count base models and kinds of data."""
-    where = "" if scenario == "all" else f" ({scenario})"
-    claim = f"Pass@k at large k orders candidates better than Pass@1{where}"
-    rows = free.filter(pl.col("gain_low").is_not_null(), scenario=scenario, rule="Pass@64", metric="pairs")
     if not rows.height:
         return Claim(claim, "not measured", None, None, None, "cannot tell")
-    row = rows.row(0, named=True)
-    effect, low, high = (_POINTS * row[key] for key in ("gain", "gain_low", "gain_high"))
-    measured = f"pairs of a base in order, points over SFT Pass@1 (Pass@64: {_POINTS * row['value']:.0f} %)"
-    without = "" if row["gain_without"] is None else f"{_POINTS * row['gain_without']:.2f} ({row['kind']})"
-    return Claim(claim, measured, effect, low, high, verdict_of(low, high), without)
-
-
-def _orders_better(report: ValidationReport, claim: str, models: Sequence[str], scenario: str) -> Claim:
-    """Compare with SFT Pass@1 by the pairs of one base model that are put in order: a team has its base."""
-    rows = report.frame.filter(
-        pl.col("model").is_in(models),
-        pl.col("gain").is_not_null(),
-        scenario=scenario, protocol="random-halves", metric="pairwise_accuracy",
-    ).sort("mean", descending=True)  # fmt: skip
-    if not rows.height:
-        return Claim(claim, "not measured", None, None, None, "cannot tell")
-    row = rows.row(0, named=True)
-    effect, low, high = (None if row[key] is None else _POINTS * row[key] for key in ("gain", "gain_low", "gain_high"))
-    measured = (
-        f"pairs of a base in order, points over SFT Pass@1 on the same halves ({row['model']}: "
-        f"{_POINTS * row['mean']:.0f} %)"
-    )
-    return Claim(claim, measured, effect, low, high, verdict_of(low, high))
+    row = rows.sort("value", descending=metric == "pairs", maintain_order=True).row(0, named=True)
+    how = row["rule"] if row["rule"] in FREE else f"{row['rule']}, fitted on the other bases"
+    if metric == "pairs":
+        sign, measured = (
+            _POINTS,
+            f"pairs of a base in order, points over SFT Pass@1 ({how}: {_POINTS * row['value']:.0f} %)",
+        )
+    else:  # a gain in regret is a loss
+        sign = -_POINTS
+        costs = f"by SFT Pass@1 {_POINTS * (row['value'] - row['gain']):.1f}, by {how} {_POINTS * row['value']:.1f}"
+        measured = f"regret in a base, points: {costs}; of all candidates of the base"
+    low, high = sorted(sign * row[key] for key in ("gain_low", "gain_high"))
+    without = _without(sign / _POINTS, row["gain_without"], row["kind"])
+    return Claim(claim, measured, sign * row["gain"], low, high, verdict_of(low, high), without)

@@ -1,4 +1,7 @@
-"""The rules that need no finished run, judged within base models on the truth averaged over RL seeds."""
+"""Rules that need no finished run, and models fitted on the others, judged within base models, beside each other."""
+
+from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import polars as pl
@@ -7,6 +10,10 @@ from numpy.typing import NDArray
 from quagpredict.corpus.benchmarks import benchmark_scores, geometric_mean
 from quagpredict.corpus.columns import column_of
 from quagpredict.errors import CorpusError, InvalidDataError
+from quagpredict.validation.predicting import predictions
+from quagpredict.validation.splits import leave_one_group_out
+from quagpredict.validation.task import complete_models, task_of
+from quagpredict.validation.validating import MIN_CANDIDATES
 from quagpredict.validation.within_base import WithinBase, within_base
 
 Floats = NDArray[np.float64]
@@ -15,6 +22,8 @@ Floats = NDArray[np.float64]
 BASELINE = "SFT Pass@1"
 _COLUMNS = {BASELINE: "pre_pass_at_1", "Pass@64": "pre_pass_at_64", "held-out loss": "pre_held_out_loss_nats"}
 _GEOMETRIC = "geometric mean over benchmarks"
+#: The rules that need no fit.
+FREE = (*_COLUMNS, _GEOMETRIC)
 _SCHEMA = {
     **dict.fromkeys(("scenario", "rule", "metric"), pl.String),
     "candidates": pl.Int64,
@@ -24,7 +33,14 @@ _SCHEMA = {
 }
 
 
-def free_rules(frame: pl.DataFrame, *, draws: int = 1000, seed: int = 0, source: str = "table") -> pl.DataFrame:
+def free_rules(
+    frame: pl.DataFrame,
+    fitted: Sequence[str] = (),
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    source: str = "table",
+) -> pl.DataFrame:
     """Judge the free rules on a table of finished runs.
 
     Parameters
@@ -33,6 +49,9 @@ def free_rules(frame: pl.DataFrame, *, draws: int = 1000, seed: int = 0, source:
         Finished runs with ``pre_*`` measurements, ``post_pass_at_1`` and ``base_model``; ``recipe_data_kind`` groups
         what is resampled where there are several, ``recipe_scenario`` splits the table too. A rule whose column is
         missing is left out.
+    fitted : sequence of str
+        Models to judge beside them in each ``recipe_scenario``, as `validate` reads them: by `left_out_order`. One that
+        a scenario does not bear is left out.
     draws, seed : int
         Of the bootstrap over base models and, within each, kinds of data.
     source : str
@@ -61,27 +80,79 @@ def free_rules(frame: pl.DataFrame, *, draws: int = 1000, seed: int = 0, source:
         if column not in frame.columns:
             raise CorpusError(f"{source}: column '{column}' is missing: rules are judged on the runs that have it")
     runs = frame.filter(pl.col("post_pass_at_1").is_not_null())
-    truth = runs.group_by("candidate").agg(pl.col("post_pass_at_1").mean().alias("_truth"))
-    candidates = runs.unique("candidate", keep="first", maintain_order=True).join(
-        truth, on="candidate", how="left", maintain_order="left"
+    truth = runs.group_by("candidate").agg(pl.col("post_pass_at_1").mean())
+    candidates = (
+        runs.unique("candidate", keep="first", maintain_order=True)
+        .drop("post_pass_at_1")
+        .join(truth, on="candidate", how="left", maintain_order="left")
     )
     parts = {"all": candidates}
     if "recipe_scenario" in candidates.columns:
         for scenario in ("dataset-level", "instance-level"):
             parts[scenario] = candidates.filter(recipe_scenario=scenario)
-    rows = [row for scenario, part in parts.items() for row in _judged(scenario, part, draws, seed)]
+    rows = []
+    for scenario, part in parts.items():
+        orders = _orders(part)
+        if scenario != "all" and part.height >= MIN_CANDIDATES:
+            for model in fitted:
+                with suppress(CorpusError):  # it lacks a measurement, or candidates
+                    orders[model] = left_out_order(part, model)
+        rows += _judged(scenario, part, orders, draws, seed)
     return pl.DataFrame(rows, schema=_SCHEMA)
 
 
-def _judged(scenario: str, part: pl.DataFrame, draws: int, seed: int) -> list[dict[str, object]]:
-    rules = _orders(part)
+def left_out_order(candidates: pl.DataFrame, model: str) -> Floats:
+    """Return what a model says of the candidates of each base model that was fitted on those of the others.
+
+    Of one base model all come from one fit. Were a random half predicted by a fit on the other, a good candidate would
+    be missing exactly where it is judged, and a feature that says nothing would order the wrong way round.
+
+    Parameters
+    ----------
+    candidates : polars.DataFrame
+        One row each, finished, with ``base_model``.
+    model : str
+        As `validate` reads it.
+
+    Raises
+    ------
+    CorpusError
+        If a candidate lacks a measurement, there is but one base model, or the others are too few to fit.
+
+    Examples
+    --------
+    >>> from quagpredict.testing.synthetic import synthetic_corpus
+    >>> table = synthetic_corpus(24, seed=1).frame
+    >>> order, loss = left_out_order(table, "linear:loss"), table["pre_held_out_loss_nats"].to_numpy()
+    >>> bases = table["base_model"].to_numpy()
+    >>> bool(np.corrcoef(order[bases == "base-0"], loss[bases == "base-0"])[0, 1] < -0.9)
+    True
+    """
+    task = task_of(candidates, [model], "post_pass_at_1", split=None)
+    chosen = next(one for one in task.models if one.name in task.surrogates)
+    notes: list[str] = []
+    if not complete_models([chosen], task.rows.frame, notes, model):
+        raise CorpusError(notes[0])
+    if len(set(task.rows.bases)) < 2:
+        raise CorpusError(f"{model}: there is no other base model to fit it on")
+    splits = leave_one_group_out(task.rows.bases)
+    order = np.full(len(task.rows.y), np.nan)
+    for split, mean in zip(splits, predictions(chosen, task.rows, splits, intervals=0).mean, strict=True):
+        order[split.test] = mean[split.test]
+    place = {name: row for row, name in enumerate(task.rows.frame["candidate"])}
+    return order[[place[name] for name in candidates["candidate"]]]
+
+
+def _judged(
+    scenario: str, part: pl.DataFrame, rules: dict[str, Floats], draws: int, seed: int
+) -> list[dict[str, object]]:
     if BASELINE not in rules or part.height < 2:
         return []
     bases = part["base_model"].fill_null("").to_numpy() if "base_model" in part.columns else np.full(part.height, "")
     # Of a single kind of data, drawn again and again, the interval would be a point: there candidates are drawn.
     grouped = "recipe_data_kind" in part.columns and part["recipe_data_kind"].n_unique() > 1
     kinds = part["recipe_data_kind"].fill_null("").to_numpy() if grouped else np.arange(part.height)
-    y = part["_truth"].to_numpy()
+    y = part["post_pass_at_1"].to_numpy()
     try:
         whole = within_base(y, rules, bases, kinds, draws=draws, seed=seed)
     except InvalidDataError:  # no base model has two candidates of this scenario

@@ -123,8 +123,10 @@ def replication_of(
     shown = [model for model in models if model.endswith("log-logit") or model in surrogates]
     shown += _possible(FREE, frame)[0]
     curve = learning_curve(frame, shown, designs="random", repeats=max(repeats // 2, 5), seed=seed, split=None)
-    free = free_rules(frame, seed=seed)
-    claims = tuple(claims_of(report, audited, free))
+    tell(f"{name}: the claims")
+    orders = free_rules(frame, models, seed=seed)
+    claims = tuple(claims_of(audited, orders, [model for model in models if model not in MODELS]))
+    free = orders.filter(~pl.col("rule").is_in(models))
     return Replication(name, frame, report, audited, targets, checkpoints, free, curve, claims, notes)
 
 

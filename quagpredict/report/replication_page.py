@@ -177,7 +177,9 @@ def _claims(table: pl.DataFrame, corpora: Sequence[str], page: Path) -> Iterator
     cells = {(row["claim"], row["corpus"]): f"{row['verdict']}{_effect(row)}" for row in table.iter_rows(named=True)}
     yield (
         "Effects are in points, but for the first (% of the pairs) and for the number of candidates that end below RL "
-        "from the base. What each number is, and what it is without the kind of data that matters most: "
+        "from the base. A model that is fitted orders the candidates of each base by a fit on the other bases. "
+        "Intervals count bases and kinds of data, and with two bases are rather too narrow. What each number "
+        "is, and what it is without the kind of data that matters most: "
         f"{_link('claims.csv', page)}."
     )
     yield ""

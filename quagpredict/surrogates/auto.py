@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import NamedTuple, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 import polars as pl
@@ -35,13 +35,13 @@ class Option(NamedTuple):
     Attributes
     ----------
     fit : callable
-        From training rows (array of int) to the fitted surrogate.
+        From training rows (array of int), and the fit of another fold or None, to the fitted surrogate.
     predict : callable
         From a fitted surrogate and rows to the predicted means.
     """
 
     label: str
-    fit: Callable[[NDArray[np.intp]], FittedSurrogate]
+    fit: Callable[[NDArray[np.intp], FittedSurrogate | None], FittedSurrogate]
     predict: Callable[[FittedSurrogate, NDArray[np.intp]], Floats]
 
 
@@ -141,10 +141,12 @@ def choose_tables(X: Floats, y: Floats, *, seed: int = 0, **names: Unpack[Names]
 
     def option(name: str) -> Option:
         kind = kind_of(name)
-        settings = {"seed": seed} if kind.seeded else {}
+        settings: dict[str, Any] = {"seed": seed} if kind.seeded else {}
         return Option(
             name,
-            lambda rows: kind.fit_matrix(X[rows], y[rows], **names, **settings),
+            lambda rows, start: kind.fit_matrix(
+                X[rows], y[rows], **names, **settings, **({"start": start} if kind.searches else {})
+            ),
             lambda fitted, rows: fitted.predict(X[rows]).mean,
         )
 
@@ -170,10 +172,11 @@ def choose_option(options: Sequence[Option], y: Floats, seed: int) -> FittedSurr
     orders: set[str] = set()
     enough = np.inf
     for option in options:
-        squares, left_out = 0.0, np.zeros(n)
+        squares, left_out, fitted = 0.0, np.zeros(n), None
         with suppress(QuagpredictError):
             for outside in parts:
-                predicted = option.predict(option.fit(np.flatnonzero(~outside)), np.flatnonzero(outside))
+                fitted = option.fit(np.flatnonzero(~outside), fitted)
+                predicted = option.predict(fitted, np.flatnonzero(outside))
                 squares += float(((y[outside] - predicted) ** 2).sum()) / (n * repeats)
                 left_out[outside] += predicted
                 if squares > enough:  # also without any error on the folds that are left, another is better
@@ -192,7 +195,7 @@ def choose_option(options: Sequence[Option], y: Floats, seed: int) -> FittedSurr
     if best == "mean" and orders:
         ordering = {label: error for label, error in errors.items() if label in orders}
         best = next(label for label, error in ordering.items() if error <= _tied(ordering, y))
-    chosen = next(option for option in options if option.label == best).fit(np.arange(n))
+    chosen = next(option for option in options if option.label == best).fit(np.arange(n), None)
     listed = [f"{label} {errors[label]:.4g}" for label in sorted(errors, key=errors.__getitem__)]
     listed += [f"{label} over {error:.4g}" for label, error in beyond.items()]
     notes = (f"chose {best} (inner error {errors[best]:.4g}) out of {len(listed)}: {', '.join(listed)}", *chosen.notes)

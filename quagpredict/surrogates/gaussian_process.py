@@ -1,6 +1,6 @@
 """Gaussian process regression: a linear trend, a smooth departure with a length scale for each feature, and noise."""
 
-from typing import NamedTuple, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,14 +42,17 @@ class Hyperparameters(NamedTuple):
 def fit_gaussian_process(
     X: Floats,
     y: Floats,
+    *,
+    start: FittedSurrogate | None = None,
     **names: Unpack[Names],
 ) -> FittedSurrogate:
     """Fit a Gaussian process whose kernel is a linear trend plus a Matérn 5/2 with a length scale for each feature.
 
     The parameters are those of `fit_linear`. Weights of a mixture (`weight_columns`) enter by their square roots, so
     that distances between mixtures are Hellinger's and a first hundredth counts for more than the tenth.
-    Hyperparameters are those of the largest posterior (L-BFGS from one start; learnt from at most `LEARNING_ROWS`
-    rows); the signal's variance is integrated out, so that predictions are Student's t with n - 1 degrees of freedom.
+    Hyperparameters are those of the largest posterior, which scikit-learn finds (L-BFGS from one start; learnt from at
+    most `LEARNING_ROWS` rows); the signal's variance is integrated out, so that predictions are Student's t with n - 1
+    degrees of freedom. `start`, a fit of nearly the same rows, is where the search starts; it saves half of the time.
     Nothing is drawn at random. Of more than `MOST_ROWS` rows, so many are used, evenly spaced.
 
     References
@@ -80,7 +83,7 @@ def fit_gaussian_process(
     at = (Z - center) / scale
     error = t - level
     few = np.linspace(0, n - 1, min(n, LEARNING_ROWS)).round().astype(np.intp)
-    hyper = largest_posterior(at[few], error[few])
+    hyper = largest_posterior(at[few], error[few], _hyperparameters(start.form) if start else None)
     # Shares of the signal's variance, which is that of the trend and of the smooth part together.
     signal = 1.0 + hyper.trend
     trend, noise = hyper.trend / signal, hyper.noise / signal
@@ -109,15 +112,19 @@ def fit_gaussian_process(
     return assemble("gaussian_process", form, tables, notes=_notes(form, tables))
 
 
-def largest_posterior(at: Floats, error: Floats) -> Hyperparameters:
+def largest_posterior(at: Floats, error: Floats, start: Hyperparameters | None = None) -> Hyperparameters:
     """Return the hyperparameters of the largest posterior, the signal's variance integrated out.
+
+    scikit-learn makes the likelihood; the log prior is added to it on the way to the optimiser.
 
     Parameters
     ----------
     at : array (n, p)
         Features, scaled to deviation 1.
     error : array (n,)
-        Target less its mean.
+        Target less its mean. If it never varies, nothing is learnt.
+    start : Hyperparameters, optional
+        Where the search starts; in the middle of the prior by default.
 
     Examples
     --------
@@ -127,68 +134,60 @@ def largest_posterior(at: Floats, error: Floats) -> Hyperparameters:
     True
     """
     from scipy.optimize import minimize
+    from sklearn.gaussian_process import GaussianProcessRegressor
+
+    from quagpredict.surrogates.gaussian_process_kernel import TrendAndMatern
 
     p = at.shape[1]
-    middle = np.concatenate([np.full(p, _LENGTH[0] + 0.5 * np.log(p)), [_TREND[0], _NOISE[0]]])
-    deviation = np.concatenate([np.full(p, _LENGTH[1]), [_TREND[1], _NOISE[1]]])
-    low = np.concatenate([np.full(p, np.log(1e-2)), np.log([1.0 / _MOST, _LEAST_NOISE])])
-    high = np.concatenate([np.full(p, np.log(_MOST)), np.log([_MOST, _MOST])])
+    # Length scales, trend, noise; last the variance of all together, of which nothing is believed.
+    middle = np.array([*[_LENGTH[0] + 0.5 * np.log(p)] * p, _TREND[0], _NOISE[0], 0.0])
+    deviation = np.array([*[_LENGTH[1]] * p, _TREND[1], _NOISE[1], 1.0])
+    low = np.log([*[1e-2] * p, 1.0 / _MOST, _LEAST_NOISE, 1e-9])
+    high = np.log([*[_MOST] * (p + 2), 1e9])
+    first = middle if start is None else np.log([*start.length, start.trend, start.noise, 1.0])
     size = float(np.abs(error).max(initial=0.0))
-    unit = error / size if size > 0 else error
 
-    def objective(theta: Floats) -> tuple[float, Floats]:
-        value, slope = negative_log_likelihood(theta, at, unit)
-        z = (theta - middle) / deviation
-        return value + 0.5 * float(z @ z), slope + z / deviation
+    def optimizer(objective: Any, _start: Floats, **_bounds: Floats) -> tuple[Floats, float]:
+        """Minimise minus the log posterior, in deviations of the prior."""
 
-    optimum = minimize(
-        objective, middle, jac=True, method="L-BFGS-B", bounds=np.stack([low, high], axis=1),
-        options={"maxiter": 60, "ftol": 1e-4},
-    ).x  # fmt: skip
-    return Hyperparameters(np.exp(optimum[:p]), float(np.exp(optimum[p])), float(np.exp(optimum[p + 1])))
+        def minus_log_posterior(z: Floats) -> tuple[float, Floats]:
+            theta, shares = _of_the_smooth_part(middle + deviation * z)
+            value, slope = objective(theta)
+            # Half of its logarithm puts the variance's largest likelihood where the integral over it is.
+            slope[-1] -= 0.5
+            slope[-3:-1] -= slope[-1] * shares
+            away = np.append(z[:-1], 0.0)
+            return value - 0.5 * theta[-1] + 0.5 * float(away @ away), deviation * slope + away
+
+        limits = (np.stack([low, high, first]) - middle) / deviation
+        found = minimize(
+            minus_log_posterior, limits[2], jac=True, method="L-BFGS-B", bounds=limits[:2].T,
+            options={"maxiter": 60, "ftol": 1e-3},
+        )  # fmt: skip
+        return _of_the_smooth_part(middle + deviation * found.x)[0], found.fun
+
+    theta = middle
+    if size > 0:
+        unit = error / size
+        model = GaussianProcessRegressor(TrendAndMatern(middle), alpha=0.0, optimizer=optimizer)
+        theta = model.fit(at, unit / np.sqrt((unit**2).mean())).kernel_.theta
+    return Hyperparameters(np.exp(theta[:p]), float(np.exp(theta[p])), float(np.exp(theta[p + 1])))
 
 
-def negative_log_likelihood(theta: Floats, at: Floats, error: Floats) -> tuple[float, Floats]:
-    """Return minus the log marginal likelihood of the target, but for a constant, and its gradient.
+def _hyperparameters(form: Any) -> Hyperparameters:
+    """Return what a form was made with."""
+    smooth = 1.0 - form.trend
+    return Hyperparameters(form.length, form.trend / smooth, form.noise / smooth)
 
-    Parameters
-    ----------
-    theta : array (p + 2,)
-        Logarithms of the length scales, of the trend's variance and of the noise's, both in units of the smooth part's.
-    at : array (n, p)
-    error : array (n,)
 
-    Returns
-    -------
-    float, array (p + 2,)
-        The scale of the covariance is integrated out under a prior of ``1 / variance``, with n - 1 degrees of freedom:
-        one went into the mean. A target that never varies has likelihood 1.
+def _of_the_smooth_part(theta: Floats) -> tuple[Floats, Floats]:
+    """Return parameters that end in the variance of the smooth part, from some that end in that of all together.
+
+    That of all together hardly depends on the others, which an optimiser likes. Also returned are the shares of trend
+    and noise in it, by which it moves with them.
     """
-    from scipy.linalg.lapack import dpotrf, dpotri
-
-    n, p = at.shape
-    scaled = at / np.exp(theta[:p])
-    trend, noise = np.exp(theta[p]), np.exp(theta[p + 1])
-    r = np.sqrt(5.0 * squared_distances(scaled, scaled))
-    decay = np.exp(-r)
-    linear = at @ at.T / p
-    covariance = trend * linear + (1.0 + r + r**2 / 3.0) * decay
-    covariance[np.diag_indices(n)] += noise
-    lower, failed = dpotrf(covariance, lower=1)
-    if failed or not error.any():
-        return 0.0, np.zeros(p + 2)
-    half, _ = dpotri(lower, lower=1)
-    inverse = half + half.T
-    inverse[np.diag_indices(n)] *= 0.5
-    weights = inverse @ error
-    left = float(error @ weights)
-    value = 0.5 * (n - 1) * np.log(left) + float(np.log(lower.diagonal()).sum())
-    # Half of the derivative by each cell of the covariance.
-    by_cell = 0.5 * (inverse - (n - 1) / left * np.outer(weights, weights))
-    # d Matérn / d log length_j = 5/3 (1 + r) exp(-r) (difference in scaled feature j)²; the squares are multiplied out.
-    smooth = by_cell * (5.0 / 3.0 * (1.0 + r) * decay)
-    by_length = 2.0 * (scaled**2 * smooth.sum(axis=1)[:, None] - scaled * (smooth @ scaled)).sum(axis=0)
-    return value, np.concatenate([by_length, [trend * (by_cell * linear).sum(), noise * by_cell.trace()]])
+    parts = np.exp(theta[-3:-1])
+    return np.append(theta[:-1], theta[-1] - np.log1p(parts.sum())), parts / (1.0 + parts.sum())
 
 
 def _tables(X: Floats, y: Floats, **names: Unpack[Names]) -> TrainingTables:
@@ -216,4 +215,4 @@ def _notes(form: GaussianProcessForm, tables: TrainingTables) -> tuple[str, ...]
     return (*notes, f"fitted on {n} of the {rows} rows") if n < rows else notes
 
 
-KIND = Kind(fit_matrix=fit_gaussian_process, form=GaussianProcessForm, read=read_form, slow=True)
+KIND = Kind(fit_matrix=fit_gaussian_process, form=GaussianProcessForm, read=read_form, slow=True, searches=True)

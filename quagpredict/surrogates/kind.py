@@ -162,6 +162,8 @@ class Kind:
         From the stored form and the number of features to a form; every size and bound is checked.
     seeded : bool
         Whether it draws random numbers: `fit_matrix` then takes ``seed``.
+    searches : bool
+        Whether it searches its best parameters: `fit_matrix` then takes ``start``, a fit of nearly the same rows.
     slow : bool
         Whether fits take long enough to be worth a process of their own.
     tried_from : int or None
@@ -182,6 +184,7 @@ class Kind:
     form: type[Any] | None = None
     read: Callable[[JsonObject, int], Form] | None = None
     seeded: bool = False
+    searches: bool = False
     slow: bool = False
     tried_from: int | None = 0
     raw_and_transformed: bool = True

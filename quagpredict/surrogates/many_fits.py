@@ -53,14 +53,16 @@ class ManyFits:
             self._transforms = resolve_transforms(self._table.transforms, self._table.columns, self._table.frame)
             self._fewest = task.kind.fewest_rows(sum(not is_derived(name) for name in self._table.columns))
 
-    def fit(self, rows: Rows) -> FittedSurrogate:
-        """Fit these rows."""
+    def fit(self, rows: Rows, start: FittedSurrogate | None = None) -> FittedSurrogate:
+        """Fit these rows; a kind that searches starts from an earlier fit, of nearly the same rows."""
         task, table = self._task, self._table
         if table is None or len(rows) < self._fewest:  # the task itself says what is too few
             return task.kind.fit(replace(task, frame=self._slice(rows), y=task.y[rows]))
         settings = dict(table.names, feature_transforms=self._transforms)
         if task.kind.seeded:
             settings["seed"] = task.seed
+        if task.kind.searches:
+            settings["start"] = start
         return task.kind.fit_matrix(table.X[rows], task.y[rows], **settings)
 
     def design(self, fitted: FittedSurrogate) -> Floats:

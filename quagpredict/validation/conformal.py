@@ -117,10 +117,10 @@ def learn_calibration(
     folds = min(folds, n)
     scores = np.full(n, np.nan)
     try:
-        fits = ManyFits(task)
+        fits, fitted = ManyFits(task), None
         # From a single run some kinds can be fitted; nothing is left to leave out.
         for split in repeated_k_fold(np.arange(n), folds, 1, task.seed) if n > 1 else ():
-            fitted = fits.fit(split.train)
+            fitted = fits.fit(split.train, fitted)
             left_out = fitted.predict_transformed(fits.design(fitted)[split.test])
             true = parse_transform(fitted.target_transform).forward(y[split.test])
             scores[split.test] = left_out_scores(true, left_out.mean, left_out.std)

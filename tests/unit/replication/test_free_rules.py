@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from quagpredict.errors import CorpusError
-from quagpredict.replication.free_rules import BASELINE, free_rules
+from quagpredict.replication.free_rules import BASELINE, free_rules, left_out_order
 from quagpredict.testing.synthetic import synthetic_corpus
 
 
@@ -66,3 +66,27 @@ def test_a_single_kind_of_data_is_no_certainty() -> None:
     assert found["gain_high"][0] - found["gain_low"][0] > 0.01
     alone = free_rules(frame.drop("recipe_data_kind"), draws=200).filter(scenario="all", rule="Pass@64", metric="pairs")
     assert found.equals(alone)
+
+
+def test_a_model_orders_a_base_by_what_it_learnt_on_the_others() -> None:
+    frame = synthetic_corpus(40, seed=1).frame
+    own = (frame["base_model"] == "base-0").to_numpy()
+    other_way = frame.with_columns(
+        post_pass_at_1=pl.when(pl.col("base_model") == "base-0")
+        .then(1.0 - pl.col("post_pass_at_1"))
+        .otherwise(pl.col("post_pass_at_1"))
+    )
+    order, turned = (left_out_order(table, "linear:both") for table in (frame, other_way))
+    assert np.array_equal(order[own], turned[own])
+    assert not np.allclose(order[~own], turned[~own])
+    both = free_rules(frame.sample(fraction=1.0, shuffle=True, seed=1), ["linear:both"], draws=5)
+    judged = both.filter(rule="linear:both", metric="pairs")
+    assert set(judged["scenario"]) <= {"dataset-level", "instance-level"}
+    assert (judged["value"] > 0.5).all()
+
+
+def test_a_model_is_left_out_where_no_other_base_teaches_it() -> None:
+    frame = synthetic_corpus(40, seed=1).frame.filter(pl.col("base_model") == "base-0")
+    with pytest.raises(CorpusError, match="there is no other base model to fit it on"):
+        left_out_order(frame, "linear:both")
+    assert "linear:both" not in set(free_rules(frame, ["linear:both"], draws=5)["rule"])
