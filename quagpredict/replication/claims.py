@@ -161,7 +161,7 @@ def _row(audit: QuagmireAudit, factor: str, first: str, second: str) -> _Row | N
 
 def _without(sign: float, effect: float | None, kind: str | None) -> str:
     """Return an effect without a kind of data, in points; empty where there is none."""
-    return "" if effect is None else f"{sign * _POINTS * effect:.2f} ({kind or 'no shared kind'})"
+    return "" if effect is None else f"{sign * _POINTS * effect + 0.0:.2f} ({kind or 'no shared kind'})"
 
 
 def _matched(audit: QuagmireAudit, claim: str, factor: str, first: str, second: str) -> Claim:
@@ -226,6 +226,6 @@ def _over_sft(orders: pl.DataFrame, claim: str, rules: Sequence[str], scenario: 
         sign = -_POINTS
         costs = f"by SFT Pass@1 {_POINTS * (row['value'] - row['gain']):.1f}, by {how} {_POINTS * row['value']:.1f}"
         measured = f"regret in a base, points: {costs}; of all candidates of the base"
-    low, high = sorted(sign * row[key] for key in ("gain_low", "gain_high"))
+    low, high = sorted(sign * row[key] + 0.0 for key in ("gain_low", "gain_high"))
     without = _without(sign / _POINTS, row["gain_without"], row["kind"])
-    return Claim(claim, measured, sign * row["gain"], low, high, verdict_of(low, high), without)
+    return Claim(claim, measured, sign * row["gain"] + 0.0, low, high, verdict_of(low, high), without)
