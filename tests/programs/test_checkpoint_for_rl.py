@@ -11,7 +11,7 @@ def test_the_guide_has_the_tables_of_the_results() -> None:
     root = shipped_path("datasets").parent
     program = runpy.run_path(str(root / "collectors" / "studies" / "checkpoint_for_rl.py"))
     lines = program["report"](pl.read_csv(root / "docs" / "checkpoint-for-rl.csv"))
-    assert "\n".join(lines) in (root / "docs" / "guide" / "while-training.md").read_text("utf-8")
+    assert "\n".join(lines) in (root / "docs" / "checkpoint-for-rl.md").read_text("utf-8")
 
 
 def test_a_rule_that_keeps_what_did_not_go_through_rl_yet_is_left_out() -> None:
