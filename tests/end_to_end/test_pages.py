@@ -132,6 +132,19 @@ def test_every_block_of_python_runs(page: str, folder: Path) -> None:
             exec(compile(block, page, "exec"), known)
 
 
+def test_the_readme_shows_what_the_demo_prints(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = re.search(r"^demo:.*\n\t\$\(DEMO\)/(.*)$", (ROOT / "Makefile").read_text("utf-8"), re.M)
+    shown = re.search(r"^make demo\n.*?^```text\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.M | re.S)
+    assert recipe
+    assert shown
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(typed(recipe[1])[0]) == 0
+    printed = capsys.readouterr().out
+    assert [line.rstrip() for line in printed.rstrip().splitlines()] == shown[1].splitlines()
+
+
 def test_a_glob_is_read_as_a_shell_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     words, _ = typed("quagpredict rank datasets/lab/candidates/strong.*.parquet --top 3  # the first three")
