@@ -86,7 +86,8 @@ def predicted(
     order = frame["candidate"].arg_sort()
     frame, own, fitted_on = frame[order], own[order], fitted_on[order]
     flags, mismatched = _allowed(frame, surrogate, allow_mixed, allow_base)
-    sentences = [_about(surrogate, int(fitted_on.sum())), *notes]
+    finished_here = int(finished(own, surrogate.target).sum())
+    sentences = [_about(surrogate, int(fitted_on.sum()), finished_here), *notes]
     if asked.rl_steps is not None and (runs is None or "rl_steps" in surrogate.features):
         sentences.append(_about_steps(surrogate, asked.rl_steps))
     X = surrogate.design(frame, rl_steps=asked.rl_steps)
@@ -334,8 +335,8 @@ def _allowed(
     return flags, mismatched
 
 
-def _about(surrogate: FittedSurrogate, among: int) -> str:
-    """Return what predicts, from what and how sure; `among` these candidates are so many that it was fitted on."""
+def _about(surrogate: FittedSurrogate, among: int, finished_here: int) -> str:
+    """Return what predicts, from what and how sure; `among` is how many of these candidates it was fitted on."""
     measured = list(dict.fromkeys(map(origin, surrogate.features)))
     of_counts = [name for name in surrogate.features if origin(name) == "pre_problems"]
     counts = column_of(of_counts[0]).heading if len(of_counts) == 1 else "counts of each problem"  # one may be flat
@@ -343,8 +344,10 @@ def _about(surrogate: FittedSurrogate, among: int) -> str:
     of = ", ".join(called[:4]) + (f" and {len(called) - 4} more" if len(called) > 4 else "")
     rows = surrogate.training_rows
     learnt = f"fitted on {rows} finished candidates" if rows else "with no result of these candidates"
-    if among:  # what it says of them is no test of it
-        learnt = f"fitted on the {among} with a result" if among == rows else f"{learnt}, {among} of them among these"
+    if among and among != rows:  # what it says of them is no test of it
+        learnt += f", {among} of them among these"
+    elif among:
+        learnt = f"fitted on {'the' if among == finished_here else f'{among} of the'} {finished_here} with a result"
     return f"surrogate '{surrogate.name}' of {of}, {learnt}; its 90 % interval is " + (
         "calibrated on left-out runs" if surrogate.calibration else "the model's own, not calibrated"
     )

@@ -85,6 +85,7 @@ def test_training_rows_do_not_teach_twice(runs):
     table = pl.concat([runs[:24], runs[24:].with_columns(post_pass_at_1=pl.lit(None, pl.Float64))])
     ranking = rank(table, fitted)
     assert any("fitted on the 24 with a result" in note for note in ranking.notes)
+    assert any("fitted on 24 of the 30 with a result" in note for note in rank(runs[:30], fitted).notes)
     assert "prediction" not in [choice.rule for choice in ranking.outcome.choices]
     predicted = dict(ranking.frame.select("candidate", "prediction").iter_rows())
     assert np.allclose([predicted[name] for name in runs["candidate"][24:]], fitted.predict_frame(runs[24:]).mean)
