@@ -1,4 +1,4 @@
-r"""Unicode to LaTeX: one character at a time, before anything is read."""
+r"""One spelling for one answer: Unicode as LaTeX, and LaTeX without dress and layout. Nothing is evaluated."""
 
 import re
 import unicodedata

@@ -1,4 +1,7 @@
-r"""The exact value of an expression of numbers: fractions in, a fraction out, nothing that could take long."""
+r"""The value of an expression: an exact fraction where it is one, else complex numbers of as many digits as wanted.
+
+The exact part takes fractions and gives a fraction, and nothing in it can take long. The other is by mpmath, at a point.
+"""
 
 import hashlib
 import threading

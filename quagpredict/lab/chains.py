@@ -1,7 +1,13 @@
-"""What the lab's chains work on: numbers with arithmetic, words with rearrangements, or dials that turn each other.
+"""Seeded chains of operations: problems with verifiable answers and step-by-step solutions.
 
-The families share how problems are written and checked, and no rule: what a model learns in one is of no use in another
-but for the form of a solution.
+A problem is a start value and a chain of labelled operations, e.g. ``a-8b*3c+4:468``. In the world of numbers values
+have three digits, are taken modulo 1000 and are written units digit first (468 means 864). The start value stands last
+in the prompt, so that every step of the solution finds the previous value at the same distance. A solution copies each
+operation and writes the new value, six characters a step: ``a-8658b*3865c+4275``. The answer is the last value.
+
+Chains work on numbers with arithmetic, words with rearrangements, or dials that turn each other. These worlds share how
+problems are written and checked, and no rule: what a model learns in one is of no use in another but for the form of a
+solution.
 """
 
 import hashlib

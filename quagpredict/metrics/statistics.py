@@ -1,4 +1,8 @@
-"""How much signal a problem's rewards hold for GRPO: variance, and groups in which all rewards are equal."""
+"""The statistics of a measurement, each listed once: what it is of one problem, or of which samples it is the mean.
+
+`measurement` stores those that have a column in the table; the summary of an evaluation shows all of them, each with
+its interval. A new one is an entry of `STATISTICS`: the schema takes its column from it.
+"""
 
 from collections.abc import Callable
 from functools import partial

@@ -22,10 +22,11 @@ class Parts(NamedTuple):
 
     merit: pl.Series  #: Larger is better, null where not measured; orders the candidates, (n,).
     by_itself: pl.Series  #: The same before anything was learnt from these candidates.
-    numbers: Mapping[str, NDArray[Any]]  #: (n,): Columns for the table, NaN where unknown.
+    numbers: Mapping[str, NDArray[Any]]  #: Columns for the table, (n,) each, NaN where unknown.
     done: pl.Series  #: Which candidates have their own result already, booleans, (n,).
     used: Sequence[str]  #: Columns that the merit rests on.
-    contributions: tuple[tuple[str, ...], Floats] | None  #: (q,): How much each measurement moves each prediction.
+    #: Measurements, (q,), and how much each moves each prediction, (n, q).
+    contributions: tuple[tuple[str, ...], Floats] | None
 
 
 def assembled(

@@ -1,4 +1,4 @@
-"""A race as a table for the terminal, CSV or JSON."""
+"""A race as a table for the terminal or as JSON, and what it says that is to be done now."""
 
 from typing import TYPE_CHECKING, Any
 
