@@ -1,6 +1,6 @@
 r"""The value of an expression: an exact fraction where it is one, else complex numbers of as many digits as wanted.
 
-The exact part takes fractions and gives a fraction, and nothing in it can take long. The other is by mpmath, at a point.
+Fractions in, a fraction out: nothing there could take long. The other is by mpmath, at a point.
 """
 
 import hashlib

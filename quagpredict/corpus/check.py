@@ -180,7 +180,7 @@ def check_rows(frame: pl.DataFrame, source: str, *, allow_mixed_protocols: bool 
         count = copies.height
         seeds = [other for other in frame.columns if "seed" in other.lower() and copies[other].is_unique().all()]
         raise CorpusError(
-            f"{source}: column 'candidate': '{name}' is there {count} times "
+            f"{source}: column 'candidate': '{name}' appears {count} times "
             f"with the same {', '.join(key[1:]) or 'name'}; keep one row of it, or give the rows names of their own"
             + (f'; to join its eval seeds: join_seeds="{seeds[0]}"' if seeds else "")
         )

@@ -47,7 +47,7 @@ def design_matrix(
     columns = []
     for name in features:
         if name not in frame.columns:
-            hint = did_you_mean(name, frame.columns, cutoff=0.75)
+            hint = did_you_mean(name, frame.columns, cutoff=0.75, rest="; measure it, or name other features")
             raise CorpusError(f"{source}: column '{name}' is missing, but it is used as a feature{hint}")
         series = frame[name]
         if not (series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)):

@@ -260,7 +260,7 @@ def _candidates(
         candidates += _entry(entry, bases, data, sft, rl)
     for name, count in Counter(candidate.name for candidate in candidates).items():
         if count > 1:
-            raise top.error("candidates", f"'{name}' is there {count} times; no two candidates may have the same name")
+            raise top.error("candidates", f"'{name}' appears {count} times; no two candidates may have the same name")
     if "order_seed" in top.content:
         # In a random order an unfinished collection is a random sample of the plan.
         random.Random(top.whole("order_seed", 0)).shuffle(candidates)

@@ -188,7 +188,8 @@ def audit(frame: Any, *, level: float = 0.05, split: str | None = None, source: 
     with_one_noise = benjamini_hochberg(reversal_p(of_before, alike))
     tested = int(np.isfinite(p).sum())
     if tested < len(p):
-        notes.append(f"{len(p) - tested} pairs without standard errors (no counts, no {BEFORE}_se) were not tested")
+        which, were = ("1 pair", "was") if len(p) - tested == 1 else (f"{len(p) - tested} pairs", "were")
+        notes.append(f"{which} without standard errors (no counts, no {BEFORE}_se) {were} not tested")
     differs = np.array(differing(cells, of_cell[first], of_cell[second]))
     kinds = rows.frame[KIND].fill_null("").to_numpy() if KIND in rows.frame.columns else np.full(len(names), "")
     observed = of_before.mean * of_after.mean < 0

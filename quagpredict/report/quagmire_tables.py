@@ -34,7 +34,7 @@ def print_audit(audit: "QuagmireAudit", console: "Console", top: int = 10) -> No
     from rich.text import Text
 
     share = f"{audit.level:.0%}".replace("%", " %")
-    console.print(Text(f"{audit.tested:,} pairs of candidates of one base model", style="bold"))
+    console.print(Text(f"{audit.tested:,} tested pairs of candidates of one base model", style="bold"))
     counts = {
         "change their order after RL": audit.reversed_observed,
         f"beyond the noise of both, each taken alone (p <= {audit.level:g})": audit.reversed_singly,

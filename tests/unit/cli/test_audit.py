@@ -15,9 +15,24 @@ def test_the_table_keeps_to_the_width(width, workplace, capsys, monkeypatch):
     assert main(["audit", "datasets/lab-pilot/corpus.parquet", "--top", "5"]) == 0
     captured = capsys.readouterr()
     assert max(map(len, captured.out.splitlines())) <= width
-    for text in ("600 pairs", "Reversed pairs", "and 29 more", "Matched recipes", "same order"):
+    for text in ("600 tested pairs", "Reversed pairs", "and 29 more", "Matched recipes", "same order"):
         assert text in captured.out
     assert "note: paired over 160 problems" in captured.err
+
+
+def test_what_cannot_be_tested_is_not_counted_as_tested(tmp_path, capsys):
+    pl.DataFrame(
+        {
+            "candidate": ["a", "b"],
+            "base_model": "x",
+            "pre_pass_at_1": [0.5, 0.4],
+            "post_pass_at_1": [0.5, 0.6],
+        }
+    ).write_csv(tmp_path / "runs.csv")
+    assert main(["audit", str(tmp_path / "runs.csv")]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("0 tested pairs of candidates of one base model\n")
+    assert "1 pair without standard errors" in captured.err
 
 
 def test_formats_agree(workplace, capsys):

@@ -241,7 +241,7 @@ def table(folder, **columns):
         (lambda folder: table(folder, pre_pass_at_1=[1.5, 0.5, 0.5]), 3, "is outside 0 to 1"),
         (lambda folder: table(folder, pre_problems=[[{"n": 8, "c": 9}]] * 3), 3, "c must lie in 0 to n"),
         (lambda folder: table(folder, eval_protocol_id=["a", "b", "b"]), 3, "2 protocols (a, b)"),
-        (lambda folder: table(folder, candidate=["a", "a", "b"]), 3, "'a' is there 2 times"),
+        (lambda folder: table(folder, candidate=["a", "a", "b"]), 3, "'a' appears 2 times"),
     ],
 )
 def test_bad_input_is_one_line_and_its_code(make, code, said, workplace, capsys):

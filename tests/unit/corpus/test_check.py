@@ -72,7 +72,7 @@ def test_a_table_without_rows_has_nothing_to_rank(rows):
 
 
 def test_a_row_that_is_there_twice_is_refused(rows):
-    with pytest.raises(CorpusError, match="'c1' is there 2 times"):
+    with pytest.raises(CorpusError, match="'c1' appears 2 times"):
         check_corpus(pl.concat([rows, rows[1]]))
 
 

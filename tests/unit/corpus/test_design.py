@@ -32,6 +32,7 @@ def test_any_numeric_column_can_be_a_feature():
     ("features", "error", "said"),
     [
         (["pre_pass_at_65"], CorpusError, "column 'pre_pass_at_65' is missing, .* did you mean 'pre_pass_at_64'"),
+        (["loss"], CorpusError, "column 'loss' is missing, .* feature; measure it, or name other features"),
         (["candidate"], CorpusError, "column 'candidate' must be numbers, found string"),
         ([], UsageError, "at least one feature"),
         (["pre_pass_at_1", "pre_pass_at_1"], UsageError, "each once"),

@@ -185,7 +185,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("candidates.0.epochs", ["1"], "candidates[0].epochs[0]: expected a number above 0, got '1'"),
     ("candidates.0.epochs", [1, 1.0], "candidates[0].epochs: the same value appears twice"),
     ("candidates.0.unique_examples", [1.5], "candidates[0].unique_examples[0]: expected a whole number"),
-    ("candidates.0.learning_rate", [1e-3, 1.0000001e-3], "candidates: 'weak.broad-16x1-lr0.001-s0' is there 2 times"),
+    ("candidates.0.learning_rate", [1e-3, 1.0000001e-3], "candidates: 'weak.broad-16x1-lr0.001-s0' appears 2 times"),
     ("candidates.0.scenario", "other", "candidates[0].scenario: expected one of dataset-level, instance-level"),
     ("candidates.0.scenario", ..., "candidates[0].scenario: this key is missing"),
     ("candidates.0.epoch", 1, "did you mean 'candidates[0].epochs'?"),

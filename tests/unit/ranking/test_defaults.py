@@ -50,7 +50,8 @@ def test_with_nothing_to_learn_from_it_screens(results: int, why: str) -> None:
     ranking = rank(RUNS.with_columns(pl.when(pl.int_range(pl.len()) < results).then("post_pass_at_1")))
     assert ranking.surrogate is None
     (said,) = [note for note in ranking.notes if "no score is predicted" in note]
-    assert said.startswith("no surrogate") and why in said
+    assert said.startswith("no surrogate: ordered by the paper's screening")
+    assert why in said
 
 
 def test_rl_seeds_of_two_candidates_are_no_six_candidates() -> None:

@@ -124,7 +124,7 @@ def test_a_polars_frame_is_checked_like_any_other() -> None:
     copies = FRAME.with_columns(base_model=pl.lit("other"), rl_seed=pl.lit(7))
     with pytest.raises(CorpusError, match=r"'c0000' is there with several base models \(base-0, other\)"):
         fit(pl.concat([FRAME.with_columns(rl_seed=pl.lit(0)), copies], how="diagonal_relaxed"))
-    with pytest.raises(CorpusError, match="is there 2 times"):
+    with pytest.raises(CorpusError, match="appears 2 times"):
         fit(pl.concat([FRAME, FRAME]))
     with pytest.raises(CorpusError, match=r"mine: column 'post_pass_at_1'.*is this per cent"):
         fit(FRAME.with_columns(pl.col("post_pass_at_1") * 100), source="mine")

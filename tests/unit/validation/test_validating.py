@@ -367,7 +367,7 @@ def test_a_kind_that_some_split_does_not_allow_is_left_out_with_its_reason() -> 
 
 def test_a_table_is_checked_whatever_it_came_as() -> None:
     twice = pl.concat([SLIM, SLIM])
-    with pytest.raises(CorpusError, match="is there 2 times"):
+    with pytest.raises(CorpusError, match="appears 2 times"):
         validate(twice, ["linear:loss"], "random-halves", repeats=2)
     with pytest.raises(CorpusError, match="is this per cent"):
         validate(SLIM.with_columns(pl.col(TARGET) * 100), ["linear:loss"], "random-halves", repeats=2)
