@@ -153,7 +153,7 @@ def page(waves: list[Wave], corpus: pl.DataFrame, given: argparse.Namespace, com
         bases = pl.concat([wave.frame for wave in waves])["base_model"].n_unique()
         others = {folder: waves_in(folder) for folder in given.others}
         bases += sum(wave.frame["base_model"].n_unique() for sealed in others.values() for wave in sealed)
-        lines += ["", f"## With {names}: {bases} bases, the same default", "", *pooled(waves, others)]
+        lines += ["", f"## With {names}: {bases} bases, the same default", "", *pooled(waves, others)[:-1]]
     lines += ["", *_ceiling(corpus)]
     return "\n".join(lines) + "\n"
 

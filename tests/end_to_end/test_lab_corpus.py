@@ -21,10 +21,10 @@ UNFINISHED: tuple[str, ...] = ()
 
 
 #: Corpus -> the suite of another corpus that it is measured by.
-SUITES = {"lab-search": "lab-3", "lab-4": "lab-2"}
+SUITES = {"lab-search": "lab-3", "lab-4": "lab-2", "lab-5": "lab"}
 
 
-@pytest.fixture(scope="module", params=["lab", "lab-2", "lab-3", "lab-search", "lab-4"])
+@pytest.fixture(scope="module", params=["lab", "lab-2", "lab-3", "lab-search", "lab-4", "lab-5"])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -46,7 +46,8 @@ def before(runs: pl.DataFrame, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "seed"), [("lab-3", "seed: 31"), ("lab-4", "seed: 41"), ("lab-search", "dials-hazel.yaml: 41")]
+    ("name", "seed"),
+    [("lab-3", "seed: 31"), ("lab-4", "seed: 41"), ("lab-5", "seed: 51"), ("lab-search", "dials-hazel.yaml: 41")],
 )
 def test_the_random_recipes_of_a_plan_are_those_that_its_line_draws(
     programs: dict[str, Any], tmp_path: Path, name: str, seed: str
