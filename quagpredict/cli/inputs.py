@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -186,6 +185,8 @@ def arguments_of(args: argparse.Namespace, function: Callable[..., Any], **other
     >>> arguments_of(argparse.Namespace(top_m=5, out="a.csv"), rank, candidates=["runs/"])
     {'top_m': 5, 'candidates': ['runs/']}
     """
+    from inspect import signature  # --help needs none of it
+
     options = {name: getattr(args, name) for name in signature(function).parameters if hasattr(args, name)}
     return options | others
 
