@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,17 @@ def executed(path: Path, folder: Path) -> Any:
 
 
 def shown(book: Any) -> list[list[str]]:
-    """Return of each cell what kinds of things it shows; what is printed, and so any warning, as it stands."""
+    """Return of each cell what is printed, and so any warning, as it stands; of the rest its kinds, and the notes."""
     return [
-        [output.get("text") or " ".join(sorted(output["data"])) for output in cell.get("outputs", [])]
+        [output.get("text") or " ".join(sorted(output["data"]) + notes(output)) for output in cell.get("outputs", [])]
         for cell in book.cells
+    ]
+
+
+def notes(output: Any) -> list[str]:
+    """Return the notes below a table, but for their numbers."""
+    return [
+        re.sub(r"[0-9.]+", "#", note) for note in re.findall(r"<li>(.*?)</li>", output["data"].get("text/html", ""))
     ]
 
 
