@@ -219,11 +219,15 @@ def is_single(model: str, surrogates: Sequence[str] = ()) -> bool:
     --------
     >>> is_single("proxy:pass_at_8"), is_single("linear:loss", ["linear:loss"]), is_single("linear:both")
     (True, False, False)
+    >>> is_single("linear"), is_single("linear:loss")
+    (False, True)
     """
     kind, _, rest = model.partition(":")
     if model in surrogates or model == BASELINE or PREFIX in model:
         return False
-    return kind == "proxy" or (kind == "linear" and ":" not in rest and "+" not in rest and rest != "both")
+    return kind == "proxy" or (
+        kind == "linear" and rest != "" and ":" not in rest and "+" not in rest and rest != "both"
+    )
 
 
 def models_of(
