@@ -292,8 +292,8 @@ def _about(level: str, stored: StoredPrior, frame: pl.DataFrame) -> tuple[str, .
     """Return what a reader should know of the prior, and of how these runs differ from those it was learnt on."""
     low, high = stored.rl_steps[0], stored.rl_steps[-1]
     said = [
-        f"the prior, of {level}, was learnt on {stored.bases} other bases ({', '.join(stored.corpora)}; {low:g} to "
-        f"{high:g} RL steps)"
+        f"the prior reads {level}, and was learnt on {stored.bases} other bases ({', '.join(stored.corpora)}; {low:g} "
+        f"to {high:g} RL steps)"
     ]
     column = frame["rl_steps"].drop_nulls().cast(pl.Float64).to_list() if "rl_steps" in frame.columns else []
     if column and (max(column) > 2 * high or min(column) < low / 2):
