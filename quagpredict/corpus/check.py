@@ -191,7 +191,8 @@ def check_rows(frame: pl.DataFrame, source: str, *, allow_mixed_protocols: bool 
         shown = ", ".join("unknown" if name is None else name for name in protocols.head(4))
         raise IncomparableError(
             f"{source}: column 'eval_protocol_id' holds {len(protocols)} protocols ({shown}); numbers measured under "
-            "different protocols are not comparable: measure all candidates alike, or pass allow_mixed_protocols=True"
+            "different protocols are not comparable: measure all candidates alike, or keep the rows of one "
+            "(`quagpredict.rank` takes allow_mixed_protocols=True)"
         )
 
 

@@ -5,6 +5,7 @@ import math
 import polars as pl
 import pytest
 
+from quagpredict.cli.wording import on_the_command_line
 from quagpredict.corpus import check_corpus
 from quagpredict.errors import CorpusError, IncomparableError, NothingToRankError
 
@@ -83,8 +84,10 @@ def test_rl_seeds_make_rows_of_their_own(row):
 
 def test_mixed_protocols_are_refused_unless_allowed(row):
     mixed = pl.concat([row("a"), row("b", eval_protocol_id="e2")])
-    with pytest.raises(IncomparableError, match="2 protocols \\(e1, e2\\)"):
+    with pytest.raises(IncomparableError, match="2 protocols \\(e1, e2\\)") as error:
         check_corpus(mixed)
+    assert "takes --allow-mixed-protocols" in on_the_command_line(str(error.value), "rank")
+    assert "or pass" not in on_the_command_line(str(error.value), "race")  # which has no such option
     assert check_corpus(mixed, allow_mixed_protocols=True).height == 2
 
 
