@@ -165,6 +165,10 @@ def about_curves(curves: Curves) -> Sequence[str]:
         notes.append(
             f"no Pass@{USUAL_K} along the curves: with it forecasts are much better, measured from the same samples"
         )
+    elif curves.k != USUAL_K:
+        notes.append(
+            f"the curves have Pass@{curves.k} where the forecast was learnt on Pass@{USUAL_K}: it is converted"
+        )
     rewarded = curves.frame["pass_at_1"].null_count()
     if rewarded:
         notes.append(

@@ -200,6 +200,7 @@ def test_curves_without_pass_at_16_are_forecast_and_a_note_says_what_is_lost(ask
     assert any("no Pass@16" in note for note in found.notes)
     eight = asked(along(("a", 50)).rename({"pass_at_16": "pass_at_8"}), WHO.drop("pre_pass_at_16"))
     assert not any("no Pass@16" in note for note in eight.notes)
+    assert any("the curves have Pass@8" in note for note in eight.notes)
 
 
 @pytest.mark.parametrize("gate", [None, 0.99])
