@@ -146,7 +146,7 @@ def test_without_counts_the_standard_errors_serve() -> None:
     frame = _runs({"sharp": (0.6, 0.5), "broad": (0.4, 0.8)}).drop("pre_problems", "post_problems")
     blind = audit(frame)
     assert (blind.tested, blind.reversed, blind.pairs.height) == (0, 0, 1)
-    assert "were not tested" in blind.notes[-1]
+    assert "was not tested" in blind.notes[-1]
     known = audit(frame.with_columns(pre_pass_at_1_se=0.02, post_pass_at_1_se=0.02))
     assert (known.tested, known.reversed) == (1, 1)
     assert "as if independent" in " ".join(known.notes)
