@@ -62,9 +62,9 @@ def table(path: Path) -> str:
 
 
 def archive(path: Path) -> str:
-    from quagpredict.collection.archive import _read
+    from quagpredict.collection.archive import read_archive
 
-    return hashlib.sha256(repr(_read(path)).encode()).hexdigest()
+    return hashlib.sha256(repr(read_archive(path)).encode()).hexdigest()
 
 
 def ledger(path: Path) -> int:
