@@ -266,9 +266,8 @@ def _best_before(group: pl.DataFrame) -> NDArray[np.int64]:
     loss, seen = group[LOSS].to_numpy(), _filled(group, "recipe_examples_seen")
     levels = group["recipe_epochs"].round_sig_figs(2).to_numpy()
     order = np.argsort(seen, kind="stable")
-    last = (
-        np.searchsorted(seen[order], seen, side="right") - 1
-    )  # the last, by examples seen, with no more than each row
+    # By examples seen: the last with no more than each row.
+    last = np.searchsorted(seen[order], seen, side="right") - 1
     best = np.full(len(loss), -1)
     for level in np.unique(levels)[1:]:
         # By examples seen: the lowest loss so far among those with fewer epochs.
@@ -283,7 +282,6 @@ def _best_before(group: pl.DataFrame) -> NDArray[np.int64]:
 
 def _filled(group: pl.DataFrame, name: str) -> NDArray[np.float64]:
     """Return a column with 0 where it is not known."""
-    values = (
-        group[name].cast(pl.Float64).fill_null(0.0) if name in group.columns else pl.zeros(group.height, eager=True)
-    )
-    return values.to_numpy().astype(np.float64)
+    if name not in group.columns:
+        return np.zeros(group.height)
+    return group[name].cast(pl.Float64).fill_null(0.0).to_numpy()

@@ -97,10 +97,8 @@ def about_free_order(frame: pl.DataFrame, merits: Floats, measurements: Sequence
     if apart <= 0.0:
         return []
     position = 1 + int((merits[open_] > merits[theirs]).sum())
-    sentence = (
-        f"the screening would take '{free}' first, here {position} of {int(open_.sum())}: predicted {100 * apart:.1f} "
-    )
-    sentence += f"points below '{names[ours]}'"
+    sentence = f"the screening would take '{free}' first, here {position} of {int(open_.sum())}: "
+    sentence += f"predicted {100 * apart:.1f} points below '{names[ours]}'"
     difference = moves[ours] - moves[theirs]
     if len(measurements) and np.isfinite(difference).all():
         most = int(np.argmax(difference))
