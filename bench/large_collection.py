@@ -8,7 +8,6 @@ SFT of all candidates is done; 200 of them are measured by a program that takes 
 import contextlib
 import json
 import os
-import resource
 import sys
 import time
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from typing import Any
 
 import polars as pl
 import yaml
+from timing import peak_gib
 
 from quagpredict.collection import carrying_out, collect
 from quagpredict.collection.launch import Ended
@@ -126,14 +126,15 @@ def without_weights(plan: Path) -> dict[str, float]:
     ended = [Attempt(stage.key, stage.id, "done", None, "", "", 1.0) for stage in stages]
     held = [one for one, stage in zip(ended, stages, strict=True) if stage.kind == "sft" or stage.candidate not in last]
     gone = {stage.id for stage in stages if stage.kind == "sft" and stage.candidate not in last}
+    new = [one for one, stage in zip(ended, stages, strict=True) if stage.kind != "sft" and stage.candidate in last]
     began = time.process_time()
     stand = Standing(stages, held, gone)
     opened = time.process_time()
-    for one, stage in zip(ended, stages, strict=True):
-        if stage.kind != "sft" and stage.candidate in last:
-            stand.learn(one)
+    for one in new:
+        stand.learn(one)
+    taken = {"opening": opened - began, "a_stage": (time.process_time() - opened) / len(new)}
     assert stand.count["done"] == len(stages)
-    return {"opening": opened - began, "a_stage": (time.process_time() - opened) / STAGES}
+    return taken
 
 
 def main(folder: Path, candidates: int, kind: str = "") -> None:
@@ -148,7 +149,7 @@ def main(folder: Path, candidates: int, kind: str = "") -> None:
         )
         train_all(plan, WorkFolder(work))
         taken = run(plan, work, problems)
-    print(json.dumps({**taken, "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
+    print(json.dumps({**taken, "gib": peak_gib()}))
 
 
 def run(plan: Path, work: Path, problems: Path) -> dict[str, float]:

@@ -5,11 +5,12 @@
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from timing import peak_gib
 
 from quagpredict.checkpoint import weights_digest
 from quagpredict.engines.contract import Request, Response
@@ -81,8 +82,7 @@ def main(folder: Path, samples: int, what: str) -> None:
     else:
         found = score_checkpoint(BASE, suite, samples=EACH, engine="transformers", out=out)
         assert (found.drawn, int(found.problems["n"].sum())) == (0, samples // EACH * EACH)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps({"seconds": time.process_time() - began, "gib": peak}))
+    print(json.dumps({"seconds": time.process_time() - began, "gib": peak_gib()}))
 
 
 if __name__ == "__main__":

@@ -99,7 +99,8 @@ def _sizes(variable: str, default: str) -> list[int]:
 
 def _of_collections(kind: str) -> list[Figure]:
     """Promised is at most 15 times the time to open for ten times the candidates, and twice that of a stage."""
-    sizes = _sizes("QUAGPREDICT_CANDIDATES", "1000 10000")
+    # Where weights lie elsewhere a thousand are opened in 7 ms, too short to hold ten thousand against.
+    sizes = _sizes("QUAGPREDICT_CANDIDATES", "10000 100000" if kind == "records" else "1000 10000")
     found = {}
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,11 @@
 """How the benchmarks measure: in turn with their yardstick, several times, and the median is what counts."""
 
+import resource
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 
@@ -18,6 +20,17 @@ class Figure:
     promise: str
     kept: bool
     note: str = ""
+
+
+def peak_gib() -> float:
+    """Return the largest memory of this process, GiB.
+
+    `getrusage` would begin a program's with that of the process that started it; Linux also keeps its own.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return float(status.read_text(encoding="ascii").partition("VmHWM:")[2].split()[0]) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def in_turn(
