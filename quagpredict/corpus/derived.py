@@ -37,9 +37,9 @@ def with_derived(
     Returns
     -------
     polars.DataFrame
-        A row without counts gets nulls. Pass@k is null where a problem has fewer than k samples. Without nested counts
-        Pass@k is interpolated in log k between the flat columns of Pass@1, 2, 4, ..., and parts by difficulty stand for
-        benchmarks (`quagpredict.corpus.benchmarks`).
+        A row without counts, or without those of a benchmark, gets nulls. Pass@k is null where a problem has fewer than
+        k samples. Without nested counts Pass@k is interpolated in log k between the flat columns of Pass@1, 2, 4, ...,
+        and parts by difficulty stand for benchmarks (`quagpredict.corpus.benchmarks`).
 
     Raises
     ------
@@ -81,7 +81,8 @@ def with_derived(
         for name, derived in sized.items():
             if derived.origin == nested:
                 table = scores.at((str(derived.benchmark),))
-                columns[name] = (table.samples if derived.kind == "samples" else table.problems)[:, 0]
+                count = (table.samples if derived.kind == "samples" else table.problems)[:, 0]
+                columns[name] = np.where(count > 0, count, np.nan)
     ended = {name: derived for name, derived in wanted.items() if derived.kind == "finished"}
     for nested in dict.fromkeys(derived.origin for derived in ended.values()):
         if nested not in frame.columns or not isinstance(frame[nested].dtype, pl.List):

@@ -6,7 +6,7 @@ import json
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -43,6 +43,8 @@ _NO_PROVENANCE = ("pandas", SEAL)
 
 # Rows whose nested counts are held in memory at once where only the flat columns are wanted.
 _ROWS_AT_ONCE = 2048
+# A file of at most so many bytes is read whole: some 2,000 candidates with 250 problems each.
+_SMALL = 2**20
 
 
 class Part(NamedTuple):
@@ -69,13 +71,14 @@ def _provenance(path: Path) -> dict[str, str]:
     return {key: value for key, value in metadata.items() if not key.startswith("ARROW:") and key not in _NO_PROVENANCE}
 
 
-def parts_of(source: Any, nested: bool | tuple[str, ...] = True, derived: tuple[str, ...] = ()) -> list[Part]:
-    """Return the tables of a source, unchecked: a path, a glob, a folder, a frame, ``-``, or a list of these.
+def parts_of(source: Any, nested: bool | tuple[str, ...] = True, derived: tuple[str, ...] = ()) -> Iterator[Part]:
+    """Yield the tables of a source, unchecked: a path, a glob, a folder, a frame, ``-``, or a list of these.
 
     Parameters
     ----------
     nested : bool or tuple of str
-        If false, nested columns of Parquet files are checked piece by piece and left out; or those that are kept.
+        If false, nested columns of a large Parquet file are checked piece by piece and left out; or those that are
+        kept.
     derived : tuple of str
         What is derived from these on the way.
 
@@ -90,29 +93,28 @@ def parts_of(source: Any, nested: bool | tuple[str, ...] = True, derived: tuple[
     ['table']
     """
     if isinstance(source, pl.DataFrame):
-        return [Part("table", source, None)]
-    if isinstance(source, pl.LazyFrame):
-        return parts_of(source.collect(), nested, derived)
-    if type(source).__module__.partition(".")[0] == "pandas" and type(source).__name__ == "DataFrame":
-        return [Part("table", _from_pandas(source), None)]
-    if str(source) == STANDARD_INPUT and isinstance(source, (str, Path)):
-        return [Part("standard input", _read_standard_input(), None)]
-    if isinstance(source, (str, Path)):
-        return [_read(path, nested, derived) for path in _paths(source)]
-    if isinstance(source, Sequence) and not isinstance(source, (bytes, bytearray)):
-        parts: list[Part] = []
+        yield Part("table", source, None)
+    elif isinstance(source, pl.LazyFrame):
+        yield Part("table", source.collect(), None)
+    elif type(source).__module__.partition(".")[0] == "pandas" and type(source).__name__ == "DataFrame":
+        yield Part("table", _from_pandas(source), None)
+    elif str(source) == STANDARD_INPUT and isinstance(source, (str, Path)):
+        yield Part("standard input", _read_standard_input(), None)
+    elif isinstance(source, (str, Path)):
+        yield from (_read(path, nested, derived) for path in _paths(source))
+    elif isinstance(source, Sequence) and not isinstance(source, (bytes, bytearray)):
         files: set[Path] = set()
         for number, item in enumerate(source, start=1):
             if isinstance(item, (str, Path)) and str(item) != STANDARD_INPUT:
                 paths = [path for path in _paths(item) if path.resolve() not in files]
                 files.update(path.resolve() for path in paths)
-                parts.extend(_read(path, nested, derived) for path in paths)
+                yield from (_read(path, nested, derived) for path in paths)
             else:
                 named = isinstance(item, (str, Path))
-                nested_parts = parts_of(item, nested, derived)
-                parts.extend(part if named else part._replace(source=f"table {number}") for part in nested_parts)
-        return parts
-    raise UsageError(f"cannot read a table from {type(source).__name__}; give a path, a glob, a folder or a frame")
+                for part in parts_of(item, nested, derived):
+                    yield part if named else part._replace(source=f"table {number}")
+    else:
+        raise UsageError(f"cannot read a table from {type(source).__name__}; give a path, a glob, a folder or a frame")
 
 
 def files_of(source: Any) -> list[str]:
@@ -205,12 +207,12 @@ def _read_safely(read: Callable[..., Any], path: Path, *arguments: Any) -> Any:
 
 def _parquet_part(path: Path, nested: bool | tuple[str, ...], derived: tuple[str, ...]) -> Part:
     version = _version(_provenance(path).get("schema_version"), path)
-    if nested is not True:
-        return Part(str(path), _read_flat_parquet(path, derived, nested or ()), version)
+    if nested is not True and path.stat().st_size > _SMALL:
+        return Part(str(path), _flat_parquet(path, derived, nested or ()), version)
     return Part(str(path), pl.read_parquet(path, glob=False, hive_partitioning=False), version)
 
 
-def _read_flat_parquet(path: Path, derived: tuple[str, ...], kept: tuple[str, ...]) -> pl.DataFrame:
+def _flat_parquet(path: Path, derived: tuple[str, ...], kept: tuple[str, ...]) -> pl.DataFrame:
     """Read all but the nested columns, and check those some rows at a time: all at once they may not fit in memory.
 
     What is derived from them is computed on the way.
@@ -346,4 +348,4 @@ def write_corpus(frame: pl.DataFrame, path: str | Path, provenance: Mapping[str,
     for key, value in (provenance or {}).items():
         metadata[key] = value if isinstance(value, str) else canonical_json(value)
     # Small row groups let a reader check the nested counts of very many candidates piece by piece.
-    write_parquet(frame, path, metadata, row_group_size=2048)
+    write_parquet(frame, path, metadata, row_group_size=_ROWS_AT_ONCE)

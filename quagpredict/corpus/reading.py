@@ -16,6 +16,9 @@ from quagpredict.schema import BY_NAME
 
 __all__ = ["Source", "checked_table", "named_rows", "read_corpus", "read_foreign", "read_provenance", "read_raw"]
 
+# Tables of so many bytes are checked together, and lose their nested counts then.
+_BYTES_AT_ONCE = 2**26
+
 
 def read_corpus(
     source: "Source | Sequence[Source]",
@@ -75,7 +78,16 @@ def read_corpus(
     wanted = tuple(name for name in derived if is_derived(name) and origin(name) in NESTED_NAMES)
     if columns is not None or percent:
         return read_foreign(source, columns, percent=percent, allow_mixed_protocols=allow_mixed_protocols).frame
-    parts = [_checked(part, nested, wanted) for part in parts_of(source, nested, wanted)]
+    parts: list[Part] = []
+    waiting: list[Part] = []
+    size = 0
+    for part in map(_typed, parts_of(source, nested, wanted)):
+        waiting.append(part)
+        size += part.frame.estimated_size()
+        if size > _BYTES_AT_ONCE:
+            parts += _checked(waiting, nested, wanted)
+            waiting, size = [], 0
+    parts += _checked(waiting, nested, wanted)
     return _one_table(parts, allow_mixed_protocols)
 
 
@@ -118,7 +130,7 @@ def read_foreign(
     for part in parts_of(source):
         adopted = adopt(part.frame, columns, percent=percent, keep=keep, seeds=join_seeds, source=part.source)
         notes += adopted.notes
-        parts.append(_checked(part._replace(frame=adopted.frame), True, ()))
+        parts += _checked([_typed(part._replace(frame=adopted.frame))], True, ())
     if join_seeds is not None and parts:
         from quagpredict.corpus.eval_seeds import joined_seeds  # brings what measures
 
@@ -189,14 +201,45 @@ def checked_table(source: Any, label: str) -> pl.DataFrame:
     return read_corpus(source, allow_mixed_protocols=True)
 
 
-def _checked(part: Part, nested: bool | tuple[str, ...], derived: tuple[str, ...]) -> Part:
-    frame = check_types(named_rows(part.frame), part.source)
-    check_values(frame, part.source)
+def _typed(part: Part) -> Part:
+    return part._replace(frame=check_types(named_rows(part.frame), part.source))
+
+
+def _checked(parts: Sequence[Part], nested: bool | tuple[str, ...], derived: tuple[str, ...]) -> list[Part]:
+    """Return tables whose types are right with what is derived, checked; those with the same columns in one go.
+
+    Each call takes milliseconds, however few the rows, and there may be hundreds of files of one candidate.
+    """
+    alike: dict[Any, list[int]] = {}
+    for place, part in enumerate(parts):
+        apart = place if any(dtype in (pl.Categorical, pl.Enum) for dtype in part.frame.dtypes) else -1
+        alike.setdefault((apart, *part.frame.schema.items()), []).append(place)
+    frames: dict[int, pl.DataFrame] = {}
+    for places in alike.values():
+        these = [parts[place] for place in places]
+        whole = pl.concat([part.frame for part in these], rechunk=True)
+        try:
+            whole = _with_derived(whole, _label(these), nested, derived)
+        except CorpusError:
+            for part in these:  # its error names the file
+                _with_derived(part.frame, part.source, nested, derived)
+            raise
+        start = 0
+        for place, part in zip(places, these, strict=True):
+            frames[place] = whole.slice(start, part.frame.height)
+            start += part.frame.height
+    return [part._replace(frame=frames[place]) for place, part in enumerate(parts)]
+
+
+def _with_derived(
+    frame: pl.DataFrame, source: str, nested: bool | tuple[str, ...], derived: tuple[str, ...]
+) -> pl.DataFrame:
+    check_values(frame, source)
     if derived:
-        frame = with_derived(frame, derived, source=part.source)
+        frame = with_derived(frame, derived, source=source)
     if nested is not True:
         frame = frame.drop(name for name in frame.columns if name in NESTED_NAMES and name not in (nested or ()))
-    return part._replace(frame=frame)
+    return frame
 
 
 def named_rows(frame: pl.DataFrame) -> pl.DataFrame:

@@ -75,7 +75,8 @@ def _geometric(frame: pl.DataFrame) -> pl.Series:
     if len(shares) > 1 and set(weights) <= set(frame.columns):
         total = pl.sum_horizontal(weights)
         logs = [pl.col(share).clip(1e-3).log() * pl.col(weight) for share, weight in zip(shares, weights, strict=True)]
-        return frame.select((pl.sum_horizontal(logs) / total).alias("geometric")).to_series()
+        whole = pl.sum_horizontal(logs, ignore_nulls=False)  # one that lacks a benchmark has no mean over them
+        return frame.select((whole / total).exp().alias("geometric")).to_series()
     scores = benchmark_scores(frame)
     if len(scores.names) < 2:
         raise CorpusError("one benchmark has no mean over benchmarks")

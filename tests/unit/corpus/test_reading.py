@@ -3,10 +3,14 @@
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from quagpredict.corpus import read_corpus, read_provenance, write_corpus
 from quagpredict.errors import CorpusError, IncomparableError, NothingToRankError, QuagpredictError, UsageError
 from quagpredict.parquet import write_parquet
+from quagpredict.schema import BY_NAME
 
 
 @pytest.fixture
@@ -84,9 +88,60 @@ def test_nested_columns_are_checked_and_left_out(row, tmp_path):
         read_corpus(bad, nested=False)
 
 
+DERIVED = [
+    "pre_problems.set",
+    "pre_problems.pass_at_4",
+    "pre_problems.share_3",
+    *(f"pre_problems[*].{field}" for field in ("pass_at_1", "pass_at_4", "samples", "weight", "finished")),
+    "post_problems[*].pass_at_1",
+]
+
+
+def counts(names, cut):
+    """The problems of these benchmarks."""
+    return [
+        {"benchmark": name, "problem_id": f"p{number}", "n": 8, "c": number + cut, "truncated": cut}
+        for name in names
+        for number in range(3)
+    ]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    measured=st.lists(
+        st.tuples(st.none() | st.sets(st.sampled_from("xyz")), st.integers(0, 5), st.booleans()), min_size=1, max_size=6
+    ),
+    own=st.lists(st.sampled_from(["", "note", "text"]), min_size=6, max_size=6),
+    limit=st.sampled_from([0, 500, 2**26]),
+)
+def test_a_table_in_parts_reads_as_the_whole(row, measured, own, limit):
+    rows = []
+    for number, (names, cut, finished) in enumerate(measured):
+        nested = {
+            "pre_problems": None if names is None else counts(sorted(names), cut),
+            "post_problems": counts(sorted(names or "x"), 1) if finished else None,
+        }
+        made = [pl.Series(name, [problems], BY_NAME[name].dtype) for name, problems in nested.items()]
+        one = row(f"c{number}").with_columns(made)
+        # A column of its own, of two types, and one of the schema that is empty and so of any type.
+        extra = {"": {}, "note": {"mine": [number]}, "text": {"pre_length_mean": pl.Series([None], dtype=pl.String)}}
+        rows.append(one.with_columns(pl.Series(name, values) for name, values in extra[own[number]].items()))
+    whole = read_corpus(
+        pl.concat([one.drop("pre_length_mean", strict=False) for one in rows], how="diagonal"),
+        nested=False,
+        derived=DERIVED,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("quagpredict.corpus.reading._BYTES_AT_ONCE", limit)
+        parts = read_corpus(rows, nested=False, derived=DERIVED)
+    assert {*whole.columns} <= {*parts.columns} <= {*whole.columns, "pre_length_mean"}
+    assert_frame_equal(parts.select(whole.columns), whole, rel_tol=1e-12, abs_tol=1e-15)
+
+
 @pytest.mark.parametrize("place", [0, 2, 6])
 def test_nested_columns_of_a_file_are_checked_piece_by_piece(row, tmp_path, monkeypatch, place):
     monkeypatch.setattr("quagpredict.corpus.files._ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("quagpredict.corpus.files._SMALL", 0)
     frame = pl.concat([row(f"c{number}") for number in range(7)])
     write_corpus(frame, tmp_path / "good.parquet")
     assert read_corpus(tmp_path / "good.parquet", nested=False).equals(read_corpus(frame, nested=False))
@@ -172,6 +227,11 @@ def test_errors_name_the_file_of_several(runs, row):
     row("bad").with_columns(pre_pass_at_1=pl.lit(7.0)).write_parquet(runs / "d.parquet")
     with pytest.raises(CorpusError, match=r"d.parquet: column 'pre_pass_at_1': 7.0 of candidate 'bad'"):
         read_corpus(runs)
+    # All of the same columns, so that they are checked together.
+    other = row("bad").with_columns(pl.Series("pre_problems", [[{"n": 1, "c": 2}]], BY_NAME["pre_problems"].dtype))
+    other.write_parquet(runs / "d.parquet")
+    with pytest.raises(CorpusError, match=r"^[^ ]*/d.parquet: column 'pre_problems': c must .* candidate 'bad'"):
+        read_corpus(runs, nested=False, derived=DERIVED)
 
 
 def test_files_of_another_schema_version_are_refused(runs, row):
