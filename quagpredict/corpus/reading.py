@@ -80,13 +80,13 @@ def read_corpus(
         return read_foreign(source, columns, percent=percent, allow_mixed_protocols=allow_mixed_protocols).frame
     parts: list[Part] = []
     waiting: list[Part] = []
-    size = 0
+    size = 0.0
     for part in map(_typed, parts_of(source, nested, wanted)):
         waiting.append(part)
         size += part.frame.estimated_size()
         if size > _BYTES_AT_ONCE:
             parts += _checked(waiting, nested, wanted)
-            waiting, size = [], 0
+            waiting, size = [], 0.0
     parts += _checked(waiting, nested, wanted)
     return _one_table(parts, allow_mixed_protocols)
 

@@ -11,7 +11,7 @@ from quagpredict.report.style import BAND, COLORS, INK, MARKERS, MOST, SOFT, col
 from quagpredict.validation.within_base import within_base
 
 if TYPE_CHECKING:
-    from quagpredict.replication import Replication
+    from quagpredict.replication.replicating import Replication
 
 _WIDE = (9.0, 3.6)
 _MEASURED = {

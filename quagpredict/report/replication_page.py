@@ -13,7 +13,7 @@ from quagpredict.replication.published import PUBLISHED
 from quagpredict.replication.replicating import OURS
 
 if TYPE_CHECKING:
-    from quagpredict.replication import Replication
+    from quagpredict.replication.replicating import Replication
 
 _HOURS = 3600.0
 _TITLES = {
