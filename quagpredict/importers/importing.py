@@ -140,6 +140,8 @@ def import_run(
         raise InvalidDataError(f"{files[0]}: no problem is in it" + (" or in the others" if len(files) > 1 else ""))
     reading, stated = _named(reading, suite, candidate, name)
     settings = agreed_settings(reading, files, mixed=allow_mixed_settings)
+    if regrade is not None:  # who the tool's own verdict is by says nothing of counts that it is not in
+        reading = replace(reading, graded_by=())
     check_one_verdict(reading, files)
     merged = joined(reading.problems, files)
     reasons = refusals(merged, reading, files)

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -215,3 +216,39 @@ def _second_line_broken(folder):
     file = folder / "b.jsonl"
     file.write_text('{"task_id": "a", "completion": "", "passed": true}\n{oops\n')
     return file
+
+
+def _regraded_ids(format, file, *choices):
+    return {
+        import_run(format, [file], candidate="a", regrade=TEXT_ONLY, **choice).eval_protocol_id for choice in choices
+    }
+
+
+def test_verdicts_that_regrading_throws_away_are_no_part_of_the_protocol(lm_eval, lighteval, tmp_path):
+    filters = [{}, {"filter": "strict-match"}, {"filter": "flexible-extract"}]
+    assert len(_regraded_ids("lm-eval", lm_eval, *filters)) == 1
+    rows = pl.read_parquet(lighteval).to_dicts()
+    pl.DataFrame([row | {"metric": {**row["metric"], "avg@n:n=4": 0.0}} for row in rows]).write_parquet(lighteval)
+    metrics = [{"metric": "pass@k:k=1&n=4"}, {"metric": "avg@n:n=4"}]
+    assert len(_regraded_ids("lighteval", lighteval, *metrics)) == 1
+    assert len({import_run("lighteval", [lighteval], candidate="a", **one).eval_protocol_id for one in metrics}) == 2
+    log = json.loads(TOY.read_text())
+    for sample in log["samples"]:
+        sample["scores"]["other"] = {"value": "I"}
+    (tmp_path / "log.json").write_text(json.dumps(log))
+    assert len(_regraded_ids("inspect", tmp_path / "log.json", {"metric": "match"}, {"metric": "other"})) == 1
+    table = tmp_path / "s.csv"
+    table.write_text("id,response,gold,reward\np,the answer is 4,4,0.2\np,the answer is 5,4,0.7\n")
+    rewards = [{"correct": "reward", "threshold": at} for at in (0.5, 0.9)]
+    assert len(_regraded_ids("samples", table, {}, *rewards)) == 1
+
+
+def test_files_with_verdicts_of_other_filters_are_joined_when_graded_again(lm_eval):
+    other = lm_eval.with_name(lm_eval.name.replace("T12", "T13"))
+    first, second = (json.loads(line) for line in lm_eval.read_text().splitlines()[:2])
+    for record in (first, second):
+        record["resps"] = [[f"another seed: {text}" for text in record["resps"][0]]]
+        record["filter"] = "none"
+    other.write_text(json.dumps(first) + "\n" + json.dumps(second) + "\n")
+    found = import_run("lm-eval", [lm_eval, other], candidate="a", regrade=TEXT_ONLY)
+    assert found.problems["n"].to_list() == [8, 8]
