@@ -85,6 +85,15 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--percent", action="store_true", help="the table's scores are in per cent")
 
 
+def add_join_seeds(parser: argparse.ArgumentParser) -> None:
+    """Add the option that joins the rows of one candidate."""
+    parser.add_argument(
+        "--join-seeds",
+        metavar="COLUMN",
+        help="eval seeds: join the rows of a candidate that differ in this column (counts added, means weighted)",
+    )
+
+
 def add_corpus(parser: argparse.ArgumentParser) -> None:
     """Add the options that name finished runs; `with_corpus` reads them."""
     parser.add_argument("corpus", nargs="+", metavar="CORPUS", help="table of finished runs: files, globs or folders")

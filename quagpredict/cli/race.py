@@ -7,6 +7,7 @@ from quagpredict.cli.inputs import (
     add_candidates,
     add_curves,
     add_gate,
+    add_join_seeds,
     add_output,
     add_reading,
     arguments_of,
@@ -41,6 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_candidates(parser)
     add_reading(parser)
+    add_join_seeds(parser)
     add_curves(parser)
     add("--rl-steps", type=at_least(1), required=True, metavar="N", help="RL steps of a whole run")
     add("--budget", type=float, metavar="X", help="what is left to spend, in RL steps or the unit of --step-cost")

@@ -9,6 +9,7 @@ from quagpredict.cli.inputs import (
     add_candidates,
     add_curves,
     add_gate,
+    add_join_seeds,
     add_output,
     add_reading,
     add_weights,
@@ -66,11 +67,7 @@ def add_ranking_options(parser: argparse.ArgumentParser) -> None:
     several("--features", metavar="NAME", help="what 'fit' learns from (default: Pass@1, Pass@64, loss)")
     add_reading(parser)
     add("--join", metavar="TABLE", help="lay the columns of another table beside, by candidate: the losses, say")
-    add(
-        "--join-seeds",
-        metavar="COLUMN",
-        help="eval seeds: join the rows of a candidate that differ in this column (counts added, means weighted)",
-    )
+    add_join_seeds(parser)
     add_curves(parser)
     add("--truth", metavar="TABLE", help="table with the scores after RL, shown beside the prediction")
     add("--split", choices=("fit", "held_out"), help="rank only the rows of this split")

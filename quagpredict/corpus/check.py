@@ -14,6 +14,8 @@ from quagpredict.schema import BY_NAME, CURVES, KEY, PROBLEM_FIELDS, Column
 _ROUNDING = 1e-9
 # Rows are unnested so many problems at a time: 100,000 candidates of 500 problems would not fit in memory at once.
 _PROBLEMS_AT_ONCE = 2_000_000
+# Not everyone whose tables are checked here joins rows.
+_JOINERS = "`quagpredict.rank` and `quagpredict.race`"
 
 
 def check_corpus(frame: pl.DataFrame, source: str = "table", *, allow_mixed_protocols: bool = False) -> pl.DataFrame:
@@ -182,7 +184,7 @@ def check_rows(frame: pl.DataFrame, source: str, *, allow_mixed_protocols: bool 
         raise CorpusError(
             f"{source}: column 'candidate': '{name}' appears {count} times "
             f"with the same {', '.join(key[1:]) or 'name'}; keep one row of it, or give the rows names of their own"
-            + (f'; to join its eval seeds: join_seeds="{seeds[0]}"' if seeds else "")
+            + (f'; to join its eval seeds: join_seeds="{seeds[0]}", which {_JOINERS} take' if seeds else "")
         )
     if allow_mixed_protocols or "eval_protocol_id" not in frame.columns:
         return

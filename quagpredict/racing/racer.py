@@ -48,6 +48,7 @@ def race(
     tolerance: float = 0.001,
     columns: Mapping[str, str] | None = None,
     percent: bool = False,
+    join_seeds: str | None = None,
 ) -> Race:
     """Say which RL runs to start, go on with and stop now.
 
@@ -89,6 +90,8 @@ def race(
         Column of the schema -> what the table of candidates calls it; known headers are recognised, as in `rank`.
     percent : bool
         Whether the scores of candidates and curves are in per cent.
+    join_seeds : str, optional
+        Column of eval seeds: rows of one candidate that differ in it are joined, as in `rank`.
 
     Returns
     -------
@@ -117,7 +120,7 @@ def race(
         raise UsageError(f"{argument('gate_probability', gate_probability)}: expected a number above 0 and at most 1")
     if gate is None and margin:
         raise UsageError(f"{argument('margin', margin)}: a margin needs a gate")
-    frame, read = _read(candidates, columns, percent)
+    frame, read = _read(candidates, columns, percent, join_seeds)
     every = set(frame["candidate"])
     frame, left_out = of_bases_asked(frame, gate)
     unasked = every - set(frame["candidate"])
@@ -201,9 +204,11 @@ def race_of(ranking: Ranking, **settings: Any) -> Race:
     return race(ranking.candidates, runs.curves, rl_steps=runs.rl_steps, prior=prior, **settings)
 
 
-def _read(candidates: Any, columns: Mapping[str, str] | None, percent: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def _read(
+    candidates: Any, columns: Mapping[str, str] | None, percent: bool, join_seeds: str | None
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Return the candidates under the schema's names, and what was taken for what."""
-    as_told = bool(columns) or percent
+    as_told = bool(columns) or percent or join_seeds is not None
 
     def measured(source: Any) -> pl.DataFrame:
         frame = read_corpus(source)
@@ -212,7 +217,7 @@ def _read(candidates: Any, columns: Mapping[str, str] | None, percent: bool) -> 
         return frame
 
     try:
-        frame, read = with_headers(measured, candidates, columns=columns, percent=percent)
+        frame, read = with_headers(measured, candidates, columns=columns, percent=percent, join_seeds=join_seeds)
     except CorpusError as error:
         if as_told or isinstance(error, HeadersError):
             raise

@@ -100,6 +100,16 @@ def test_rank_reads_the_same_curves_and_says_the_same(race_folder, capsys):
     assert "pass --rl-steps, a whole number" in capsys.readouterr().err
 
 
+def test_eval_seeds_are_joined_by_the_option_that_the_refusal_names(tmp_path, capsys):
+    file = tmp_path / "seeds.csv"
+    file.write_text("candidate,seed,pre_pass_at_1\na,0,0.1\na,1,0.3\nb,0,0.3\n")
+    words = ["race", str(file), "--rl-steps", "300", "--format", "json"]
+    assert main(words) == 3
+    assert "to join its eval seeds: --join-seeds seed, which `quagpredict rank` and" in capsys.readouterr().err
+    assert main([*words, "--join-seeds", "seed"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["candidates"]) == 2
+
+
 def test_costs_have_a_unit_where_none_was_given(race_folder, capsys):
     assert main([*WORDS, *LEARN]) == 0
     shown = " ".join(capsys.readouterr().out.split())

@@ -301,6 +301,20 @@ def test_tables_of_other_tools_are_read_as_rank_reads_them() -> None:
     assert told.frame.equals(known.frame)
 
 
+def test_eval_seeds_are_joined_as_rank_joins_them():
+    seeds = pl.DataFrame(
+        {"candidate": ["a", "a", "b"], "seed": [0, 1, 0], "pre_pass_at_1": [0.1, 0.3, 0.3], "pre_pass_at_16": 0.5}
+    )
+    joined = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.2, 0.3], "pre_pass_at_16": 0.5})
+    with pytest.raises(CorpusError, match='appears 2 times .* join_seeds="seed", which `quagpredict.rank` and `quag'):
+        race(seeds, rl_steps=400)
+    found = race(seeds, rl_steps=400, join_seeds="seed")
+    assert found.frame.equals(race(joined, rl_steps=400).frame)
+    assert "3 rows are joined to 2 by 'seed'" in found.notes[0]
+    per_cent = seeds.with_columns(pl.col("^pre_.*$") * 100)
+    assert race(per_cent, rl_steps=400, percent=True, join_seeds="seed").frame.equals(found.frame)
+
+
 @pytest.mark.parametrize("unit", [1.0, 100.0])
 def test_foreign_tables_without_pass_at_1_are_raced_by_what_they_hold(unit):
     theirs = pl.DataFrame({"name": ["a", "b"], "Pass@16": [0.4 * unit, 0.5 * unit]})
