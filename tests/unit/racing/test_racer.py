@@ -306,7 +306,7 @@ def test_eval_seeds_are_joined_as_rank_joins_them():
         {"candidate": ["a", "a", "b"], "seed": [0, 1, 0], "pre_pass_at_1": [0.1, 0.3, 0.3], "pre_pass_at_16": 0.5}
     )
     joined = pl.DataFrame({"candidate": ["a", "b"], "pre_pass_at_1": [0.2, 0.3], "pre_pass_at_16": 0.5})
-    with pytest.raises(CorpusError, match='appears 2 times .* join_seeds="seed", which `quagpredict.rank` and `quag'):
+    with pytest.raises(CorpusError, match=r'appears 2 times .* join_seeds="seed", which `quagpredict\.rank`'):
         race(seeds, rl_steps=400)
     found = race(seeds, rl_steps=400, join_seeds="seed")
     assert found.frame.equals(race(joined, rl_steps=400).frame)
