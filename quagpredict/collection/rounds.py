@@ -118,7 +118,7 @@ def rounds_of(plan: Plan, stages: Sequence[Stage], attempts: Iterable[Attempt]) 
         if stage.kind in _MEASURED
         and (states[stage.id] == "done" or (stage.id in asked and states[stage.id] in ("ready", "waiting")))
     }
-    if not evidence:
+    if not any(of_stage[identity] in raced for identity in evidence):  # whoever was to be raced has failed
         return Rounds(wanted, tuple(decisions))
     failed = {stage.candidate for stage in wanted if states[stage.id] in ("failed", "blocked")}
     config = {"evidence": evidence, "failed": sorted(failed), "spent": total_cost(decisions), "terms": terms}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from quagpredict.errors import UsageError
+from quagpredict.errors import RecipeError, UsageError
 from quagpredict.plans.recipe import Recipe
 from quagpredict.plans.section import Section
 from quagpredict.shipped import shipped_path
@@ -283,6 +283,11 @@ def race_of(section: Section, rl: ReinforcementLearning | None, candidates: tupl
             raise section.error(
                 "rungs", f"a race has one run of each candidate, to the recipe's end; '{candidate.name}' has other runs"
             )
+    if not any(candidate.rl_seeds for candidate in candidates):
+        raise RecipeError(
+            f"{section.source}: candidates: a race needs RL runs, and every entry has 'rl_seeds: []', which means no "
+            "RL: expected one RL seed of each candidate that is raced; without 'rl_seeds' that is 'rl.seeds'"
+        )
     rungs = sorted(section.listed("rungs", int, low=1))
     if rungs[-1] >= rl.steps:
         raise section.error("rungs", f"expected steps below max_steps of the recipe ({rl.steps}), got {rungs[-1]}")

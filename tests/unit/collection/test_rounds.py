@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -302,6 +303,36 @@ def test_a_race_needs_one_run_of_each_candidate(write_race: WritePlan, tmp_path:
         Plan.from_yaml(write_race(rl={"recipe": recipe, "seeds": [0, 1]}))
     with pytest.raises(RecipeError, match=r"give 'rungs' here, not 'rl\.measure_at'"):
         Plan.from_yaml(write_race(rl={"recipe": recipe, "measure_at": [3]}))
+
+
+def without_rl(plan: Path, *epochs: int) -> Path:
+    """Take candidates out of the race of a plan."""
+    content = yaml.safe_load(plan.read_text())
+    (entry,) = content["candidates"]
+    raced = [number for number in entry["epochs"] if number not in epochs]
+    entries = [{**entry, "epochs": [*epochs], "rl_seeds": []}, *([{**entry, "epochs": raced}] if raced else [])]
+    plan.write_text(yaml.safe_dump({**content, "candidates": entries}))
+    return plan
+
+
+def test_a_race_without_an_rl_run_is_said_when_the_plan_is_read(write_race: WritePlan) -> None:
+    with pytest.raises(RecipeError, match=r"plan\.yaml: candidates: a race needs RL runs, .* 'rl_seeds: \[\]'"):
+        Plan.from_yaml(without_rl(write_race(), 1, 2, 3))
+    assert is_raced(Plan.from_yaml(without_rl(write_race(), 1, 2)))
+
+
+@pytest.mark.usefixtures("inline")
+def test_nothing_is_decided_where_all_who_were_to_be_raced_have_failed(
+    write_race: WritePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, work = Plan.from_yaml(without_rl(write_race(), 1, 2)), tmp_path / "work"
+    monkeypatch.setenv("STAND_IN_FAILS", f"evaluate-pre/{NAMES[2]}")
+    summary = collect(plan, work)
+    assert [attempt.stage for attempt in summary.failed] == [f"evaluate-pre/{NAMES[2]}"]
+    assert decisions_in(work) == []
+    monkeypatch.delenv("STAND_IN_FAILS")
+    collect(plan, work, retry_failed=True)
+    assert decisions_in(work)[-1]["choice"] == NAMES[2]
 
 
 def test_a_run_whose_random_state_is_not_saved_has_an_id_of_its_own(write_race: WritePlan, tmp_path: Path) -> None:
