@@ -141,17 +141,19 @@ def stand(
     rl_steps : int
         Of a whole run.
     """
-    parts = curves.frame.partition_by("candidate", as_dict=True)
-    empty = curves.frame.clear()
-    each = [parts.get((name,), empty) for name in candidates["candidate"].cast(pl.String)]
+    runs = candidates.select(pl.col("candidate").cast(pl.String)).with_row_index("row")
+    points = curves.frame.join(runs, on="candidate").sort("row", "step", maintain_order=True)
+    row = points["row"].to_numpy().astype(np.int64)
+    measured = np.bincount(row, minlength=runs.height)
+    first = np.cumsum(measured) - measured
     # What is predicted before RL is the start, also where the score before RL was not measured.
-    unmeasured = [part.is_empty() or part["step"][0] > 0 for part in each]
-    seen = np.array([part.height + new for part, new in zip(each, unmeasured, strict=True)], dtype=np.int64)
-    table = np.full((5, len(each), int(seen.max(initial=1))), np.nan)
-    for row, (part, new) in enumerate(zip(each, unmeasured, strict=True)):
-        table[0, row, 0] = 0.0
-        for at, name in enumerate(COLUMNS[1:]):
-            table[at, row, int(new) : seen[row]] = part[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    unmeasured = np.ones(runs.height, dtype=np.int64)
+    unmeasured[measured > 0] = points["step"].to_numpy()[first[measured > 0]] > 0
+    seen = measured + unmeasured
+    table = np.full((5, runs.height, int(seen.max(initial=1))), np.nan)
+    table[0, :, 0] = 0.0
+    for at, name in enumerate(COLUMNS[1:]):
+        table[at, row, np.arange(len(row)) - first[row] + unmeasured[row]] = points[name].cast(pl.Float64).to_numpy()
     step, score, at_k, responses, reward = table
     by_reward = None if learnt.rewards is None else learnt.rewards.forecast(step / rl_steps, reward)
     grid = grid_of(learnt.model, step, score, at_k, curves.k, responses, float(rl_steps), before, by_reward)
