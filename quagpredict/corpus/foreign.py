@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from quagpredict.corpus.per_cent import as_fractions
 from quagpredict.errors import CorpusError, UsageError, did_you_mean
 from quagpredict.schema import BY_NAME
 
@@ -97,7 +98,7 @@ def adopt(
         If `columns` names a column that the schema does not know.
     CorpusError
         If the table lacks a header that `columns` names, two columns would have one name, or `percent` finds a score
-        above 100.
+        above 100 or a column that can but be a fraction (see `quagpredict.corpus.per_cent.as_fractions`).
 
     Examples
     --------
@@ -119,12 +120,12 @@ def adopt(
         named = _candidates(frame, {*renames, *header_of, *keep}, seeds)
         header_of |= {} if named is None else {named: "candidate"}
     renamed = frame.rename({**renames, **header_of})
-    shares: list[str] = []
-    if percent:
-        renamed, shares = _as_fractions(renamed, source)
+    shares = _shares(renamed) if percent else []
+    renamed, doubts = as_fractions(renamed, shares, source)
     read = [f"'{header}' as {name}" for header, name in header_of.items()]
     read += [f"per cent in {', '.join(shares)}"] if shares else []
     notes = [f"{source}: read {', '.join(read)}{'; say otherwise by `columns`' if header_of else ''}"] if read else []
+    notes += doubts
     unknown = [name for name in renamed.columns if _is_unknown(name, renamed.schema[name]) and name not in keep]
     if unknown and (header_of or renames):
         shown = ", ".join(f"'{name}'" for name in unknown[:6]) + (", ..." if len(unknown) > 6 else "")
@@ -301,18 +302,14 @@ def _candidates(frame: pl.DataFrame, taken: Collection[str], seeds: str | None) 
     return None
 
 
-def _as_fractions(frame: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[str]]:
-    shares = [
+def _shares(frame: pl.DataFrame) -> list[str]:
+    """Return the columns of numbers that the schema takes as a share of 0 to 1."""
+    return [
         name
         for name, dtype in frame.schema.items()
         if dtype.is_numeric()
         and (_ANY_PASS_AT.fullmatch(name) or (name in BY_NAME and BY_NAME[name].unit == "fraction"))
     ]
-    for name in shares:
-        most = frame[name].cast(pl.Float64).max()
-        if isinstance(most, float) and most > 100.0 + 1e-9:
-            raise CorpusError(f"{source}: column '{name}': {most:g} is above 100, so it is not in per cent")
-    return frame.with_columns(pl.col(name).cast(pl.Float64) / 100.0 for name in shares), shares
 
 
 def near_names(columns: Iterable[str]) -> dict[str, str]:

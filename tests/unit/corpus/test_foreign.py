@@ -135,6 +135,57 @@ def test_a_score_above_a_hundred_is_not_in_per_cent() -> None:
         adopt(pl.DataFrame({"candidate": ["a"], "pre_pass_at_1": [250.0]}), percent=True)
 
 
+def per_cent(**scores: list[float]) -> tuple[str, ...]:
+    return adopt(pl.DataFrame({"candidate": ["a", "b"], **scores}), percent=True, source="x.csv").notes[1:]
+
+
+@pytest.mark.parametrize(
+    ("column", "scores"),
+    [
+        ("pre_pass_at_1", {"pre_pass_at_1": [0.31, 0.36], "pre_pass_at_64": [71.0, 66.0]}),
+        ("pre_pass_at_64", {"pre_pass_at_1": [31.0, 36.0], "pre_pass_at_64": [0.71, 0.66]}),
+        ("post_pass_at_16", {"post_pass_at_1": [3.0, 2.0], "post_pass_at_16": [0.2, 0.18]}),
+        ("pre_pass_at_1", {"pre_pass_at_1": [0.2, 0.0], "pre_pass_at_4": [0.3, 0.0], "pre_pass_at_16": [45.0, 9.0]}),
+    ],
+)
+def test_a_fraction_beside_per_cent_is_refused_where_pass_at_k_tells(
+    column: str, scores: dict[str, list[float]]
+) -> None:
+    with pytest.raises(CorpusError, match=rf"x\.csv: column '{column}' .* cannot be in per cent beside .* by 100"):
+        per_cent(**scores)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        {"pre_pass_at_1": [0.5, 0.0], "pre_pass_at_64": [20.0, 1.0]},  # a hard benchmark
+        {"pre_pass_at_1": [0.5, 0.2], "pre_pass_at_64": [0.9, 0.3]},
+        {"pre_pass_at_64": [0.9, 0.5]},
+        {"pre_pass_at_1": [0.5, 40.0], "pre_pass_at_1_se": [0.4, 0.9]},
+        {"pre_pass_at_1": [0.0, 0.0], "pre_pass_at_64": [20.0, 1.0]},
+    ],
+)
+def test_low_scores_in_per_cent_are_no_mistake(scores: dict[str, list[float]]) -> None:
+    assert per_cent(**scores) == ()
+
+
+@given(st.lists(st.floats(1e-4, 1), min_size=1, max_size=9), st.sampled_from([2, 4, 16, 64]))
+def test_no_benchmark_is_so_hard_that_its_per_cent_are_refused(p: list[float], k: int) -> None:
+    low, high = (100 * sum(1 - (1 - each) ** tries for each in p) / len(p) for tries in (1, k))
+    per_cent(pre_pass_at_1=[low, low], **{f"pre_pass_at_{k}": [high, high]})
+    if low > 1:
+        with pytest.raises(CorpusError, match=f"'pre_pass_at_{k}' .* cannot be in per cent"):
+            per_cent(pre_pass_at_1=[low, low], **{f"pre_pass_at_{k}": [high / 100, high / 100]})
+
+
+def test_where_nothing_tells_a_note_says_what_was_read() -> None:
+    (note,) = per_cent(pre_pass_at_1=[31.0, 36.0], pre_truncated_share=[0.12, 0.5], post_pass_at_1=[0.4, 0.6])
+    said = "pre_truncated_share (0.5 at most), post_pass_at_1 (0.6 at most); multiply by 100 what is a fraction"
+    assert note == f"x.csv: read as per cent, although no value is above 1: {said}"
+    (note,) = per_cent(pre_pass_at_1=[1.1, 0.9], pre_pass_at_64=[1.0, 0.9])  # of other samples
+    assert "pre_pass_at_64 (1 at most)" in note
+
+
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=5))
 def test_per_cent_is_a_hundredth(values: list[float]) -> None:
     table = pl.DataFrame({"candidate": [f"c{i}" for i in range(len(values))], "pass@12": values})
