@@ -82,7 +82,9 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=HEADER",
         help="what a table of another tool calls a column: candidate=run pre_pass_at_64='pass@64'",
     )
-    parser.add_argument("--percent", action="store_true", help="the table's scores are in per cent")
+    parser.add_argument(
+        "--percent", action="store_true", help="scores are in per cent (not in files that quagpredict wrote)"
+    )
 
 
 def add_join_seeds(parser: argparse.ArgumentParser) -> None:

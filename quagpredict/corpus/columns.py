@@ -22,6 +22,7 @@ A derived column is known by its name alone, so that a stored surrogate can ask 
 """
 
 import re
+from collections.abc import Collection
 from functools import cache
 from typing import Literal, NamedTuple, cast
 
@@ -156,6 +157,20 @@ def origin(name: str) -> str:
     ('pre_problems', 'base_model', 'pre_pass_at_1')
     """
     return derived.origin if (derived := derived_of(name)) else name
+
+
+def measurement_of(name: str, features: Collection[str]) -> str:
+    """Return the measurement that a feature is of: its origin, but for Pass@k alone of all that the counts can give.
+
+    Examples
+    --------
+    >>> one, two = "pre_problems.pass_at_64", "pre_problems.pass_at_4"
+    >>> measurement_of(one, [one, "pre_held_out_loss_nats"]), measurement_of(one, [one, two])
+    ('pre_pass_at_64', 'pre_problems')
+    """
+    flat = name.replace("_problems.", "_")
+    alone = sum(origin(other) == origin(name) for other in features) == 1
+    return flat if flat != name and alone and pass_at(flat) else origin(name)
 
 
 @cache

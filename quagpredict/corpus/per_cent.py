@@ -54,7 +54,7 @@ def as_fractions(frame: pl.DataFrame, shares: Sequence[str], source: str) -> tup
                 f"{source}: column '{name}' ({most[name]:g} at most) cannot be in per cent beside '{wrong}' "
                 f"({most[wrong]:g} at most), and can be a fraction: multiply it by 100"
             )
-        if above and "per cent" not in tellings.values():
+        if "per cent" not in tellings.values():
             doubtful.append(f"{name} ({most[name]:g} at most)")
     note = (
         f"{source}: read as per cent, although no value is above 1: {', '.join(doubtful)}; multiply by 100 what is a "

@@ -48,7 +48,7 @@ def read_corpus(
         Of a table with headers of its own: column of the schema -> header, such as ``{"candidate": "run"}``; ``{}``
         takes what can be recognised (see `quagpredict.corpus.foreign.adopt`). None: headers are taken as they are.
     percent : bool
-        Whether its scores are in per cent. They and headers are then read as with `columns`.
+        Whether its scores are in per cent, but in files that quagpredict wrote. Headers are read as with `columns`.
 
     Returns
     -------
@@ -128,7 +128,8 @@ def read_foreign(
     notes: list[str] = []
     parts = []
     for part in parts_of(source):
-        adopted = adopt(part.frame, columns, percent=percent, keep=keep, seeds=join_seeds, source=part.source)
+        in_percent = percent and part.schema_version is None  # ours are fractions
+        adopted = adopt(part.frame, columns, percent=in_percent, keep=keep, seeds=join_seeds, source=part.source)
         notes += adopted.notes
         parts += _checked([_typed(part._replace(frame=adopted.frame))], True, ())
     if join_seeds is not None and parts:
@@ -141,7 +142,7 @@ def read_foreign(
     frame = _one_table(parts, allow_mixed_protocols)
     if join is not None:
         for part in parts_of(join):
-            other = adopt(part.frame, percent=percent, keep=keep, source=part.source)
+            other = adopt(part.frame, percent=percent and part.schema_version is None, keep=keep, source=part.source)
             joined = joined_by_name(frame, other.frame, parts[0].source, part.source)
             frame = check_corpus(joined.frame, part.source, allow_mixed_protocols=True)
             notes += [*other.notes, *joined.notes]

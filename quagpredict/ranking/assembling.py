@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.arrays import Floats
-from quagpredict.corpus.columns import is_derived, origin
+from quagpredict.corpus.columns import is_derived, measurement_of, origin, pass_at
 from quagpredict.ranking.free_choices import free_choices
 from quagpredict.ranking.outcome import outcome
 from quagpredict.ranking.result import Flag, Ranking
@@ -43,7 +43,8 @@ def assembled(
     kinds: dict[str, dict[str, None]] = {}
     for flag in flags:
         kinds.setdefault(flag.candidate, {})[flag.kind] = None
-    shown = [name for name in dict.fromkeys((*parts.used, "pre_pass_at_1")) if name in frame.columns]
+    of_counts = [flat for name in parts.used if pass_at(flat := measurement_of(name, parts.used))]
+    shown = [name for name in dict.fromkeys((*parts.used, *of_counts, "pre_pass_at_1")) if name in frame.columns]
     drivers = [] if parts.contributions is None else [_drivers(*parts.contributions)]
     table = frame.select(
         parts.merit.rank("min", descending=True).cast(pl.Int64).alias("rank"),

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.arrays import Floats
-from quagpredict.corpus.columns import column_of, origin
+from quagpredict.corpus.columns import column_of, measurement_of
 from quagpredict.errors import IncomparableError, NothingToRankError, UsageError, argument
 from quagpredict.ranking.applicability import Mismatch, mismatches
 from quagpredict.ranking.assembling import Parts, assembled
@@ -337,10 +337,8 @@ def _allowed(
 
 def _about(surrogate: FittedSurrogate, among: int, finished_here: int) -> str:
     """Return what predicts, from what and how sure; `among` is how many of these candidates it was fitted on."""
-    measured = list(dict.fromkeys(map(origin, surrogate.features)))
-    of_counts = [name for name in surrogate.features if origin(name) == "pre_problems"]
-    counts = column_of(of_counts[0]).heading if len(of_counts) == 1 else "counts of each problem"  # one may be flat
-    called = [counts if name == "pre_problems" else column_of(name).heading for name in measured]
+    measured = dict.fromkeys(measurement_of(name, surrogate.features) for name in surrogate.features)
+    called = ["counts of each problem" if name == "pre_problems" else column_of(name).heading for name in measured]
     of = ", ".join(called[:4]) + (f" and {len(called) - 4} more" if len(called) > 4 else "")
     rows = surrogate.training_rows
     learnt = f"fitted on {rows} finished candidates" if rows else "with no result of these candidates"

@@ -1,6 +1,7 @@
 """What RL really gave: joined to candidates, and what each way of choosing would have cost."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from quagpredict.corpus import read_corpus
 from quagpredict.corpus.columns import column_of, pass_at
 from quagpredict.corpus.weights import weighted
 from quagpredict.errors import CorpusError, IncomparableError, InvalidDataError
+from quagpredict.ranking.headers import HeadersError, with_headers
 from quagpredict.ranking.result import Choice, Outcome
 from quagpredict.validation.free_orders import free_orders
 from quagpredict.validation.within_base import within_base
@@ -79,9 +81,17 @@ def check_one_rl_recipe(frame: pl.DataFrame, target: str, *, allow_mixed: bool) 
 
 
 def with_truth(
-    frame: pl.DataFrame, truth: Any, target: str, *, allow_mixed: bool, weights: Mapping[str, float] | None = None
-) -> pl.DataFrame:
+    frame: pl.DataFrame,
+    truth: Any,
+    target: str,
+    *,
+    percent: bool = False,
+    allow_mixed: bool,
+    weights: Mapping[str, float] | None = None,
+) -> tuple[pl.DataFrame, list[str]]:
     """Return the candidates with the target taken from another table, by name, weighted by benchmark as theirs is.
+
+    Its headers are read as those of the candidates are; what was taken for what is returned too.
 
     Raises
     ------
@@ -90,26 +100,37 @@ def with_truth(
     IncomparableError
         If it was measured under another eval protocol, or mixes RL recipes, and that was not allowed.
     """
-    results = read_corpus(truth, nested=bool(weights), allow_mixed_protocols=allow_mixed)
+    label = str(truth) if isinstance(truth, str | Path) else "`truth`"
+
+    def with_target(source: Any) -> pl.DataFrame:
+        table = read_corpus(source, nested=bool(weights), allow_mixed_protocols=allow_mixed)
+        if target not in table.columns:
+            known = " (or 'score_after_rl')" if target == "post_pass_at_1" else ""
+            raise CorpusError(f"{label}: column '{target}' is missing{known}; it has {', '.join(table.columns[:8])}")
+        return table
+
+    try:
+        results, read = with_headers(with_target, truth, percent=percent, allow_mixed_protocols=allow_mixed)
+    except HeadersError as error:  # `columns` speaks of the candidates
+        raise CorpusError(error.reason) from None
+    notes = [note.partition("; say otherwise")[0] for note in read.notes]
     results = weighted(results, weights, source="truth") if weights else results
-    if target not in results.columns:
-        raise CorpusError(f"`truth`: column '{target}' is missing")
     results = results.filter(pl.col(target).is_not_null() & pl.col("candidate").is_in(frame["candidate"].implode()))
     if results.is_empty():
-        raise CorpusError(f"`truth`: it gives '{target}' for none of the candidates; names must be equal")
+        raise CorpusError(f"{label}: it gives '{target}' for none of the candidates; names must be equal")
     check_one_rl_recipe(results, target, allow_mixed=allow_mixed)
     protocols = [
         set(table.get_column("eval_protocol_id", default=pl.Series([None])).to_list()) for table in (frame, results)
     ]
     if not allow_mixed and None not in protocols[0] | protocols[1] and protocols[0] != protocols[1]:
         raise IncomparableError(
-            f"`truth`: eval protocol {', '.join(sorted(protocols[1]))}, but the candidates were measured under "
+            f"{label}: eval protocol {', '.join(sorted(protocols[1]))}, but the candidates were measured under "
             f"{', '.join(sorted(protocols[0]))}; their scores are not comparable"
         )
     means = results.group_by("candidate").agg(pl.col(target).mean().alias("_truth"))
     known_target = pl.col(target) if target in frame.columns else pl.lit(None, pl.Float64)
     joined = frame.join(means, on="candidate", how="left", maintain_order="left")
-    return joined.with_columns(pl.coalesce("_truth", known_target).alias(target)).drop("_truth")
+    return joined.with_columns(pl.coalesce("_truth", known_target).alias(target)).drop("_truth"), notes
 
 
 def outcome(

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.arrays import Floats
-from quagpredict.corpus.columns import origin
+from quagpredict.corpus.columns import measurement_of
 from quagpredict.ranking.belief import Belief, Bounds, condition
 from quagpredict.schema import BY_NAME
 from quagpredict.surrogates.fitted import Z90, FittedSurrogate, Interval, transform_columns
@@ -137,7 +137,7 @@ def contributions(surrogate: FittedSurrogate, X: Floats) -> tuple[tuple[str, ...
     >>> contributions(fitted, np.array([[1.0], [2.0]]))[1].round(3).tolist()
     [[-0.1], [0.1]]
     """
-    origins = [origin(name) for name in surrogate.features]
+    origins = [measurement_of(name, surrogate.features) for name in surrogate.features]
     whole = np.isfinite(X).all(axis=1)
     rows = X[whole]
     differ = (rows != rows[:1]).any(axis=0)

@@ -107,7 +107,7 @@ def rank(
         Of tables with headers of their own: column of the schema -> header, such as ``{"candidate": "run"}``. Without
         it, headers that can mean but one thing are taken for it, where the tables cannot be used as they stand.
     percent : bool
-        Whether their scores are in per cent.
+        Whether scores are in per cent, in every table but those that quagpredict wrote.
     join : source, optional
         A table whose columns are laid beside, by ``candidate``: the losses, say, of another tool.
     join_seeds : str, optional
@@ -232,7 +232,10 @@ def _ranked(
     own = one_row_each(frame, target)
     shown = own
     if truth is not None:
-        shown = with_truth(own, truth, target, allow_mixed=allow_mixed_protocols, weights=weights)
+        shown, read_as = with_truth(
+            own, truth, target, percent=percent, allow_mixed=allow_mixed_protocols, weights=weights
+        )
+        notes += read_as
         check_one_rl_recipe(shown, target, allow_mixed=allow_mixed_protocols)
     if on_the_spot:
         fitted = fit_finished(own, "" if surrogate == ON_THE_SPOT else str(surrogate), features, target)

@@ -174,7 +174,7 @@ def _sentence(ranking: Ranking, taken: tuple[str, ...]) -> str:
         first = ranking.frame.sort("actual", descending=not ranking.minimize, nulls_last=True).row(0, named=True)
         return f"All have their result: {marked(first['candidate'])} is best, {with_unit(ranking, first['actual'])}."
     if ranking.surrogate is None:
-        return _screened_sentence(ranking, taken, count)
+        return _screened_sentence(ranking, taken)
     if len(taken) > 1:
         expected = ranking.budget and ranking.budget.expected_best
         of = "them" if ranking.budget is None or ranking.budget.in_hand is None else "all"
@@ -223,17 +223,20 @@ def _after(ranking: Ranking) -> str:
     return f"{heading(target)} after RL" if target.startswith("post_") else plain(target)
 
 
-def _screened_sentence(ranking: Ranking, taken: tuple[str, ...], count: int) -> str:
+def _screened_sentence(ranking: Ranking, taken: tuple[str, ...]) -> str:
     """Return what to take where no score is predicted: by the measurement that the screening orders by."""
+    open_ = ranking.frame.filter(pl.col("rank").is_not_null() & ~has_result(ranking))
+    count, without = open_.height, " without a result" if ranking.finished else ""
     order = ranking.frame.columns[ranking.frame.columns.index("candidate") + 1 :]
     by = next(name for name in order if name.startswith("pre_"))
     which = f"the {rule_in_words(by)}" if by != "pre_pass_at_1" else "the highest Pass@1"
     if len(taken) > 1:
-        return f"Take {and_so_on(taken)} through RL: of the {count:,} they have {which} that passes the screening."
+        those = f"of the {count:,}{without}"
+        return f"Take {and_so_on(taken)} through RL: {those} they have {which} that passes the screening."
     value = _row(ranking, taken[0])[by]
     unit = " %" if is_share(by) else ""
-    out = sum("screened-out" in kinds for kinds in ranking.frame["flags"])
-    those = f"of the {count - out:,} that pass the screening" if out else f"of the {count:,}"
+    out = sum("screened-out" in kinds for kinds in open_["flags"])
+    those = f"of the {count - out:,}{without}{' that pass the screening' if out else ''}"
     return f"Take {marked(taken[0])} through RL first: {those} it has {which}, {measured(by, value)}{unit}."
 
 

@@ -260,7 +260,7 @@ def test_bad_input_is_one_line_and_its_code(make, code, said, workplace, capsys)
         (["--surrogate", "runs"], 3, "there is no surrogate"),
         (["--out", "a.xlsx"], 2, "must end in .csv, .json, .txt, .html, .md or .png"),
         (["--split", "held_out"], 4, "no candidate has the split 'held_out'"),
-        (["--truth", "runs"], 3, "--truth: column 'post_pass_at_1' is missing"),
+        (["--truth", "runs"], 3, "runs: column 'post_pass_at_1' is missing (or 'score_after_rl'); it has candidate, "),
         (["--top", "many"], 2, "argument --top"),
         (["--surrogate", "model", "--gate", "nobody"], 2, "--gate nobody: expected a score"),
         (

@@ -159,8 +159,6 @@ def test_a_fraction_beside_per_cent_is_refused_where_pass_at_k_tells(
     "scores",
     [
         {"pre_pass_at_1": [0.5, 0.0], "pre_pass_at_64": [20.0, 1.0]},  # a hard benchmark
-        {"pre_pass_at_1": [0.5, 0.2], "pre_pass_at_64": [0.9, 0.3]},
-        {"pre_pass_at_64": [0.9, 0.5]},
         {"pre_pass_at_1": [0.5, 40.0], "pre_pass_at_1_se": [0.4, 0.9]},
         {"pre_pass_at_1": [0.0, 0.0], "pre_pass_at_64": [20.0, 1.0]},
     ],
@@ -184,6 +182,8 @@ def test_where_nothing_tells_a_note_says_what_was_read() -> None:
     assert note == f"x.csv: read as per cent, although no value is above 1: {said}"
     (note,) = per_cent(pre_pass_at_1=[1.1, 0.9], pre_pass_at_64=[1.0, 0.9])  # of other samples
     assert "pre_pass_at_64 (1 at most)" in note
+    (note,) = per_cent(pre_pass_at_1=[0.31, 0.36], pre_pass_at_64=[0.71, 0.66])  # or nothing is in per cent
+    assert "pre_pass_at_1 (0.36 at most), pre_pass_at_64 (0.71 at most); multiply by 100" in note
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=5))

@@ -203,3 +203,21 @@ def test_scores_are_predicted_by_benchmark_and_add_up(runs: pl.DataFrame) -> Non
     assert "By benchmark, the first 3: before RL, predicted, 90 % interval in per cent" in printed
     assert f"{ranking.frame['candidate'][0]}: fill " in printed
     assert json.loads(to_json(ranking_values(ranking)))["by_benchmark"][0]["benchmark"] == "fill"
+
+
+def test_the_one_pass_at_k_that_was_read_is_shown_and_named_as_a_driver() -> None:
+    pass_at_1, loss = [0.2 + 0.02 * i for i in range(8)], [0.9 - 0.03 * (i * 5 % 8) for i in range(8)]
+    flat = pl.DataFrame(
+        {
+            "candidate": list("abcdefgh"),
+            "pre_pass_at_1": pass_at_1,
+            "pre_pass_at_64": [0.5 + 0.03 * (i * 3 % 8) for i in range(8)],
+            "pre_held_out_loss_nats": loss,
+            "post_pass_at_1": [0.4 + 0.02 * (i * 3 % 8) if i < 6 else None for i in range(8)],
+        }
+    )
+    ranking = rank(flat)
+    assert ranking.surrogate == "hierarchical"
+    assert "pre_pass_at_64" in ranking.frame.columns
+    assert ranking.contributions is not None
+    assert ranking.contributions.columns == ["candidate", "pre_pass_at_64", "pre_held_out_loss_nats"]

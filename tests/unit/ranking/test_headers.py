@@ -3,7 +3,8 @@
 import polars as pl
 import pytest
 
-from quagpredict.errors import NothingToRankError
+from quagpredict.corpus import write_corpus
+from quagpredict.errors import CorpusError, NothingToRankError
 from quagpredict.ranking import HeadersError, rank
 
 FOREIGN = pl.DataFrame(
@@ -44,3 +45,31 @@ def test_rows_of_a_split_are_ranked_under_any_headers():
     assert rank(table, "none", split="held_out").frame["candidate"].to_list() == ["mix-b"]
     with pytest.raises(NothingToRankError, match="no candidate has the split 'fit'"):
         rank(FOREIGN, "none", split="fit")
+
+
+def test_truth_is_read_under_headers_and_in_the_unit_of_the_candidates(tmp_path):
+    table = FOREIGN.with_columns(pl.col("pass@1", "pass@64") * 100)
+    truth = tmp_path / "truth.csv"
+    pl.DataFrame({"Model": ["mix-b", "mix-a"], "after RL": [48.2, 53.1]}).write_csv(truth)
+    ranking = rank(table, "none", percent=True, truth=truth)
+    assert ranking.frame["actual"].to_list() == pytest.approx([0.531, 0.482])
+    assert any("'after RL' as post_pass_at_1" in note and "columns" not in note for note in ranking.notes)
+    written = tmp_path / "ours.parquet"  # fractions, whatever unit a table beside it has
+    write_corpus(pl.DataFrame({"candidate": ["mix-a"], "post_pass_at_1": [0.531]}), written)
+    assert rank(table, "none", percent=True, truth=written).outcome.best_actual == 0.531
+    both = rank([table.rename({"name": "candidate"}), _ours(tmp_path)], "none", percent=True)
+    assert dict(both.frame.select("candidate", "pre_pass_at_64").rows())["mix-c"] == 0.69
+
+
+def test_truth_that_cannot_be_read_names_its_file_and_what_to_call_its_columns(tmp_path):
+    truth = tmp_path / "truth.csv"
+    pl.DataFrame({"Model": ["mix-a"], "outcome": [0.5]}).write_csv(truth)
+    match = r"truth.csv: column 'post_pass_at_1' is missing \(or 'score_after_rl'\); it has candidate, outcome"
+    with pytest.raises(CorpusError, match=match):
+        rank(FOREIGN, "none", truth=truth)
+
+
+def _ours(folder):
+    row = pl.DataFrame({"candidate": ["mix-c"], "base_model": ["q"], "pre_pass_at_1": [0.3], "pre_pass_at_64": [0.69]})
+    write_corpus(row, folder / "base.parquet")
+    return folder / "base.parquet"

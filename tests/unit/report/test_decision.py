@@ -141,6 +141,10 @@ def test_a_screening_says_that_it_predicts_nothing():
         "Take c0 and c1 through RL: of the 12 they have the highest Pass@64 that passes the screening."
     )
     assert decide(rank(OPEN, None)).doubt == ""
+    done = TABLE.with_columns(post_pass_at_1=pl.when(pl.col("candidate") == "c0").then("post_pass_at_1"))
+    text = "Take c1 and c3 through RL: of the 11 without a result they have the highest Pass@64 that passes"
+    assert said(rank(done, None, budget=2)).startswith(text)
+    assert " without a result " in said(rank(done, None))
 
 
 def test_the_results_of_rules_are_told_best_first(surrogate):
