@@ -271,7 +271,8 @@ def at_work(
         if join:
             holders = Holders(root, lease_seconds=lease_seconds, elsewhere=elsewhere)
         else:
-            with _one_starts(root / "collectors", lease_seconds):
+            # Of several that want to be alone and start at once, one looks first: else each refuses.
+            with one_at_a_time(root / "collectors" / "start.lock", lease_seconds):
                 holders = Holders(root, lease_seconds=lease_seconds, elsewhere=elsewhere)
                 try:
                     holders.make_sure_to_be_alone()
@@ -287,17 +288,20 @@ def at_work(
 
 
 @contextmanager
-def _one_starts(folder: Path, patience: float) -> Iterator[None]:
-    """Of several that want to be alone and start at once on a machine, let one look first: else each refuses."""
-    folder.mkdir(parents=True, exist_ok=True)
+def one_at_a_time(lock: Path, patience: float) -> Iterator[None]:
+    """Hold a lock among the collectors of a machine, and of others as far as the file system's locks reach.
+
+    One that was stopped while it held the lock keeps the others waiting for `patience` seconds, not for ever.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + patience
-    with (folder / "start.lock").open("w") as handle:
+    with lock.open("w") as handle:
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() >= until:  # it was stopped while it looked
+                if time.monotonic() >= until:
                     break
                 time.sleep(0.02)
         yield

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+from quagpredict.collection.holders import one_at_a_time
 from quagpredict.collection.stages import ROLE_OF, Stage
 from quagpredict.files import file_digest, write_json
 from quagpredict.plans.parts import LAUNCHERS
@@ -30,6 +31,7 @@ _KEEP_MEMORY = {
 }
 # Launchers whose programs wait in a queue, and outlive the `collect` that put them there.
 QUEUES = ("slurm",)
+_PATIENCE_S = 10.0  # with a collector that was stopped while it wrote its programs down
 _THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "RAYON")
 
 
@@ -242,6 +244,7 @@ class Programs:
 
     def __init__(self, work: Path) -> None:
         self._file = work / "programs.json"
+        self._lock = work / "collectors" / "programs.lock"
         self._known = _read(self._file)
 
     def changed(self, stage: Stage) -> str | None:
@@ -250,13 +253,14 @@ class Programs:
         now = file_digest(path)
         if self._is_last(stage.program, now):
             return None
-        self._known = _read(self._file)  # another collector may have written it down, or another program
-        if self._is_last(stage.program, now):
-            return None
-        before = self._known.setdefault(stage.program, [])
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        before.append({"sha256": now, "from_stage": stage.id, "since": since})
-        write_json(self._file, self._known)
+        with one_at_a_time(self._lock, _PATIENCE_S):
+            self._known = _read(self._file)  # another collector may have written it down, or another program
+            if self._is_last(stage.program, now):
+                return None
+            before = self._known.setdefault(stage.program, [])
+            since = datetime.now(UTC).isoformat(timespec="seconds")
+            before.append({"sha256": now, "from_stage": stage.id, "since": since})
+            write_json(self._file, self._known)
         if len(before) == 1:
             return None
         return (

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ import yaml
 from quagpredict.cli import main
 from quagpredict.collection.collecting import collect
 from quagpredict.collection.endings import reason_in, record_of_end
+from quagpredict.collection.holders import one_at_a_time
 from quagpredict.collection.launch import Programs
 from quagpredict.collection.ledger import Attempt, Ledger, read_ledger
 from quagpredict.collection.rows import Rows
@@ -18,6 +20,7 @@ from quagpredict.collection.stages import Stage, stages_of
 from quagpredict.collection.work_folder import AttemptFiles, WorkFolder, checked_record
 from quagpredict.corpus import read_corpus
 from quagpredict.errors import InvalidDataError
+from quagpredict.files import write_json
 from quagpredict.plans.plan import Plan
 from quagpredict.run_record import RECORD_NAME
 
@@ -304,6 +307,33 @@ def test_what_two_collectors_write_down_of_their_programs_stays(write_plan, tmp_
     assert other.changed(sft) is None
     kept = json.loads((tmp_path / "work" / "programs.json").read_text())
     assert [kept[stage.program][0]["from_stage"] for stage in (base, sft)] == [base.id, sft.id]
+    assert Programs(tmp_path / "work").changed(base) is None
+
+
+def test_what_another_collector_writes_down_meanwhile_stays(write_plan, tmp_path, monkeypatch):
+    """The other one comes between our reading of the file and our writing of it."""
+    one, other = Programs(tmp_path / "work"), Programs(tmp_path / "work")
+    stages = stages_of(Plan.from_yaml(write_plan()))
+    base, sft = stages[0], replace(stages[1], program="training/train_sft.py")
+    beside = Thread(target=other.changed, args=(sft,))
+
+    def late(path, content):
+        if not beside.ident:
+            beside.start()
+            beside.join(0.5)  # it waits for us; without a lock it is done by then
+        write_json(path, content)
+
+    monkeypatch.setattr("quagpredict.collection.launch.write_json", late)
+    assert one.changed(base) is None
+    beside.join()
+    assert {*json.loads((tmp_path / "work" / "programs.json").read_text())} == {base.program, sft.program}
+
+
+def test_a_collector_that_was_stopped_while_it_wrote_keeps_nobody_for_ever(write_plan, tmp_path, monkeypatch):
+    monkeypatch.setattr("quagpredict.collection.launch._PATIENCE_S", 0.1)
+    base = stages_of(Plan.from_yaml(write_plan()))[0]
+    with one_at_a_time(tmp_path / "work" / "collectors" / "programs.lock", 0.1):
+        Programs(tmp_path / "work").changed(base)
     assert Programs(tmp_path / "work").changed(base) is None
 
 
