@@ -94,10 +94,10 @@ def next_table(corpora: int, finished: int, world: World) -> None:
             for runs in range(max(RUNS) + 1):
                 if runs in cost[rule]:
                     cost[rule][runs].append(float(actual.max() - actual[int(belief.merits().argmax())]))
-                score = belief.known.copy()
+                score = belief.result.copy()
                 row = _chosen(rule, belief, random)
                 score[row] = actual[row]
-                belief = condition(belief, np.where(np.isfinite(belief.known), np.nan, score))
+                belief = condition(belief, np.where(np.isfinite(belief.result), np.nan, score))
     print(f"\nreal regret in points after so many RL runs, {finished} finished runs before, {corpora} corpora")
     print(f"{'next run by':<20}" + "".join(f"{runs:>14}" for runs in (0, *RUNS)))
     for rule in rules:
@@ -105,7 +105,7 @@ def next_table(corpora: int, finished: int, world: World) -> None:
 
 
 def _chosen(rule: str, belief: Belief, random: np.random.Generator) -> int:
-    left = np.flatnonzero(~np.isfinite(belief.known))
+    left = np.flatnonzero(~np.isfinite(belief.result))
     if rule == "knowledge gradient":
         value = regret_reductions(belief)[left]
     elif rule == "best prediction":

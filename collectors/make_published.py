@@ -88,11 +88,11 @@ def read_pairs(path: Path) -> pl.DataFrame:
     )
     studies = [study_of(source) for source in rows["source"]]
     rows = rows.with_columns(
-        study=pl.Series([one.name for one in studies], dtype=pl.String),
+        study=pl.Series([study.name for study in studies], dtype=pl.String),
         measure=pl.col("metric_name").str.replace(r"\s*\((%|fraction.*?|count.*?)\)", ""),
         unit=pl.Series([unit_of(name) for name in rows["metric_name"]], dtype=pl.String),
         post_kind=pl.Series([kind_of(note or "") for note in rows["note"]], dtype=pl.String),
-        _scale=pl.Series([100.0 if one.per_cent else 1.0 for one in studies]),
+        _scale=pl.Series([100.0 if study.per_cent else 1.0 for study in studies]),
     )
     rows = rows.with_columns(
         pre=pl.when(pl.col("unit") == "fraction")

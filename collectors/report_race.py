@@ -55,8 +55,8 @@ class Held(NamedTuple):
 def held(plan: Plan, folder: Path) -> Held:
     """Read a race and its truth, and refuse one that could have known it."""
     lines = [pl.read_parquet(path, columns=["attempt"])["attempt"] for path in sorted(folder.glob("records-*.parquet"))]
-    found = [attempt_of(line.encode()) for part in lines for line in part]
-    attempts = {attempt.stage: attempt for attempt in found if attempt is not None}
+    lines_read = [attempt_of(line.encode()) for part in lines for line in part]
+    attempts = {attempt.stage: attempt for attempt in lines_read if attempt is not None}
     rounds = rounds_of(plan, stages_of(plan), list(attempts.values()))
     if not rounds.over:
         raise InvalidDataError(f"{folder}: the race of '{plan.name}' is not over; go on with `quagpredict collect`")
@@ -77,7 +77,7 @@ def held(plan: Plan, folder: Path) -> Held:
         end="post_pass_at_1",
     )
     curves = corpus.select("candidate", "post_curve").explode("post_curve").unnest("post_curve")
-    return Held(plan, tuple(dict(one) for one in rounds.decisions), taken, asked, attempts, truth, curves)
+    return Held(plan, tuple(dict(decision) for decision in rounds.decisions), taken, asked, attempts, truth, curves)
 
 
 def other_rules(race: Held) -> list[tuple[str, float, float]]:
@@ -85,7 +85,7 @@ def other_rules(race: Held) -> list[tuple[str, float, float]]:
     assert race.plan.rl is not None
     assert race.plan.race is not None
     steps, rungs = race.plan.rl.steps, race.plan.race.rungs
-    found = []
+    results = []
     for rule, column, sign in (
         ("the first by Pass@64 before RL, in full", "pre_pass_at_64", 1),
         ("the first by Pass@1 before RL, in full", "pre_pass_at_1", 1),
@@ -94,9 +94,9 @@ def other_rules(race: Held) -> list[tuple[str, float, float]]:
         if race.truth[column].null_count() == race.truth.height:
             continue
         first = race.truth.sort(sign * pl.col(column), descending=True, nulls_last=True)["candidate"][0]
-        found.append((rule, float(steps), race.regret(first)))
+        results.append((rule, float(steps), race.regret(first)))
     ends = race.truth["end"].to_numpy()
-    found.append(("one by chance, in full (mean)", float(steps), float(100 * (ends.max() - ends.mean()))))
+    results.append(("one by chance, in full (mean)", float(steps), float(100 * (ends.max() - ends.mean()))))
     for score, column in (("Pass@1", "pass_at_1"), ("Pass@16", "pass_at_16")):
         if race.curves[column].null_count() == race.curves.height:
             continue
@@ -106,9 +106,9 @@ def other_rules(race: Held) -> list[tuple[str, float, float]]:
             before = rung
             here = race.curves.filter(pl.col("step") == rung, pl.col("candidate").is_in(left))
             left = here.sort(column, descending=True)["candidate"].to_list()[: max(len(left) // 2, 1)]
-        found.append((f"halving by {score}", spent, race.regret(left[0])))
+        results.append((f"halving by {score}", spent, race.regret(left[0])))
     whole = race.truth.height * (steps + race.plan.race.measure_cost)
-    return [*found, ("all in full", whole, 0.0)]
+    return [*results, ("all in full", whole, 0.0)]
 
 
 def page(race: Held, command: str, figure: str) -> str:
@@ -209,8 +209,8 @@ def picture(race: Held, path: Path) -> Path:
     seen = pl.DataFrame(known, schema={"candidate": pl.String, "step": pl.Int64}, orient="row")
     curves = race.curves.join(seen, on=["candidate", "step"], how="semi").sort("candidate", "step")
     frame = pl.DataFrame(race.last["candidates"], infer_schema_length=None)
-    found = Race(frame, race.last["choice"], race.last["expected_regret"], 0.0, True, None, plan.rl.steps, curves, ())
-    return race_figure(found, path)
+    shown = Race(frame, race.last["choice"], race.last["expected_regret"], 0.0, True, None, plan.rl.steps, curves, ())
+    return race_figure(shown, path)
 
 
 def _measurement(plan: Plan, candidate: str, step: int) -> str:

@@ -270,7 +270,7 @@ def _misses(frame: pl.DataFrame, rule: str = "default", shown: int = 8) -> list[
     own = frame.filter(rule=rule)
     if own.is_empty():
         return []
-    places = own.with_columns(
+    ranks = own.with_columns(
         pl.len().over("base_model").alias("of"),
         pl.col("score").rank("ordinal", descending=True).over("base_model").alias("said"),
         pl.col("actual").rank("ordinal", descending=True).over("base_model").alias("ended"),
@@ -282,7 +282,7 @@ def _misses(frame: pl.DataFrame, rule: str = "default", shown: int = 8) -> list[
         "| candidate | its place before RL | after RL | score after RL, % |",
     ]
     lines.append("| --- | ---: | ---: | ---: |")
-    for row in places.sort("missed", "candidate", descending=[True, False]).head(shown).iter_rows(named=True):
+    for row in ranks.sort("missed", "candidate", descending=[True, False]).head(shown).iter_rows(named=True):
         name = f"{row['base_model']}, {_short(row)}"
         lines.append(f"| {name} | {row['said']} of {row['of']} | {row['ended']} | {100 * row['actual']:.1f} |")
     return lines
@@ -310,8 +310,8 @@ def _short(row: dict[str, Any]) -> str:
 
 
 def _with_interval(draws: Floats, digits: int) -> str:
-    known = draws[1:][np.isfinite(draws[1:])]
-    low, high = np.quantile(known, (0.05, 0.95)) if len(known) else (np.nan, np.nan)
+    finite = draws[1:][np.isfinite(draws[1:])]
+    low, high = np.quantile(finite, (0.05, 0.95)) if len(finite) else (np.nan, np.nan)
     return f"{draws[0]:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 

@@ -83,9 +83,9 @@ def said_of(
             qp.rank(candidates, *given).frame, on="candidate", how="left", maintain_order="left"
         )
         # A ranking over all bases; within one, its order is what counts.
-        place = -told["rank"].cast(pl.Float64).to_numpy()
+        score = -told["rank"].cast(pl.Float64).to_numpy()
         ends = [told[name].to_numpy() if name in told.columns else None for name in ("prediction", "low", "high")]
-        yield Said(rule, place, *ends)
+        yield Said(rule, score, *ends)
     for name, folder in priors.items():
         surrogate = prior_surrogate(candidates, load_prior(folder))
         X = surrogate.design(candidates)
@@ -100,13 +100,13 @@ def said_of(
             yield Said(f"{rule}, from {source}", mean, mean, interval.low, interval.high)
     names = [*learnt]
     for sources in [[name] for name in names] + ([names] if len(names) > 1 else []):
-        found = predict_across(candidates, [learnt[name] for name in sources])
-        known = ", from " + " and ".join(sources)
+        predictions = predict_across(candidates, [learnt[name] for name in sources])
+        learnt_from = ", from " + " and ".join(sources)
         for rule, column in ACROSS.items():
-            mean = found[column].to_numpy()
+            mean = predictions[column].to_numpy()
             ends = [f"{column}{end}" for end in ("_low", "_high")]
-            low, high = (found[end].to_numpy() if end in found.columns else None for end in ends)
-            yield Said(rule + known, mean, mean, low, high)
+            low, high = (predictions[end].to_numpy() if end in predictions.columns else None for end in ends)
+            yield Said(rule + learnt_from, mean, mean, low, high)
 
 
 def measurement_digest(row: dict[str, Any]) -> str:

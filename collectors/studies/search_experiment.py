@@ -238,13 +238,13 @@ def verdict(gains: Sequence[float], reference: str) -> str:
     return f"The surrogate-driven search is {ahead} search by {name}, by more than the interval's half-width."
 
 
-def shown(found: Mean) -> str:
+def shown(mean: Mean) -> str:
     """Return a mean and its half-width in per cent.
 
     >>> shown(Mean(0.6, 0.05)), shown(Mean(0.6, math.nan))
     ('60.0 ± 5.0', '60.0')
     """
-    return f"{100 * found.mean:.1f}" + ("" if math.isnan(found.half) else f" ± {100 * found.half:.1f}")
+    return f"{100 * mean.mean:.1f}" + ("" if math.isnan(mean.half) else f" ± {100 * mean.half:.1f}")
 
 
 if __name__ == "__main__":

@@ -253,7 +253,7 @@ def _unordered(a: Sequence[Form], g: Sequence[Form], policy: GradingPolicy, dept
     free = set(range(len(a)))
     for wanted in g:
         row = {at: same(a[at], wanted, policy, depth + 1) for at in sorted(free)}
-        match = next((at for at, found in row.items() if found), None)
+        match = next((at for at, holds in row.items() if holds), None)
         if match is None:
             return None if None in row.values() else False
         free.remove(match)

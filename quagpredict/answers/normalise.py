@@ -31,7 +31,7 @@ def plain(text: str) -> str:
     if _ASCII.fullmatch(text):
         return text
     text = "".join(str(unicodedata.decimal(mark, mark)) for mark in text)
-    text = _ROOT.sub(lambda found: f"\\sqrt{_DEGREES[found.group(1)]}{{{found.group(2)}}}", text)
+    text = _ROOT.sub(lambda match: f"\\sqrt{_DEGREES[match.group(1)]}{{{match.group(2)}}}", text)
     return "".join(map(_plain_character, text)).replace("}^{", "").replace("}_{", "")
 
 
@@ -39,8 +39,8 @@ def _plain_character(character: str) -> str:
     if " " <= character <= "~" or character in "\n\t":
         return character
     for table, form in ((_SYMBOLS, "{}"), (_SUPERSCRIPTS, "^{{{}}}"), (_SUBSCRIPTS, "_{{{}}}")):
-        if (known := table.get(character)) is not None:
-            return form.format(known)
+        if (spelling := table.get(character)) is not None:
+            return form.format(spelling)
     category = unicodedata.category(character)
     if category.startswith("Z"):
         return " "
@@ -57,11 +57,11 @@ def _plain_character(character: str) -> str:
 
 def _greek(character: str) -> str | None:
     """Return the LaTeX command of a Greek letter, None for anything else."""
-    found = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER ([A-Z]+)", unicodedata.name(character[:1], ""))
-    if found is None or len(character) != 1:
+    match = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER ([A-Z]+)", unicodedata.name(character[:1], ""))
+    if match is None or len(character) != 1:
         return None
-    name = {"LAMDA": "LAMBDA", "OMICRON": "O"}.get(found.group(2), found.group(2)).lower()
-    return f"\\{name if found.group(1) == 'SMALL' else name.capitalize()} "
+    name = {"LAMDA": "LAMBDA", "OMICRON": "O"}.get(match.group(2), match.group(2)).lower()
+    return f"\\{name if match.group(1) == 'SMALL' else name.capitalize()} "
 
 
 _LAYOUT = re.compile(
@@ -109,13 +109,13 @@ def undressed(text: str) -> str:
     text = unwrapped(_LIBRARY.sub("", plain(text)))
     if label := _LABEL.match(text):
         text = unwrapped(text[label.end() :])
-    text = _SPACED_THOUSANDS.sub(lambda found: re.sub(r"[^0-9]", "", found.group()), text)
+    text = _SPACED_THOUSANDS.sub(lambda match: re.sub(r"[^0-9]", "", match.group()), text)
     text = _SPACE.sub(" ", _LAYOUT.sub("", text).replace("\\!", ""))
     kept: list[str] = []
     braces: list[bool] = []  # whether each open brace stays
     dropped = False  # the next brace belongs to a command that was dropped
-    for found in _PIECE.finditer(text):
-        piece = found.group()
+    for match in _PIECE.finditer(text):
+        piece = match.group()
         if piece[:1] == "\\" and piece[1:] in _DRESS:
             dropped = not (kept and kept[-1].rstrip()[-1:] in ("^", "_"))  # x^{12} needs its braces
             continue
@@ -152,7 +152,7 @@ def canonical(text: str) -> str:
     """
     text = undressed(text).replace("{,}", ",").replace("\\%", "%").replace("\\$", "").replace("$", " ")
     text = _TEXT.sub(r"\1", text)
-    text = _COMMAND.sub(lambda found: _spelt(found.group(1)), text)
+    text = _COMMAND.sub(lambda match: _spelt(match.group(1)), text)
     text = text.replace("{bmatrix}", "{pmatrix}").replace("<=", "\\le ").replace(">=", "\\ge ").replace("!=", "\\ne ")
     text = _MIXED.sub(r"\1\\frac{\2}{\3}", text)
     text = _SHORT_SCRIPT.sub(r"\1\2", text)
@@ -202,6 +202,6 @@ def unwrapped(text: str) -> str:
                 if closing in inner or (closing == "$" and inner.endswith("\\")):
                     continue
                 text = inner
-        if found := re.fullmatch(r"\\f?boxed\s*\{([^{}]*)\}", text):
-            text = found.group(1)
+        if match := re.fullmatch(r"\\f?boxed\s*\{([^{}]*)\}", text):
+            text = match.group(1)
     return text

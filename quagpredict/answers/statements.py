@@ -68,9 +68,9 @@ def _sentence(text: str, at: int, titled: bool) -> str | None:
         return rest.partition("\n")[0]
     parts: list[str] = []
     begin = 0
-    while found := _MATH.match(rest, begin):
-        parts.append(next(group for group in found.groups() if group is not None).strip())
-        begin = found.end()
+    while match := _MATH.match(rest, begin):
+        parts.append(next(group for group in match.groups() if group is not None).strip())
+        begin = match.end()
         joined = _AND.match(rest, begin)
         if joined is None or _MATH.match(rest, joined.end()) is None:
             break
@@ -85,8 +85,8 @@ def _sentence(text: str, at: int, titled: bool) -> str | None:
 
 def _end(text: str) -> int:
     """Return where a sentence ends, formulas passed over."""
-    formulas = [(found.start(), found.end()) for found in _MATH.finditer(text[:2000])]
-    for found in _END.finditer(text):
-        if not any(start < found.start() < stop for start, stop in formulas):
-            return found.end() if _REPEATING.search(text, 0, found.end()) else found.start()
+    formulas = [(match.start(), match.end()) for match in _MATH.finditer(text[:2000])]
+    for match in _END.finditer(text):
+        if not any(start < match.start() < stop for start, stop in formulas):
+            return match.end() if _REPEATING.search(text, 0, match.end()) else match.start()
     return len(text)

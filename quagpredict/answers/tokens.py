@@ -232,7 +232,7 @@ def _number(text: str, spelt: str) -> Token:
 
 def _repeating(head: str, period: str) -> Token:
     """Return 0.1(6) as the fraction it is."""
-    whole, _, places = head.partition(".")
-    before, all_of_it = int(f"{whole}{places}" or 0), int(f"{whole}{places}{period}")
-    under = 10 ** len(places) * (10 ** len(period) - 1)
+    whole, _, decimals = head.partition(".")
+    before, all_of_it = int(f"{whole}{decimals}" or 0), int(f"{whole}{decimals}{period}")
+    under = 10 ** len(decimals) * (10 ** len(period) - 1)
     return Token("number", f"{head}({period})", value=Fraction(all_of_it - before, under))

@@ -239,11 +239,11 @@ def probe_of(suite: Suite | str | Path, problems: int) -> Suite:
     if problems < 1:
         raise UsageError(f"problems={problems}: expected a whole number of at least 1")
     whole = suite if isinstance(suite, Suite) else read_suite(suite)
-    places: dict[str, list[int]] = {}
-    for place, problem in enumerate(whole.problems):
-        places.setdefault(problem.benchmark, []).append(place)
+    positions: dict[str, list[int]] = {}
+    for position, problem in enumerate(whole.problems):
+        positions.setdefault(problem.benchmark, []).append(position)
     kept: set[int] = set()
-    for of_benchmark in places.values():
+    for of_benchmark in positions.values():
         count = min(problems, len(of_benchmark))
         kept |= {of_benchmark[i * len(of_benchmark) // count] for i in range(count)}
-    return replace(whole, problems=tuple(whole.problems[place] for place in sorted(kept)))
+    return replace(whole, problems=tuple(whole.problems[position] for position in sorted(kept)))

@@ -112,8 +112,10 @@ def _print_costs(costs: "Sequence[KindCost]") -> None:
     from quagpredict.report.formats import table_of
 
     def column(values: "list[Any]", form: str) -> list[str]:
-        known = [value for value in values if value is not None]
-        return ["" if value is None else format(value, form) for value in (*values, sum(known) if known else None)]
+        measured = [value for value in values if value is not None]
+        return [
+            "" if value is None else format(value, form) for value in (*values, sum(measured) if measured else None)
+        ]
 
     columns = {
         "stages": [*(cost.kind for cost in costs), "all"],

@@ -274,9 +274,9 @@ def emit(
 
     makers = {"csv": lambda: table().write_csv(), "json": lambda: to_json(values())}
     suffix = Path(out).suffix.lower() if out else ""
-    known = (".csv", ".json", ".txt", *(writers or ()))
-    if out and suffix not in known:
-        raise UsageError(f"--out {out}: the name must end in {', '.join(known[:-1])} or {known[-1]}")
+    endings = (".csv", ".json", ".txt", *(writers or ()))
+    if out and suffix not in endings:
+        raise UsageError(f"--out {out}: the name must end in {', '.join(endings[:-1])} or {endings[-1]}")
     if format == "table":
         show(console())
     else:

@@ -269,8 +269,8 @@ class Programs:
         )
 
     def _is_last(self, program: str, digest: str) -> bool:
-        known = self._known.get(program, [])
-        return bool(known) and known[-1]["sha256"] == digest
+        attempts = self._known.get(program, [])
+        return bool(attempts) and attempts[-1]["sha256"] == digest
 
 
 def _read(file: Path) -> dict[str, list[dict[str, Any]]]:

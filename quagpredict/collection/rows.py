@@ -117,11 +117,11 @@ class Rows:
                 self._single.clear()
         return self._place[made]
 
-    def _rows_at(self, places: list[int]) -> pl.DataFrame:
-        if len(places) == 1:
-            block, at = divmod(places[0], _BLOCK)
+    def _rows_at(self, positions: list[int]) -> pl.DataFrame:
+        if len(positions) == 1:
+            block, at = divmod(positions[0], _BLOCK)
             return self._blocks[block + 1][at] if block + 1 < len(self._blocks) else self._single[at]
-        return pl.concat([*self._blocks, *self._single])[pl.Series(places, dtype=pl.UInt32)]
+        return pl.concat([*self._blocks, *self._single])[pl.Series(positions, dtype=pl.UInt32)]
 
     def _assembled(self, row: Row, done: Mapping[str, Attempt], run: bool) -> pl.DataFrame:
         before = _before_rl(row, done)

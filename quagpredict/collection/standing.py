@@ -103,14 +103,14 @@ class Standing:
     def learn(self, attempt: Attempt, lost: str | None = None) -> None:
         """Take in an attempt that ended; one that is done has its weights, and may have used up those of another."""
         self._note(attempt)
-        known = attempt.stage in self._position
-        self._touched = [self.stages[self._position[attempt.stage]]] if known else []
+        planned = attempt.stage in self._position
+        self._touched = [self.stages[self._position[attempt.stage]]] if planned else []
         if attempt.status == "done" and self._lost.pop(attempt.stage, set()):
             self._want_of(attempt.stage, -self._wanted[attempt.stage])
         if lost is not None and lost not in self._lost[_stage_of(lost)]:
             self._lost[_stage_of(lost)].add(lost)
-            needing = (one for one in self._followers[_stage_of(lost)] if self._is_open(one.id))
-            self._want_of(_stage_of(lost), sum(list(one.needs.values()).count(lost) for one in needing))
+            needing = (stage for stage in self._followers[_stage_of(lost)] if self._is_open(stage.id))
+            self._want_of(_stage_of(lost), sum(list(stage.needs.values()).count(lost) for stage in needing))
         changed = self._touched.copy()
         while changed:
             stage = changed.pop()

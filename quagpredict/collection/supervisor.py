@@ -127,7 +127,7 @@ class _Server:
         return list(request["command"])
 
     def _kill(self, name: str) -> None:
-        for child in [child for child, known in self._running.items() if known == name]:
+        for child in [child for child, running in self._running.items() if running == name]:
             _kill_group(child)
 
     def _reap(self) -> None:

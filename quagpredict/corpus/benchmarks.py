@@ -44,9 +44,9 @@ class BenchmarkScores(NamedTuple):
 
     def at(self, names: tuple[str, ...]) -> "BenchmarkScores":
         """Return the same for these benchmarks, in that order; NaN and 0 for one that was not measured."""
-        place = [self.names.index(name) if name in self.names else -1 for name in names]
+        columns = [self.names.index(name) if name in self.names else -1 for name in names]
         gap = np.full((len(self.share), 1), np.nan)
-        take = np.array(place, dtype=np.int64)
+        take = np.array(columns, dtype=np.int64)
         return BenchmarkScores(
             names,
             np.hstack([self.share, gap])[:, take],
@@ -102,8 +102,8 @@ def finished_shares(frame: pl.DataFrame, names: tuple[str, ...], stage: str = "p
     flat = _flat(frame, f"{stage}_problems")
     if "truncated" not in flat.columns or not flat.height:
         return np.full((frame.height, len(names)), np.nan)
-    known = pl.col("truncated").is_not_null().all()
-    share = pl.when(known).then(1.0 - pl.col("truncated").sum() / pl.col("n").sum())
+    counted = pl.col("truncated").is_not_null().all()
+    share = pl.when(counted).then(1.0 - pl.col("truncated").sum() / pl.col("n").sum())
     cells = flat.filter(pl.col("benchmark").is_in(names)).group_by("row", "benchmark").agg(share=share)
     return _laid_out(cells, "share", frame.height, names, np.nan)
 

@@ -69,8 +69,8 @@ def with_derived(
         if nested in frame.columns and isinstance(frame[nested].dtype, pl.List):
             problems = frame[nested] if benchmark is None else _of_benchmark(frame[nested], benchmark)
             made = _from_counts(problems, list(curves.values()), bool(shares))
-            columns |= {name: made.curve[:, place] for place, name in enumerate(curves)}
-            columns |= {name: made.shares[:, place] for name, place in shares.items()}
+            columns |= {name: made.curve[:, column] for column, name in enumerate(curves)}
+            columns |= {name: made.shares[:, column] for name, column in shares.items()}
         elif shares or benchmark is not None:
             raise CorpusError(f"{source}: column '{nested}' is missing: the surrogate needs the counts of each problem")
         else:
@@ -89,7 +89,7 @@ def with_derived(
             raise CorpusError(f"{source}: column '{nested}' is missing: the surrogate needs the counts of each problem")
         of_it = {name: str(derived.benchmark) for name, derived in ended.items() if derived.origin == nested}
         ending = finished_shares(frame, tuple(of_it.values()), nested.partition("_")[0])
-        columns |= {name: ending[:, place] for place, name in enumerate(of_it)}
+        columns |= {name: ending[:, column] for column, name in enumerate(of_it)}
     if PROBLEM_SET in wanted and "pre_problems" in frame.columns:
         columns[PROBLEM_SET] = _problem_sets(frame["pre_problems"])
     for name, derived in wanted.items():
@@ -191,12 +191,12 @@ def _interpolated(frame: pl.DataFrame, stage: str, curves: Mapping[str, float], 
     return {name: at(k) for name, k in curves.items()}
 
 
-def _between(places: Floats, values: Floats, at: float) -> Floats:
+def _between(log_ks: Floats, values: Floats, at: float) -> Floats:
     """Return the columns' value at a place between their places, (rows,); NaN beyond the last."""
-    if at > places[-1] + 1e-9:
+    if at > log_ks[-1] + 1e-9:
         return np.full(len(values), np.nan)
-    right = min(int(np.searchsorted(places, at)), len(places) - 1)
-    if right == 0 or abs(places[right] - at) < 1e-4:
+    right = min(int(np.searchsorted(log_ks, at)), len(log_ks) - 1)
+    if right == 0 or abs(log_ks[right] - at) < 1e-4:
         return np.asarray(values[:, right])
-    weight = (at - places[right - 1]) / (places[right] - places[right - 1])
+    weight = (at - log_ks[right - 1]) / (log_ks[right] - log_ks[right - 1])
     return np.asarray((1 - weight) * values[:, right - 1] + weight * values[:, right])

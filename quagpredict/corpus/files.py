@@ -135,7 +135,7 @@ def files_of(source: Any) -> list[str]:
 def _from_pandas(frame: "pd.DataFrame") -> pl.DataFrame:
     name = frame.index.name or "index"
     # An index of names is a column of names, as it is once it was written to a file.
-    named = name == "candidate" or (len(frame) and all(isinstance(one, str) for one in frame.index))
+    named = name == "candidate" or (len(frame) and all(isinstance(label, str) for label in frame.index))
     if named and not {"candidate", name} & {*frame.columns}:
         frame = frame.reset_index(names=name)
     try:

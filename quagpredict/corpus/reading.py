@@ -212,24 +212,24 @@ def _checked(parts: Sequence[Part], nested: bool | tuple[str, ...], derived: tup
     Each call takes milliseconds, however few the rows, and there may be hundreds of files of one candidate.
     """
     alike: dict[Any, list[int]] = {}
-    for place, part in enumerate(parts):
-        apart = place if any(dtype in (pl.Categorical, pl.Enum) for dtype in part.frame.dtypes) else -1
-        alike.setdefault((apart, *part.frame.schema.items()), []).append(place)
+    for index, part in enumerate(parts):
+        apart = index if any(dtype in (pl.Categorical, pl.Enum) for dtype in part.frame.dtypes) else -1
+        alike.setdefault((apart, *part.frame.schema.items()), []).append(index)
     frames: dict[int, pl.DataFrame] = {}
-    for places in alike.values():
-        these = [parts[place] for place in places]
-        whole = pl.concat([part.frame for part in these], rechunk=True)
+    for indices in alike.values():
+        group = [parts[index] for index in indices]
+        whole = pl.concat([part.frame for part in group], rechunk=True)
         try:
-            whole = _with_derived(whole, _label(these), nested, derived)
+            whole = _with_derived(whole, _label(group), nested, derived)
         except CorpusError:
-            for part in these:  # its error names the file
+            for part in group:  # its error names the file
                 _with_derived(part.frame, part.source, nested, derived)
             raise
         start = 0
-        for place, part in zip(places, these, strict=True):
-            frames[place] = whole.slice(start, part.frame.height)
+        for index, part in zip(indices, group, strict=True):
+            frames[index] = whole.slice(start, part.frame.height)
             start += part.frame.height
-    return [part._replace(frame=frames[place]) for place, part in enumerate(parts)]
+    return [part._replace(frame=frames[index]) for index, part in enumerate(parts)]
 
 
 def _with_derived(

@@ -104,7 +104,9 @@ def weighted(frame: pl.DataFrame, weights: Mapping[str, float], *, source: str =
 def _without_counted(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the table without what was derived from the counts already, but the set of problems."""
     made = {name: derived for name in frame.columns if (derived := derived_of(name)) is not None}
-    return frame.drop(name for name, one in made.items() if one.origin in PROBLEM_COLUMNS and one.kind != "set")
+    return frame.drop(
+        name for name, derived in made.items() if derived.origin in PROBLEM_COLUMNS and derived.kind != "set"
+    )
 
 
 def _check_results(frame: pl.DataFrame, after: list[str], source: str) -> None:

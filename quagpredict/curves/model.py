@@ -89,8 +89,8 @@ class CurveModel:
         mean, own, loading = _forecast(self.plain, h, [x], x, responses)
         if self.with_k is not None:
             both = _forecast(self.with_k, h, [x, g], x, responses)
-            known = np.isfinite(g)
-            mean, own, loading = (np.where(known, *two) for two in zip(both, (mean, own, loading), strict=True))
+            measured = np.isfinite(g)
+            mean, own, loading = (np.where(measured, *two) for two in zip(both, (mean, own, loading), strict=True))
         nothing = ~np.isfinite(x)
         return Forecast(
             np.where(nothing, self.level, mean),
@@ -128,7 +128,7 @@ def learn_curves(corpora: Sequence[pl.DataFrame]) -> CurveModel:
     >>> bool(late.mean[0] < early.mean[0]), bool(late.own[0] < early.own[0])
     (True, True)
     """
-    points = [_points(corpus, place) for place, corpus in enumerate(corpora)]
+    points = [_points(corpus, index) for index, corpus in enumerate(corpora)]
     table = pl.concat(points) if points else pl.DataFrame(schema={"base": pl.String})
     if table["base"].n_unique() < 2:
         raise CorpusError(
@@ -149,19 +149,19 @@ def learn_curves(corpora: Sequence[pl.DataFrame]) -> CurveModel:
     )
 
 
-def named_bases(place: int) -> pl.Expr:
+def named_bases(corpus_index: int) -> pl.Expr:
     """Return the base models of a corpus, named so that those of different corpora differ."""
-    return pl.format(f"{place}:{{}}", pl.col("base_model").cast(pl.String).fill_null(""))
+    return pl.format(f"{corpus_index}:{{}}", pl.col("base_model").cast(pl.String).fill_null(""))
 
 
-def _points(corpus: pl.DataFrame, place: int) -> pl.DataFrame:
+def _points(corpus: pl.DataFrame, corpus_index: int) -> pl.DataFrame:
     """Return one row for each pair of a measurement and a later one, the end."""
     ended = pl.col("post_pass_at_1").is_not_null() if "post_pass_at_1" in corpus.columns else pl.lit(value=True)
     long = (
         corpus.filter(ended)
-        .select(base=named_bases(place), points="post_curve")
+        .select(base=named_bases(corpus_index), points="post_curve")
         .with_row_index("row")
-        .with_columns(run=pl.format(f"{place}:{{}}", "row"))
+        .with_columns(run=pl.format(f"{corpus_index}:{{}}", "row"))
         .explode("points", empty_as_null=False, keep_nulls=False)
         .select(
             "base",

@@ -163,8 +163,8 @@ def _nested(table: pl.DataFrame, label: str) -> pl.DataFrame:
         .explode("points", empty_as_null=False, keep_nulls=False)
         .select("candidate", "problems", *(pl.col("points").struct.field(name) for name in sorted(fields)))
     )
-    known = "samples_per_problem" in fields
-    each = (pl.col("samples_per_problem") if known else pl.lit(None)).cast(pl.Float64, strict=False)
+    counted = "samples_per_problem" in fields
+    each = (pl.col("samples_per_problem") if counted else pl.lit(None)).cast(pl.Float64, strict=False)
     # Where no point has a Pass@k, the column says nothing.
     ks = [
         name for name in fields if _PASS_AT.fullmatch(name) and (name == "pass_at_1" or long[name].is_not_null().any())
@@ -177,8 +177,8 @@ def _k_of(columns: list[str], label: str) -> int:
     if "pass_at_k" in columns:
         raise CorpusError(f"{label}: name the column 'pass_at_k' by its k, such as pass_at_16")
     matches = [_PASS_AT.fullmatch(name) for name in columns]
-    known = [int(match[1]) for match in matches if match and int(match[1]) > 1]
-    return min(known, key=lambda k: abs(np.log(k / USUAL_K)), default=0)
+    ks = [int(match[1]) for match in matches if match and int(match[1]) > 1]
+    return min(ks, key=lambda k: abs(np.log(k / USUAL_K)), default=0)
 
 
 def _before(candidates: pl.DataFrame, k: int) -> pl.DataFrame:

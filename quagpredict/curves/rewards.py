@@ -55,7 +55,7 @@ def learn_rewards(corpora: Sequence[pl.DataFrame]) -> RewardModel | None:
     >>> bool(late.mean[0] < early.mean[0]), bool(late.own[0] < early.own[0])
     (True, True)
     """
-    pairs = [_pairs(corpus, place) for place, corpus in enumerate(corpora) if "rl_curve" in corpus.columns]
+    pairs = [_pairs(corpus, index) for index, corpus in enumerate(corpora) if "rl_curve" in corpus.columns]
     table = pl.concat(pairs) if pairs else pl.DataFrame(schema={"base": pl.String})
     names, base = np.unique(table["base"].to_numpy(), return_inverse=True)
     if len(names) < 2:
@@ -91,9 +91,9 @@ def _terms(r: Floats, h: Floats) -> Floats:
     return np.stack([np.ones_like(r), r, h, h * r], axis=-1)
 
 
-def _pairs(corpus: pl.DataFrame, place: int) -> pl.DataFrame:
+def _pairs(corpus: pl.DataFrame, corpus_index: int) -> pl.DataFrame:
     """Return one row for each reward at a measured step and each measurement then or later, the end."""
-    runs = corpus.with_columns(base=named_bases(place)).with_row_index("row")
+    runs = corpus.with_columns(base=named_bases(corpus_index)).with_row_index("row")
     point = pl.col("points").struct
     measured = (
         runs.select("row", "base", points="post_curve")

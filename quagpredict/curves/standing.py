@@ -41,7 +41,7 @@ class Standing:
     #: (n,): By how much `loading` has shrunk already: the deviation of what is unknown of its base, 1 at first.
     spread: Floats
     base: NDArray[np.int64]  #: (n,): Number of its base model.
-    known: Floats  #: (n,): Score of a finished run, NaN elsewhere.
+    result: Floats  #: (n,): Score of a finished run, NaN elsewhere.
 
 
 def grid_of(
@@ -70,14 +70,14 @@ def grid_of(
     """
     forecast = model.forecast(step / steps, score, at_k, k, responses)
     if by_reward is not None:
-        known = ~np.isfinite(score) & np.isfinite(by_reward.mean)
-        forecast = Forecast(*(np.where(known, *two) for two in zip(by_reward, forecast, strict=True)))
+        by_reward_alone = ~np.isfinite(score) & np.isfinite(by_reward.mean)
+        forecast = Forecast(*(np.where(by_reward_alone, *two) for two in zip(by_reward, forecast, strict=True)))
     return Grid(
         step, score, Forecast(*(np.where(np.isnan(step), np.nan, part) for part in with_prior(forecast, step, prior)))
     )
 
 
-def with_prior(found: Forecast, step: Floats, prior: Forecast) -> Forecast:
+def with_prior(forecast: Forecast, step: Floats, prior: Forecast) -> Forecast:
     """Return the best mean of two forecasts whose errors are correlated, (n, m); before RL the prediction alone.
 
     The weights are those of least variance for errors of correlation `CORRELATION`, none below 0.
@@ -87,16 +87,16 @@ def with_prior(found: Forecast, step: Floats, prior: Forecast) -> Forecast:
     J. M. Bates, C. W. J. Granger, The combination of forecasts, Operational Research Quarterly 20 (1969), equation 1.
     """
     mean, own, loading = (np.broadcast_to(part[:, None], step.shape) for part in prior)
-    both = CORRELATION * np.sqrt(found.own * own)
+    both = CORRELATION * np.sqrt(forecast.own * own)
     with np.errstate(divide="ignore", invalid="ignore"):
-        weight = np.clip((found.own - both) / (found.own + own - 2.0 * both), 0.0, 1.0)
+        weight = np.clip((forecast.own - both) / (forecast.own + own - 2.0 * both), 0.0, 1.0)
     weight = np.where(step > 0, weight, 1.0)
-    weight = np.where(np.isfinite(mean) & (found.own > 0), weight, 0.0)
+    weight = np.where(np.isfinite(mean) & (forecast.own > 0), weight, 0.0)
     mean, own, loading, both = (np.where(np.isfinite(part), part, 0.0) for part in (mean, own, loading, both))
     return Forecast(
-        (1.0 - weight) * found.mean + weight * mean,
-        (1.0 - weight) ** 2 * found.own + weight**2 * own + 2.0 * weight * (1.0 - weight) * both,
-        (1.0 - weight) * found.loading + weight * loading,
+        (1.0 - weight) * forecast.mean + weight * mean,
+        (1.0 - weight) ** 2 * forecast.own + weight**2 * own + 2.0 * weight * (1.0 - weight) * both,
+        (1.0 - weight) * forecast.loading + weight * loading,
     )
 
 
@@ -138,12 +138,12 @@ def standing(grid: Grid, seen: NDArray[np.int64], base: NDArray[np.int64], steps
     mean, own, loading = grid.forecast
     bases = int(base.max(initial=-1)) + 1
     precision, total = np.ones(bases), np.zeros(bases)
-    for place in range(1, int(seen.max(initial=0))):
-        at = np.flatnonzero(seen > place)
-        moved = mean[at, place] - mean[at, place - 1]
-        lever = loading[at, place - 1] - loading[at, place]
+    for point in range(1, int(seen.max(initial=0))):
+        at = np.flatnonzero(seen > point)
+        moved = mean[at, point] - mean[at, point - 1]
+        lever = loading[at, point - 1] - loading[at, point]
         # The variances are smooth estimates: a step that tells little still tells with some error.
-        noise = np.maximum(own[at, place - 1] - own[at, place], 0.1 * own[at, place - 1]) + 1e-6
+        noise = np.maximum(own[at, point - 1] - own[at, point], 0.1 * own[at, point - 1]) + 1e-6
         precision += np.bincount(base[at], lever**2 / noise, minlength=bases)
         total += np.bincount(base[at], lever * moved / noise, minlength=bases)
     last = seen - 1
@@ -160,5 +160,5 @@ def standing(grid: Grid, seen: NDArray[np.int64], base: NDArray[np.int64], steps
         loading=np.where(done, 0.0, loading[rows, last]),
         spread=np.sqrt(1.0 / precision)[base],
         base=base,
-        known=np.where(done, score, np.nan),
+        result=np.where(done, score, np.nan),
     )

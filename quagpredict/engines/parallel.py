@@ -178,9 +178,9 @@ class ParallelEngine(Tokens):
             What a worker could not do, or that workers die again and again.
         """
         by_connection: dict[Any, int] = {
-            one.connection: index
-            for index, one in enumerate(self._workers)
-            if one is not None and one.connection is not None
+            worker.connection: index
+            for index, worker in enumerate(self._workers)
+            if worker is not None and worker.connection is not None
         }
         listen = wait if self._cluster is None else self._cluster.wait
         ready = listen(list(by_connection), timeout=_SILENCE)

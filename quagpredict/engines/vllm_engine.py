@@ -272,6 +272,6 @@ def _dtype_of_weights(checkpoint: str) -> str:
         with safe_open(file, framework="pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118
                 dtype = tensors.get_slice(name).get_dtype()
-                if dtype in (known := {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}):
-                    return known[dtype]
+                if dtype in (names := {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}):
+                    return names[dtype]
     raise CheckpointError(f"{checkpoint}: neither its config nor its weights name a type of numbers: give dtype")

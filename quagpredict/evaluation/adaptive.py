@@ -212,7 +212,11 @@ def _family(k: int) -> tuple[tuple[StoppingRule, ...], NDArray[np.float64], NDAr
         if k == 1:  # stop a problem that is always, or never, solved
             rules += [StoppingRule((FIRST, last), ((few, FIRST - few),)) for few in _EXTREMES]
     moments = [_moments(rule, k) for rule in rules]
-    return tuple(rules), np.array([one.samples for one in moments]), np.array([one.variance for one in moments])
+    return (
+        tuple(rules),
+        np.array([moment.samples for moment in moments]),
+        np.array([moment.variance for moment in moments]),
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -91,7 +91,7 @@ def _stopped(table: Path, name: str) -> list[dict[str, Any]]:
 
 
 def _other(name: str, problems: Sequence[dict[str, Any]] | None, suite: Suite, k: int, named: str) -> Other:
-    counts = {(one["benchmark"], one["problem_id"]): one for one in problems or ()}
+    counts = {(problem["benchmark"], problem["problem_id"]): problem for problem in problems or ()}
     lacking = [problem for problem in suite.problems if (problem.benchmark, problem.problem_id) not in counts]
     if lacking:
         first = f"{lacking[0].benchmark} {lacking[0].problem_id}"
@@ -100,13 +100,13 @@ def _other(name: str, problems: Sequence[dict[str, Any]] | None, suite: Suite, k
             f"first {first}; without them the error of its Pass@{k} is not known"
         )
     ordered = [counts[problem.benchmark, problem.problem_id] for problem in suite.problems]
-    n, c = (np.array([one[key] for one in ordered], dtype=np.int64) for key in ("n", "c"))
-    rules = [one.get("rule") or StoppingRule((one["n"],)) for one in ordered]
+    n, c = (np.array([problem[key] for problem in ordered], dtype=np.int64) for key in ("n", "c"))
+    rules = [problem.get("rule") or StoppingRule((problem["n"],)) for problem in ordered]
     values = np.full(n.shape, np.nan)
     variance = 0.0
     mixture = mixture_of(n, c)
     for rule in set(rules):
-        here: NDArray[np.bool_] = np.array([one == rule for one in rules])
+        here: NDArray[np.bool_] = np.array([other == rule for other in rules])
         if rule.rounds[-1] < k:
             raise CorpusError(
                 f"{named} has {rule.rounds[-1]} samples of a problem, Pass@{k} needs {k}; measure it with more, ask "

@@ -160,7 +160,7 @@ def check_overlap(suite: Suite, check: OverlapCheck, base: Path) -> tuple[Overla
         copied += overlaps([*asked, *held_out], trained, check.ngram)
     for benchmark in asked:
         copied += overlaps(held_out, benchmark, check.ngram)
-    worst = max(copied, key=lambda one: one.share, default=None)
+    worst = max(copied, key=lambda benchmark: benchmark.share, default=None)
     if worst is not None and worst.share > check.max_share:
         raise InvalidDataError(
             f"{worst.copied} of {worst.documents} texts of '{worst.of}' ({worst.share:.1%}) also stand in "

@@ -151,7 +151,7 @@ class SampleStore:
 
     def prompt_tokens(self) -> dict[str, int]:
         """Return how many tokens the prompt of each key has."""
-        return {key: one.prompt_tokens for held in self._all_held() for key, one in held.items()}
+        return {key: kept.prompt_tokens for held in self._all_held() for key, kept in held.items()}
 
     def _parts_with(self, keys: set[str]) -> list[Path]:
         return [part for part, held in zip(self.parts, self._all_held(), strict=True) if not keys.isdisjoint(held)]
@@ -255,14 +255,14 @@ def _held_by(part: Path) -> dict[str, _Held]:
 def _there(parts: Iterable[Mapping[str, _Held]]) -> dict[str, int]:
     there: dict[str, int] = {}
     for held in parts:
-        for key, one in held.items():
-            there[key] = there.get(key, 0) | one.samples
+        for key, kept in held.items():
+            there[key] = there.get(key, 0) | kept.samples
     return there
 
 
 def _each_once(rows: pl.LazyFrame, parts: Sequence[Mapping[str, _Held]]) -> pl.LazyFrame:
     """Return rows without those that appear twice; to tell them apart takes the memory of all, so only if there are."""
-    written = sum(one.rows for held in parts for one in held.values())
+    written = sum(kept.rows for held in parts for kept in held.values())
     if written == sum(map(int.bit_count, _there(parts).values())):
         return rows
     return rows.unique(["key", "sample"], keep="first", maintain_order=True)

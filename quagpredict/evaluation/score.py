@@ -108,7 +108,7 @@ class Score:
             "engine": self.engine,
             "measurement": dict(self.measurement),
             "parts": self.summary.to_dicts(),
-            "overlap": [one._asdict() | {"share": one.share} for one in self.overlap],
+            "overlap": [benchmark._asdict() | {"share": benchmark.share} for benchmark in self.overlap],
             "adaptive": None if self.adaptive is None else adaptive_values(self.adaptive, self.order),
         }
 
@@ -263,7 +263,7 @@ def score_checkpoint(
         there = store.there()
         drawn = sum(map(int.bit_count, there.values())) - had
         if isinstance(samples, int):
-            most = max(there.get(problem_key(one), 0).bit_length() for one in suite.problems)
+            most = max(there.get(problem_key(problem), 0).bit_length() for problem in suite.problems)
             if most > samples:
                 note(f"{folder}: up to {most} samples a problem are there, the first {samples} are measured")
         responses = store.scan().select("benchmark", "problem_id", "sample", "response", "tokens")

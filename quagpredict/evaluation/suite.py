@@ -85,7 +85,7 @@ class Suite:
         if self.benchmark_prompts:
             content["benchmark_prompts"] = dict(self.benchmark_prompts)
         if self.benchmark_grading:
-            content["benchmark_grading"] = {name: one.as_dict() for name, one in self.benchmark_grading.items()}
+            content["benchmark_grading"] = {name: policy.as_dict() for name, policy in self.benchmark_grading.items()}
         return digest(content)
 
 

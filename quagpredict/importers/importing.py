@@ -184,8 +184,8 @@ def _named(reading: Reading, suite: str | None, candidate: str, format: str) -> 
     if not new:
         return reading, stated
     problems = reading.problems.with_columns(pl.col("benchmark").replace(new))
-    reported = [one._replace(benchmark=new.get(one.benchmark, one.benchmark)) for one in reading.reported]
-    expected = [one._replace(benchmark=new.get(one.benchmark, one.benchmark)) for one in reading.expected]
+    reported = [score._replace(benchmark=new.get(score.benchmark, score.benchmark)) for score in reading.reported]
+    expected = [count._replace(benchmark=new.get(count.benchmark, count.benchmark)) for count in reading.expected]
     return replace(reading, problems=problems, reported=reported, expected=expected), stated
 
 

@@ -67,11 +67,11 @@ def _check_golds(parts: pl.DataFrame, files: Sequence[Path]) -> None:
             (pl.col("benchmark") == first["benchmark"]) & (pl.col("problem_id") == first["problem_id"])
         )
         by = rows.filter(pl.col("gold").is_not_null()).unique("gold", maintain_order=True).head(2)
-        places = [f"'{gold:.40}' in {files[file]}" for gold, file in by.select("gold", "file").rows()]
+        stated = [f"'{gold:.40}' in {files[file]}" for gold, file in by.select("gold", "file").rows()]
         cure = "give the records an id" if rows["by_line"].any() else "are these files of one benchmark?"
         what = "in line" if rows["by_line"].any() else "of problem"
         raise InvalidDataError(
-            f"the gold answer {what} '{first['problem_id']:.60}' of '{first['benchmark']}' is {' and '.join(places)}: "
+            f"the gold answer {what} '{first['problem_id']:.60}' of '{first['benchmark']}' is {' and '.join(stated)}: "
             f"they are different problems, and their samples are not joined; {cure}"
         )
     blind = shared.filter(pl.col("by_line") & pl.col("gold").is_null())

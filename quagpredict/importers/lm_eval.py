@@ -116,7 +116,7 @@ def _verdict_metric(record: dict[str, Any], path: Path) -> str:
 def _responses(record: dict[str, Any]) -> tuple[str, ...]:
     """Return all repeats; resps is a list for each request, and a task that generates has one request."""
     resps = record.get("resps")
-    if not isinstance(resps, list) or (len(resps) > 1 and all(isinstance(one, list) for one in resps)):
+    if not isinstance(resps, list) or (len(resps) > 1 and all(isinstance(response, list) for response in resps)):
         return ()  # log-likelihoods of the choices
     first = resps[0] if resps else []
     responses = first if isinstance(first, list) else resps

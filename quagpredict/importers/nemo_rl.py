@@ -78,7 +78,7 @@ def _validated(record: dict[str, Any], path: Path) -> tuple[str, str, str | None
         )
     if not isinstance(rewards, list) or len(rewards) != 1:
         raise InvalidDataError(f"{path}: 'rewards' must be a list of one reward, got {rewards!r:.60}")
-    first = next((place for place, message in enumerate(messages) if message["role"] == "assistant"), len(messages))
+    first = next((index for index, message in enumerate(messages) if message["role"] == "assistant"), len(messages))
     prompt = "\n".join(f"{message['role']}: {message.get('content')}" for message in messages[:first])
     response = "\n".join(
         str(message.get("content") or "") for message in messages[first:] if message["role"] == "assistant"

@@ -45,8 +45,8 @@ def read(paths: Sequence[Path]) -> Reading:
             "are sampled: leave it out"
         )
     folders = sorted({path.parent for path in paths})
-    reported = [one for folder in folders for one in _reported(folder)]
-    expected = [one for folder in folders for one in _expected(folder)]
+    reported = [score for folder in folders for score in _reported(folder)]
+    expected = [count for folder in folders for count in _expected(folder)]
     notes = ["output.jsonl is the tool's greedy run"] if greedy else []
     return replace(parts, reported=reported, expected=expected, notes=notes, stated=False)
 

@@ -132,13 +132,13 @@ def together(readings: Iterable[Reading]) -> Reading:
     ([0, 1], ['first', 'second'])
     """
     files = list(readings)
-    numbered = (one.problems.with_columns(file=pl.lit(place, PART["file"])) for place, one in enumerate(files))
+    numbered = (file.problems.with_columns(file=pl.lit(index, PART["file"])) for index, file in enumerate(files))
     listed = ("settings", "reported", "expected", "left_out", "notes", "graded_by")
     return Reading(
         pl.concat(numbered),
-        stated=all(one.stated for one in files),
-        undecided=next((one.undecided for one in reversed(files) if one.undecided), ""),
-        **{name: [value for one in files for value in getattr(one, name)] for name in listed},
+        stated=all(file.stated for file in files),
+        undecided=next((file.undecided for file in reversed(files) if file.undecided), ""),
+        **{name: [value for file in files for value in getattr(file, name)] for name in listed},
     )
 
 

@@ -199,12 +199,12 @@ def wandb_config(path: Path) -> dict[str, Any]:
     folders = [folder for folder in above if (folder / _WANDB).is_file()][:1]
     # A trainer's log folder has the runs in wandb/, or in wandb/wandb/, each in its own folder.
     folders = folders or sorted(
-        {one.parent for depth in ("", "wandb/") for one in above[0].glob(f"wandb/{depth}*run-*/files/{_WANDB}")}
+        {path.parent for depth in ("", "wandb/") for path in above[0].glob(f"wandb/{depth}*run-*/files/{_WANDB}")}
     )
     if len(folders) != 1 or not (folders[0] / "config.yaml").is_file():
         return {}
     values = read_yaml(folders[0] / "config.yaml")
-    return {key: one["value"] for key, one in values.items() if isinstance(one, Mapping) and "value" in one}
+    return {key: entry["value"] for key, entry in values.items() if isinstance(entry, Mapping) and "value" in entry}
 
 
 def chosen(config: Mapping[str, Any], names: Mapping[str, str], *keys: str) -> dict[str, Any]:

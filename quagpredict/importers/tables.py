@@ -65,8 +65,8 @@ def text_columns(path: Path, names: Sequence[str], optional: Sequence[str] = ())
         frame: pl.DataFrame = _guarded(path, "Parquet", lambda: read_parquet(path, wanted))
         return frame.select(text_of_values(frame[name]) for name in wanted)
     if suffix == ".json":
-        places = [there.index(name) for name in wanted]
-        rows = [[as_text(row[column]) for column in places] for row in _json_table(path)[1]]
+        columns = [there.index(name) for name in wanted]
+        rows = [[as_text(row[column]) for column in columns] for row in _json_table(path)[1]]
         return pl.DataFrame(rows, schema=dict.fromkeys(wanted, pl.String()), orient="row")
     source: Path | bytes = path
     if not is_plain(path):

@@ -96,20 +96,20 @@ def _rearranged(operator: str, operand: int, word: str) -> str:
 
 
 def _turned(operator: str, operand: int, dials: str) -> str:
-    places = [int(place) for place in dials]
+    digits = [int(digit) for digit in dials]
     k = operand - 1
     if operator == "-":  # the dial `operand` to its opposite
-        places[k] = 9 - places[k]
+        digits[k] = 9 - digits[k]
     elif operator == "+":  # the dial `operand` by what the next one shows; the first is next to the last
-        places[k] += places[(k + 1) % len(places)]
+        digits[k] += digits[(k + 1) % len(digits)]
     elif operator == "<":  # the other dials by what the dial `operand` shows
-        places = [place if i == k else place + places[k] for i, place in enumerate(places)]
+        digits = [digit if i == k else digit + digits[k] for i, digit in enumerate(digits)]
     elif operator == "*":  # all dials, geared: each to three or seven times what it shows
-        places = [place * (3, 7)[k] for place in places]
+        digits = [digit * (3, 7)[k] for digit in digits]
     else:  # `^`: a cascade from the left or from the right, each dial by what the one before it now shows
-        places = list(accumulate(places if k == 0 else places[::-1]))
-        places = places if k == 0 else places[::-1]
-    return "".join(str(place % 10) for place in places)
+        digits = list(accumulate(digits if k == 0 else digits[::-1]))
+        digits = digits if k == 0 else digits[::-1]
+    return "".join(str(digit % 10) for digit in digits)
 
 
 #: Plus, minus and times modulo 1000; ``^d`` adds ``d`` to every digit without carry; ``<d`` rotates the written digits.

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from quagpredict.corpus.columns import is_indicator, origin
 from quagpredict.errors import QuagpredictError, UsageError
 from quagpredict.mixture_search.recipes import MixtureRecipe
-from quagpredict.mixture_search.study import Found, Measure, MixtureSearch
+from quagpredict.mixture_search.study import FinishedTrial, Measure, MixtureSearch
 from quagpredict.mixture_search.warm_start import from_study
 from quagpredict.mixture_search.workers import Patience
 from quagpredict.surrogates import FittedSurrogate, fit
@@ -33,14 +33,14 @@ class Verified:
 
     Attributes
     ----------
-    found : Found
+    trial : FinishedTrial
         With the prediction that was made before RL.
     rows : polars.DataFrame
         One row a run.
     """
 
     round: int
-    found: Found
+    trial: FinishedTrial
     rows: pl.DataFrame
 
     @property
@@ -67,10 +67,10 @@ class Outcome:
     written: tuple[Path, ...] = ()
 
     @property
-    def chosen(self) -> Found | None:
+    def chosen(self) -> FinishedTrial | None:
         """What to use: the verified trial with the best score after RL, or without any the best of the study."""
         if self.verified:
-            return max(self.verified, key=lambda one: one.actual).found
+            return max(self.verified, key=lambda run: run.actual).trial
         best = self.searches[-1].best()
         return best[0] if best else None
 
@@ -145,15 +145,15 @@ def search_in_rounds(
         search.run(measure, share, patience=patience, progress=progress)
         if verify is None:
             continue
-        known = {one.found.recipe.recipe_id for one in verified}
-        fresh = [found for found in search.best(verify_best + len(known)) if found.recipe.recipe_id not in known]
+        tried = {run.trial.recipe.recipe_id for run in verified}
+        fresh = [trial for trial in search.best(verify_best + len(tried)) if trial.recipe.recipe_id not in tried]
         chosen = fresh[:verify_best]
         done: dict[int, Verified] = {}
-        for found in sorted(chosen, key=lambda one: (chosen.index(one) - worker) % len(chosen)):
-            say(f"round {number}: RL for trial {found.number}, {found.recipe.name}")
-            done[found.number] = Verified(number, found, verify(found.recipe))
-            say(f"round {number}: trial {found.number} ended at {100 * done[found.number].actual:.1f} % after RL")
-        verified += [done[found.number] for found in chosen]
+        for trial in sorted(chosen, key=lambda trial: (chosen.index(trial) - worker) % len(chosen)):
+            say(f"round {number}: RL for trial {trial.number}, {trial.recipe.name}")
+            done[trial.number] = Verified(number, trial, verify(trial.recipe))
+            say(f"round {number}: trial {trial.number} ended at {100 * done[trial.number].actual:.1f} % after RL")
+        verified += [done[trial.number] for trial in chosen]
         if not fresh:
             notes.append(f"round {number}: no feasible trial to verify")
         if number < rounds and (by_prior or surrogate is not None):
@@ -170,7 +170,7 @@ def _informed(verified: list[Verified]) -> tuple[FittedSurrogate | None, str]:
     if not verified:
         return None, ""
     try:
-        return fit(pl.concat([one.rows for one in verified], how="diagonal_relaxed"), "hierarchical", split=None), ""
+        return fit(pl.concat([run.rows for run in verified], how="diagonal_relaxed"), "hierarchical", split=None), ""
     except QuagpredictError as error:
         return None, f"the prior learnt nothing from the verified trials: {error}"
 
@@ -180,7 +180,7 @@ def _refitted(
 ) -> tuple[FittedSurrogate, str]:
     if corpus is None:
         return surrogate, "the surrogate was not refitted: name the runs it was fitted on (score.corpus)"
-    rows = [one.rows.drop_nulls("post_pass_at_1") for one in verified]
+    rows = [run.rows.drop_nulls("post_pass_at_1") for run in verified]
     frame = pl.concat([corpus, *rows], how="diagonal_relaxed")
     # What `mixed` reads of the groups is made by the fit: there may be another group by now.
     groups = next((origin(name) for name in surrogate.features if is_indicator(name)), None)

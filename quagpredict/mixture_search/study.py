@@ -59,7 +59,7 @@ class Suggestion:
 
 
 @dataclass(frozen=True)
-class Found:
+class FinishedTrial:
     """A finished trial, best first in `MixtureSearch.best`."""
 
     number: int
@@ -281,19 +281,19 @@ class MixtureSearch:
     def _state(self, trial: optuna.Trial) -> TrialState:
         return self.study.get_trials(deepcopy=False)[trial.number].state
 
-    def best(self, count: int = 1) -> list[Found]:
+    def best(self, count: int = 1) -> list[FinishedTrial]:
         """Return the best finished trials, feasible ones only, each recipe once; fewer where there are not so many."""
-        best_by_recipe: dict[str, Found] = {}
+        best_by_recipe: dict[str, FinishedTrial] = {}
         finished = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        for trial in sorted(finished, key=lambda one: (-(one.value or 0.0), one.number)):
-            one = self.found(trial)
-            if one.feasible:
-                best_by_recipe.setdefault(one.recipe.recipe_id, one)
+        for trial in sorted(finished, key=lambda trial: (-(trial.value or 0.0), trial.number)):
+            scored = self.finished(trial)
+            if scored.feasible:
+                best_by_recipe.setdefault(scored.recipe.recipe_id, scored)
         return list(best_by_recipe.values())[:count]
 
-    def found(self, trial: FrozenTrial) -> Found:
+    def finished(self, trial: FrozenTrial) -> FinishedTrial:
         """Return a finished trial with its recipe."""
-        return Found(
+        return FinishedTrial(
             trial.number,
             trial.value if trial.value is not None else float("nan"),
             recipe_of(self.space, trial.params),

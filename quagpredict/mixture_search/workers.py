@@ -97,7 +97,7 @@ def slots(trials: list[FrozenTrial]) -> list[list[FrozenTrial]]:
     >>> [[trial.number for trial in slot] for slot in slots(study.trials)]
     [[0, 2], [1]]
     """
-    ordered = sorted(trials, key=lambda one: one.number)
+    ordered = sorted(trials, key=lambda trial: trial.number)
     retry: dict[int, FrozenTrial] = {}
     for trial in ordered:
         if RETRY_OF in trial.user_attrs:
@@ -157,7 +157,7 @@ def beating(trial: optuna.Trial, patience: Patience) -> Iterator[None]:
 def _counts(study: optuna.Study, trial: optuna.Trial, trials: int) -> bool:
     """Return whether a trial that was just asked for is one of the N, and no other one stands in its place."""
     counted = slots(study.get_trials(deepcopy=False))[:trials]
-    return any(trial.number == one.number for chain in counted for one in chain)
+    return any(trial.number == other.number for chain in counted for other in chain)
 
 
 def _finished(slot: list[FrozenTrial]) -> bool:

@@ -124,7 +124,7 @@ def plan_moves(now: Standing, ahead: Ahead, terms: Terms, barred: NDArray[np.boo
 
 
 def _merits(now: Standing) -> Floats:
-    return np.where(np.isfinite(now.known), now.known, LOGIT.inverse(now.mean))
+    return np.where(np.isfinite(now.result), now.result, LOGIT.inverse(now.mean))
 
 
 def _values(now: Standing, ahead: Ahead, eligible: NDArray[np.bool_]) -> tuple[Floats, Floats]:

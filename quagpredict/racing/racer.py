@@ -280,10 +280,10 @@ def _only_the_bar(plan: Plan, now: Standing, ahead: Ahead, terms: Terms, bar: Ba
         return Plan([], -1, plan.gains, plan.affordable)
     others = np.ones(len(barred), dtype=np.bool_)
     others[bars] = False
-    hidden = now.known.copy()
+    hidden = now.result.copy()
     hidden[others] = np.nan
     alone = plan_moves(
-        replace(now, mean=np.where(others, np.nan, now.mean), known=hidden),
+        replace(now, mean=np.where(others, np.nan, now.mean), result=hidden),
         ahead,
         terms,
         barred | others,

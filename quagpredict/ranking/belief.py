@@ -39,7 +39,7 @@ class Belief:
     t_factor: float  #: Student's 95 % point over the normal one; 1 for normal errors.
     target_transform: str  #: Name of the transform of the target.
     #: (n,): Score after RL where it is known, in the target's unit; NaN elsewhere. A known score has no error.
-    known: Floats
+    result: Floats
     bounds: Bounds | None = None  #: Values that the target can take; draws are kept inside where they are averaged.
     minimize: bool = False  #: Whether the best target is the smallest, as for a loss.
 
@@ -51,12 +51,14 @@ class Belief:
     @property
     def usable(self) -> NDArray[np.bool_]:
         """Where a score is predicted with a finite error, or known, (n,)."""
-        return (np.isfinite(self.mean) & np.isfinite(self.own)) | np.isfinite(self.known)
+        return (np.isfinite(self.mean) & np.isfinite(self.own)) | np.isfinite(self.result)
 
     def take(self, rows: NDArray[np.int64] | Sequence[int]) -> "Belief":
         """Return the belief about some of the candidates, in that order."""
         rows = np.asarray(rows, dtype=np.int64)
-        return replace(self, mean=self.mean[rows], shared=self.shared[rows], own=self.own[rows], known=self.known[rows])
+        return replace(
+            self, mean=self.mean[rows], shared=self.shared[rows], own=self.own[rows], result=self.result[rows]
+        )
 
     def merits(self) -> Floats:
         """Return the expected merit of each candidate, (n,): the score, negated if a lower one is better.
@@ -64,7 +66,7 @@ class Belief:
         Where the target is transformed, the score at the middle of the distribution.
         """
         score = parse_transform(self.target_transform).inverse(self.mean)
-        score = np.where(np.isfinite(self.known), self.known, score)
+        score = np.where(np.isfinite(self.result), self.result, score)
         return -score if self.minimize else score
 
     def draw(self, random: np.random.Generator, count: int) -> Draws:
@@ -84,8 +86,8 @@ class Belief:
         noise += self.mean.astype(np.float32)
         if self.target_transform != "identity":
             noise = parse_transform(self.target_transform).inverse(noise).astype(np.float32)
-        finished = np.flatnonzero(np.isfinite(self.known))
-        noise[:, finished] = self.known[finished]
+        finished = np.flatnonzero(np.isfinite(self.result))
+        noise[:, finished] = self.result[finished]
         if self.minimize:
             np.negative(noise, out=noise)
         return noise
@@ -132,9 +134,9 @@ def condition(belief: Belief, score: Floats, *, offset_of: NDArray[np.int64] | N
         belief = _with_offsets(belief, offset_of)
     t = parse_transform(belief.target_transform).forward(score)
     seen = np.flatnonzero(np.isfinite(t) & np.isfinite(belief.mean) & np.isfinite(belief.own) & (belief.own > 0))
-    results = np.where(np.isfinite(score), score, belief.known)
+    results = np.where(np.isfinite(score), score, belief.result)
     if not len(seen):
-        return replace(belief, known=results)
+        return replace(belief, result=results)
     loadings = belief.shared[seen] / belief.own[seen, None]
     miss = (t[seen] - belief.mean[seen]) / belief.own[seen]
     precision = np.eye(loadings.shape[1]) + loadings.T @ loadings
@@ -157,7 +159,7 @@ def condition(belief: Belief, score: Floats, *, offset_of: NDArray[np.int64] | N
         own=scale * belief.own,
         degrees_of_freedom=df,
         t_factor=factor,
-        known=results,
+        result=results,
     )
 
 

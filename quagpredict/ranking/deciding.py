@@ -118,7 +118,7 @@ def predicted(
         before = np.where(fitted_on.to_numpy(), np.nan, alone.belief.merits())
         predicted_before = belief.merits()
         under_way = runs.table(frame, predicted_before, ends)
-        forecast = runs.forecast(frame, predicted_before, ends, belief.known)
+        forecast = runs.forecast(frame, predicted_before, ends, belief.result)
         belief, ends = forecast.belief, forecast.ends
         driven = ((*driven[0], CURVE), np.column_stack([driven[1], belief.merits() - predicted_before]))
         beside |= {"step": forecast.now.step.astype(np.int64), "score": forecast.now.score}
@@ -134,7 +134,7 @@ def predicted(
             merit=_merit(belief),
             by_itself=pl.Series("before", before, nan_to_null=True),
             numbers=beside,
-            done=pl.Series(done if runs is None else done | np.isfinite(belief.known)),
+            done=pl.Series(done if runs is None else done | np.isfinite(belief.result)),
             used=surrogate.features,
             contributions=driven,
         ),
@@ -176,7 +176,7 @@ def by_curves(
             merit=_merit(belief),
             by_itself=pl.Series(np.where(done, np.nan, merits), nan_to_null=True),
             numbers={"distance": nothing, "step": forecast.now.step.astype(np.int64), "score": forecast.now.score},
-            done=pl.Series(done | np.isfinite(belief.known)),
+            done=pl.Series(done | np.isfinite(belief.result)),
             used=used,
             # What sets apart who has not begun is its score before RL.
             contributions=((CURVE,), np.where(forecast.now.step > 0, moved, np.nan)[:, None]),

@@ -83,7 +83,7 @@ def chances(belief: Belief, *, top_m: int = 3, bar: Bar | None = None, draws: in
         best += float(inside[np.arange(len(inside)), winner].sum(dtype=np.float64))
         total += inside.sum(axis=0, dtype=np.float64)
     # Draws differ; known results may be equal, and the first of these took what is won by all.
-    results = part.known if not part.minimize else -part.known
+    results = part.result if not part.minimize else -part.result
     if np.isfinite(results).any():
         first = results == np.nanmax(results)
         wins[first] = wins[first].sum() / first.sum()

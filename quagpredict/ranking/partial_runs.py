@@ -53,8 +53,8 @@ class PartialRuns:
         # Of what was neither predicted nor measured, the level of all runs is no prediction.
         measured = candidates["candidate"].is_in(self.curves.frame["candidate"].implode()).to_numpy()
         told_of = np.isfinite(mean) | (measured & ~np.isfinite(mean).any()) | begun
-        ended = now.known if results is None else np.where(np.isfinite(results), results, now.known)
-        belief = belief_of(replace(now, mean=np.where(told_of, now.mean, np.nan), known=ended))
+        ended = now.result if results is None else np.where(np.isfinite(results), results, now.result)
+        belief = belief_of(replace(now, mean=np.where(told_of, now.mean, np.nan), result=ended))
         intervals = interval(belief)
         # Where no run of a base has begun nothing was learnt: its predictions keep their intervals.
         learnt_of = np.isin(now.base, now.base[begun]) | ~np.isfinite(mean)
@@ -173,6 +173,6 @@ def belief_of(now: Standing) -> Belief:
         degrees_of_freedom=np.inf,
         t_factor=1.0,
         target_transform=SCALE,
-        known=now.known,
+        result=now.result,
         bounds=Bounds(0.0, 1.0),
     )

@@ -24,7 +24,7 @@ class Evidence(NamedTuple):
     score: Floats  #: (m,): Their scores after RL.
     #: (n + m,): Group of each candidate and then of each finished one, see `condition`; -1 for none.
     offset_of: NDArray[np.int64]
-    known: Floats  #: (n,): Score of each candidate where it counts as its result; NaN elsewhere.
+    result: Floats  #: (n,): Score of each candidate where it counts as its result; NaN elsewhere.
 
 
 def believe(
@@ -64,7 +64,7 @@ def believe(
         degrees_of_freedom=form.degrees_of_freedom,
         t_factor=form.t_factor,
         target_transform=surrogate.target_transform,
-        known=np.full(len(mean), np.nan),
+        result=np.full(len(mean), np.nan),
         bounds=Bounds(0.0, 1.0) if column is not None and column.unit == "fraction" else None,
         minimize=minimize,
     )
@@ -72,7 +72,7 @@ def believe(
         return belief
     score = np.concatenate([np.full(len(X), np.nan), evidence.score])
     after = condition(belief, score, offset_of=evidence.offset_of).take(np.arange(len(X)))
-    after.known[:] = evidence.known
+    after.result[:] = evidence.result
     return after
 
 
@@ -80,10 +80,10 @@ def interval(belief: Belief) -> Interval:
     """Return the 90 % interval of each score, in the unit of the target; that of a known score has no width."""
     half = Z90 * belief.std
     inverse = parse_transform(belief.target_transform).inverse
-    has_result = np.isfinite(belief.known)
+    has_result = np.isfinite(belief.result)
     return Interval(
-        np.where(has_result, belief.known, inverse(belief.mean - half)),
-        np.where(has_result, belief.known, inverse(belief.mean + half)),
+        np.where(has_result, belief.result, inverse(belief.mean - half)),
+        np.where(has_result, belief.result, inverse(belief.mean + half)),
     )
 
 

@@ -65,8 +65,8 @@ def best_set(belief: Belief, size: int, *, among: NDArray[np.bool_] | None = Non
     >>> best_set(independent(np.array([0.5, 0.4, 0.1]), np.array([0.1, 0.1, 0.1])), 2).rows
     (0, 1)
     """
-    open_rows = np.flatnonzero(belief.usable & ~np.isfinite(belief.known) & (True if among is None else among))
-    in_hand = belief.merits()[np.isfinite(belief.known)].max(initial=-np.inf)
+    open_rows = np.flatnonzero(belief.usable & ~np.isfinite(belief.result) & (True if among is None else among))
+    in_hand = belief.merits()[np.isfinite(belief.result)].max(initial=-np.inf)
     merits = belief.merits()
     reach = merits + 2.0 * parse_transform(belief.target_transform).slope(belief.mean) * belief.std
     contenders = open_rows[np.argsort(-reach[open_rows], kind="stable")][:SHORTLIST]
@@ -156,7 +156,7 @@ def regret_reductions(belief: Belief) -> Floats:
     array([0.008, 0.04 , 0.   ])
     """
     result = np.full(len(belief.mean), np.nan)
-    open_rows = np.flatnonzero(belief.usable & ~np.isfinite(belief.known))
+    open_rows = np.flatnonzero(belief.usable & ~np.isfinite(belief.result))
     if not len(open_rows):
         return result
     merits = belief.merits()
@@ -166,7 +166,7 @@ def regret_reductions(belief: Belief) -> Floats:
     scale = belief.t_factor * slope[rows]
     covariance = (belief.shared[rows] @ belief.shared[rows].T + np.diag(belief.own[rows] ** 2)) * np.outer(scale, scale)
     deviation = np.sqrt(covariance.diagonal())
-    in_hand = merits[np.isfinite(belief.known)].max(initial=-np.inf)
+    in_hand = merits[np.isfinite(belief.result)].max(initial=-np.inf)
     now = max(float(merits[rows].max()), float(in_hand))
     nodes = normal_nodes(_NODES)
     for position, row in enumerate(rows):

@@ -129,7 +129,7 @@ def left_out_order(candidates: pl.DataFrame, model: str) -> Floats:
     True
     """
     task = task_of(candidates, [model], "post_pass_at_1", split=None)
-    chosen = next(one for one in task.models if one.name in task.surrogates)
+    chosen = next(model for model in task.models if model.name in task.surrogates)
     notes: list[str] = []
     if not complete_models([chosen], task.rows.frame, notes, model):
         raise CorpusError(notes[0])
@@ -139,8 +139,8 @@ def left_out_order(candidates: pl.DataFrame, model: str) -> Floats:
     order = np.full(len(task.rows.y), np.nan)
     for split, mean in zip(splits, predictions(chosen, task.rows, splits, intervals=0).mean, strict=True):
         order[split.test] = mean[split.test]
-    place = {name: row for row, name in enumerate(task.rows.frame["candidate"])}
-    return order[[place[name] for name in candidates["candidate"]]]
+    row_of = {name: row for row, name in enumerate(task.rows.frame["candidate"])}
+    return order[[row_of[name] for name in candidates["candidate"]]]
 
 
 def _judged(

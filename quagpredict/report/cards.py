@@ -198,7 +198,7 @@ def write_hub_folder(
     about = about if license is None else {"license": license, **about}
     front = yaml.safe_dump(about, sort_keys=False, allow_unicode=True)
     with written_aside(target / "README.md") as aside:
-        aside.write_text(f"---\n{front}---\n{_LINK.sub(lambda found: found[2], body)}", encoding="utf-8")
+        aside.write_text(f"---\n{front}---\n{_LINK.sub(lambda match: match[2], body)}", encoding="utf-8")
     of = " --repo-type dataset" if kind == "dataset" else ""
     return HubFolder(target, kind, f"hf upload {named} {shlex.quote(str(target))} .{of}")
 

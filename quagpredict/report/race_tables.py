@@ -142,8 +142,8 @@ def decision_of(ranking: Ranking, race: Race | None, gpu_hours_per_run: float | 
     if race is None:
         return decide(ranking, gpu_hours_per_run)
     moves = _moves(race)
-    known = race.choice is not None and race.choice in ranking.frame["candidate"]
-    taken = (race.choice,) if known and race.choice is not None else ()
+    ranked = race.choice is not None and race.choice in ranking.frame["candidate"]
+    taken = (race.choice,) if ranked and race.choice is not None else ()
     cost = ""
     if gpu_hours_per_run is not None:
         now, every = runs_to_pay(ranking, race)

@@ -144,10 +144,10 @@ def race_figure(race: Race, path: str | Path) -> Path:
 
 
 def _draw_run(
-    axis: Any, row: dict[str, Any], own: pl.DataFrame | None, steps: int, place: int, style: dict[str, Any]
+    axis: Any, row: dict[str, Any], own: pl.DataFrame | None, steps: int, position: int, style: dict[str, Any]
 ) -> float | None:
     """Draw one run, and return the score at which it ends; forecasts stand side by side beyond the last step."""
-    strong = place < MOST
+    strong = position < MOST
     at, score = (own["step"].to_numpy(), own["pass_at_1"].to_numpy()) if own is not None else (np.zeros(0), np.zeros(0))
     axis.plot(at, score, marker=".", linewidth=1.8 if strong else 1.0, **style)
     measured = float(score[-1]) if len(at) else None
@@ -158,7 +158,7 @@ def _draw_run(
         return measured
     if row["forecast"] is None or not strong:
         return measured
-    beyond = steps * (1.03 + 0.025 * place)
+    beyond = steps * (1.03 + 0.025 * position)
     if len(at):
         axis.plot([at[-1], beyond], [score[-1], row["forecast"]], linestyle=":", linewidth=1.0, **style)
     axis.plot(beyond, row["forecast"], marker="_", markersize=7, linestyle="", **style)

@@ -113,12 +113,12 @@ def _mixtures(outcome: Outcome, axes: Any) -> bool:
 
 
 def _verified(outcome: Outcome, axes: Any) -> bool:
-    known = [verified for verified in outcome.verified if verified.found.prediction is not None]
-    if not known:
+    with_prediction = [verified for verified in outcome.verified if verified.trial.prediction is not None]
+    if not with_prediction:
         return False
-    predicted = 100 * np.array([verified.found.prediction for verified in known], dtype=np.float64)
-    actual = 100 * np.array([verified.actual for verified in known])
-    errors = 100 * np.array([_error(verified.rows) for verified in known])
+    predicted = 100 * np.array([verified.trial.prediction for verified in with_prediction], dtype=np.float64)
+    actual = 100 * np.array([verified.actual for verified in with_prediction])
+    errors = 100 * np.array([_error(verified.rows) for verified in with_prediction])
     shown = np.isfinite(errors)
     axes.errorbar(predicted[shown], actual[shown], yerr=1.645 * errors[shown], fmt="none", ecolor=_GREY, linewidth=1)
     axes.scatter(predicted, actual, color=_BLUE, s=30)

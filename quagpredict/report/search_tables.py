@@ -20,7 +20,7 @@ def search_frame(outcome: Outcome) -> pl.DataFrame:
     The column ``actual`` holds the score after RL of those that were verified.
     """
     frame = outcome.searches[-1].frame
-    actual = {verified.found.recipe.recipe_id: verified.actual for verified in outcome.verified}
+    actual = {verified.trial.recipe.recipe_id: verified.actual for verified in outcome.verified}
     results = pl.Series("actual", [actual.get(identity) for identity in frame["recipe_id"]], dtype=pl.Float64)
     return frame.with_columns(results).sort(
         [pl.col("state") != "complete", ~pl.col("feasible"), -pl.col("value"), "trial"], nulls_last=True
@@ -48,10 +48,10 @@ def search_values(outcome: Outcome) -> dict[str, Any]:
         "verified": [
             {
                 "round": verified.round,
-                "trial": verified.found.number,
-                "recipe_id": verified.found.recipe.recipe_id,
-                "lower_bound": verified.found.value,
-                "prediction": verified.found.prediction,
+                "trial": verified.trial.number,
+                "recipe_id": verified.trial.recipe.recipe_id,
+                "lower_bound": verified.trial.value,
+                "prediction": verified.trial.prediction,
                 "actual": verified.actual,
                 "runs": _runs(verified),
             }
@@ -110,11 +110,11 @@ def _print_verified(outcome: Outcome, console: "Console") -> None:
     print_title(console, "\nTaken through RL, in per cent")
     columns = {
         "round": [str(verified.round) for verified in outcome.verified],
-        "trial": [str(verified.found.number) for verified in outcome.verified],
-        "predicted": [percent(verified.found.prediction) for verified in outcome.verified],
+        "trial": [str(verified.trial.number) for verified in outcome.verified],
+        "predicted": [percent(verified.trial.prediction) for verified in outcome.verified],
         "actual": [percent(verified.actual) for verified in outcome.verified],
         "runs": [str(_runs(verified)) for verified in outcome.verified],
-        "recipe": [verified.found.recipe.name for verified in outcome.verified],
+        "recipe": [verified.trial.recipe.name for verified in outcome.verified],
     }
     console.print(table_of(columns, {"recipe": None}, gap=1))
 

@@ -62,8 +62,8 @@ def predict_across(
     >>> from quagpredict.corpus import read_corpus
     >>> from quagpredict.shipped import shipped_path
     >>> runs = read_corpus(shipped_path("datasets/lab-pilot/corpus.parquet"), nested=True)
-    >>> found = predict_across(runs[:3], [runs])
-    >>> found.columns[2:6], found.height
+    >>> table = predict_across(runs[:3], [runs])
+    >>> table.columns[2:6], table.height
     (['benchmark_map', 'ridge_of_levels', 'geometric_mean', 'hierarchical'], 3)
     """
     if not corpora:
@@ -76,17 +76,17 @@ def predict_across(
     mean, covariance = weights_prior(prior, len(scores.names), cells.member.shape[1])
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    found = predicted(cells, prior.knots, mean, root, prior.spreads, weights)
-    reach = 1.6448536269514722 * np.sqrt((found.shared**2).sum(axis=1) + found.own**2)
+    predictions = predicted(cells, prior.knots, mean, root, prior.spreads, weights)
+    reach = 1.6448536269514722 * np.sqrt((predictions.shared**2).sum(axis=1) + predictions.own**2)
     whole = np.isfinite(scores.share).all(axis=1)
     told = whole & np.isfinite(cells.terms).all(axis=(1, 2))
     columns = {
         "benchmark_map": np.where(whole, _benchmark_map(tasks, scores.share) @ weights, np.nan),
         "ridge_of_levels": np.where(whole, _ridge_of_levels(tasks, scores.share), np.nan),
         "geometric_mean": geometric_mean(scores),
-        "hierarchical": np.where(told, found.mean, np.nan),
-        "hierarchical_low": np.where(told, np.maximum(found.mean - reach, 0.0), np.nan),
-        "hierarchical_high": np.where(told, np.minimum(found.mean + reach, 1.0), np.nan),
+        "hierarchical": np.where(told, predictions.mean, np.nan),
+        "hierarchical_low": np.where(told, np.maximum(predictions.mean - reach, 0.0), np.nan),
+        "hierarchical_high": np.where(told, np.minimum(predictions.mean + reach, 1.0), np.nan),
     }
     return candidates.select("candidate", "base_model").with_columns(
         pl.Series(name, values, nan_to_null=True) for name, values in columns.items()

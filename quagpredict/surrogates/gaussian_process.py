@@ -160,11 +160,11 @@ def largest_posterior(at: Floats, error: Floats, start: Hyperparameters | None =
             return value - 0.5 * theta[-1] + 0.5 * float(away @ away), deviation * slope + away
 
         limits = (np.stack([low, high, first]) - middle) / deviation
-        found = minimize(
+        optimum = minimize(
             minus_log_posterior, limits[2], jac=True, method="L-BFGS-B", bounds=limits[:2].T,
             options={"maxiter": 60, "ftol": 1e-3},
         )  # fmt: skip
-        return _of_the_smooth_part(middle + deviation * found.x)[0], found.fun
+        return _of_the_smooth_part(middle + deviation * optimum.x)[0], optimum.fun
 
     theta = middle
     if size > 0:

@@ -124,7 +124,7 @@ def _counted_benchmarks(frame: pl.DataFrame) -> tuple[str, ...]:
     made = [name for name in named_benchmarks(frame.columns) if name not in PARTS]
     if made:
         shares = {name: {benchmark_column(name), curve_column(TRIES, name)} & {*frame.columns} for name in made}
-        return tuple(sorted(name for name in made if any(not frame[one].null_count() for one in shares[name])))
+        return tuple(sorted(name for name in made if any(not frame[column].null_count() for column in shares[name])))
     with suppress(CorpusError):
         scores = benchmark_scores(frame)
         whole = np.asarray(np.isfinite(scores.share).all(axis=0))
@@ -190,7 +190,7 @@ def _fitted(
     """Return the surrogate of the rows of a table with their scores y; without scores, of the prior alone."""
     names = named_benchmarks(columns)
     # The first that finds what it reads: levels of more come first.
-    fitting = (name for name, one in LEVELS.items() if bool(one.knots) == bool(names))
+    fitting = (name for name, level in LEVELS.items() if bool(level.knots) == bool(names))
     level = next(name for name in fitting if {*_read_by(name, names)} <= {*columns})
     _, terms, tries = LEVELS[level]
     prior = stored.levels[level] if target == TARGET else _of_another_score(stored.levels[level])

@@ -157,7 +157,9 @@ def named_benchmarks(columns: Sequence[str]) -> tuple[str, ...]:
     """
     derived_columns = {name: derived for name in columns if (derived := derived_of(name)) is not None}
     return tuple(
-        str(one.benchmark) for one in derived_columns.values() if one.kind == "samples" and one.origin == "pre_problems"
+        str(column.benchmark)
+        for column in derived_columns.values()
+        if column.kind == "samples" and column.origin == "pre_problems"
     )
 
 

@@ -119,7 +119,7 @@ def term_columns(name: str, benchmarks: Sequence[str]) -> list[str]:
     >>> term_columns(CUT, ["aime", "math"])
     ['pre_problems[aime].finished', 'pre_problems[math].finished']
     """
-    return [benchmark_column(one, TERMS[name].field) for one in benchmarks] if TERMS[name].field else [name]
+    return [benchmark_column(benchmark, TERMS[name].field) for benchmark in benchmarks] if TERMS[name].field else [name]
 
 
 def finished_task(rows: TrainingRows, terms: Sequence[str], *, by_benchmark: bool = True, tries: int = 1) -> Task:
@@ -144,10 +144,10 @@ def finished_task(rows: TrainingRows, terms: Sequence[str], *, by_benchmark: boo
     return Task(cells_before(before, table, terms), AFTER.forward(after), before.weights)
 
 
-def mean_over_runs(share: Floats, runs: pl.DataFrame, place: dict[str, int]) -> Floats:
+def mean_over_runs(share: Floats, runs: pl.DataFrame, row_of: dict[str, int]) -> Floats:
     """Return the mean over the runs of each candidate, (n, B), of shares (runs, B)."""
-    row = np.array([place[name] for name in runs["candidate"].to_list()], dtype=np.int64)
-    total, count = np.zeros((len(place), share.shape[1])), np.zeros((len(place), share.shape[1]))
+    row = np.array([row_of[name] for name in runs["candidate"].to_list()], dtype=np.int64)
+    total, count = np.zeros((len(row_of), share.shape[1])), np.zeros((len(row_of), share.shape[1]))
     np.add.at(total, row, np.nan_to_num(share))
     np.add.at(count, row, np.isfinite(share).astype(np.float64))
     return np.where(count > 0, total / np.maximum(count, 1.0), np.nan)

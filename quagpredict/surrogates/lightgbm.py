@@ -351,9 +351,9 @@ def _parsed(text: str) -> _Bag:
         at[~is_leaf] = np.where(named < 0, first_leaf[~is_leaf] - named - 1, root[~is_leaf] + named)
         return at
 
-    def on(places: NDArray[np.bool_], values: Any, elsewhere: float, dtype: Any) -> Any:
+    def on(mask: NDArray[np.bool_], values: Any, elsewhere: float, dtype: Any) -> Any:
         column = np.full(nodes, elsewhere, dtype=dtype)
-        column[places] = values
+        column[mask] = values
         return column
 
     return _Bag(

@@ -123,8 +123,8 @@ def load_surrogate(folder: str | Path) -> FittedSurrogate:
 
 def _found(folder: str | Path) -> Path:
     for name in (folder, f"models/{folder}"):
-        if (found := next(iter(matches(name)), None)) is not None:
-            return found
+        if (match := next(iter(matches(name)), None)) is not None:
+            return match
     shipped = [f"models/{file.parent.name}" for file in matches(f"models/*/{FILE}")]
     shipped_names = f"shipped: {', '.join(shipped)}" if shipped else "none is shipped"
     raise UsageError(

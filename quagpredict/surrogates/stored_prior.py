@@ -134,10 +134,10 @@ def load_prior(folder: str | Path) -> StoredPrior:
     whole.number("schema_version", 1, 1)
     there = whole.value["levels"] if isinstance(whole.value["levels"], dict) else {}
     levels = JsonObject(whole.value["levels"], path, "levels.", frozenset(LEVELS) - (_LATER - {*there}))
-    found = {name: _level(levels.value[name], path, name) for name in LEVELS if name in levels.value}
+    levels_read = {name: _level(levels.value[name], path, name) for name in LEVELS if name in levels.value}
     return StoredPrior(
-        {name: level for name, (level, _) in found.items()},
-        {name: terms for name, (_, terms) in found.items()},
+        {name: level for name, (level, _) in levels_read.items()},
+        {name: terms for name, (_, terms) in levels_read.items()},
         whole.texts("corpora", 1, _MOST),
         whole.count("bases"),
         tuple(whole.array("rl_steps", (whole.length("rl_steps", 1, _MOST),), low=0.0).tolist()),

@@ -24,7 +24,7 @@ def independent(mean: Floats, std: Floats, *, bounds: Bounds | None = None, mini
         degrees_of_freedom=np.inf,
         t_factor=1.0,
         target_transform="identity",
-        known=np.full(n, np.nan),
+        result=np.full(n, np.nan),
         bounds=bounds,
         minimize=minimize,
     )

@@ -45,28 +45,39 @@ def check_engine(engine: Engine, prompts: Sequence[str], *, samples: int = 6, ma
     for at, responses in whole.items():
         held(len(responses) == samples, "a request gets as many samples as it asks for")
         seeds = [sample_seed(prompts[at], index) for index in range(samples)]
-        held([one.seed for one in responses] == seeds, "a sample's seed is that of its problem and index")
-        for one in responses:
-            held(one.length == len(one.tokens) + (one.finish_reason == "stop"), "the length counts the end token")
-            held(one.finish_reason in ("stop", "length"), "a response ends by itself or by the budget")
-            held(one.length <= max_new_tokens, "no response is longer than the budget")
+        held([response.seed for response in responses] == seeds, "a sample's seed is that of its problem and index")
+        for response in responses:
+            held(
+                response.length == len(response.tokens) + (response.finish_reason == "stop"),
+                "the length counts the end token",
+            )
+            held(response.finish_reason in ("stop", "length"), "a response ends by itself or by the budget")
+            held(response.length <= max_new_tokens, "no response is longer than the budget")
     later = drawn(samples // 2, samples - samples // 2)
     backwards, short = drawn(0, samples, order=-1), drawn(0, samples, Sampling(max_new_tokens=2, temperature=1.0))
     for at, responses in whole.items():
-        tokens = [one.tokens for one in responses]
-        held(tokens[samples // 2 :] == [one.tokens for one in later[at]], "more samples only add to the first")
-        held(tokens == [one.tokens for one in backwards[at]], "the order of requests does not matter")
-        held([text[:2] for text in tokens] == [one.tokens[:2] for one in short[at]], "a smaller budget only cuts")
+        tokens = [response.tokens for response in responses]
+        held(
+            tokens[samples // 2 :] == [response.tokens for response in later[at]], "more samples only add to the first"
+        )
+        held(tokens == [response.tokens for response in backwards[at]], "the order of requests does not matter")
+        held(
+            [text[:2] for text in tokens] == [response.tokens[:2] for response in short[at]],
+            "a smaller budget only cuts",
+        )
     held(list(engine.generate([], sampling)) == [], "no request gives no response")
     end = (engine.end_tokens[0],)
     pairs, drawn_sums = [], []
     for at, responses in whole.items():
-        for one in responses:
-            if one.finish_reason == "length" or len(engine.end_tokens) == 1:
-                closed = one.tokens + (end if one.finish_reason == "stop" else ())
+        for response in responses:
+            if response.finish_reason == "length" or len(engine.end_tokens) == 1:
+                closed = response.tokens + (end if response.finish_reason == "stop" else ())
                 pairs.append((engine.encode_prompt(prompts[at]), closed))
-                drawn_sums.append(one.log_prob_sum)
+                drawn_sums.append(response.log_prob_sum)
     scored = engine.completion_log_probs(pairs)
-    held([len(one) for one in scored] == [len(tokens) for _, tokens in pairs], "every token of a completion is scored")
-    sums = np.array([float(np.sum(one)) for one in scored])
+    held(
+        [len(scores) for scores in scored] == [len(tokens) for _, tokens in pairs],
+        "every token of a completion is scored",
+    )
+    sums = np.array([float(np.sum(scores)) for scores in scored])
     held(np.allclose(sums, drawn_sums, atol=1e-2), "a drawn response has the log-probability that scoring it gives")

@@ -51,7 +51,7 @@ def check_importer(format: str, file: str | Path, counts: Mapping[str, tuple[int
         copyfile(file, folder / file.name)
         (folder / "notes.jsonl").write_text(_OTHER)
         name, files = format_and_files("auto", [folder])
-        held((name, [one.name for one in files]) == (format, [file.name]), "in a folder its files are found")
+        held((name, [path.name for path in files]) == (format, [file.name]), "in a folder its files are found")
         whole = file.read_bytes()
         for part in (0.25, 0.5, 0.9):
             cut = folder / f"cut{part}" / file.name

@@ -71,8 +71,8 @@ def _check(launcher: Launcher, folder: Path, program: list[str], patience: float
         held(launcher.ended(0.1) == [], "a program that runs has not ended")
     launcher.kill("nobody")
     launcher.kill("stay")
-    (one,) = _ended(launcher, 1, patience)
-    held(one.id == "stay" and one.exit_code != 0, "a program that is killed ends, and not with success")
+    (stage,) = _ended(launcher, 1, patience)
+    held(stage.id == "stay" and stage.exit_code != 0, "a program that is killed ends, and not with success")
     child = int(log.read_text().split()[-1])
     until = time.monotonic() + patience
     while _runs(child):

@@ -182,13 +182,13 @@ def score_at(world: World, before: Floats, signal: Floats, steps: Floats) -> Flo
 def _along_rl(
     world: World, before: Floats, signal: Floats, noise: Floats, steps: float, trials: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats, list[list[dict[str, float]]]]:
-    places = np.array([0.125, 0.25, 0.5, 0.75, 1.0]) * steps
-    mean = score_at(world, before, signal, places)
-    way = 1.0 - np.exp(-places / steps * 2.0)
+    steps_measured = np.array([0.125, 0.25, 0.5, 0.75, 1.0]) * steps
+    mean = score_at(world, before, signal, steps_measured)
+    way = 1.0 - np.exp(-steps_measured / steps * 2.0)
     true = expit(_logit(mean) + noise[:, None] * way)
     seen = rng.binomial(trials, true) / trials
     curves = [
-        [{"step": round(step), "pass_at_1": float(value)} for step, value in zip(places, row, strict=True)]
+        [{"step": round(step), "pass_at_1": float(value)} for step, value in zip(steps_measured, row, strict=True)]
         for row in seen
     ]
     return mean[:, -1], seen[:, -1], curves

@@ -227,12 +227,12 @@ class _Tables(NamedTuple):
     high: Floats | None
 
 
-def _scores(tables: _Tables, groups: NDArray[np.intp], places: Indices, up: float, top_m: int) -> dict[str, Floats]:
+def _scores(tables: _Tables, groups: NDArray[np.intp], chosen: Indices, up: float, top_m: int) -> dict[str, Floats]:
     """Return the scores of each draw of places, (repeats, draws, m), as arrays (repeats * draws,)."""
-    at = (np.arange(len(places))[:, None, None], places)
+    at = (np.arange(len(chosen))[:, None, None], chosen)
     drawn = _Tables(*(None if table is None else table[at] for table in tables))  # type: ignore[arg-type]
-    weights = np.zeros(places.shape)
-    np.add.at(weights, (at[0], np.arange(places.shape[1])[:, None], places), 1.0)
+    weights = np.zeros(chosen.shape)
+    np.add.at(weights, (at[0], np.arange(chosen.shape[1])[:, None], chosen), 1.0)
     pairs = scores.pair_scores(tables.y, tables.order, weights, groups)
     result = _row_scores(drawn, up, top_m) | {"kendall": pairs.kendall, "pairwise_accuracy": pairs.accuracy}
     result["regret_1_in_base"] = scores.regret_in_groups(up * drawn.y, up * drawn.order, groups[at])

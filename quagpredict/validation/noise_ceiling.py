@@ -248,10 +248,10 @@ def _evaluation_variances(runs: pl.DataFrame) -> tuple[Floats | None, str]:
         )
         if per_run.height == runs.height:
             return per_run["v"].to_numpy(), "evaluation noise from the counts of each problem"
-    known = ["post_samples_per_problem", "post_problems_count"]
-    if set(known) <= set(runs.columns) and not any(runs[name].null_count() for name in known):
+    needed = ["post_samples_per_problem", "post_problems_count"]
+    if set(needed) <= set(runs.columns) and not any(runs[name].null_count() for name in needed):
         y = runs[TARGET].cast(pl.Float64).to_numpy()
-        trials = (runs[known[0]] * runs[known[1]]).to_numpy()
+        trials = (runs[needed[0]] * runs[needed[1]]).to_numpy()
         return y * (1 - y) / trials, "evaluation noise at most that of samples x problems, for want of counts"
     return None, "not known, neither counts (post_problems) nor numbers of samples are in the table"
 

@@ -211,10 +211,10 @@ def _least_squares(
             inner += [Split(split.train[fold.train], split.train[fold.test], number) for fold in folds]
     left_out = np.full((len(calibrated), n), np.nan)
     if inner:
-        found = predict_splits(X, rows.y, inner)
+        inside = predict_splits(X, rows.y, inner)
         for number, fold in enumerate(inner):
             left_out[fold.repeat, fold.test] = left_out_scores(
-                rows.y[fold.test], found.mean[number, fold.test], found.std[number, fold.test]
+                rows.y[fold.test], inside.mean[number, fold.test], inside.std[number, fold.test]
             )
     for number, split in enumerate(calibrated):
         names = [rows.bases[row] for row in split.train]

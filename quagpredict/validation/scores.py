@@ -384,14 +384,14 @@ def _expected_best(y: Floats, predicted: Floats, border: float, m: int) -> float
     """Return the expected best target of m rows when the rows at the border are drawn at random."""
     sure = y[predicted > border]
     tied = np.sort(y[predicted == border])[::-1]
-    places = m - len(sure)
+    left = m - len(sure)
     floor = sure.max(initial=-np.inf)
-    chances = _chances_of_best(len(tied), places)
+    chances = _chances_of_best(len(tied), left)
     return float(np.maximum(floor, tied[: len(chances)]) @ chances)
 
 
-def _chances_of_best(count: int, places: int) -> Floats:
+def _chances_of_best(count: int, left: int) -> Floats:
     """Return the probability that the i-th best of `count` rows is the best of `places` drawn at random."""
     # It is drawn, and none above it is.
-    whole = comb(count, places)
-    return np.array([comb(count - i - 1, places - 1) / whole for i in range(count - places + 1)])
+    whole = comb(count, left)
+    return np.array([comb(count - i - 1, left - 1) / whole for i in range(count - left + 1)])

@@ -80,7 +80,7 @@ def test_a_finished_run_is_known_and_no_forecast_falls_below_what_was_measured()
         np.zeros(2, dtype=np.int64),
         400.0,
     )
-    np.testing.assert_array_equal(found.known, [0.6, np.nan])
+    np.testing.assert_array_equal(found.result, [0.6, np.nan])
     assert found.score.tolist() == [0.6, 0.9]
     assert found.mean[1] == LOGIT.forward(0.9)
     belief = belief_of(found)

@@ -54,7 +54,7 @@ def test_each_round_verifies_its_best_and_learns_from_them():
     assert rows == [12, 14, 16]
     # The last study holds every trial, scored by the last surrogate.
     assert outcome.searches[-1].frame.height == 12
-    assert outcome.chosen.recipe.recipe_id == max(outcome.verified, key=lambda one: one.actual).found.recipe.recipe_id
+    assert outcome.chosen.recipe.recipe_id == max(outcome.verified, key=lambda one: one.actual).trial.recipe.recipe_id
     assert outcome.notes == ()
 
 
@@ -75,8 +75,8 @@ def test_it_goes_on_where_it_was_stopped(tmp_path):
     world.verify = verify
     again = world.search(url)
     assert len(world.trained) == 12
-    assert [one.found.recipe.recipe_id for one in again.verified] == [
-        one.found.recipe.recipe_id for one in whole.verified
+    assert [one.trial.recipe.recipe_id for one in again.verified] == [
+        one.trial.recipe.recipe_id for one in whole.verified
     ]
 
 

@@ -68,5 +68,5 @@ def test_candidates_of_a_corpus_that_fit_the_space_are_added(world, surrogates):
     assert from_corpus(search, frame) == 0
     first, second = search.study.trials
     assert first.user_attrs["imported_from"] == "corpus:fits"
-    assert dict(search.found(first).recipe.shares) == pytest.approx({"s0": 0.5, "s1": 0.3, "s2": 0.2})
-    assert dict(search.found(second).recipe.shares) == pytest.approx({"s0": 0.0, "s1": 1.0, "s2": 0.0})
+    assert dict(search.finished(first).recipe.shares) == pytest.approx({"s0": 0.5, "s1": 0.3, "s2": 0.2})
+    assert dict(search.finished(second).recipe.shares) == pytest.approx({"s0": 0.0, "s1": 1.0, "s2": 0.0})

@@ -12,12 +12,12 @@ from quagpredict.racing.continuing import Ahead, Terms, plan_moves
 RUNGS = np.array([0.0, 50.0, 100.0, 200.0, 400.0])
 
 
-def standings(means, own, loading=0.0, step=0.0, known=None):
+def standings(means, own, loading=0.0, step=0.0, result=None):
     n = len(means)
     fill = lambda value: np.broadcast_to(np.asarray(value, dtype=np.float64), n).copy()  # noqa: E731
     return Standing(
         fill(step), fill(np.nan), np.array(means, dtype=np.float64), fill(own), fill(loading), np.ones(n),
-        np.zeros(n, dtype=np.int64), fill(np.nan) if known is None else np.array(known, dtype=np.float64),
+        np.zeros(n, dtype=np.int64), fill(np.nan) if result is None else np.array(result, dtype=np.float64),
     )  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def test_the_gain_of_a_run_against_a_known_one_is_the_closed_form():
 
     normal = NormalDist()
     level = LOGIT.forward(0.5)
-    now = standings([level, level - 0.1], [0.0, 0.04], step=[400.0, 0.0], known=[0.5, np.nan])
+    now = standings([level, level - 0.1], [0.0, 0.04], step=[400.0, 0.0], result=[0.5, np.nan])
     found = plan_moves(now, ahead(2, 0.0), Terms(400.0, budget=400.0))
     slope = float(LOGIT.slope(level - 0.1))
     s, d = 0.2 * slope, 0.5 - float(LOGIT.inverse(level - 0.1))
@@ -62,7 +62,7 @@ def test_the_leader_can_always_be_finished():
 
 
 def test_what_costs_more_is_worth_less():
-    now = standings([0.5, 0.45, 0.0], 0.3, step=[400.0, 0.0, 0.0], known=[0.62, np.nan, np.nan])
+    now = standings([0.5, 0.45, 0.0], 0.3, step=[400.0, 0.0, 0.0], result=[0.62, np.nan, np.nan])
     ladder = ahead(3, np.array([[0.15, 0.0]]), steps=(50.0, 400.0))
     cheap = plan_moves(now, ladder, Terms(400.0, budget=1e6)).moves[0]
     assert (cheap.row, cheap.until) == (1, 50.0)
@@ -107,5 +107,5 @@ def test_a_race_keeps_its_budget_and_ends_with_a_finished_run(n, runs, parallel,
             assert move.until > now.step[move.row]
             seen[move.row] = int(np.flatnonzero(move.until == RUNGS)[0]) + 1
         assert left >= -1e-6
-    assert np.isfinite(now.known[plan.leader])
-    assert now.known[plan.leader] == np.nanmax(now.known)
+    assert np.isfinite(now.result[plan.leader])
+    assert now.result[plan.leader] == np.nanmax(now.result)

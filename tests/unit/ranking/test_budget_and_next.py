@@ -28,11 +28,11 @@ def test_candidates_that_fail_together_are_not_taken_together():
 
 
 def test_what_is_known_is_in_hand_and_costs_nothing():
-    belief = replace(independent(np.array([0.9, 0.5, 0.6]), np.full(3, 0.01)), known=np.array([0.9, np.nan, np.nan]))
+    belief = replace(independent(np.array([0.9, 0.5, 0.6]), np.full(3, 0.01)), result=np.array([0.9, np.nan, np.nan]))
     found = best_set(belief, 1)
     assert found.rows == (2,)
     assert found.expected_best == pytest.approx(0.9)
-    everything = replace(belief, known=np.array([0.9, 0.5, 0.6]))
+    everything = replace(belief, result=np.array([0.9, 0.5, 0.6]))
     assert best_set(everything, 2).rows == ()
 
 
@@ -97,7 +97,7 @@ def test_an_error_that_all_share_teaches_nothing():
 
 def test_what_is_known_or_not_predicted_teaches_nothing():
     belief = replace(
-        independent(np.array([0.5, np.nan, 0.6]), np.array([0.1, np.nan, 0.1])), known=np.array([0.5, np.nan, np.nan])
+        independent(np.array([0.5, np.nan, 0.6]), np.array([0.1, np.nan, 0.1])), result=np.array([0.5, np.nan, np.nan])
     )
     found = regret_reductions(belief)
     assert np.isnan(found).tolist() == [True, True, False]

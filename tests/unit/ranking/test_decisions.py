@@ -61,7 +61,7 @@ def test_opposite_loadings_make_it_more_uncertain():
 
 
 def test_known_scores_have_no_error():
-    belief = replace(independent(np.full(3, 0.5), np.full(3, 0.1)), known=np.array([0.9, np.nan, 0.5]))
+    belief = replace(independent(np.full(3, 0.5), np.full(3, 0.1)), result=np.array([0.9, np.nan, 0.5]))
     found = chances(belief, draws=4000)
     assert found.p_best[0] > 0.99
     assert found.p_best[2] == 0.0
