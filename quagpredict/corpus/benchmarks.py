@@ -113,7 +113,18 @@ def _flat(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     rows = frame.select(column).with_row_index("row").filter(pl.col(column).list.len() > 0)
     flat = rows.explode(column).unnest(column)
     benchmark = pl.col("benchmark") if "benchmark" in flat.columns else pl.lit(None, pl.String)
-    return flat.with_columns(benchmark=benchmark.fill_null(UNNAMED))
+    return flat.with_columns(benchmark=named(benchmark))
+
+
+def named(benchmark: pl.Expr) -> pl.Expr:
+    """Return what benchmarks are called: `UNNAMED` where a problem has no name of one, or an empty one.
+
+    Examples
+    --------
+    >>> pl.select(named(pl.lit(pl.Series(["a", "", None])))).to_series().to_list()
+    ['a', 'all', 'all']
+    """
+    return benchmark.cast(pl.String).replace("", None).fill_null(UNNAMED)
 
 
 def _laid_out(cells: pl.DataFrame, field: str, rows: int, names: tuple[str, ...], gap: float) -> Floats:
@@ -125,7 +136,7 @@ def _laid_out(cells: pl.DataFrame, field: str, rows: int, names: tuple[str, ...]
 
 
 def benchmark_names(problems: pl.Series) -> tuple[str, ...]:
-    """Return the benchmarks that nested counts name, sorted.
+    """Return the benchmarks of nested counts, sorted; `UNNAMED` among them if problems do not name theirs.
 
     Examples
     --------
@@ -133,9 +144,12 @@ def benchmark_names(problems: pl.Series) -> tuple[str, ...]:
     ('a', 'b')
     """
     flat = problems.explode(empty_as_null=False, keep_nulls=False)
-    if not isinstance(flat.dtype, pl.Struct) or "benchmark" not in [field.name for field in flat.dtype.fields]:
+    if not len(flat):
         return ()
-    return tuple(flat.struct.field("benchmark").drop_nulls().unique().sort().to_list())
+    if not isinstance(flat.dtype, pl.Struct) or "benchmark" not in [field.name for field in flat.dtype.fields]:
+        return (UNNAMED,)
+    names = flat.struct.field("benchmark").unique().to_frame().select(named(pl.col("benchmark")))
+    return tuple(names.to_series().unique().sort().to_list())
 
 
 def geometric_mean(scores: BenchmarkScores) -> Floats:

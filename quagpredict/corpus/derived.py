@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from quagpredict.arrays import Floats
-from quagpredict.corpus.benchmarks import benchmark_names, benchmark_scores, finished_shares, from_parts
+from quagpredict.corpus.benchmarks import UNNAMED, benchmark_names, benchmark_scores, finished_shares, from_parts, named
 from quagpredict.corpus.check import row_slices
 from quagpredict.corpus.columns import LOGITS, PROBLEM_SET, derived_of, pass_at, pass_at_columns
 from quagpredict.errors import CorpusError
@@ -170,10 +170,11 @@ def _each_benchmark(frame: pl.DataFrame, names: Sequence[str]) -> list[str]:
 
 
 def _of_benchmark(problems: pl.Series, benchmark: str) -> pl.Series:
-    """Return the problems of one benchmark of each row; no problem where the counts do not name benchmarks."""
+    """Return the problems of one benchmark of each row."""
     inner = problems.dtype.inner if isinstance(problems.dtype, pl.List) else None
-    named = isinstance(inner, pl.Struct) and any(field.name == "benchmark" for field in inner.fields)
-    of_it = pl.element().struct.field("benchmark") == benchmark if named else pl.lit(False)
+    if not isinstance(inner, pl.Struct) or all(field.name != "benchmark" for field in inner.fields):
+        return problems if benchmark == UNNAMED else problems.list.head(0)
+    of_it = named(pl.element().struct.field("benchmark")) == benchmark
     return problems.list.eval(pl.element().filter(of_it))
 
 

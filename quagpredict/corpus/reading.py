@@ -12,9 +12,18 @@ from quagpredict.corpus.derived import with_derived
 from quagpredict.corpus.files import NESTED_NAMES, Part, Source, parts_of, read_provenance
 from quagpredict.corpus.foreign import Adopted, adopt, joined_by_name
 from quagpredict.errors import CorpusError, IncomparableError, NothingToRankError
-from quagpredict.schema import BY_NAME
+from quagpredict.schema import BY_NAME, KEY
 
-__all__ = ["Source", "checked_table", "named_rows", "read_corpus", "read_foreign", "read_provenance", "read_raw"]
+__all__ = [
+    "Source",
+    "checked_table",
+    "in_order",
+    "named_rows",
+    "read_corpus",
+    "read_foreign",
+    "read_provenance",
+    "read_raw",
+]
 
 # Tables of so many bytes are checked together, and lose their nested counts then.
 _BYTES_AT_ONCE = 2**26
@@ -241,6 +250,19 @@ def _with_derived(
     if nested is not True:
         frame = frame.drop(name for name in frame.columns if name in NESTED_NAMES and name not in (nested or ()))
     return frame
+
+
+def in_order(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a table in the order of its names and seeds: what is said of its rows must not depend on where they stood.
+
+    Which of several RL seeds comes first, who is first of equals, and what random draws give.
+
+    Examples
+    --------
+    >>> in_order(pl.DataFrame({"candidate": ["b", "a", "a"], "rl_seed": [0, 1, 0]})).rows()
+    [('a', 0), ('a', 1), ('b', 0)]
+    """
+    return frame.sort([name for name in KEY if name in frame.columns], maintain_order=True)
 
 
 def named_rows(frame: pl.DataFrame) -> pl.DataFrame:

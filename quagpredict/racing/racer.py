@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from quagpredict.arrays import Floats
 from quagpredict.corpus import read_corpus
-from quagpredict.corpus.reading import read_foreign
+from quagpredict.corpus.reading import in_order, read_foreign
 from quagpredict.curves.model import CurveModel, Forecast
 from quagpredict.curves.reading import Curves, read_curves
 from quagpredict.curves.standing import Grid, Standing, with_prior
@@ -121,6 +121,7 @@ def race(
     if gate is None and margin:
         raise UsageError(f"{argument('margin', margin)}: a margin needs a gate")
     frame, read = _read(candidates, columns, percent, join_seeds)
+    frame = in_order(frame)
     every = set(frame["candidate"])
     frame, left_out = of_bases_asked(frame, gate)
     unasked = every - set(frame["candidate"])

@@ -82,9 +82,6 @@ def predicted(
     """
     # What it was fitted on says nothing about how well it predicts.
     fitted_on = training_candidates(own, surrogate)
-    # By name, so that the draws do not depend on the order of the rows.
-    order = frame["candidate"].arg_sort()
-    frame, own, fitted_on = frame[order], own[order], fitted_on[order]
     flags, mismatched = _allowed(frame, surrogate, allow_mixed, allow_base)
     finished_here = int(finished(own, surrogate.target).sum())
     sentences = [_about(surrogate, int(fitted_on.sum()), finished_here), *notes]
@@ -154,8 +151,6 @@ def by_curves(
     frame: pl.DataFrame, own: pl.DataFrame, runs: "PartialRuns", asked: Asked, *, notes: Sequence[str] = ()
 ) -> Ranking:
     """Rank by what is known of runs that have begun alone; the parameters are those of `predicted`."""
-    order = frame["candidate"].arg_sort()
-    frame, own = frame[order], own[order]
     done = finished(own, TARGET).to_numpy()
     nothing = np.full(frame.height, np.nan)
     alone = Interval(nothing, nothing)

@@ -7,6 +7,7 @@ from typing import Any
 
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.columns import PROBLEM_SET, minimized
+from quagpredict.corpus.reading import in_order
 from quagpredict.corpus.weights import weighted
 from quagpredict.errors import UsageError, argument
 from quagpredict.ranking.deciding import Asked, by_curves, predicted, screened
@@ -18,7 +19,6 @@ from quagpredict.ranking.outcome import CURVE, check_one_rl_recipe, farthest, on
 from quagpredict.ranking.result import Ranking
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.hierarchical import BY_BENCHMARK
-from quagpredict.surrogates.hierarchical_form import named_benchmarks
 from quagpredict.surrogates.kinds import is_spec
 from quagpredict.surrogates.store import load_surrogate
 
@@ -198,13 +198,13 @@ def _ranked(
         raise UsageError('`features` are for a surrogate that is fitted on the candidates: pass surrogate="fit"')
     weights = _agreed(weights, fitted)
     read = (fitted,) if fitted is not None else tuple(shipped.values())
-    named = fitted is not None and named_benchmarks(fitted.features)
-    by_benchmark = BY_BENCHMARK if surrogate == DEFAULT or truth is not None or named else ()
-    frame = read_corpus(
-        candidates,
-        nested=on_the_spot or bool(weights) or (CURVE,),
-        derived=(PROBLEM_SET, *dict.fromkeys(name for table in read for name in table.features), *by_benchmark),
-        allow_mixed_protocols=allow_mixed_protocols,
+    frame = in_order(
+        read_corpus(
+            candidates,
+            nested=on_the_spot or bool(weights) or (CURVE,),
+            derived=(PROBLEM_SET, *dict.fromkeys(name for table in read for name in table.features), *BY_BENCHMARK),
+            allow_mixed_protocols=allow_mixed_protocols,
+        )
     )
     every = set(frame["candidate"])
     frame, left_out = of_bases_asked(frame, asked.gate)

@@ -144,8 +144,9 @@ def _columns(frame: pl.DataFrame, _features: str | Sequence[str], _groups: str |
 
 def _curve_grid(frame: pl.DataFrame) -> list[float]:
     """Return the ks of the curve: `_PER_OCTAVE` an octave, up to the smallest number of samples of any problem."""
-    there = [name for name in frame.columns if curve_k(name) and name.startswith("pre_")]
-    if there:
+    # Other surrogates derive columns too, of single benchmarks and of some k: what the counts say comes first.
+    there = [name for name in frame.columns if (k := curve_k(name)) and name == curve_column(k)]
+    if there and "pre_problems" not in frame.columns:
         ks = sorted(curve_k(name) for name in there if frame[name].null_count() == 0)
         if not ks:
             raise CorpusError(f"column '{there[0]}' lacks values: some candidate's counts were not measured")

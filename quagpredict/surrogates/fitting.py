@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from quagpredict.arrays import Floats
-from quagpredict.corpus.reading import Source, checked_table
+from quagpredict.corpus.reading import Source, checked_table, in_order
 from quagpredict.corpus.weights import weighted
 from quagpredict.errors import CorpusError
 from quagpredict.files import digest
@@ -85,7 +85,7 @@ def fit(
     """
     kind, features, transforms = asked(surrogate, features, transforms)
     how = kind_of(kind)
-    frame = checked_table(frame, source)
+    frame = in_order(checked_table(frame, source))
     frame = weighted(frame, weights, source=source) if weights else frame
     rows = training_rows(frame, target, split=split, source=source, none_will_do=how.fewest == 0)
     if len(rows.y) > 1 and np.ptp(rows.y) == 0:

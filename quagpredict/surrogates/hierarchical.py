@@ -113,23 +113,30 @@ def prior_surrogate(frame: pl.DataFrame, prior: StoredPrior | None = None) -> Fi
 
 def _benchmarks(frame: pl.DataFrame) -> tuple[str, ...]:
     """Return the benchmarks on which every candidate was measured before RL; parts by difficulty where too few."""
-    counted = _counted_benchmarks(frame)
-    if len(counted) >= _FEWEST_BENCHMARKS:
-        return counted
+    whole, every = _counted_benchmarks(frame)
+    if len(whole) >= _FEWEST_BENCHMARKS:
+        return whole
     parts = measured_parts(frame)
-    return parts if len(parts) >= _FEWEST_BENCHMARKS else counted
+    return parts if len(parts) >= _FEWEST_BENCHMARKS and not {*parts} & {*every} else whole
 
 
-def _counted_benchmarks(frame: pl.DataFrame) -> tuple[str, ...]:
-    made = [name for name in named_benchmarks(frame.columns) if name not in PARTS]
+def _counted_benchmarks(frame: pl.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the benchmarks of which there are counts of every candidate, and those of which there are of any."""
+    made = [name for name in named_benchmarks(frame.columns) if not _is_part(name, frame)]
     if made:
         shares = {name: {benchmark_column(name), curve_column(TRIES, name)} & {*frame.columns} for name in made}
-        return tuple(sorted(name for name in made if any(not frame[column].null_count() for column in shares[name])))
+        whole = sorted(name for name in made if any(not frame[column].null_count() for column in shares[name]))
+        return tuple(whole), tuple(made)
     with suppress(CorpusError):
         scores = benchmark_scores(frame)
-        whole = np.asarray(np.isfinite(scores.share).all(axis=0))
-        return tuple(name for name, there in zip(scores.names, whole, strict=True) if there)
-    return ()
+        there = np.asarray(np.isfinite(scores.share).all(axis=0))
+        return tuple(name for name, is_whole in zip(scores.names, there, strict=True) if is_whole), scores.names
+    return (), ()
+
+
+def _is_part(name: str, frame: pl.DataFrame) -> bool:
+    """Return whether derived columns are of a part by difficulty, of which nothing but Pass@1 is ever known."""
+    return name in PARTS and curve_column(TRIES, name) not in frame.columns
 
 
 def _columns(
@@ -227,14 +234,20 @@ def _fitted(
         domain=_domain(form.seen(Z), len(names)),
         cross_base_validated=True,
         training_rows=len(y),
-        notes=(*_about(_in_words(level, names), stored, frame), *said),
+        notes=(*_about(_in_words(level, names, frame), stored, frame), *said),
     )
 
 
-def _in_words(level: str, names: tuple[str, ...]) -> str:
+def _in_words(level: str, names: tuple[str, ...], frame: pl.DataFrame) -> str:
     """Return what is known of the candidates."""
-    parts = bool(names) and {*names} <= {*PARTS}
-    return level.replace("benchmarks", "parts by difficulty in place of benchmarks") if parts else level
+    if not _are_parts(names, frame):
+        return level
+    return level.replace("benchmarks", "parts by difficulty in place of benchmarks")
+
+
+def _are_parts(names: tuple[str, ...], frame: pl.DataFrame) -> bool:
+    """Return whether these stand for benchmarks, and are none."""
+    return bool(names) and {*names} <= {*PARTS} - {*_counted_benchmarks(frame)[1]}
 
 
 def _weights(frame: pl.DataFrame, names: tuple[str, ...]) -> Floats:
@@ -271,7 +284,7 @@ def _only_after(frame: pl.DataFrame, names: tuple[str, ...]) -> tuple[str, ...]:
     there = {derived.benchmark for derived in made if derived.benchmark is not None}
     if "post_problems" in frame.columns and isinstance(frame["post_problems"].dtype, pl.List):
         there |= set(benchmark_names(frame["post_problems"]))
-    only = sorted(str(name) for name in there - set(names)) if {*names} - {*PARTS} else []
+    only = sorted(str(name) for name in there - set(names)) if names and not _are_parts(names, frame) else []
     if not only:
         return ()
     return (f"measured after RL and not before, so not predicted by benchmark: {', '.join(only)}",)

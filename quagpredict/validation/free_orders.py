@@ -5,8 +5,9 @@ from contextlib import suppress
 import numpy as np
 import polars as pl
 
-from quagpredict.corpus.benchmarks import benchmark_scores, geometric_mean
+from quagpredict.corpus.benchmarks import BenchmarkScores, geometric_mean
 from quagpredict.corpus.columns import benchmark_column, derived_of, pass_at, pass_at_columns
+from quagpredict.corpus.derived import with_derived
 from quagpredict.errors import CorpusError
 from quagpredict.validation.screening import LOSS, screen
 
@@ -65,19 +66,15 @@ def rule_columns(frame: pl.DataFrame) -> list[str]:
 
 
 def _geometric(frame: pl.DataFrame) -> pl.Series:
-    """Return the geometric mean over benchmarks, from the counts or from what was derived of them while reading."""
-    shares = [
-        name
-        for name in frame.columns
-        if (derived := derived_of(name)) and name == benchmark_column(derived.benchmark or "")
-    ]
-    weights = [name.replace(".pass_at_1", ".weight") for name in shares]
-    if len(shares) > 1 and set(weights) <= set(frame.columns):
-        total = pl.sum_horizontal(weights)
-        logs = [pl.col(share).clip(1e-3).log() * pl.col(weight) for share, weight in zip(shares, weights, strict=True)]
-        whole = pl.sum_horizontal(logs, ignore_nulls=False)  # one that lacks a benchmark has no mean over them
-        return frame.select((whole / total).exp().alias("geometric")).to_series()
-    scores = benchmark_scores(frame)
-    if len(scores.names) < 2:
+    """Return the geometric mean over benchmarks, from what is derived of the counts, here or while reading."""
+    frame = with_derived(frame, [benchmark_column("*"), benchmark_column("*", "weight")])
+    known = {derived.benchmark for name in frame.columns if (derived := derived_of(name)) and derived.kind == "weight"}
+    names = tuple(sorted(name for name in known if name is not None and benchmark_column(name) in frame.columns))
+    if len(names) < 2:
         raise CorpusError("one benchmark has no mean over benchmarks")
-    return pl.Series("geometric", geometric_mean(scores), nan_to_null=True)
+    share, weight = (
+        frame.select(pl.col(benchmark_column(name, field)).cast(pl.Float64) for name in names).to_numpy()
+        for field in ("pass_at_1", "weight")
+    )
+    weight = np.nan_to_num(weight)
+    return pl.Series("geometric", geometric_mean(BenchmarkScores(names, share, weight, weight)), nan_to_null=True)
