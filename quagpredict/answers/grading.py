@@ -134,6 +134,8 @@ def _answer(response: str, finish_reason: str, policy: GradingPolicy) -> str | G
     cut = finish_reason == "length"
     if cut and not policy.grade_truncated:
         return _TRUNCATED
+    if not isinstance(response, str):
+        raise InvalidDataError(f"a response must be text, got {type(response).__name__} {response!r:.60}")
     answer = extract(response, policy)
     if answer is None:
         return _TRUNCATED if cut else _NO_ANSWER

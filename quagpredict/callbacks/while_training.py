@@ -12,6 +12,7 @@ import polars as pl
 import torch
 from transformers import TrainerCallback
 
+from quagpredict.arguments import check_arguments
 from quagpredict.corpus import write_corpus
 from quagpredict.errors import NothingToRankError, UsageError
 from quagpredict.evaluation.score import score_checkpoint
@@ -106,6 +107,7 @@ class QuagpredictCallback(TrainerCallback):  # type: ignore[misc]
         gate: float | None = None,
         engine_settings: Mapping[str, Any] | None = None,
     ) -> None:
+        check_arguments(QuagpredictCallback.__init__, locals())
         if getattr(trainer.args.save_strategy, "value", trainer.args.save_strategy) == "no":
             raise UsageError("the trainer saves no checkpoint (save_strategy='no'), so none can be measured; save some")
         self.trainer = trainer

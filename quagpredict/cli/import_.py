@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 KNOWN = ("auto", *READERS)
 # The arguments by which the library says that something has to be decided.
 _DECIDES = re.compile(r'filter="([^"]+)"|`regrade`')
+PARAMETERS = {"losses": "loss"}
 MLFLOW = "mlflow"  # a table of runs, with what was logged of them; of the others samples are read
 _COLUMNS = {
     "id": "the problem",
@@ -88,6 +89,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Import, write, print the audit."""
+    if not args.out.endswith(".parquet"):
+        raise UsageError(f"--out {args.out}: the name must end in .parquet")
     if args.source == MLFLOW:
         return _mlflow(args)
     try:
@@ -204,9 +207,10 @@ def _table(imported: "Imported") -> str:
     from quagpredict.report.formats import plain
 
     values = _values(imported)
+    fewest, most = values["samples_per_problem"], imported.problems["n"].max()
     lines = [
-        f"{imported.row['candidate'].item()}: {values['problems_count']} problems, {values['samples_per_problem']} "
-        f"samples each at least, read as {imported.format}; protocol {imported.eval_protocol_id}"
+        f"{imported.row['candidate'].item()}: {values['problems_count']} problems, {fewest} samples each"
+        f"{'' if fewest == most else ' at least'}, read as {imported.format}; protocol {imported.eval_protocol_id}"
     ]
     lines += [f"  Pass@{name.removeprefix('pass_at_'):<4} {value:.4f}" for name, value in values.items() if _is_k(name)]
     if (loss := values.get("held_out_loss_nats")) is not None:
@@ -218,7 +222,7 @@ def _table(imported: "Imported") -> str:
 
 def _statistic(statistic: "Statistic") -> str:
     what = (
-        f"Pass@{statistic.k} of a GRPO group of {statistic.k}"
+        f"chance that a GRPO group of {statistic.k} holds a correct sample"
         if statistic.name == "pass_at_group"
         else f"Pass@{statistic.k} over that of the base, {statistic.problems} problems"
     )

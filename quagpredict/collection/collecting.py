@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from quagpredict.arguments import check_arguments
 from quagpredict.collection.archive import archives_of, unpack
 from quagpredict.collection.carrying_out import Collection
 from quagpredict.collection.holders import LEASE_SECONDS, at_work
@@ -103,6 +104,7 @@ def collect(
     >>> summary.done, summary.left > 100
     (0, True)
     """
+    check_arguments(collect, locals())
     plan = plan if isinstance(plan, Plan) else Plan.from_yaml(plan)
     mode = checked_launcher(plan.name, plan.launch, launcher, fork_server)
     plan = replace(plan, launch=with_address(plan.launch, mode, address))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from quagpredict.arguments import check_arguments
 from quagpredict.collection.ledger import Attempt, read_ledger
 from quagpredict.collection.stages import KINDS, RESUME, SAMPLES, Kind, Stage, stages_of
 from quagpredict.collection.standing import Standing
@@ -85,6 +86,7 @@ def estimate_cost(plan: Plan | str | Path, out: str | Path | None = None) -> Est
     >>> [cost.kind for cost in found.costs][:2], "less than RL for all" in found.notes[-1]
     (['sft', 'evaluate-pre'], True)
     """
+    check_arguments(estimate_cost, locals())
     plan = plan if isinstance(plan, Plan) else Plan.from_yaml(plan)
     ledger = WorkFolder(out or Path("runs") / plan.name).ledger
     costs = estimate(plan, read_ledger(ledger) if ledger.exists() else ())

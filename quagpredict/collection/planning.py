@@ -6,6 +6,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from quagpredict.arguments import check_arguments
 from quagpredict.collection.archive import archives_of, read_archive
 from quagpredict.collection.launch import command_of
 from quagpredict.collection.ledger import read_ledger
@@ -140,6 +141,7 @@ def planned_commands(
     >>> stage.id, state
     ('base/weak', 'ready')
     """
+    check_arguments(planned_commands, locals())
     plan = plan if isinstance(plan, Plan) else Plan.from_yaml(plan)
     work = WorkFolder(out or Path("runs") / plan.name)
     attempts = list(work.still_there(read_ledger(work.ledger))) if work.ledger.exists() else []

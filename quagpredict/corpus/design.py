@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from quagpredict.arrays import Floats
 from quagpredict.corpus.columns import is_derived
+from quagpredict.corpus.foreign import meaning_of
 from quagpredict.errors import CorpusError, UsageError, did_you_mean
 
 
@@ -47,7 +48,8 @@ def design_matrix(
     columns = []
     for name in features:
         if name not in frame.columns:
-            hint = did_you_mean(name, frame.columns, cutoff=0.75, rest="; measure it, or name other features")
+            near = meaning_of(name) or name
+            hint = did_you_mean(near, frame.columns, cutoff=0.75, rest="; measure it, or name other features")
             raise CorpusError(f"{source}: column '{name}' is missing, but it is used as a feature{hint}")
         series = frame[name]
         if not (series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)):

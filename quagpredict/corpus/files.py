@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import polars as pl
 
 from quagpredict.apart import read_apart
+from quagpredict.arguments import check_arguments
 from quagpredict.corpus.check import check_corpus, check_problems, check_types, check_values
 from quagpredict.corpus.columns import origin
 from quagpredict.corpus.derived import with_derived
@@ -341,6 +342,7 @@ def write_corpus(frame: pl.DataFrame, path: str | Path, provenance: Mapping[str,
     ...     read_corpus(f"{folder}/a.parquet")["candidate"].item(), read_provenance(f"{folder}/a.parquet")["plan"]
     ('a', 'lab-pilot')
     """
+    check_arguments(write_corpus, locals())
     if Path(path).suffix != ".parquet":
         raise UsageError(f"{path}: a corpus is written as Parquet; give a name that ends in .parquet")
     frame = check_corpus(frame, str(path), allow_mixed_protocols=True)

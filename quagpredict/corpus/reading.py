@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from quagpredict.arguments import check_arguments
 from quagpredict.corpus.check import check_corpus, check_rows, check_types, check_values
 from quagpredict.corpus.columns import is_derived, origin
 from quagpredict.corpus.derived import with_derived
@@ -84,6 +85,7 @@ def read_corpus(
     >>> frame["pre_pass_at_1"].to_list()
     [0.25, None]
     """
+    check_arguments(read_corpus, locals())
     wanted = tuple(name for name in derived if is_derived(name) and origin(name) in NESTED_NAMES)
     if columns is not None or percent:
         return read_foreign(source, columns, percent=percent, allow_mixed_protocols=allow_mixed_protocols).frame

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arguments import check_arguments
 from quagpredict.checkpoint import checkpoint_folder, weights_digest
 from quagpredict.corpus import assemble_row, write_corpus
 from quagpredict.engines.contract import Engine
@@ -210,6 +211,7 @@ def score_checkpoint(
       candidate  pre_samples_per_problem
     0      weak                        2
     """
+    check_arguments(score_checkpoint, locals())
     kind, k, precision = _checked_call(samples, precision, target, against)
     chosen = chosen_engine(engine)
     settings = dict(engine_settings or {})

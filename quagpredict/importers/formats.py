@@ -8,9 +8,10 @@ from typing import Any
 import polars as pl
 
 from quagpredict.errors import InvalidDataError, QuagpredictError, UsageError, one_line
-from quagpredict.importers.files import given_files
+from quagpredict.importers.files import given_files, suffix_of
 from quagpredict.importers.reading import Reading
 from quagpredict.importers.table import READERS
+from quagpredict.importers.tables import header
 
 FORMATS = tuple(READERS)
 # What the libraries below raise on damaged content. Anything else is a fault of a reader, and is not hidden.
@@ -71,8 +72,9 @@ def format_and_files(format: str, paths: Sequence[str | Path]) -> tuple[str, lis
         format = _format_of(named[0]) or ""
         if not format:
             raise InvalidDataError(
-                f"{named[0]}: none of the formats {', '.join(FORMATS)}; name the format if it is one of them. Answers "
-                "to each problem are needed, which an evaluation tool logs on demand: summed results will not do"
+                f"{named[0]}: none of the formats {', '.join(FORMATS)}{_keys(named[0])}; name the format if it is one, "
+                "or the columns of a table with a row a sample (`id`, `correct`). Answers to each problem are needed, "
+                "which an evaluation tool logs on demand: summed results will not do"
             )
     # Whose columns the caller names cannot be recognised: all that is in the folder is meant.
     formats = {path: format if format == "samples" else _format_of(path, format) for path in in_folders}
@@ -86,6 +88,22 @@ def format_and_files(format: str, paths: Sequence[str | Path]) -> tuple[str, lis
     if not files:
         raise InvalidDataError(f"{in_folders[0].parent}: the folder holds no file of the format {format}")
     return format, files
+
+
+def _keys(path: Path) -> str:
+    """Return the columns of a table that no format is known by.
+
+    Raises
+    ------
+    InvalidDataError
+        If it is none: broken, or empty.
+    """
+    if suffix_of(path) not in (".jsonl", ".ndjson", ".csv", ".tsv"):
+        return ""
+    columns = header(path)
+    if not columns:
+        raise InvalidDataError(f"{path}: the file is empty")
+    return f" (it has {', '.join(columns[:8])})"
 
 
 def _format_of(path: Path, wanted: str = "auto") -> str | None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from quagpredict.answers import GradingPolicy, grade_many, readable_gold
+from quagpredict.arguments import check_arguments
 from quagpredict.corpus import assemble_row
 from quagpredict.errors import InvalidDataError, UsageError
 from quagpredict.files import digest
@@ -36,6 +37,8 @@ class Imported(NamedTuple):
         What `eval_protocol_id` is the digest of.
     statistics : tuple of Statistic
         Pass@G at the group size where there are samples enough; after `import_runs` with a base the coverage ratio.
+    golds : mapping
+        Reference answer by benchmark and problem, of those that the files tell.
     """
 
     row: pl.DataFrame
@@ -46,6 +49,7 @@ class Imported(NamedTuple):
     files: tuple[Path, ...]
     protocol: Mapping[str, Any]
     statistics: tuple[Statistic, ...]
+    golds: Mapping[tuple[str, str], str]
 
     def noted(self, note: str) -> "Imported":
         """Return the same with one more note."""
@@ -54,7 +58,7 @@ class Imported(NamedTuple):
 
 def import_run(
     format: str,
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     *,
     candidate: str,
     base_model: str | None = None,
@@ -133,9 +137,10 @@ def import_run(
     >>> found.format, found.row["pre_pass_at_1"].item(), found.row["pre_pass_at_4"].item()
     ('counts', 0.25, 0.5)
     """
+    check_arguments(import_run, locals())
     columns = {"id": id, "correct": correct, "response": response, "gold": gold, "benchmark": benchmark}
     options = columns | {"truncated": truncated, "threshold": threshold, "filter": filter, "metric": metric}
-    name, files, reading = read_files(format, paths, options)
+    name, files, reading = read_files(format, [paths] if isinstance(paths, str | Path) else paths, options)
     if reading.problems.is_empty():
         raise InvalidDataError(f"{files[0]}: no problem is in it" + (" or in the others" if len(files) > 1 else ""))
     reading, stated = _named(reading, suite, candidate, name)
@@ -167,7 +172,9 @@ def import_run(
     row = assemble_row(identity, count_values(problems) | {"held_out_loss_nats": held_out_loss}, problems)
     group = pass_at_group(problems, group_size)
     statistics = () if group is None else (group,)
-    return Imported(row, problems, checked, name, eval_protocol_id, tuple(files), content, statistics)
+    told = merged.filter(pl.col("gold").is_not_null())
+    golds = dict(zip(told.select("benchmark", "problem_id").rows(), told["gold"], strict=True))
+    return Imported(row, problems, checked, name, eval_protocol_id, tuple(files), content, statistics, golds)
 
 
 def _named(reading: Reading, suite: str | None, candidate: str, format: str) -> tuple[Reading, list[str]]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
+from quagpredict.arguments import check_arguments
 from quagpredict.corpus import read_corpus, write_corpus
 from quagpredict.corpus.reading import what_differs
-from quagpredict.errors import IncomparableError, InvalidDataError, UsageError
+from quagpredict.errors import IncomparableError, InvalidDataError, UsageError, argument
 from quagpredict.importers.files import matching
 from quagpredict.importers.importing import Imported, import_run
 from quagpredict.importers.statistics import coverage_ratio
@@ -19,7 +20,7 @@ _LOSSES = ("pre_held_out_loss_nats", "held_out_loss_nats", "held_out_loss", "eva
 
 def import_runs(
     format: str,
-    runs: Mapping[str, Sequence[str | Path]],
+    runs: Mapping[str, str | Path | Sequence[str | Path]],
     *,
     losses: Mapping[str, float] | str | Path | None = None,
     base: str | Path | None = None,
@@ -67,6 +68,7 @@ def import_runs(
     >>> found[1].row["pre_held_out_loss_nats"].item(), found[1].statistics[-1].name
     (0.7, 'coverage_ratio')
     """
+    check_arguments(import_runs, locals())
     if not runs:
         raise UsageError("no candidate was given to import")
     losses_by_name = _losses(losses, list(runs)) if losses is not None else {}
@@ -82,8 +84,9 @@ def import_runs(
             raise type(error)(f"candidate '{name}': {error}") from None
     if base is not None:
         imported = _against(imported, base)
-    note = _differing(imported)
-    return [run if note is None else run.noted(note) for run in imported]
+    for note in filter(None, (_differing(imported), _other_golds(imported))):
+        imported = [run.noted(note) for run in imported]
+    return imported
 
 
 def runs_by_name(paths: Sequence[str | Path]) -> dict[str, list[str | Path]]:
@@ -132,6 +135,7 @@ def write_imported(imported: Sequence[Imported], path: str | Path) -> None:
     ...     read_corpus(Path(folder, "runs.parquet"))["pre_pass_at_1"].item()
     0.25
     """
+    check_arguments(write_imported, locals())
     if not imported:
         raise UsageError("there is no import to write")
     first = imported[0]
@@ -152,7 +156,12 @@ def _losses(losses: Mapping[str, float] | str | Path, names: Sequence[str]) -> d
     if isinstance(losses, Mapping):
         table, where = dict(losses), "the losses"
     else:
-        frame, where = read_corpus(losses, allow_mixed_protocols=True), str(losses)
+        try:
+            frame, where = read_corpus(losses, allow_mixed_protocols=True), str(losses)
+        except UsageError:
+            raise UsageError(
+                f"{argument('losses', str(losses))}: there is no such file; expected a loss, or a table of losses"
+            ) from None
         column = next((name for name in _LOSSES if name in frame.columns), None)
         if column is None:
             raise InvalidDataError(
@@ -172,7 +181,12 @@ def _losses(losses: Mapping[str, float] | str | Path, names: Sequence[str]) -> d
 def _against(imported: Sequence[Imported], base: str | Path) -> list[Imported]:
     """Return the imports with their coverage ratio; the base itself has none."""
     own_run = next((run for run in imported if run.row["candidate"].item() == str(base)), None)
-    row = own_run.row if own_run is not None else read_corpus(base)
+    try:
+        row = own_run.row if own_run is not None else read_corpus(base)
+    except UsageError:
+        names = ", ".join(run.row["candidate"].item() for run in imported[:8])
+        why = f"there is no such file; expected one of the candidates ({names}), or a table"
+        raise UsageError(f"{argument('base', str(base))}: {why}") from None
     if row.height != 1 or "pre_problems" not in row.columns or row["pre_problems"].null_count():
         raise InvalidDataError(f"{base}: the base's table must have one row with the counts of its problems")
     problems = row["pre_problems"].explode().struct.unnest()
@@ -187,6 +201,21 @@ def _against(imported: Sequence[Imported], base: str | Path) -> list[Imported]:
         ratio = None if run is own_run else coverage_ratio(run.problems, problems)
         result.append(run if ratio is None else run._replace(statistics=(*run.statistics, ratio)))
     return result
+
+
+def _other_golds(imported: Sequence[Imported]) -> str | None:
+    """Say whose reference answers differ from the first's under the same ids; None if nobody's do."""
+    first = imported[0]
+    for other in imported[1:]:
+        apart = [key for key, gold in other.golds.items() if first.golds.get(key, gold) != gold]
+        if apart:
+            benchmark, problem = apart[0]
+            return (
+                f"'{first.row['candidate'].item()}' and '{other.row['candidate'].item()}' have different gold answers "
+                f"to {len(apart)} problems of one id, e.g. '{problem:.60}' of '{benchmark}': unless these are "
+                "the same, their scores do not compare"
+            )
+    return None
 
 
 def _differing(imported: Sequence[Imported]) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from quagpredict.arguments import check_arguments
 from quagpredict.errors import InvalidDataError, NothingToRankError, QuagpredictError, one_line
 from quagpredict.optional import require
 from quagpredict.schema import BY_NAME
@@ -55,6 +56,7 @@ def read_mlflow(uri: str | Path, experiment: str | None = None) -> pl.DataFrame:
     ...     "mlflow" in str(error)
     True
     """
+    check_arguments(read_mlflow, locals())
     mlflow = require("mlflow")
     text = str(uri)
     file = Path(text.removeprefix("sqlite:///"))

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from quagpredict.errors import InvalidDataError
+from quagpredict.errors import InvalidDataError, UsageError
 from quagpredict.importers.files import is_plain, stem_of, suffix_of
 from quagpredict.importers.reading import PART, Reading, graded_by, part_of_samples, together, verdicts
 from quagpredict.importers.records import json_parts
@@ -31,8 +31,9 @@ _LONGEST_TEXT = 64  # characters: of a longer response its digest is kept, which
 
 
 def recognises(path: Path) -> bool:
-    """Say whether a file has the columns id and correct."""
-    return {"id", "correct"} <= set(header(path))
+    """Say whether a file has the columns id and correct, or id, response and gold."""
+    columns = {*header(path)}
+    return "id" in columns and ("correct" in columns or {"response", "gold"} <= columns)
 
 
 def read(
@@ -68,13 +69,20 @@ def read(
 
 def _read(path: Path, id: str, given: Mapping[str, str | None], unnamed: str, threshold: float | None) -> Reading:
     named = [id, *(name for name in given.values() if name is not None)]
-    usual = [key for key, name in given.items() if name is None]
+    twice = next((name for name in named if named.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(
+            f"column '{twice}' is named twice: what is the id, the verdict, the response and the gold differ"
+        )
+    usual = [key for key, name in given.items() if name is None and key not in named]
     table = None if is_large(path) else text_columns(path, named, usual)
     if table is None:
         there = chosen_columns(path, columns_of_large(path, [*named, *usual]), named, usual)
     else:
         there = table.columns
-    columns = {"id": id} | {key: name or key for key, name in given.items() if (name or key) in there}
+    columns = {"id": id} | {
+        key: name or key for key, name in given.items() if (name or key) in there and (name or key not in named)
+    }
     if "correct" not in columns and not {"response", "gold"} <= columns.keys():
         raise InvalidDataError(
             f"{path}: there is no column of verdicts (`correct`), and none of responses and gold answers to "

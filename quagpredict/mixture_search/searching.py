@@ -19,6 +19,7 @@ from typing import Any
 import optuna
 import polars as pl
 
+from quagpredict.arguments import check_arguments
 from quagpredict.collection.planning import checked_launcher, with_address
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.columns import column_of
@@ -151,6 +152,7 @@ def search(
     ...     "fit a surrogate on comparable runs" in str(error)
     True
     """
+    check_arguments(search, locals())
     plan = space if isinstance(space, SearchPlan) else SearchPlan.from_yaml(space)
     if workers < 1:
         raise UsageError(f"{argument('workers', workers)}: expected a whole number of at least 1")
@@ -209,6 +211,7 @@ def check_search(
     >>> check_search("collectors/searches/lab-mixture.yaml").name
     'average'
     """
+    check_arguments(check_search, locals())
     plan = space if isinstance(space, SearchPlan) else SearchPlan.from_yaml(space)
     given = surrogate if surrogate is not None else plan.scoring.surrogate if plan.scoring else None
     fitted = scoring_surrogate(given, plan.scoring.corpus if plan.scoring else None)

@@ -12,6 +12,7 @@ import polars as pl
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from quagpredict.arguments import check_arguments
 from quagpredict.errors import LauncherError, QuagpredictError, UsageError, one_line
 from quagpredict.files import file_digest
 from quagpredict.mixture_search.recipes import MixtureRecipe, recipe_of
@@ -133,6 +134,7 @@ class MixtureSearch:
         lower_bound: float | None = None,
         max_distance: float | None = None,
     ) -> None:
+        check_arguments(MixtureSearch.__init__, locals())
         if method not in METHODS:
             raise UsageError(f"unknown method '{method}': expected one of {', '.join(METHODS)}")
         scoring = Scoring()

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arguments import check_arguments
 from quagpredict.arrays import Floats
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.reading import in_order, read_foreign
@@ -113,6 +114,7 @@ def race(
     >>> now.frame.select("candidate", "action", "until").rows()
     [('b', 'go on', 400), ('a', 'stop', None)]
     """
+    check_arguments(race, locals())
     terms = _terms(rl_steps, budget, step_cost, measure_cost, parallel, tolerance)
     rl_steps = int(rl_steps)
     asked = _rungs(rungs, rl_steps)

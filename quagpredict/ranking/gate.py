@@ -48,7 +48,8 @@ def parse_bar(
     if not np.isfinite(margin):
         raise UsageError(f"{argument('margin', margin)}: expected a number")
     if pass_at(target) and abs(margin) >= 1.0:
-        raise UsageError(f"margin={margin:g}: '{target}' is a fraction, so a margin lies between -1 and 1")
+        hint = f"; for {margin:g} points say margin={margin / 100:g}" if abs(margin) <= 100.0 else ""
+        raise UsageError(f"margin={margin:g}: '{target}' is a fraction, so a margin lies between -1 and 1{hint}")
     names = frame["candidate"].to_list()
     nobody = np.full(len(names), -1)
     if str(text) in names:

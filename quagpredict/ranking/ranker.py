@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from quagpredict.arguments import check_arguments
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.columns import PROBLEM_SET, minimized
 from quagpredict.corpus.reading import in_order
 from quagpredict.corpus.weights import weighted
-from quagpredict.errors import UsageError, argument
+from quagpredict.errors import UsageError, argument, did_you_mean
 from quagpredict.ranking.deciding import Asked, by_curves, predicted, screened
 from quagpredict.ranking.defaults import default_surrogate, shipped_surrogates
 from quagpredict.ranking.finished import TARGET, fit_finished
@@ -19,7 +20,7 @@ from quagpredict.ranking.outcome import CURVE, check_one_rl_recipe, farthest, on
 from quagpredict.ranking.result import Ranking
 from quagpredict.surrogates.fitted import FittedSurrogate
 from quagpredict.surrogates.hierarchical import BY_BENCHMARK
-from quagpredict.surrogates.kinds import is_spec
+from quagpredict.surrogates.kinds import SURROGATES, is_spec
 from quagpredict.surrogates.store import load_surrogate
 
 #: Surrogate that is fitted on the finished candidates, of whichever kind suits their number.
@@ -145,6 +146,7 @@ def rank(
     >>> rank(runs, None).surrogate is None  # screening
     True
     """
+    check_arguments(rank, locals())
     asked = Asked(top_m, budget, next_run, gate, margin, gate_probability, rl_steps, condition)
     asked.check()
     ranking, read = with_headers(
@@ -290,7 +292,11 @@ def _loaded(surrogate: FittedSurrogate | str | Path | None, target: str | None) 
         raise UsageError(
             f"{argument('surrogate', surrogate)}: name the kind alone, '{kind}', to fit one on the results"
         )
-    fitted = load_surrogate(surrogate) if isinstance(surrogate, (str, Path)) else surrogate
+    try:
+        fitted = load_surrogate(surrogate) if isinstance(surrogate, (str, Path)) else surrogate
+    except UsageError as error:  # no folder, and no kind to fit
+        near = did_you_mean(str(surrogate).partition(":")[0], SURROGATES)
+        raise UsageError(f"{error}{near}") from None
     if target not in (None, fitted.target):
         raise UsageError(f"{argument('target', target)}: the surrogate predicts '{fitted.target}'")
     return fitted

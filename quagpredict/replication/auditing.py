@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arguments import check_arguments
 from quagpredict.corpus.reading import checked_table
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.replication.differences import (
@@ -155,6 +156,7 @@ def audit(frame: Any, *, level: float = 0.05, split: str | None = None, source: 
     >>> found.tested, bool(0 < found.reversed <= found.reversed_singly <= found.reversed_observed)
     (90, True)
     """
+    check_arguments(audit, locals())
     if not 0.0 < level < 1.0:
         raise UsageError(f"level must lie strictly between 0 and 1, got {level}")
     frame = checked_table(frame, source)

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from quagpredict.arguments import check_arguments
 from quagpredict.corpus import read_corpus
 from quagpredict.files import written_aside
 from quagpredict.optional import require
@@ -87,6 +88,7 @@ def replicate(
     >>> found.claims.filter(pl.col("claim").str.starts_with("A higher SFT score"))["verdict"].to_list()
     ['agrees']
     """
+    check_arguments(replicate, locals())
     if page is not None:
         require("matplotlib")
     tell = say or (lambda _: None)

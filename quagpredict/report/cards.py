@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 import yaml
 
+from quagpredict.arguments import check_arguments
 from quagpredict.corpus import read_corpus, write_corpus
 from quagpredict.corpus.columns import origin
 from quagpredict.errors import UsageError
@@ -58,6 +59,7 @@ def save_validated(made: "ValidatedFit", folder: str | Path) -> Path:
     ...     sorted(path.name for path in save_validated(made, folder).parent.iterdir())
     ['card.md', 'surrogate.json']
     """
+    check_arguments(save_validated, locals())
     return save_surrogate(made.surrogate, folder, surrogate_card(made.surrogate, made.report, made.name))
 
 
@@ -179,6 +181,7 @@ def write_hub_folder(
     ...     made.kind, sorted(path.name for path in made.path.iterdir()), made.upload.split()[:3]
     ('model', ['README.md', 'surrogate.json'], ['hf', 'upload', 'me/lab-mixed'])
     """
+    check_arguments(write_hub_folder, locals())
     target = Path(out)
     own_name = re.sub(r"[^\w.-]+", "-", target.resolve().name)
     named = repo or f"OWNER/{own_name}"

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from quagpredict.arguments import check_arguments
 from quagpredict.errors import UsageError
 from quagpredict.files import written_aside
 from quagpredict.racing import Race
@@ -78,6 +79,7 @@ def write_report(
     ...     "<h1>Take" in path.read_text(encoding="utf-8")
     True
     """
+    check_arguments(write_report, locals())
     check_report_path(path)
     if gpu_hours_per_run is not None and not 0.0 < gpu_hours_per_run < float("inf"):
         raise UsageError(f"gpu_hours_per_run={gpu_hours_per_run:g}: expected a number above 0")

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 import polars as pl
 
+from quagpredict.arguments import check_arguments
 from quagpredict.arrays import Floats
 from quagpredict.corpus.reading import Source, checked_table, in_order
 from quagpredict.corpus.weights import weighted
@@ -83,6 +84,7 @@ def fit(
     >>> fitted.features, fitted.training_rows
     (('pre_held_out_loss_nats', 'pre_pass_at_64'), 40)
     """
+    check_arguments(fit, locals())
     kind, features, transforms = asked(surrogate, features, transforms)
     how = kind_of(kind)
     frame = in_order(checked_table(frame, source))

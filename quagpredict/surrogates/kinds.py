@@ -13,7 +13,7 @@ import polars as pl
 
 from quagpredict.corpus.columns import is_indicator
 from quagpredict.corpus.derived import with_derived
-from quagpredict.errors import CorpusError, UsageError
+from quagpredict.errors import CorpusError, UsageError, did_you_mean
 from quagpredict.surrogates.feature_sets import Transforms
 from quagpredict.surrogates.kind import Kind
 
@@ -177,9 +177,12 @@ def parse_spec(text: str) -> Spec:
     """
     kind, colon, rest = text.partition(":")
     if kind not in KINDS:
-        raise UsageError(f"unknown surrogate '{text}': expected one of {', '.join(SURROGATES)}")
+        known = did_you_mean(kind, SURROGATES, rest=f": expected one of {', '.join(SURROGATES)}")
+        raise UsageError(f"unknown surrogate '{text}'{known}")
     features, separator, last = rest.rpartition(":")
     transforms = TRANSFORMS.get(last) if separator else None
+    if separator and transforms is None and (near := did_you_mean(last, TRANSFORMS, cutoff=0.5)):
+        raise UsageError(f"surrogate '{text}': there are no transforms '{last}'{near}")
     if transforms is None:
         features = rest
     if colon and not rest:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from quagpredict.arguments import check_arguments
 from quagpredict.errors import QuagpredictError, SurrogateError, UsageError
 from quagpredict.files import write_json, written_aside
 from quagpredict.shipped import matches
@@ -71,6 +72,7 @@ def save_surrogate(fitted: FittedSurrogate, folder: str | Path, card: str = "") 
     ...     bool(load_surrogate(folder).predict([[1.5]]).mean == fitted.predict([[1.5]]).mean)
     True
     """
+    check_arguments(save_surrogate, locals())
     path = Path(folder) / FILE
     value = _to_json(fitted)
     try:
@@ -102,6 +104,7 @@ def load_surrogate(folder: str | Path) -> FittedSurrogate:
     >>> load_surrogate("lab-pilot").target == load_surrogate("models/lab-pilot").target
     True
     """
+    check_arguments(load_surrogate, locals())
     path = _found(folder)
     path = path if path.suffix == ".json" else path / FILE
     try:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
+from quagpredict.arguments import check_arguments
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.weights import weighted
 from quagpredict.errors import UsageError, argument
@@ -85,6 +86,7 @@ def fit_validated(
     >>> made.name, made.surrogate.calibration is not None, made.report is not None
     ('linear:both', True, True)
     """
+    check_arguments(fit_validated, locals())
     if intervals not in ("conformal", "model"):
         raise UsageError(f"{argument('intervals', intervals)}: expected conformal or model")
     spec = asked(surrogate, features, transforms)

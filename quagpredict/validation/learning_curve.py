@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arguments import check_arguments
 from quagpredict.corpus.columns import minimized
 from quagpredict.corpus.design import design_matrix
 from quagpredict.errors import CorpusError, UsageError
@@ -132,6 +133,7 @@ def learning_curve(
     >>> curve.test, bool(few < many)
     (15, True)
     """
+    check_arguments(learning_curve, locals())
     designs = (designs,) if isinstance(designs, str) else tuple(designs)
     for design in designs:
         if design not in DESIGNS:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.arguments import check_arguments
 from quagpredict.corpus.columns import minimized
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.metrics import pass_at_k
@@ -124,6 +125,7 @@ def sensitivity(
     >>> order.filter(problems=found.problems).select("samples", "k").rows()
     [(8, 1), (128, 1), (128, 64)]
     """
+    check_arguments(sensitivity, locals())
     task = task_of(frame, [], target, split=split, source=source)
     rows = task.rows
     if len(rows.y) < MIN_CANDIDATES:

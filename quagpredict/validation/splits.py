@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quagpredict.errors import UsageError
+from quagpredict.errors import UsageError, argument
 
 Indices = NDArray[np.intp]
 
@@ -41,7 +41,7 @@ def random_halves(groups: ArrayLike, repeats: int = 100, seed: int = 0, share: f
     Raises
     ------
     UsageError
-        If there are fewer than two groups, or `share` is not strictly between 0 and 1.
+        If there are fewer than two groups or no repeat, or `share` is not strictly between 0 and 1.
 
     References
     ----------
@@ -53,6 +53,8 @@ def random_halves(groups: ArrayLike, repeats: int = 100, seed: int = 0, share: f
     [([0, 1, 2], [3]), ([0, 1, 3], [2])]
     """
     codes, count = _codes(groups)
+    if repeats < 1:
+        raise UsageError(f"{argument('repeats', repeats)}: expected a whole number of at least 1")
     if not 0.0 < share < 1.0:
         raise UsageError(f"share must lie strictly between 0 and 1, got {share}")
     taken = min(max(round(share * count), 1), count - 1)

@@ -11,8 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from quagpredict.arguments import check_arguments
 from quagpredict.corpus.columns import minimized
-from quagpredict.errors import CorpusError, UsageError
+from quagpredict.errors import CorpusError, UsageError, argument
 from quagpredict.surrogates.kinds import kind_of
 from quagpredict.validation.baselines import BASELINE, OF_BASES, Model
 from quagpredict.validation.judging import Judged, arrange, judge, metric_names
@@ -132,6 +133,7 @@ def validate(
     >>> table["model"].to_list(), bool(table["r2"][0] > table["r2"][1])
     (['linear:both', 'linear:pass_at_1'], True)
     """
+    check_arguments(validate, locals())
     protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
     for name in protocols:
         if name not in PROTOCOLS:
@@ -343,7 +345,9 @@ def process_pool(jobs: int) -> Iterator[Executor | None]:
     Linear algebra is given one thread in each of them, and here meanwhile: the matrices are small, and two processes
     that each start a thread for every core spend their time waiting for each other (measured: fifteen times slower).
     """
-    if jobs <= 1:
+    if jobs < 1:
+        raise UsageError(f"{argument('jobs', jobs)}: expected a whole number of at least 1")
+    if jobs == 1:
         yield None
         return
     context = multiprocessing.get_context("spawn")

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 FLOORS = (
-    {"errors", "arrays", "shipped", "optional", "files", "apart", "packed", "parquet", "lazy", "version"},
+    {
+        *("errors", "arguments", "arrays", "shipped", "optional", "files", "apart", "packed", "parquet"),
+        *("lazy", "version"),
+    },
     {"plans", "program", "checkpoint", "run_record", "column", "answers", "lab"},
     {"metrics", "schema"},
     {"corpus"},

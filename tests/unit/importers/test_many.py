@@ -80,7 +80,7 @@ def test_rank_says_what_differs(runs, tmp_path):
     [
         ({"losses": {"mix-a": 0.5}}, InvalidDataError, "no loss of candidate 'base'; there are those of mix-a"),
         ({"losses": {"base": -1.0, "mix-a": 1, "mix-b": 1}}, InvalidDataError, "candidate 'base': .*below 0"),
-        ({"base": "nobody"}, UsageError, "nobody: there is no such file"),
+        ({"base": "nobody"}, UsageError, 'base="nobody": there is no such file; expected one of the candidates'),
         ({"group_size": 0}, InvalidDataError, "at least one sample, got 0"),
         ({"correct": "x"}, UsageError, "`correct` goes with samples only"),
     ],
@@ -139,3 +139,14 @@ def test_problems_of_the_base_alone_do_not_count():
         coverage_ratio(pl.DataFrame(names | {"problem_id": ["p", "q"], "c": [1, 1]}), pl.DataFrame(
             names | {"problem_id": ["r", "s"], "c": [1, 1]}
         ))  # fmt: skip
+
+
+def test_candidates_whose_problems_have_other_answers_are_noted(tmp_path):
+    runs = {name: tmp_path / f"{name}.jsonl" for name in ("a", "b", "c")}
+    for name, golds in (("a", "12"), ("b", "12"), ("c", "13")):
+        rows = [f'{{"id": {i}, "correct": 1, "response": "r{name}{i}", "gold": "{golds[i]}"}}' for i in range(2)]
+        runs[name].write_text("\n".join(rows))
+    said = "'a' and 'c' have different gold answers to 1 problems of one id, e.g. '1' of 'samples'"
+    assert any(note.startswith(said) for note in import_runs("samples", runs)[0].audit.notes)
+    del runs["c"]
+    assert not any("gold" in note for note in import_runs("samples", runs)[0].audit.notes)

@@ -231,3 +231,17 @@ def test_what_only_later_lines_of_a_large_file_hold_is_not_left_out(tmp_path, mo
     monkeypatch.setattr(samples, "LARGE", {".jsonl": 0})
     parts = read([file]).problems
     assert parts.select("benchmark", "problem_id", "n", "c").equals(whole.select("benchmark", "problem_id", "n", "c"))
+
+
+def test_a_column_has_one_role_and_responses_with_answers_are_recognised(tmp_path):
+    file = tmp_path / "s.jsonl"
+    file.write_text('{"id": 1, "response": "so 4", "gold": "1"}')
+    with pytest.raises(UsageError, match="column 'gold' is named twice"):
+        import_run("samples", file, candidate="a", correct="gold", gold="gold")
+    assert import_run("samples", file, candidate="a", correct="gold").row["pre_pass_at_1"].item() == 1.0
+    with pytest.raises(InvalidDataError, match="`regrade` counts them"):
+        import_run("auto", file, candidate="a")
+    for text, said in (("", "the file is empty"), ('{"a": ', "line 1 is not JSON"), ('{"a": 1}', r"\(it has a\)")):
+        file.write_text(text)
+        with pytest.raises(InvalidDataError, match=said):
+            import_run("auto", file, candidate="a")

@@ -91,7 +91,7 @@ def test_trl_completions_from_weights_and_biases(tmp_path):
     assert counts(import_run("auto", [tmp_path / "export.csv"], candidate="a")) == COUNTS
     file.write_text(json.dumps({"columns": ["a"], "data": [[1, 2]]}))
     with pytest.raises(InvalidDataError, match="a row must have 1 values"):
-        import_run("samples", [file], candidate="a", id="a", correct="a")
+        import_run("samples", [file], candidate="a", id="a")
 
 
 # verl

@@ -359,3 +359,18 @@ def test_results_without_a_base_model_correct_the_others(runs, fitted):
 def test_features_are_counted_as_columns(runs):
     table = runs.head(24).with_columns(post_pass_at_1=pl.when(pl.int_range(pl.len()) < 8).then("post_pass_at_1"))
     assert rank(table, "fit", features="all-numeric").surrogate == "ridge"
+
+
+def test_what_is_misspelt_is_named_with_what_is_near(runs, fresh, fitted):
+    with pytest.raises(UsageError, match=r"unknown surrogate 'rigde'.* makes one; did you mean 'ridge'"):
+        rank(fresh, "rigde")
+    with pytest.raises(UsageError, match="unknown surrogate 'rigde'; did you mean 'ridge'"):
+        fit(runs, "rigde")
+    with pytest.raises(
+        UsageError, match="surrogate 'ridge:both:log': there are no transforms 'log'; did you mean 'log-"
+    ):
+        rank(runs, "ridge:both:log")
+    with pytest.raises(CorpusError, match=r"column 'pass@64' is missing, .*; did you mean 'pre_pass_at_64'"):
+        fit(runs, "ridge", "pass@64")
+    with pytest.raises(UsageError, match=r"margin=2: .*; for 2 points say margin=0.02"):
+        rank(fresh, fitted, gate=0.5, margin=2)
