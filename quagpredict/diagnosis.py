@@ -82,7 +82,7 @@ def doctor() -> tuple[Finding, ...]:
     for engine in ENGINES:
         findings += _engine(engine)
     findings += [_optional(module, use) for module, use in _OPTIONAL.items()]
-    findings.append(Finding("run together", "info", _known_together()))
+    findings.append(Finding("tested together", "info", _known_together()))
     return tuple(findings)
 
 

@@ -9,6 +9,7 @@ data, 4 nothing to rank, 1 any other failure, 130 interrupted.
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -20,6 +21,7 @@ from quagpredict.errors import QuagpredictError, UsageError
 from quagpredict.files import printable
 
 TRACEBACK = "QUAGPREDICT_TRACEBACK"  # the environment variable that lets an unforeseen error through
+_CHOICE = re.compile(r"invalid choice: '(.*?)' \(choose from (.*)\)")  # as argparse says it
 
 # Command -> line in `quagpredict --help`.
 COMMANDS = {
@@ -45,6 +47,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the error and leave with exit code 2."""
+        from quagpredict.errors import did_you_mean
+
+        if choice := _CHOICE.search(message):
+            message += did_you_mean(choice[1], re.findall(r"[\w-]+", choice[2]))
         self.exit(2, f"error: {message} (see {self.prog} --help)\n")
 
 

@@ -29,19 +29,21 @@ examples:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add, several = parser.add_argument, several_of(parser)
-    add("plan", type=Path, help="plan file (YAML)")
-    add("--out", type=Path, help="work folder (default: runs/<name of the plan>)")
+    add("plan", type=Path, metavar="PLAN", help="plan file (YAML)")
+    add("--out", type=Path, metavar="DIR", help="work folder (default: runs/<name of the plan>)")
     add("--workers", type=int, default=1, metavar="N", help="stages that run at once (default: 1)")
     add("--limit", type=int, metavar="N", help="only the first N candidates with something left to do")
     add("--until", metavar="KIND", help="the last kind of stage to run, e.g. evaluate-pre: measure, and wait with RL")
-    several("--only", default=[], metavar="PATTERN", help="only candidates of these names")
+    several("--only", default=[], metavar="PATTERN", help="only candidates of these names, e.g. 'plain.*'")
     add("--retry-failed", action="store_true", help="try failed stages again")
     add("--in-full", action="store_true", help="take all runs to the end, whatever the plan's race says")
-    add(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--dry-run",
         action="store_true",
         help="print each stage's state, and the command line of those that would run; do nothing",
     )
+    instead.add_argument("--estimate", action="store_true", help="print what the whole plan costs, and run nothing")
     several(
         "--records",
         default=[],
@@ -49,7 +51,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="archives of this collection from elsewhere: what they hold is not done again",
     )
-    add("--estimate", action="store_true", help="print what the whole plan costs, and run nothing")
     add("--launcher", metavar="NAME", help="where stages run, instead of the plan's launch.mode: fork, spawn, ray, ...")
     add("--join", action="store_true", help="share the work with the collectors at this folder, here or elsewhere")
     add("--address", metavar="ADDRESS", help="the launcher's cluster, e.g. of Ray: auto, or HOST:PORT")
@@ -65,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         0 if nothing failed, 1 if a stage failed or is blocked by one, 130 after Ctrl-C.
     """
     from quagpredict.collection import collect, planned_commands
+    from quagpredict.collection.planning import checked_launcher
     from quagpredict.plans.plan import Plan
 
     for name in ("workers", "limit"):
@@ -72,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise UsageError(f"--{name}: expected a whole number of at least 1, got {value}")
     plan = Plan.from_yaml(args.plan)
+    checked_launcher(plan.name, plan.launch, args.launcher, args.fork_server)
     out = args.out or Path("runs") / plan.name
     if args.dry_run:
         counts = Counter[str]()

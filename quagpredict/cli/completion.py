@@ -1,6 +1,7 @@
 """`quagpredict completion`: what a shell needs to complete commands, options and files, written by shtab."""
 
 import argparse
+from pathlib import Path
 
 from quagpredict.cli import COMMANDS, build_parser
 
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     whole = build_parser(*COMMANDS)
     for parser in _parsers(whole):
         for action in parser._actions:
-            if action.choices is None and action.type is None and not isinstance(action, _NO_FILES):
+            if action.choices is None and action.type in (None, Path) and not isinstance(action, _NO_FILES):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
     print(shtab.complete(whole, args.shell))
     return 0

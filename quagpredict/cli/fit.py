@@ -70,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=at_least(0),
         default=100,
         metavar="N",
-        help="random halves of the card's validation",
+        help="random halves of the card's validation (default: 100)",
     )
 
 

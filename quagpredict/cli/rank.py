@@ -61,8 +61,8 @@ def add_ranking_options(parser: argparse.ArgumentParser) -> None:
         "--surrogate",
         metavar="SPEC",
         help="a folder; or KIND, KIND:FEATURES or KIND:FEATURES:TRANSFORMS to fit one on the candidates that have a "
-        "result, 'fit' to have its kind chosen; 'none' to screen (default: a shipped one that applies, otherwise 'fit' "
-        "if enough have a result, otherwise 'none')",
+        "result, 'fit' to have its kind chosen; 'none' to screen (default: a shipped one that applies, else a prior if "
+        "two benchmarks were counted, else 'fit' from 5 results on, else 'none')",
     )
     several("--features", metavar="NAME", help="what 'fit' learns from (default: Pass@1, Pass@64, loss)")
     add_reading(parser)
@@ -71,7 +71,7 @@ def add_ranking_options(parser: argparse.ArgumentParser) -> None:
     add_curves(parser)
     add("--truth", metavar="TABLE", help="table with the scores after RL, shown beside the prediction")
     add("--split", choices=("fit", "held_out"), help="rank only the rows of this split")
-    add("--target", help="column to predict (default: the surrogate's, or post_pass_at_1)")
+    add("--target", metavar="COLUMN", help="column to predict (default: the surrogate's, or post_pass_at_1)")
     add_weights(parser)
     add("--minimize", action="store_true", default=None, help="the lowest target is best, as for a loss")
     add(

@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--repeats", type=at_least(2), default=100, metavar="N", help="random halves (default: 100)")
     add("--jobs", type=at_least(1), default=1, metavar="N", help="processes for the models that take long (default: 1)")
-    add("--seed", type=int, default=0, help="seed of the halves (default: 0)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the halves (default: 0)")
     add("--format", choices=("table", "csv", "json"), default="table", help="how the claims are printed")
 
 

@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add = parser.add_argument
     add("--out", metavar="FILE", default="ranking.html", help=".html, .md or .png (default: ranking.html)")
-    add("--title", default="", help="what it is about, in a few words")
+    add("--title", default="", metavar="TEXT", help="what it is about, in a few words")
     add("--gpu-hours-per-run", type=above_zero, metavar="H", help="what one RL run costs, to tell costs in GPU-hours")
     add_ranking_options(parser)
 

@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="SPEC",
         help="folder or KIND:FEATURES:TRANSFORMS (default: the space's, or rank's prior)",
     )
-    add("--seed", type=at_least(0), default=0, metavar="S", help="seed of the search (default: 0)")
+    add("--seed", type=at_least(0), default=0, metavar="N", help="seed of the search (default: 0)")
     add("--verify", type=at_least(0), default=0, metavar="M", help="take the best M of each round through RL")
     add("--rounds", type=at_least(1), default=1, metavar="R", help="refit the surrogate R - 1 times (default: 1)")
     add("--workers", type=at_least(1), default=1, metavar="N", help="trials that are trained side by side (default: 1)")

@@ -13,7 +13,7 @@ from quagpredict.collection.ledger import open_ledger
 from quagpredict.collection.planning import check_measuring, checked_launcher, selected, with_address
 from quagpredict.collection.progress import Progress, Summary
 from quagpredict.collection.rounds import is_raced
-from quagpredict.collection.stages import Kind, stages_of
+from quagpredict.collection.stages import Until, stages_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.errors import LauncherError
 from quagpredict.plans.plan import Plan
@@ -25,7 +25,7 @@ def collect(
     *,
     workers: int = 1,
     limit: int | None = None,
-    until: Kind | None = None,
+    until: Until | None = None,
     only: Sequence[str] = (),
     retry_failed: bool = False,
     in_full: bool = False,

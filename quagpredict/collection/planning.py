@@ -11,10 +11,10 @@ from quagpredict.collection.archive import archives_of, read_archive
 from quagpredict.collection.launch import command_of
 from quagpredict.collection.ledger import read_ledger
 from quagpredict.collection.rounds import is_raced, may_run
-from quagpredict.collection.stages import DECISIONS, KINDS, Kind, Stage, State, stages_of, states_of
+from quagpredict.collection.stages import DECISIONS, KINDS, Kind, Stage, State, Until, stages_of, states_of
 from quagpredict.collection.work_folder import WorkFolder
 from quagpredict.engines.table import check_engine
-from quagpredict.errors import UsageError
+from quagpredict.errors import UsageError, argument
 from quagpredict.evaluation import read_suite
 from quagpredict.evaluation.grading import check_grading
 from quagpredict.plans.parts import LAUNCHERS, Launch
@@ -33,7 +33,7 @@ def checked_launcher(name: str, launch: Launch, launcher: str | None, fork_serve
     """
     mode = launch.mode if launcher is None else launcher
     if mode not in LAUNCHERS:
-        raise UsageError(f"launcher: expected one of {', '.join(LAUNCHERS)}, got '{mode}'")
+        raise UsageError(f"{argument('launcher', mode)}: expected one of {', '.join(LAUNCHERS)}")
     if fork_server is not None and mode != "fork":
         raise UsageError(f"a fork server is for plans with 'launch: {{mode: fork}}'; '{name}' has {mode}")
     if mode == "fork" and launch.accelerate:
@@ -85,7 +85,7 @@ def selected(stages: Sequence[Stage], until: Kind | None = None, only: Sequence[
         If `until` is no kind of stage, or a pattern matches no candidate.
     """
     if until is not None and until not in KINDS:
-        raise UsageError(f"until: expected one of {', '.join(KINDS)}, got {until!r}")
+        raise UsageError(f"{argument('until', until)}: expected one of {', '.join(KINDS)}")
     names = dict.fromkeys(stage.candidate for stage in stages if stage.kind != "base")
     for pattern in only:
         if not any(fnmatchcase(name, pattern) for name in names):
@@ -116,7 +116,7 @@ def planned_commands(
     out: str | Path | None = None,
     limit: int | None = None,
     *,
-    until: Kind | None = None,
+    until: Until | None = None,
     only: Sequence[str] = (),
     in_full: bool = False,
     retry_failed: bool = False,

@@ -12,6 +12,8 @@ from quagpredict.plans.recipe import recipe_id, rl_recipe_id
 from quagpredict.program import PAUSED
 
 Kind = Literal["base", "sft", "evaluate-pre", "measure", "grpo", "evaluate-along", "evaluate-post", "race"]
+# The kinds that `collect --until` may name.
+Until = Literal["base", "sft", "evaluate-pre", "grpo", "evaluate-along", "evaluate-post"]
 State = Literal["done", "ready", "waiting", "failed", "blocked"]
 OPEN: tuple[State, ...] = ("ready", "waiting", "blocked")
 # The kinds that a program runs. Decisions are taken by `collect` itself: which candidates get more samples

@@ -234,7 +234,8 @@ def suggestion(frame: pl.DataFrame) -> dict[str, str]:
             likely_columns.setdefault("pre_held_out_loss_nats", header)
     if "candidate" not in frame.columns:
         texts = [name for name in frame.columns if frame[name].dtype == pl.String]
-        likely = next((name for name in texts if name.strip().lower() in NAMES), texts[0] if texts else None)
+        free = [name for name in texts if name not in BY_NAME]  # a base or a recipe is no candidate
+        likely = next((name for name in texts if name.strip().lower() in NAMES), free[0] if free else None)
         likely_columns = ({} if likely is None else {"candidate": likely}) | likely_columns
     return likely_columns
 

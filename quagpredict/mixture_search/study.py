@@ -135,8 +135,6 @@ class MixtureSearch:
         max_distance: float | None = None,
     ) -> None:
         check_arguments(MixtureSearch.__init__, locals())
-        if method not in METHODS:
-            raise UsageError(f"unknown method '{method}': expected one of {', '.join(METHODS)}")
         scoring = Scoring()
         if isinstance(space, (str, Path)):
             plan = SearchPlan.from_yaml(space)

@@ -18,6 +18,11 @@ PROGRAMS = {
     "rl": "training/train_grpo.py",
     "evaluate": "collectors/evaluate_checkpoint.py",
 }
+# Keys of the shipped program for `base`; where its output goes, collection decides.
+PRETRAIN = (
+    *("lab_data", "seed", "steps", "architecture", "hidden_size", "num_hidden_layers", "num_attention_heads"),
+    *("intermediate_size", "learning_rate", "weight_decay", "warmup_steps", "documents_per_step"),
+)
 
 # Mode of a plan's `launch` -> what makes the launcher, `module:name`; see `quagpredict.collection.launch`.
 LAUNCHERS = {

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import product
@@ -10,10 +10,12 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from quagpredict.errors import UsageError
+from quagpredict.errors import RecipeError, UsageError
 from quagpredict.files import digest
+from quagpredict.lab import Mixture
 from quagpredict.plans.parts import (
     LAUNCHERS,
+    PRETRAIN,
     PROGRAMS,
     SET_BY_PLAN,
     Assumptions,
@@ -81,13 +83,14 @@ class Plan:
             *("name", "bases", "data", "sft", "rl", "evaluation", "candidates", "held_out", "launch", "programs"),
             *("order_seed", "estimate", "race"),
         )
-        bases = tuple(_base(name, top.section("bases").section(name)) for name in top.section("bases").names())
-        data = {name: _data(top.section("data").section(name)) for name in top.section("data", {}).names()}
+        programs = _programs(top.section("programs", {}))
+        ours = {key for key, program in programs.items() if program == PROGRAMS[key]}  # whose keys are known
+        bases = tuple(_base(name, top.section("bases").section(name), ours) for name in top.section("bases").names())
+        data = {name: _data(top.section("data").section(name), ours) for name in top.section("data", {}).names()}
         sft = _sft(top.section("sft")) if "sft" in top.content else None
         rl = _rl(top.section("rl")) if "rl" in top.content else None
         evaluation = evaluation_of(top.section("evaluation"))
         launch = launch_of(top.section("launch", {}))
-        programs = _programs(top.section("programs", {}))
         candidates = _candidates(top, {base.name for base in bases}, set(data), sft, rl)
         name = top.text("name")
         if not NAME.fullmatch(name):
@@ -127,7 +130,7 @@ class Plan:
         return digest(content)
 
 
-def _base(name: str, section: Section) -> Base:
+def _base(name: str, section: Section, ours: Collection[str]) -> Base:
     section.only("family", "pretrain", "model_name_or_path")
     family = section.text("family")
     if ("pretrain" in section.content) == ("model_name_or_path" in section.content):
@@ -136,15 +139,28 @@ def _base(name: str, section: Section) -> Base:
         pretrain = section.section("pretrain")
         if "output_dir" in pretrain.content:
             raise section.error("pretrain.output_dir", "collection decides where a base model is put")
+        if "base" in ours:
+            pretrain.only(*PRETRAIN)
+            _check_lab_data(pretrain)
         return Base(name, family, pretrain=dict(pretrain.content))
     return Base(name, family, model_name_or_path=section.text("model_name_or_path"))
 
 
-def _data(section: Section) -> dict[str, Any]:
+def _data(section: Section, ours: Collection[str]) -> dict[str, Any]:
     for key in SET_BY_PLAN:
         if key in section.content:
             raise section.error(key, "a data entry cannot set this key: the candidates do")
+    if "sft" in ours:
+        _check_lab_data(section)
     return dict(section.content)
+
+
+def _check_lab_data(section: Section) -> None:
+    if "lab_data" in section.content:
+        try:
+            Mixture.from_mapping(section.section("lab_data").content)
+        except RecipeError as error:
+            raise section.error("lab_data", str(error).removeprefix("lab data: ")) from None
 
 
 def _sft(section: Section) -> Recipe:

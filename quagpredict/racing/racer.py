@@ -34,7 +34,7 @@ def race(
     candidates: Any,
     curves: Any = None,
     *,
-    rl_steps: int,
+    rl_steps: float,
     budget: float | None = None,
     step_cost: float = 1.0,
     measure_cost: float = 0.0,
@@ -230,7 +230,7 @@ def _read(
 
 
 def _terms(
-    rl_steps: int, budget: float | None, step_cost: float, measure_cost: float, parallel: int, tolerance: float
+    rl_steps: float, budget: float | None, step_cost: float, measure_cost: float, parallel: int, tolerance: float
 ) -> Terms:
     for name, value, least in (("rl_steps", rl_steps, 1), ("parallel", parallel, 1)):
         if int(value) != value or value < least:

@@ -47,3 +47,8 @@ def test_every_command_is_in_the_script_of_other_shells(shell: str, capsys: pyte
 def test_an_unknown_shell_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", "fish"]) == 2
     assert "invalid choice: 'fish'" in capsys.readouterr().err
+
+
+def test_a_plan_is_completed(script: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").touch()
+    assert "mine.yaml" in completed(script, tmp_path, "collect", "")

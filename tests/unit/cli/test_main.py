@@ -174,3 +174,24 @@ def test_an_option_that_is_not_there_is_asked_about_where_it_belongs(word, meant
     assert cli.main(["rank", "mine.csv", word]) == 2
     hint = f"; did you mean '{meant}'?" if meant else ""
     assert capsys.readouterr().err == f"error: unrecognized arguments: {word}{hint} (see quagpredict rank --help)\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ranc"], "did you mean 'rank'?"),
+        (["import", "lmeval", "a", "--out", "a.parquet"], "did you mean 'lm-eval'?"),
+        (["collect", "p.yaml", "--dry-run", "--estimate"], "argument --estimate: not allowed with argument --dry-run"),
+        (
+            ["collect", "collectors/plans/lab-pilot.yaml", "--dry-run", "--until", "rl"],
+            "--until rl: expected one of base, ",
+        ),
+        (
+            ["collect", "collectors/plans/lab-pilot.yaml", "--dry-run", "--launcher", "rai"],
+            "--launcher rai: expected one",
+        ),
+    ],
+)
+def test_what_is_misspelt_is_named_before_anything_runs(words, said, capsys):
+    assert cli.main(words) == 2
+    assert said in capsys.readouterr().err

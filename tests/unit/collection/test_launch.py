@@ -307,4 +307,4 @@ def test_a_launcher_can_be_named_instead_of_the_plans(
     assert made == ["spawn"]
     capsys.readouterr()
     assert main(["collect", str(plan), "--out", str(work), "--launcher", "thread"]) == 2
-    assert capsys.readouterr().err.startswith("error: launcher: expected one of fork, spawn")
+    assert capsys.readouterr().err.startswith("error: --launcher thread: expected one of fork, spawn")

@@ -21,8 +21,8 @@ SPACE = "collectors/searches/lab-mixture.yaml"
         ({"storage": "study.db"}, UsageError, "expected a URL"),
         ({"warm_start_study": "none"}, UsageError, 'warm_start_study="none": no study'),
         ({"warm_start": "none.parquet"}, UsageError, "none.parquet: there is no such file"),
-        ({"method": "best"}, UsageError, "unknown method 'best'"),
-        ({"launcher": "nowhere"}, UsageError, "launcher: expected one of fork, .*, got 'nowhere'"),
+        ({"method": "best"}, UsageError, 'method="best": expected one of surrogate, '),
+        ({"launcher": "nowhere"}, UsageError, 'launcher="nowhere": expected one of fork, '),
         ({"rounds": 3}, UsageError, "verify at least one trial a round"),
     ],
 )

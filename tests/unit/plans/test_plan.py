@@ -1,3 +1,4 @@
+import ast
 import re
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -7,8 +8,9 @@ import pytest
 import yaml
 
 from quagpredict.errors import RecipeError
-from quagpredict.plans.parts import LAUNCHERS
+from quagpredict.plans.parts import LAUNCHERS, PRETRAIN
 from quagpredict.plans.plan import Plan
+from quagpredict.shipped import shipped_path
 
 GRID = {"unique_examples": [16, 8], "epochs": [1, 2.5], "learning_rate": [1e-3, 2e-5], "seed": [0]}
 
@@ -163,6 +165,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ("bases.weak.model_name_or_path", "x", "bases.weak.pretrain: a base needs either"),
     ("bases.weak.pretrain", ..., "bases.weak.pretrain: a base needs either"),
     ("bases.weak.pretrain", 5, "bases.weak.pretrain: expected a mapping of keys to values, got 5"),
+    ("bases.weak.pretrain.step", 5, "unknown key 'bases.weak.pretrain.step'; did you mean 'bases.weak.pretrain.steps'"),
+    ("data.broad.lab_data.nosie", 0.1, "data.broad.lab_data: source 0: unknown key 'nosie'; did you mean 'noise'"),
+    ("bases.weak.pretrain.lab_data", {"lenghts": [1, 2]}, "bases.weak.pretrain.lab_data: source 0: unknown key 'lengh"),
     ("bases.weak.pretrain.output_dir", "x", "bases.weak.pretrain.output_dir: collection decides"),
     ("data.easy", "x", "data.easy: expected a mapping"),
     ("data.easy.learning_rate", 1.0, "data.easy.learning_rate: a data entry cannot set this key"),
@@ -251,3 +256,10 @@ def test_lists_that_multiply_to_more_than_anyone_trains_are_refused(tmp_path: Pa
     changed(content, "candidates.0.seed", list(range(50_000)))
     with pytest.raises(RecipeError, match="the lists multiply to 800,000 candidates, at most 100,000"):
         read(tmp_path, content)
+
+
+def test_the_keys_of_pretraining_are_those_of_the_program():
+    source = shipped_path("training/pretrain_lab_base.py").read_text()
+    (config,) = (node for node in ast.walk(ast.parse(source)) if getattr(node, "name", "") == "BaseConfig")
+    keys = {node.target.id for node in config.body if isinstance(node, ast.AnnAssign)}
+    assert keys == {*PRETRAIN, "output_dir"}

@@ -73,3 +73,9 @@ def _ours(folder):
     row = pl.DataFrame({"candidate": ["mix-c"], "base_model": ["q"], "pre_pass_at_1": [0.3], "pre_pass_at_64": [0.69]})
     write_corpus(row, folder / "base.parquet")
     return folder / "base.parquet"
+
+
+def test_a_base_is_never_suggested_for_the_candidates():
+    table = pl.DataFrame({"base_model": ["q", "r"], "pre_pass_at_64": [0.5, 0.6]})
+    with pytest.raises(CorpusError, match=r"column 'candidate' is missing; it has base_model, pre_pass_at_64$"):
+        rank(table)
