@@ -57,8 +57,8 @@ def test_the_kernel_is_scikit_learns_own_parts_in_one(seed: int, n: int, p: int)
     np.testing.assert_allclose(kernel.diag(new), parts.diag(new))
 
 
-@given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=5, deadline=None)
+# From 48 on: those on which a search that ends early, or has one start, lies up to 4.6 nats below the top.
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 48, 151, 175, 278, 301, 406, 491, 1163])
 def test_no_neighbour_has_a_larger_posterior(seed: int) -> None:
     rng = np.random.default_rng(seed)
     at = rng.normal(size=(30, 2))
@@ -81,7 +81,7 @@ def test_no_neighbour_has_a_larger_posterior(seed: int) -> None:
             found._replace(trend=found.trend * factor),
             found._replace(noise=found.noise * factor),
         ):
-            assert minus_log_posterior(*moved) > best - 0.2  # as closely as the optimiser is asked to
+            assert minus_log_posterior(*moved) > best - 0.02  # as closely as the optimiser is asked to
 
 
 def test_a_start_saves_steps_and_changes_little() -> None:
