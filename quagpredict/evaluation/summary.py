@@ -119,23 +119,30 @@ def _sums(
 def _of_samples(problems: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
     """Return sums over each problem's samples, in the order of `problems`."""
     tokens = pl.col("length").cast(pl.Float64)
-    summed = samples.group_by(_PROBLEM).agg(
-        *(tokens.filter(group).sum().alias(name) for name, group in LENGTHS.items()),
-        *(group.sum().cast(pl.Float64).alias(f"{name}_of") for name, group in list(LENGTHS.items())[1:]),
-        pl.len().cast(pl.Float64).alias("length_mean_of"),
-        *(pl.col(column).sum().cast(pl.Float64).alias(name) for name, column in PER_TOKEN.items()),
-        *(
+    length = pl.col("length").sum().cast(pl.Float64)
+    counted = (
+        samples.lazy()
+        .group_by(_PROBLEM)
+        .agg(
+            *(tokens.filter(group).sum().alias(name) for name, group in LENGTHS.items()),
+            *(group.sum().cast(pl.Float64).alias(f"{name}_of") for name, group in list(LENGTHS.items())[1:]),
+            pl.len().cast(pl.Float64).alias("length_mean_of"),
             # Known for some samples only would speak of those alone: then it is not known.
-            pl.when(pl.col(column).null_count() == 0)
-            .then(pl.col("length").sum())
-            .otherwise(None)
-            .cast(pl.Float64)
-            .alias(f"{name}_of")
-            for name, column in PER_TOKEN.items()
-        ),
+            *(
+                pl.when(pl.col(column).is_null().sum() == 0).then(length).otherwise(None).alias(f"{name}_of")
+                for name, column in PER_TOKEN.items()
+            ),
+        )
+        .collect(engine="streaming")  # else the whole table is copied; whole numbers add up alike in any order
+    )
+    summed = (
+        samples.select(*_PROBLEM, *PER_TOKEN.values())
+        .group_by(_PROBLEM)
+        .agg(pl.col(column).sum().cast(pl.Float64).alias(name) for name, column in PER_TOKEN.items())
     )
     agreement = answer_table(samples.select(*_PROBLEM, "answer"), list(_PROBLEM))
-    joined = problems.select(_PROBLEM).join(summed, on=_PROBLEM, how="left", maintain_order="left")
+    joined = problems.select(_PROBLEM).join(counted, on=_PROBLEM, how="left", maintain_order="left")
+    joined = joined.join(summed, on=_PROBLEM, how="left", maintain_order="left")
     joined = joined.join(agreement, on=_PROBLEM, how="left", maintain_order="left")
     return joined.with_columns(pl.col("agreement").alias("agreement_mean"), pl.lit(1.0).alias("agreement_mean_of"))
 

@@ -145,7 +145,8 @@ def answer_table(samples: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     """
     answered = pl.col("answer").is_not_null()
     return (
-        samples.group_by([*by, "answer"])
+        samples.lazy()
+        .group_by([*by, "answer"])
         .agg(pl.len().alias("count"))
         .group_by(by)
         .agg(
@@ -153,4 +154,5 @@ def answer_table(samples: pl.DataFrame, by: list[str]) -> pl.DataFrame:
             answered.sum().cast(pl.Int64).alias("distinct_answers"),
         )
         .sort(by)
+        .collect(engine="streaming")  # else the table is copied
     )

@@ -76,13 +76,18 @@ def measurement(samples: pl.DataFrame) -> Measurement:
     """
     table = _checked(samples)
     verdict = pl.col("verdict")
-    counted = table.group_by(_PROBLEM).agg(
-        pl.col("level").first(),
-        pl.col("level").n_unique().alias("levels"),
-        pl.len().cast(pl.Int64).alias("n"),
-        (verdict == "correct").sum().cast(pl.Int64).alias("c"),
-        (verdict == "truncated").sum().cast(pl.Int64).alias("truncated"),
-        (verdict == "no_answer").sum().cast(pl.Int64).alias("no_answer"),
+    counted = (
+        table.lazy()
+        .group_by(_PROBLEM)
+        .agg(
+            pl.col("level").first(),
+            pl.col("level").n_unique().alias("levels"),
+            pl.len().cast(pl.Int64).alias("n"),
+            (verdict == "correct").sum().cast(pl.Int64).alias("c"),
+            (verdict == "truncated").sum().cast(pl.Int64).alias("truncated"),
+            (verdict == "no_answer").sum().cast(pl.Int64).alias("no_answer"),
+        )
+        .collect(engine="streaming")  # else the whole table is copied
     )
     torn = counted.filter(pl.col("levels") > 1).sort(_PROBLEM)
     if torn.height:
@@ -94,7 +99,7 @@ def measurement(samples: pl.DataFrame) -> Measurement:
     lengths = table["length"].to_numpy()
     for name, group in LENGTHS.items():
         if _stored(name):
-            values[name] = _mean(table.filter(group)["length"].to_numpy())
+            values[name] = _mean(table.select(pl.col("length").filter(group)).to_series().to_numpy())
     values |= {f"length_{name}": _number(np.quantile(lengths, q)) for name, q in (("median", 0.5), ("p95", 0.95))}
     values["agreement_mean"] = _mean(problems["agreement"].to_numpy())
     values |= {name: _per_token(table, column) for name, column in PER_TOKEN.items() if _stored(name)}
@@ -204,12 +209,11 @@ def _checked(samples: pl.DataFrame) -> pl.DataFrame:
             raise InvalidDataError(f"samples column '{name}' is null in row {at}; every sample needs one")
         columns.append(column)
     table = pl.DataFrame(columns)
-    unknown = table.filter(~pl.col("verdict").is_in(VERDICTS))
-    if unknown.height:
-        raise InvalidDataError(
-            f"unknown verdict '{unknown['verdict'][0]}' in the samples; known: {', '.join(VERDICTS)}"
-        )
-    different = table.group_by(_PROBLEM).agg(pl.col("sample").n_unique())["sample"].sum()
+    unknown = [verdict for verdict in table["verdict"].unique(maintain_order=True) if verdict not in VERDICTS]
+    if unknown:
+        raise InvalidDataError(f"unknown verdict '{unknown[0]}' in the samples; known: {', '.join(VERDICTS)}")
+    each = table.lazy().group_by(_PROBLEM).agg(pl.col("sample").n_unique())
+    different = each.select(pl.col("sample").sum()).collect(engine="streaming").item()
     if different != table.height:  # which, takes as much memory again as the table
         doubled = table.select(*_PROBLEM, "sample").is_duplicated()
         benchmark, problem, sample = table.select(*_PROBLEM, "sample").row(int(doubled.arg_max() or 0))
@@ -224,7 +228,7 @@ def _stored(name: str) -> bool:
 
 def _per_token(table: pl.DataFrame, column: str) -> float | None:
     """Return the sum of `column` over the count of tokens, over samples that have both."""
-    whole = table.filter(pl.col(column).is_not_null() & pl.col("tokens").is_not_null())
+    whole = table.select(column, "tokens").filter(pl.col(column).is_not_null() & pl.col("tokens").is_not_null())
     tokens = int(whole["tokens"].sum())
     return None if tokens == 0 else _number(float(whole[column].sum()) / tokens)
 
