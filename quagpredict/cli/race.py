@@ -65,7 +65,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_gate(
         parser,
         "a score (a fraction), a candidate, or 'no-sft': what a run must reach",
-        "none is worth RL if any clears the gate with less (default: 0.5)",
+        "none is worth RL if the chance that any clears the gate is below it (default: 0.5)",
     )
     add(
         "--tolerance",

@@ -203,8 +203,9 @@ def _checked(long: pl.DataFrame, label: str) -> pl.DataFrame:
         long, missing = long.with_columns(pass_at_1=pl.lit(None, dtype=pl.Float64)), []
     if missing:
         raise CorpusError(
-            f"{label}: column '{missing[0]}' is missing; expected one row a measurement with candidate, step, "
-            "pass_at_1 and, where known, pass_at_16 and n; or, where nothing was measured, reward"
+            f"{label}: column '{missing[0]}' is missing; it has {', '.join(long.columns[:8]) or 'none'}; expected one "
+            "row a measurement with candidate, step, pass_at_1 and, where known, pass_at_16 and n; or, where nothing "
+            "was measured, reward"
         )
     k = _k_of(long.columns, label)
     for name in ("candidate", "step", "pass_at_1", f"pass_at_{k}", "n", "reward"):

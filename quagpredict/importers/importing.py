@@ -86,7 +86,7 @@ def import_run(
     ----------
     format : str
         One of `FORMATS`, or "auto".
-    paths : sequence of path
+    paths : path or sequence of path
         Files of one run of one model, globs, or folders: of a folder what has the format. Several seeds of one
         benchmark are joined.
     candidate, base_model : str

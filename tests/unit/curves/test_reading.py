@@ -100,7 +100,7 @@ def test_a_wrong_value_is_named(change, message):
 
 @pytest.mark.parametrize("name", ["candidate", "step", "pass_at_1"])
 def test_a_missing_column_is_named(name):
-    with pytest.raises(CorpusError, match=f"column '{name}' is missing"):
+    with pytest.raises(CorpusError, match=f"column '{name}' is missing; it has "):
         read_curves(LONG.drop(name), WHO)
 
 
