@@ -142,7 +142,8 @@ def _candidates(ranking: Ranking, measurements: Measured, values: list[dict[str,
         about = f"Predicted {text(what)}{unit}. The dot is the prediction, the bar its 90 % interval"
         diamond = any(value["actual"] is not None for value in values)
         about += ", the diamond what RL gave." if diamond else "."
-    about += " A row unfolds: what drives it, its measurements, reasons to distrust it."
+    drives = "" if ranking.surrogate is None else "what drives it, "
+    about += f" A row unfolds: {drives}its measurements, reasons to distrust it."
     rest = f'<p class="rest"><button>Show all {len(values):,}</button></p>' if len(values) > FIRST_ROWS else ""
     beyond = ranking.frame.height - len(values)
     rest += f'<p class="small">{beyond:,} more are not on this page: a CSV has them all.</p>' if beyond else ""

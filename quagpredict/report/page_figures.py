@@ -23,8 +23,8 @@ def curves(values: list[dict[str, Any]]) -> str:
     bold = [value for value in drawn if value["taken"] or value["first"]]
     bold = sorted(bold, key=lambda value: (not value["taken"], value["rank"] or 0))[:BOLD]
     key = "".join(f"<li>{_swatch(value)} {breakable(value['name'])}: {text(_why(value))}</li>" for value in bold)
-    about = "What a candidate reaches with many tries says more of RL than its first try. Bold are the first by "
-    about += "prediction and by the free rules"
+    about = "What a candidate reaches with many tries says more of RL than its first try. Bold are those to "
+    about += "take and the first of each free rule"
     if any(point[2] is not None for value in drawn for point in value["curve"]):
         about += "; shaded is the 90 % interval of the first over problems"
     return figure(

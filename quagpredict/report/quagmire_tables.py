@@ -35,8 +35,9 @@ def print_audit(audit: "QuagmireAudit", console: "Console", top: int = 10) -> No
 
     share = f"{audit.level:.0%}".replace("%", " %")
     console.print(Text(f"{audit.tested:,} tested pairs of candidates of one base model", style="bold"))
+    untested = audit.pairs.height - audit.pairs["p"].fill_nan(None).count()
     counts = {
-        "change their order after RL": audit.reversed_observed,
+        f"change their order after RL{f', {untested:,} of them untested' if untested else ''}": audit.reversed_observed,
         f"beyond the noise of both, each taken alone (p <= {audit.level:g})": audit.reversed_singly,
         f"at most expected among these if none did ({share} of all)": round(audit.expected_false),
         f"beyond the noise, at most {share} of these by chance (q <= {audit.level:g})": audit.reversed,

@@ -32,6 +32,7 @@ def test_what_cannot_be_tested_is_not_counted_as_tested(tmp_path, capsys):
     assert main(["audit", str(tmp_path / "runs.csv")]) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith("0 tested pairs of candidates of one base model\n")
+    assert "1 change their order after RL, 1 of them untested" in captured.out
     assert "1 pair without standard errors" in captured.err
 
 
