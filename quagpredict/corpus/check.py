@@ -67,7 +67,10 @@ def check_corpus(frame: pl.DataFrame, source: str = "table", *, allow_mixed_prot
 
 
 def check_types(frame: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Return the table with the schema's data types, or say which column cannot have them."""
+    """Return the table with the schema's data types, or say which column cannot have them.
+
+    In a column that the schema does not know, what is no number (NaN) is missing, and null.
+    """
     if "candidate" not in frame.columns:
         near = get_close_matches("candidate", frame.columns, 1)
         hint = f"; '{near[0]}' looks like it" if near else ""
@@ -78,6 +81,9 @@ def check_types(frame: pl.DataFrame, source: str) -> pl.DataFrame:
     changed = []
     for name, dtype in frame.schema.items():
         column = BY_NAME.get(name)
+        if column is None and dtype.is_float() and frame[name].is_nan().any():
+            # Of anyone's numbers, such as a feature or a target: a missing one, as in a frame of pandas.
+            changed.append(frame[name].fill_nan(None))
         if column is None or dtype == column.dtype:
             continue
         if frame[name].null_count() == frame.height:

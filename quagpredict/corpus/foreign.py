@@ -250,7 +250,7 @@ def looks_per_cent(frame: pl.DataFrame, headers: Collection[str]) -> bool:
     (True, False)
     """
     numbers = [frame[name].cast(pl.Float64) for name in headers if frame[name].dtype.is_numeric()]
-    most = [float(values.to_numpy().max()) for column in numbers if len(values := column.drop_nulls())]
+    most = [float(values.to_numpy().max()) for column in numbers if len(values := column.fill_nan(None).drop_nulls())]
     return bool(most) and 1.0 < max(most) <= 100.0
 
 

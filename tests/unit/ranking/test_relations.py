@@ -238,3 +238,30 @@ def test_the_order_of_rows_says_nothing_of_a_race() -> None:
     again = race(shuffled, along.reverse(), rl_steps=100, budget=300)
     assert_same(first.frame.rows(), again.frame.rows())
     assert_same(first.expected_regret, again.expected_regret)
+
+
+def numbers_of_ones_own() -> pl.DataFrame:
+    """Features and a target that the schema does not know, each with gaps, and a candidate with one run of two."""
+    x = [float(number * number % 17) for number in range(20)]
+    table = pl.DataFrame({"candidate": [f"m{number:02d}" for number in range(20)], "x": x}).with_columns(
+        rl_seed=pl.lit(0, pl.Int64)
+    )
+    score = pl.when(pl.int_range(pl.len()) % 3 > 0).then(pl.col("x").sqrt() + pl.int_range(pl.len()) % 2)
+    table = table.with_columns(gaps=pl.when(pl.int_range(pl.len()) != 4).then("x"), score=score)
+    return pl.concat([table, table[1:2].with_columns(rl_seed=pl.lit(1, pl.Int64), score=pl.lit(None, pl.Float64))])
+
+
+@pytest.mark.parametrize("features", ["x", "all-numeric"])
+def test_a_missing_number_of_ones_own_may_be_null_or_nan(tmp_path: Path, features: str) -> None:
+    nulls = numbers_of_ones_own()
+    nans = nulls.with_columns(pl.col("gaps", "score").fill_null(float("nan")))
+    nans.write_csv(tmp_path / "nan.csv")
+
+    def say(table: Any) -> Any:
+        ranking = rank(table, "linear", features=features, target="score", truth=table)
+        judged = validate(table, "linear", "random-halves", "score", features=features, repeats=2)
+        told_of = (ranking.notes, ranking.finished, ranking.outcome and tuple(ranking.outcome.choices))
+        return *ranking.frame.drop("drivers", "flags").rows(), told_of, *judged.frame.rows()
+
+    for other in (nans, nulls.to_pandas(), tmp_path / "nan.csv"):
+        assert_same(say(nulls), say(other))
