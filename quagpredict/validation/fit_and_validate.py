@@ -7,7 +7,6 @@ from typing import Any, Literal, NamedTuple
 from quagpredict.arguments import check_arguments
 from quagpredict.corpus import read_corpus
 from quagpredict.corpus.weights import weighted
-from quagpredict.errors import UsageError, argument
 from quagpredict.surrogates import fit
 from quagpredict.surrogates.feature_sets import Transforms
 from quagpredict.surrogates.fitted import FittedSurrogate
@@ -87,8 +86,6 @@ def fit_validated(
     ('linear:both', True, True)
     """
     check_arguments(fit_validated, locals())
-    if intervals not in ("conformal", "model"):
-        raise UsageError(f"{argument('intervals', intervals)}: expected conformal or model")
     spec = asked(surrogate, features, transforms)
     frame = read_corpus(corpus)
     frame = weighted(frame, weights, source=source) if weights else frame

@@ -33,5 +33,5 @@ def test_what_cannot_be_said_is_a_note(runs):
 
 
 def test_wrong_intervals_are_refused(runs):
-    with pytest.raises(UsageError, match='intervals="wide": expected conformal or model'):
+    with pytest.raises(UsageError, match='intervals="wide": expected one of conformal, model'):
         fit_validated(runs, intervals="wide")

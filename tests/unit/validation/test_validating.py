@@ -305,7 +305,12 @@ def test_what_cannot_be_judged_is_noted() -> None:
         (CORPUS.frame.drop("post_pass_at_1"), {}, CorpusError, "'post_pass_at_1' is missing"),
         (CORPUS.frame, {"surrogates": ["linear:nothing"]}, CorpusError, "'nothing' is missing"),
         (CORPUS.frame, {"surrogates": ["cubic:loss"]}, UsageError, "KIND"),
-        (CORPUS.frame, {"surrogates": ["linear:loss:log"]}, CorpusError, "'loss:log' is missing"),
+        (
+            CORPUS.frame,
+            {"surrogates": ["linear:loss:log"]},
+            UsageError,
+            "no transforms 'log'; did you mean 'log-logit'",
+        ),
         (CORPUS.frame, {"surrogates": ["proxy:both"]}, UsageError, "a proxy is one feature"),
         (CORPUS.frame, {"surrogates": ["linear:post_pass_at_1"]}, UsageError, "known only after RL"),
         (CORPUS.frame, {"protocol": "bootstrap"}, UsageError, "unknown protocol 'bootstrap'"),
