@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quagpredict.arguments import check_arguments
-from quagpredict.corpus.reading import checked_table
+from quagpredict.corpus.reading import checked_table, in_order
 from quagpredict.errors import CorpusError, UsageError
 from quagpredict.replication.differences import (
     Difference,
@@ -159,7 +159,7 @@ def audit(frame: Any, *, level: float = 0.05, split: str | None = None, source: 
     check_arguments(audit, locals())
     if not 0.0 < level < 1.0:
         raise UsageError(f"level must lie strictly between 0 and 1, got {level}")
-    frame = checked_table(frame, source)
+    frame = in_order(checked_table(frame, source))
     if BEFORE not in frame.columns:
         raise CorpusError(f"{source}: column '{BEFORE}' is missing, but it is the order to audit")
     rows = training_rows(frame.filter(pl.col(BEFORE).is_not_null()), AFTER, split=split, source=source)

@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quagpredict.schema import BY_NAME
+
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
@@ -82,9 +84,10 @@ def recipe_cells(candidates: pl.DataFrame) -> Cells:
            [0. , 0. , 1. ]])
     """
     candidates = _with_checkpoints(candidates)
+    known = {name: place for place, name in enumerate(BY_NAME)}
     names = [
         name
-        for name in candidates.columns
+        for name in sorted(candidates.columns, key=lambda column: (known.get(column, len(known)), column))
         if name.startswith("recipe_") and name not in _NO_FACTOR and candidates[name].null_count() < candidates.height
     ]
     if KIND in names:

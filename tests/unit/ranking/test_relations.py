@@ -15,6 +15,7 @@ from quagpredict.errors import QuagpredictError
 from quagpredict.racing import race
 from quagpredict.ranking import rank
 from quagpredict.ranking.result import Ranking
+from quagpredict.replication.auditing import audit
 from quagpredict.surrogates import fit
 from quagpredict.validation import validate
 from quagpredict.validation.free_orders import GEOMETRIC
@@ -265,3 +266,12 @@ def test_a_missing_number_of_ones_own_may_be_null_or_nan(tmp_path: Path, feature
 
     for other in (nans, nulls.to_pandas(), tmp_path / "nan.csv"):
         assert_same(say(nulls), say(other))
+
+
+def test_an_audit_does_not_depend_on_where_rows_and_columns_stand() -> None:
+    table = table_of("none", "all")
+    columns = sorted(table.columns, reverse=True)
+    other = audit(table.sample(fraction=1.0, shuffle=True, seed=1).select(columns))
+    for name, value in vars(audit(table)).items():
+        mine, theirs = (part.rows() if isinstance(part, pl.DataFrame) else part for part in (value, vars(other)[name]))
+        assert_same(mine, theirs)
