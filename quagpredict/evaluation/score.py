@@ -315,8 +315,6 @@ def _checked_call(
     kind, _, k = ("order@64" if target == "order" else target).partition("@")
     if kind not in ("pass", "order") or not k.isdigit() or int(k) < 1:
         raise UsageError(f'target="{target}": expected pass@K or order@K, such as pass@64')
-    if isinstance(against, (str, Path)):
-        raise UsageError(f"`against` is a list of tables or run folders, got a single '{against}'")
     if samples == "auto":
         if kind == "pass" and precision is None:
             raise UsageError(

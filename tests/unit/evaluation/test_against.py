@@ -92,7 +92,7 @@ def test_samples_end_where_the_order_is_known(suite, tmp_path, checkpoint, known
         ({"samples": "auto", "target": "order"}, "needs the candidates to be told apart from"),
         ({"samples": 8, "target": "order", "against": ["a"]}, 'target="order" goes with samples="auto"'),
         ({"samples": 8, "against": ["a"]}, '`against` goes with target="order"'),
-        ({"samples": "auto", "target": "order", "against": "a"}, "`against` is a list"),
+        ({"samples": "auto", "target": "order", "against": "a"}, 'against="a": expected a list of '),
         ({"samples": "auto", "target": "order@0", "against": ["a"]}, 'target="order@0": expected pass@K or order@K'),
     ],
 )
