@@ -224,8 +224,8 @@ def _read(
     except CorpusError as error:
         if as_told or isinstance(error, HeadersError):
             raise
-        known = read_foreign(candidates)  # what is known of them is Pass@k, or their curves alone
-        return known.frame, known.notes
+        adopted = read_foreign(candidates)  # what is known of them is Pass@k, or their curves alone
+        return adopted.frame, adopted.notes
     return frame, read.notes
 
 

@@ -105,8 +105,8 @@ def with_truth(
     def with_target(source: Any) -> pl.DataFrame:
         table = read_corpus(source, nested=bool(weights), allow_mixed_protocols=allow_mixed)
         if target not in table.columns:
-            known = " (or 'score_after_rl')" if target == "post_pass_at_1" else ""
-            raise CorpusError(f"{label}: column '{target}' is missing{known}; it has {', '.join(table.columns[:8])}")
+            alias = " (or 'score_after_rl')" if target == "post_pass_at_1" else ""
+            raise CorpusError(f"{label}: column '{target}' is missing{alias}; it has {', '.join(table.columns[:8])}")
         return table
 
     try:

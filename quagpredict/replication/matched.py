@@ -84,10 +84,10 @@ def recipe_cells(candidates: pl.DataFrame) -> Cells:
            [0. , 0. , 1. ]])
     """
     candidates = _with_checkpoints(candidates)
-    known = {name: place for place, name in enumerate(BY_NAME)}
+    position = {name: index for index, name in enumerate(BY_NAME)}
     names = [
         name
-        for name in sorted(candidates.columns, key=lambda column: (known.get(column, len(known)), column))
+        for name in sorted(candidates.columns, key=lambda column: (position.get(column, len(position)), column))
         if name.startswith("recipe_") and name not in _NO_FACTOR and candidates[name].null_count() < candidates.height
     ]
     if KIND in names:

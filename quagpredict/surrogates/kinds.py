@@ -177,8 +177,8 @@ def parse_spec(text: str) -> Spec:
     """
     kind, colon, rest = text.partition(":")
     if kind not in KINDS:
-        known = did_you_mean(kind, SURROGATES, rest=f": expected one of {', '.join(SURROGATES)}")
-        raise UsageError(f"unknown surrogate '{text}'{known}")
+        hint = did_you_mean(kind, SURROGATES, rest=f": expected one of {', '.join(SURROGATES)}")
+        raise UsageError(f"unknown surrogate '{text}'{hint}")
     features, separator, last = rest.rpartition(":")
     transforms = TRANSFORMS.get(last) if separator else None
     if separator and transforms is None and (near := did_you_mean(last, TRANSFORMS, cutoff=0.5)):

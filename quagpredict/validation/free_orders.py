@@ -68,8 +68,10 @@ def rule_columns(frame: pl.DataFrame) -> list[str]:
 def _geometric(frame: pl.DataFrame) -> pl.Series:
     """Return the geometric mean over benchmarks, from what is derived of the counts, here or while reading."""
     frame = with_derived(frame, [benchmark_column("*"), benchmark_column("*", "weight")])
-    known = {derived.benchmark for name in frame.columns if (derived := derived_of(name)) and derived.kind == "weight"}
-    names = tuple(sorted(name for name in known if name is not None and benchmark_column(name) in frame.columns))
+    benchmarks = {
+        derived.benchmark for name in frame.columns if (derived := derived_of(name)) and derived.kind == "weight"
+    }
+    names = tuple(sorted(name for name in benchmarks if name is not None and benchmark_column(name) in frame.columns))
     if len(names) < 2:
         raise CorpusError("one benchmark has no mean over benchmarks")
     share, weight = (
