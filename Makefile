@@ -45,7 +45,7 @@ test-vllm: .venv-vllm/installed  ## the tests of the vLLM engine, on the real vL
 test-postgresql: .venv/with-postgresql  ## twenty kills of a search on a PostgreSQL server of its own (needs initdb)
 	$(FULL) -m pytest tests/search_kills/postgresql.py
 
-test-browser: .venv/with-browser  ## pages of every kind in a real Chromium (needs chromium; QUAGPREDICT_SCREENSHOTS=folder keeps pictures)
+test-browser: .venv/with-browser  ## pages of every kind in a real Chromium (needs chromium and fonts-liberation: with DejaVu alone words are too wide; QUAGPREDICT_SCREENSHOTS=folder keeps pictures)
 	$(FULL) -m pytest tests/browser/page.py
 
 test-slurm: .venv/installed  ## the SLURM launcher on a SLURM of its own (needs slurm-wlm and munge, and root)
