@@ -17,7 +17,7 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import NoReturn
 
-from quagpredict.errors import QuagpredictError, UsageError
+from quagpredict.errors import QuagpredictError, UsageError, did_you_mean
 from quagpredict.files import printable
 
 TRACEBACK = "QUAGPREDICT_TRACEBACK"  # the environment variable that lets an unforeseen error through
@@ -47,8 +47,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the error and leave with exit code 2."""
-        from quagpredict.errors import did_you_mean
-
         if choice := _CHOICE.search(message):
             message += did_you_mean(choice[1], re.findall(r"[\w-]+", choice[2]))
         self.exit(2, f"error: {message} (see {self.prog} --help)\n")

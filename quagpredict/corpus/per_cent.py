@@ -1,13 +1,12 @@
 """Scores in per cent to fractions, where a column that is one already is told from one of very low scores."""
 
-import re
 from collections.abc import Sequence
 
 import polars as pl
 
+from quagpredict.corpus.columns import pass_at
 from quagpredict.errors import CorpusError
 
-_PASS_AT = re.compile(r"(?P<stage>pre|post)_pass_at_(?P<k>[1-9]\d*)")
 _SLACK = 1.5  # Pass@1 may be of other samples than Pass@k, greedy ones say
 
 
@@ -66,14 +65,13 @@ def as_fractions(frame: pl.DataFrame, shares: Sequence[str], source: str) -> tup
 
 def _telling(numbers: pl.DataFrame, name: str, other: str) -> str:
     """Return the unit that a column can but have if another is in per cent; empty where both fit, or neither."""
-    this, that = _PASS_AT.fullmatch(name), _PASS_AT.fullmatch(other)
-    if this is None or that is None or this["stage"] != that["stage"]:
+    if not (pass_at(name) and pass_at(other)) or name.partition("_")[0] != other.partition("_")[0]:
         return ""
-    (k, value), (more, larger) = sorted([(int(this["k"]), name), (int(that["k"]), other)])
+    value, larger = sorted((name, other), key=pass_at)
     both = numbers.select(value, larger).drop_nulls().sum().row(0)
     if not all(both):
         return ""
-    ratio, most = both[1] / both[0], more / k
+    ratio, most = both[1] / both[0], pass_at(larger) / pass_at(value)
     factors = {"per cent": 1.0, "fraction": 0.01 if value == name else 100.0}
     fits = [unit for unit, factor in factors.items() if 1 / _SLACK <= ratio * factor <= most * _SLACK]
     return fits[0] if len(fits) == 1 else ""

@@ -247,7 +247,7 @@ def _in_words(level: str, names: tuple[str, ...], frame: pl.DataFrame) -> str:
 
 def _are_parts(names: tuple[str, ...], frame: pl.DataFrame) -> bool:
     """Return whether these stand for benchmarks, and are none."""
-    return bool(names) and {*names} <= {*PARTS} - {*_counted_benchmarks(frame)[1]}
+    return bool(names) and {*names} <= {*PARTS} and not {*names} & {*_counted_benchmarks(frame)[1]}
 
 
 def _weights(frame: pl.DataFrame, names: tuple[str, ...]) -> Floats:
